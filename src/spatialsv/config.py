@@ -1,0 +1,96 @@
+"""Frozen dataclasses from plain mappings, strictly: a misspelt key stops the run at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+    """Build the dataclass `cls` from `mapping`; nested dataclasses from nested mappings.
+
+    Raises:
+        ValueError: a key that `cls` lacks, a missing one, or a value of the wrong type; the
+            message names `where` (the config section), the key and its likely spelling.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"{where}: expected a mapping of settings, found {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in mapping:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
+            raise ValueError(f"{where}.{key}: no such setting{hint}")
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in mapping:
+            raise ValueError(f"{where}.{name}: this setting has no default and must be given")
+    return cls(
+        **{key: _coerce(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
+    )
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """The JSON-ready mapping that `from_mapping` turns back into `config`."""
+    return dataclasses.asdict(config)
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the type that `hint` asks for: lists become tuples, ints become floats."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _coerce_union(value, arguments, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            known = ", ".join(map(repr, arguments))
+            raise ValueError(f"{where}: {value!r} is not one of {known}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)
+    if origin is tuple:
+        return _coerce_tuple(value, arguments, where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where}: expected a mapping, found {value!r}")
+        return {k: _coerce(v, arguments[1], f"{where}.{k}") for k, v in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ValueError(f"{where}: expected {hint.__name__}, found {value!r}")
+    return value
+
+
+def _coerce_union(value: Any, options: tuple, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    errors = []
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return _coerce(value, option, where)
+        except ValueError as error:
+            errors.append(str(error))
+    raise ValueError(errors[0])
+
+
+def _coerce_tuple(value: Any, arguments: tuple, where: str) -> tuple:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{where}: expected a list, found {value!r}")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(_coerce(item, arguments[0], f"{where}[{i}]") for i, item in enumerate(value))
+    if len(arguments) != len(value):
+        raise ValueError(f"{where}: expected {len(arguments)} values, found {value!r}")
+    pairs = zip(value, arguments, strict=True)
+    return tuple(_coerce(item, hint, f"{where}[{i}]") for i, (item, hint) in enumerate(pairs))

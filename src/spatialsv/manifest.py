@@ -1,0 +1,142 @@
+"""Manifests: the small JSON files by which stages vouch for what they wrote.
+
+A manifest lists its payload (stores, checkpoints, reports) with a content digest each. Payload
+paths are relative to the manifest's folder. Snakemake and DVC see a stage as done when its
+manifest is there, so a manifest is written last, and in one piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "spatialsv/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What one job of one stage wrote."""
+
+    stage: str
+    payload: dict[str, str]  # path relative to the manifest's folder -> content digest
+    counts: dict[str, int] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)  # provenance: versions, teacher, licence
+    path: Path | None = None  # where it was read from
+
+    def resolve(self, name: str) -> Path:
+        """The payload file or folder `name` as a path."""
+        if self.path is None:
+            raise ValueError(f"this {self.stage} manifest was not read from a file")
+        return self.path.parent / name
+
+    def find(self, suffix: str) -> Path:
+        """The one payload path that ends in `suffix`.
+
+        Raises:
+            ValueError: none or several do.
+        """
+        found = [name for name in self.payload if name.endswith(suffix)]
+        if len(found) != 1:
+            raise ValueError(
+                f"{self.path}: expected one payload ending in {suffix!r}, found {found}"
+            )
+        return self.resolve(found[0])
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON under a temporary name, then rename: nobody reads half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `manifest` to `path`, after its payload is complete."""
+    fields = ("stage", "payload", "counts", "config", "about")
+    write_json(path, {"schema": SCHEMA} | {name: getattr(manifest, name) for name in fields})
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read a manifest and check that its payload is there.
+
+    Raises:
+        ValueError: `path` is missing, is no manifest, or vouches for a payload that is gone;
+            the message names the command that makes it again.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such manifest; `snakemake {path}` makes it")
+    try:
+        record = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error}); delete it and run snakemake again") from None
+    if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: not a {SCHEMA} manifest; delete it and run snakemake again")
+    record = {key: value for key, value in record.items() if key != "schema"}
+    manifest = Manifest(**record, path=path)
+    for name in manifest.payload:
+        if not (path.parent / name).exists():
+            raise ValueError(
+                f"{path.parent / name}: missing, though {path} vouches for it; "
+                f"`snakemake --force {path}` makes it again"
+            )
+    return manifest
+
+
+def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
+    """Delete what lies in `folder` and is neither in `keep` nor vouched for by a manifest there.
+
+    Args:
+        folder: a stage's folder; it is walked.
+        keep: manifests (their payload stays as well) and single files that stay.
+
+    Returns: the deleted paths.
+    """
+    kept = set()
+    for path in keep:
+        kept.add(path.resolve())
+        if path.suffix == ".json" and path.is_file():
+            record = json.loads(path.read_text())
+            if isinstance(record, Mapping) and record.get("schema") == SCHEMA:
+                kept.update((path.parent / name).resolve() for name in record["payload"])
+    return list(_prune(folder.resolve(), kept)) if folder.is_dir() else []
+
+
+def _prune(folder: Path, kept: set[Path]) -> Iterable[Path]:
+    for path in sorted(folder.iterdir()):
+        if path in kept:
+            continue
+        if path.is_dir() and any(path in other.parents for other in kept):
+            yield from _prune(path, kept)
+        elif path.is_dir():
+            shutil.rmtree(path)
+            yield path
+        else:
+            path.unlink()
+            yield path
+
+
+def digest_bytes(*parts: bytes) -> str:
+    """A short content digest (SHA-256, 16 hex digits) of `parts` in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def digest_path(path: Path) -> str:
+    """The digest of a file, or of a folder's files and their names."""
+    if path.is_file():
+        return digest_bytes(path.read_bytes())
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    parts = [(str(file.relative_to(path)).encode(), file.read_bytes()) for file in files]
+    return digest_bytes(*(part for pair in parts for part in pair))

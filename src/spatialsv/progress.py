@@ -1,0 +1,25 @@
+"""One progress bar for every loop that takes longer than a few seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> tqdm[T]:
+    """`items`, with a bar on standard error; a log file gets one line every ten seconds."""
+    to_terminal = sys.stderr.isatty()
+    return tqdm(
+        items,
+        desc=label,
+        total=total,
+        mininterval=0.2 if to_terminal else 10.0,
+        ascii=not to_terminal,
+        dynamic_ncols=to_terminal,
+        file=sys.stderr,
+    )

@@ -1,0 +1,1 @@
+"""Procedural rooms: a world with exact geometry that needs no download."""

@@ -1,0 +1,88 @@
+"""A question about a scene, and the tasks that rooms ask."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from spatialsv.config import from_mapping
+
+Kind = Literal["choice", "number"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One kind of question."""
+
+    kind: Kind
+    spatial: bool = True  # False: plain recognition, which measures what fine-tuning forgets
+    unit: str = ""  # of a number
+
+
+TASKS: dict[str, Task] = {
+    # MindCube's three settings (arXiv 2506.21458)
+    "rotation": Task(kind="choice"),
+    "among": Task(kind="choice"),
+    "around": Task(kind="choice"),
+    # VSI-Bench's eight tasks (arXiv 2412.14171); relative direction has three difficulties
+    "rel_direction_easy": Task(kind="choice"),
+    "rel_direction_medium": Task(kind="choice"),
+    "rel_direction_hard": Task(kind="choice"),
+    "rel_distance": Task(kind="choice"),
+    "appearance_order": Task(kind="choice"),
+    "route_planning": Task(kind="choice"),
+    "counting": Task(kind="number"),
+    "object_size": Task(kind="number", unit="cm"),
+    "abs_distance": Task(kind="number", unit="m"),
+    "room_size": Task(kind="number", unit="m2"),
+    # recognition
+    "recognise_what": Task(kind="choice", spatial=False),
+    "recognise_colour": Task(kind="choice", spatial=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One question, ready to ask: `text` already contains the options, one a line."""
+
+    id: str
+    scene: str
+    task: str  # a key of TASKS
+    text: str  # for a choice: the question, then lines "A. chair", "B. lamp", ...
+    answer: str  # a letter for a choice, a decimal for a number
+    options: tuple[str, ...] = ()  # without their letters; empty for a number
+    views: tuple[int, ...]  # which views of the scene are shown, in order
+
+    @property
+    def kind(self) -> Kind:
+        return TASKS[self.task].kind
+
+
+def write_questions(path: Path, questions: Iterable[Question]) -> None:
+    """Write JSON lines, in one piece."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(json.dumps(asdict(q)) + "\n" for q in questions))
+    temporary.replace(path)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read JSON lines.
+
+    Raises:
+        ValueError: a line that is no question; the message names file, line and field.
+    """
+    questions = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        where = f"{path}:{number}"
+        try:
+            question = from_mapping(Question, json.loads(line), where)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: not JSON ({error})") from None
+        if question.task not in TASKS:
+            raise ValueError(f"{where}: task {question.task!r} is not one of {', '.join(TASKS)}")
+        questions.append(question)
+    return questions
