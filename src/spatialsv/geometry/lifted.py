@@ -1,0 +1,113 @@
+"""The geometry a model is taught (`GeometryLabels`) and the geometry it gives (`Lifted`).
+
+Shapes: B samples, N views, H W pixels, h w visual tokens, C feature channels. Both are in the first
+view's camera frame, lengths divided by the sample's scale (see `normalise_scene`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from spatialsv.geometry.rays import point_map, ray_map
+
+
+class _Tensors:
+    """What both containers share: moving all their tensors at once, and one size for all maps."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same container with its tensors on `device`."""
+        return replace(
+            self,
+            **{
+                field.name: value.to(device)
+                for field in fields(self)
+                if isinstance(value := getattr(self, field.name), Tensor)
+            },
+        )
+
+    def _check_maps(self, scalars: tuple[str, ...], vectors: tuple[str, ...]) -> None:
+        size = tuple(self.depth.shape)
+        if len(size) != 4:
+            raise ValueError(f"depth: expected (B, N, H, W), found {size}")
+        for name in scalars + vectors:
+            expected = size + ((3,) if name in vectors else ())
+            found = tuple(getattr(self, name).shape)
+            if found != expected:
+                raise ValueError(f"{name}: expected {expected} to match depth, found {found}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeometryLabels(_Tensors):
+    """Targets of the geometry losses. Depth is z-depth, 0 where unknown; rays as in `RayMap`.
+
+    Raises:
+        ValueError: a map whose size differs from the depth's.
+    """
+
+    depth: Float[Tensor, "B N H W"]
+    ray_origins: Float[Tensor, "B N H W 3"]
+    ray_directions: Float[Tensor, "B N H W 3"]
+    points: Float[Tensor, "B N H W 3"]
+    valid: Bool[Tensor, "B N H W"]
+    present: Bool[Tensor, " B"]  # False: this sample has no geometry, and teaches none
+    features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
+
+    def __post_init__(self) -> None:
+        self._check_maps(("valid",), ("ray_origins", "ray_directions", "points"))
+        samples, views = self.depth.shape[:2]
+        if tuple(self.present.shape) != (samples,):
+            raise ValueError(f"present: expected ({samples},), found {tuple(self.present.shape)}")
+        if self.features is not None and tuple(self.features.shape[:2]) != (samples, views):
+            found = tuple(self.features.shape)
+            raise ValueError(f"features: expected ({samples}, {views}, h, w, C), found {found}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lifted(_Tensors):
+    """What the heads read out of a model's visual states; a confidence (at least 1) for each task.
+
+    A task whose head is left out has None in its fields.
+    """
+
+    depth: Float[Tensor, "B N H W"] | None = None
+    depth_confidence: Float[Tensor, "B N H W"] | None = None
+    ray_origins: Float[Tensor, "B N H W 3"] | None = None
+    ray_directions: Float[Tensor, "B N H W 3"] | None = None
+    ray_confidence: Float[Tensor, "B N H W"] | None = None
+    points: Float[Tensor, "B N H W 3"] | None = None
+    points_confidence: Float[Tensor, "B N H W"] | None = None
+
+
+def labels_from_cameras(
+    depth: Float[Tensor, "B N H W"],
+    valid: Bool[Tensor, "B N H W"],
+    intrinsics: Float[Tensor, "B N 3 3"],
+    cam_to_world: Float[Tensor, "B N 4 4"],
+    features: Float[Tensor, "B N h w C"] | None = None,
+    present: Bool[Tensor, " B"] | None = None,
+) -> GeometryLabels:
+    """Labels with the rays and points that follow from depth and cameras.
+
+    Cameras and depth must already be in the labels' frame and unit (`normalise_scene`). The maps
+    come out in the depth's dtype, computed in the cameras'.
+    """
+    height, width = depth.shape[-2:]
+    rays = ray_map(intrinsics, cam_to_world, height, width)
+    depth = torch.where(valid, depth, 0)
+    points = point_map(depth.to(intrinsics.dtype), rays)
+    if present is None:
+        present = torch.ones(len(depth), dtype=torch.bool, device=depth.device)
+    return GeometryLabels(
+        depth=depth,
+        ray_origins=rays.origins.to(depth.dtype),
+        ray_directions=rays.directions.to(depth.dtype),
+        points=points.to(depth.dtype),
+        valid=valid,
+        present=present,
+        features=features,
+    )
