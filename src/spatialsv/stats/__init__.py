@@ -1,1 +1,1 @@
-
+"""Intervals, paired tests, power, and aggregation over seeds: numpy and scipy, no files."""

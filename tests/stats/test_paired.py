@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import binomtest, permutation_test
+
+from spatialsv.stats.paired import holm, mcnemar_exact, sign_flip
+
+rng = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(seed):
+    generator = np.random.default_rng(seed)
+    first, second = generator.integers(0, 2, size=(2, 40)).astype(bool)
+    wins, losses = (first & ~second).sum(), (second & ~first).sum()
+    assert_allclose(mcnemar_exact(first, second), binomtest(wins, wins + losses).pvalue)
+    assert mcnemar_exact(first, second) == mcnemar_exact(second, first)
+
+
+def test_mcnemar_without_discordant_pairs_shows_nothing():
+    answers = np.array([True, False, True])
+    assert mcnemar_exact(answers, answers) == 1.0
+
+
+def test_exact_sign_flip_agrees_with_scipy():
+    differences = rng.normal(0.5, 1.0, size=10)
+
+    def mean(values, axis):
+        return values.mean(axis=axis)
+
+    expected = permutation_test(
+        (differences,), mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert_allclose(sign_flip(differences, list(range(10))), expected)
+
+
+def test_random_sign_flip_comes_near_the_exact_one():
+    differences = rng.normal(0.4, 1.0, size=14)
+    exact = sign_flip(differences, list(range(14)), resamples=2**14)
+    assert_allclose(sign_flip(differences, list(range(14)), resamples=10_000), exact, atol=0.015)
+
+
+def test_sign_flip_knows_ties_in_spite_of_rounding():
+    differences = np.array([0.1, 0.2, -0.3] * 2)  # sums to 5.6e-17
+    assert sign_flip(differences, list(range(6))) == 1.0
+
+
+def test_sign_flip_treats_a_scene_as_one_vote():
+    differences = np.ones(40)
+    assert sign_flip(differences, list(range(40))) < 1e-4
+    assert sign_flip(differences, [i // 20 for i in range(40)]) == 0.5  # two scenes: ++ or -- of 4
+
+
+def test_sign_flip_holds_its_level_under_the_null():
+    generator = np.random.default_rng(5)
+    p = [
+        sign_flip(generator.choice([-1.0, 0.0, 1.0], size=60), [i // 3 for i in range(60)], 500, i)
+        for i in range(400)
+    ]
+    assert 0.02 < np.mean(np.array(p) <= 0.05) < 0.08
+
+
+def test_equal_models_have_p_one():
+    assert sign_flip(np.zeros(5), list("abcde")) == 1.0
+
+
+def test_holm_known_values():
+    assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert_allclose(holm([0.6, 0.9]), [1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_holm_keeps_order_and_lies_between_raw_and_bonferroni():
+    p = rng.uniform(size=8)
+    adjusted = np.array(holm(list(p)))
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    assert (adjusted >= p).all() and (adjusted <= np.minimum(1, 8 * p)).all()

@@ -1,0 +1,24 @@
+import numpy as np
+from numpy.testing import assert_allclose
+
+from spatialsv.stats.paired import sign_flip
+from spatialsv.stats.power import smallest_difference
+
+
+def test_it_is_2_8_standard_errors():
+    values = np.random.default_rng(0).normal(size=50)
+    error = values.std(ddof=1) / np.sqrt(50)
+    assert_allclose(smallest_difference(values, list(range(50))), 2.80159 * error, rtol=1e-5)
+
+
+def test_a_difference_of_that_size_is_found_about_as_often_as_promised():
+    generator, found = np.random.default_rng(1), 0
+    difference = 2.80159 / np.sqrt(40)  # for unit spread and 40 scenes
+    for trial in range(200):
+        values = generator.normal(difference, 1.0, size=40)
+        found += sign_flip(values, list(range(40)), resamples=400, seed=trial) < 0.05
+    assert 0.7 < found / 200 < 0.9
+
+
+def test_one_scene_can_show_nothing():
+    assert smallest_difference(np.array([0.0, 1.0]), ["a", "a"]) is None
