@@ -21,7 +21,7 @@ class Part:
     shape: str  # a key of SHAPES
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    tint: str = "main"  # "main" = the thing's colour, "dark", "light", or one of ACCENTS
+    tint: str = "main"  # the thing's colour; "dark" = darker; or one of ACCENTS
 
 
 ACCENTS = {"wood": (0.36, 0.22, 0.11), "screen": (0.02, 0.02, 0.03), "linen": (0.85, 0.83, 0.78)}
@@ -33,7 +33,7 @@ COLOURS = {  # linear RGB
     "blue": (0.03, 0.09, 0.65),
     "purple": (0.28, 0.03, 0.45),
     "white": (0.88, 0.88, 0.88),
-    "black": (0.015, 0.015, 0.02),
+    "cyan": (0.03, 0.55, 0.60),
 }
 
 
@@ -181,7 +181,7 @@ class UnitMesh:
     tint: Int[np.ndarray, " F"]  # index into TINTS
 
 
-TINTS = ("main", "dark", "light", *ACCENTS)
+TINTS = ("main", "dark", *ACCENTS)
 
 
 @cache

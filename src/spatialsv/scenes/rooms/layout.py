@@ -1,0 +1,167 @@
+"""Rooms by seed: where things stand and how the camera moves.
+
+Where a thing stands, how large it is and how it is turned are drawn before, and independently of,
+what it is: a name or a colour says nothing about geometry, so questions can be balanced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
+from spatialsv.scenes.rooms.room import MOTIONS, Motion, Room, Thing
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomsConfig:
+    """How rooms are drawn and photographed."""
+
+    views: int = 4
+    image_size: int = 64  # pixels, square
+    samples: int = 4  # rays a pixel for colour; depth and instances use one, at its centre
+    fov: tuple[float, float] = (64.0, 76.0)  # degrees, one draw a room
+    extent: tuple[float, float] = (5.0, 7.0)  # metres, width and depth
+    things: tuple[int, int] = (5, 8)  # how many, both included
+    size: tuple[float, float] = (0.7, 1.6)  # metres, a thing's longest side
+    repeat: float = 0.6  # chance that one category stands there several times
+
+
+def make_room(seed: int, config: RoomsConfig) -> Room:
+    """The room with this seed: the same for the same config on every machine."""
+    rng = np.random.default_rng([seed, 20_26])
+    motion = MOTIONS[rng.integers(len(MOTIONS))]
+    extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
+    count = int(rng.integers(config.things[0], config.things[1] + 1))
+    start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
+    while True:  # a crowded draw is drawn again
+        centres, lengths = _places(rng, motion, extent, count, start, config)
+        if len(centres) >= config.things[0]:
+            break
+    things = _name_things(rng, centres, lengths, extent, config)
+    cameras = _cameras(rng, motion, extent, things, start, config)
+    focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
+    middle = config.image_size / 2
+    intrinsics = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
+    return Room(
+        seed=seed,
+        extent=extent,
+        things=things,
+        motion=motion,
+        cam_to_world=cameras,
+        intrinsics=np.repeat(intrinsics[None], len(cameras), axis=0),
+    )
+
+
+def _places(rng, motion: Motion, extent, count: int, start: float, config: RoomsConfig):
+    """Floor positions and longest sides of up to `count` things that do not touch."""
+    middle = extent[:2] / 2
+    half = min(extent[:2]) / 2
+    centres: list[np.ndarray] = []
+    lengths: list[float] = []
+    for index in range(count):
+        for _ in range(40):
+            length = rng.uniform(*config.size)
+            if motion == "among" and index == 0:  # small, so that one sees past it
+                length, offset = rng.uniform(config.size[0], 0.95), rng.uniform(-0.2, 0.2, size=2)
+            elif motion == "around":
+                angle, radius = rng.uniform(0, 2 * np.pi), 1.6 * np.sqrt(rng.uniform())
+                offset = radius * np.array([np.cos(angle), np.sin(angle)])
+            else:  # first one thing in each of four directions, then anywhere
+                side = index - (motion == "among")
+                wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-np.pi, np.pi)
+                angle = start - side * np.pi / 2 + wobble
+                radius = rng.uniform(1.5 if motion == "rotation" else 1.9, half)
+                offset = radius * np.array([np.cos(angle), np.sin(angle)])
+            if _fits(middle + offset, length, centres, lengths, extent):
+                centres.append(middle + offset)
+                lengths.append(length)
+                break
+        else:
+            if index < 5:  # the four directions and the middle must be taken
+                return [], []
+    return centres, lengths
+
+
+def _fits(centre, length: float, centres, lengths, extent) -> bool:
+    """Whether a thing's circle lies in the room and touches no other."""
+    reach = 0.62 * length
+    if np.any(centre < reach) or np.any(centre > extent[:2] - reach):
+        return False
+    return all(
+        np.hypot(*(centre - other)) > reach + 0.62 * size + 0.1
+        for other, size in zip(centres, lengths, strict=True)
+    )
+
+
+def _name_things(rng, centres, lengths, extent, config: RoomsConfig) -> tuple[Thing, ...]:
+    """What stands at each place. Same category and same colour never stand there twice."""
+    count = len(centres)
+    categories = list(rng.permutation(CATEGORIES)[:count])
+    if rng.uniform() < config.repeat:
+        copies = int(rng.integers(2, min(4, count - 2) + 1))
+        categories = [categories[0]] * copies + categories[copies:]
+        categories = list(rng.permutation(categories))
+    colours: list[str] = []
+    for i, category in enumerate(categories):
+        taken = {c for c, k in zip(colours, categories[:i], strict=True) if k == category}
+        colours.append(str(rng.choice([c for c in COLOURS if c not in taken])))
+    things = []
+    for centre, length, category, colour in zip(centres, lengths, categories, colours, strict=True):
+        shape = np.array(PROPORTIONS[category]) * rng.uniform(0.9, 1.1, size=3)
+        size = shape / shape.max() * length
+        size[2] = min(size[2], extent[2] - 0.1)
+        turn = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-15, 15))
+        things.append(
+            Thing(
+                category=str(category),
+                colour=colour,
+                centre=np.array([*centre, size[2] / 2]),
+                size=size,
+                yaw=float(turn),
+            )
+        )
+    return tuple(things)
+
+
+def _cameras(
+    rng, motion: Motion, extent, things, start: float, config: RoomsConfig
+) -> Float[np.ndarray, "N 4 4"]:
+    """Cameras at eye height along one of MindCube's motions."""
+    middle = extent[:2] / 2
+    half = min(extent[:2]) / 2
+    height = rng.uniform(1.3, 1.6)
+    clockwise = rng.choice([-1.0, 1.0])
+    step = np.radians(rng.uniform(32, 50))
+    views = np.arange(config.views)
+    if motion == "rotation":  # each view is turned right by a quarter
+        position = middle + rng.uniform(-0.2, 0.2, size=2)
+        yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
+        eyes = np.repeat(position[None], len(views), axis=0)
+        return np.stack([look(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)])
+    if motion == "among":  # from four sides of the thing in the middle
+        target, radius = things[0].centre[:2], rng.uniform(1.35, 1.6)
+        angles = start + np.pi - views * np.pi / 2
+        pitch = 24.0
+    else:
+        target, radius = middle, rng.uniform(half - 0.5, half - 0.25)
+        angles = start + clockwise * step * (views - (config.views - 1) / 2)
+        pitch = 26.0
+    angles = angles + np.radians(rng.uniform(-4, 4, size=len(views)))
+    eyes = target + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.stack(
+        [look(eye, angle + np.pi, pitch, height) for eye, angle in zip(eyes, angles, strict=True)]
+    )
+
+
+def look(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
+    """A camera-to-world pose at `eye`, `height` metres up, facing `yaw`, `pitch` degrees down."""
+    down = np.radians(pitch)
+    forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    pose[:3, 3] = [*eye, height]
+    return pose
