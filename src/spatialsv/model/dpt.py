@@ -1,0 +1,111 @@
+"""A DPT head: four token maps become one dense map (Ranftl et al., arXiv 2103.13413).
+
+Shapes: B views (samples and views together), h w tokens, H W output pixels, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPTConfig:
+    """Sizes of one head. At full size: 256, [256, 512, 1024, 1024], 32."""
+
+    width: int = 32  # channels while maps are fused
+    reassembly: tuple[int, int, int, int] = (32, 32, 32, 32)  # channels at x4, x2, x1, x1/2
+    output_width: int = 16  # channels at the output's resolution, the dearest place of all
+
+
+class ResidualUnit(nn.Module):
+    """Two 3 x 3 convolutions around which the input is passed on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class Fusion(nn.Module):
+    """RefineNet's step: add the finer map to the coarse one, refine, and grow to the next size."""
+
+    def __init__(self, width: int, lateral: bool) -> None:
+        super().__init__()
+        self.lateral = ResidualUnit(width) if lateral else None
+        self.refine = ResidualUnit(width)
+        self.project = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
+        if self.lateral is not None:
+            x = x + self.lateral(finer)
+        # A 1 x 1 convolution and bilinear growth commute: convolving first costs a quarter.
+        x = self.project(self.refine(x))
+        if tuple(x.shape[-2:]) == size:
+            return x
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+class DPTHead(nn.Module):
+    """Four maps (B, C_in, h, w), shallow tap first, to (B, `outputs`, H, W) of raw values.
+
+    The maps are reassembled at 4, 2, 1 and 1/2 times the token grid, fused from the coarsest up,
+    and brought to the size asked for. Pixel coordinates in [-1, 1] join before the last layers:
+    ray directions are linear in them, and token maps know their place only roughly.
+    """
+
+    def __init__(self, inputs: int, outputs: int, config: DPTConfig) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(nn.Conv2d(inputs, c, 1) for c in config.reassembly)
+        first, second, _, last = config.reassembly
+        self.resize = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(first, first, 4, stride=4),
+                nn.ConvTranspose2d(second, second, 2, stride=2),
+                nn.Identity(),
+                nn.Conv2d(last, last, 3, stride=2, padding=1),
+            ]
+        )
+        self.enter = nn.ModuleList(
+            nn.Conv2d(c, config.width, 3, padding=1, bias=False) for c in config.reassembly
+        )
+        self.fuse = nn.ModuleList(Fusion(config.width, lateral=i < 3) for i in range(4))
+        narrow = config.output_width
+        self.narrow = nn.Conv2d(config.width, narrow, 3, padding=1)
+        self.output = nn.Sequential(
+            nn.Conv2d(narrow + 2, narrow, 3, padding=1), nn.ReLU(), nn.Conv2d(narrow, outputs, 1)
+        )
+
+    def forward(
+        self, maps: list[Float[Tensor, "B C_in h w"]], size: tuple[int, int]
+    ) -> Float[Tensor, "B C_out H W"]:
+        if len(maps) != 4:
+            raise ValueError(f"a DPT head reads 4 maps, found {len(maps)}")
+        levels = [
+            enter(resize(reduce(x)))
+            for x, reduce, resize, enter in zip(
+                maps, self.reduce, self.resize, self.enter, strict=True
+            )
+        ]
+        sizes = [tuple(level.shape[-2:]) for level in levels]
+        x = self.fuse[3](levels[3], None, sizes[2])
+        for i in (2, 1, 0):
+            x = self.fuse[i](x, levels[i], sizes[max(i - 1, 0)])
+        x = F.interpolate(self.narrow(x), size=size, mode="bilinear", align_corners=False)
+        return self.output(torch.cat([x, _coordinates(x)], dim=1))
+
+
+def _coordinates(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2 H W"]:
+    """Pixel centres as (x, y) in [-1, 1] across the image."""
+    batch, _, height, width = x.shape
+    rows = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
+    columns = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
+    grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
+    return grid.expand(batch, 2, height, width)

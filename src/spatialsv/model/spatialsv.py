@@ -1,0 +1,154 @@
+"""`SpatialSV`: a multimodal LLM whose visual states are read, and taught, as geometry.
+
+Without its heads it is the MLLM and nothing else. Shapes: B samples, T tokens, K scored positions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spatialsv.geometry.lifted import Lifted
+from spatialsv.model.families.qwen2_5_vl import ImageProcessorQwen, load_mllm, visual_states
+from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
+from spatialsv.samples.batch import Batch
+
+IGNORED = -100  # a label that is not scored, as everywhere in transformers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Output:
+    """One forward pass. With labels in the batch, logits are made only where some are scored."""
+
+    logits: Float[Tensor, "B K vocabulary"]
+    targets: Int[Tensor, "B K"] | None  # the next token's id at each position, or -100
+    lifted: Lifted | None
+    distilled: Float[Tensor, "B N h w C"] | None
+
+
+class SpatialSV(nn.Module):
+    """The MLLM, and on the side the heads that lift its visual states.
+
+    Raises:
+        ValueError: heads of another width than the MLLM's, or taps that it does not have.
+    """
+
+    def __init__(self, mllm: PreTrainedModel, heads: SpatialHeads | None = None) -> None:
+        super().__init__()
+        self.mllm = mllm
+        self.heads = heads
+        text = mllm.config.get_text_config()
+        self.last = text.num_hidden_layers  # the index of the final, normed hidden state
+        if heads is None:
+            return
+        if heads.hidden_size != text.hidden_size:
+            raise ValueError(
+                f"heads read states of width {heads.hidden_size}, the MLLM's is {text.hidden_size}"
+            )
+        for tap in heads.config.taps:
+            if not 0 <= tap <= self.last:
+                raise ValueError(
+                    f"tap {tap}: the MLLM has hidden states 0 (embeddings) to {self.last}"
+                )
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits, and with heads the geometry, of one batch.
+
+        Raises:
+            ValueError: with heads, a batch whose samples differ in views or grids.
+        """
+        scored, targets = None, None
+        if batch.labels is not None:
+            scored, targets = scored_positions(batch.labels)
+        wanted = self._wanted_states()
+        result = self.mllm(
+            **batch.model_inputs(),
+            logits_to_keep=0 if scored is None else scored,
+            output_hidden_states=wanted or False,
+            use_cache=False,
+        )
+        lifted, distilled = self._lift(batch, result.hidden_states) if wanted else (None, None)
+        return Output(logits=result.logits, targets=targets, lifted=lifted, distilled=distilled)
+
+    def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
+        """Visual states at these hidden states (0 = embeddings), without logits: for probes."""
+        result = self.mllm.model(
+            **batch.model_inputs(), output_hidden_states=sorted(set(indices)), use_cache=False
+        )
+        return self._on_grids(batch, [result.hidden_states[i] for i in indices])
+
+    def _wanted_states(self) -> list[int]:
+        """The hidden states to keep: the others are freed as the layers go by."""
+        if self.heads is None:
+            return []
+        taps = set(self.heads.config.taps) if self.heads.config.tasks else set()
+        return sorted(taps | ({self.last} if self.heads.distill is not None else set()))
+
+    def _lift(
+        self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
+    ) -> tuple[Lifted | None, Tensor | None]:
+        wanted = self._wanted_states()
+        states = self._on_grids(batch, [hidden_states[i] for i in wanted])
+        grids = dict(zip(wanted, states, strict=True))
+        config = self.heads.config
+        lifted = self.heads([grids[tap] for tap in config.taps]) if config.tasks else None
+        distilled = None
+        if self.heads.distill is not None:
+            distilled = self.heads.distilled(grids[self.last])
+        return lifted, distilled
+
+    def _on_grids(self, batch: Batch, hidden_states: list[Tensor]) -> list[Tensor]:
+        config = self.mllm.config
+        return visual_states(
+            hidden_states,
+            batch.input_ids,
+            batch.image_grid_thw,
+            batch.num_views,
+            image_token_id=config.image_token_id,
+            merge_size=config.vision_config.spatial_merge_size,
+        )
+
+
+def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int[Tensor, "B K"]]:
+    """Positions at which any sample's next token is scored, and those next tokens.
+
+    Logits at all other positions would only be thrown away, and at a vocabulary of 150,000 they
+    are most of the memory.
+    """
+    following = torch.full_like(labels, IGNORED)
+    following[:, :-1] = labels[:, 1:]
+    positions = (following != IGNORED).any(dim=0).nonzero().squeeze(1)
+    return positions, following[:, positions]
+
+
+def save_spatialsv(folder: Path, model: SpatialSV, processor: ImageProcessorQwen) -> None:
+    """Write mllm/ (a plain checkpoint for any tool) and, where there are heads, heads/."""
+    temporary = folder / f".mllm.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    model.mllm.save_pretrained(temporary)
+    processor.save_pretrained(temporary)
+    shutil.rmtree(folder / "mllm", ignore_errors=True)
+    temporary.replace(folder / "mllm")
+    shutil.rmtree(folder / "heads", ignore_errors=True)
+    if model.heads is not None:
+        save_heads(model.heads, folder / "heads")
+
+
+def load_spatialsv(
+    folder: Path,
+    dtype: torch.dtype = torch.float32,
+    attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
+) -> tuple[SpatialSV, ImageProcessorQwen]:
+    """The model that `save_spatialsv` wrote, in eval mode; its heads, if any, stay in float32."""
+    mllm, processor = load_mllm(folder / "mllm", dtype=dtype, attn=attn)
+    heads = load_heads(folder / "heads") if (folder / "heads").is_dir() else None
+    return SpatialSV(mllm, heads).eval(), processor
