@@ -1,0 +1,1 @@
+"""Questions from a room's geometry."""
