@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline, best_constant
+from spatialsv.evaluate.score import mean_relative_accuracy
+from spatialsv.scenes.rooms.question import Question
+
+
+def ask(task, answer, options=()):
+    return Question(
+        id="q", scene="s", task=task, text="?", answer=answer, options=options, views=(0,)
+    )
+
+
+TRAIN = [
+    *(ask("rotation", letter, ("x", "y", "z")) for letter in "CBBCA"),
+    *(ask("counting", answer) for answer in ("2", "2", "4")),
+]
+
+
+def test_random_choice_is_one_over_the_options():
+    _, expected = RandomBaseline.fit(TRAIN).answer(ask("rotation", "A", ("x", "y", "z", "w")))
+    assert expected == 0.25
+
+
+def test_random_number_is_the_mean_over_training_answers():
+    _, expected = RandomBaseline.fit(TRAIN).answer(ask("counting", "4"))
+    assert expected == pytest.approx((0.1 + 0.1 + 1.0) / 3)
+
+
+def test_frequency_takes_the_commonest_letter_and_the_first_of_a_tie():
+    baseline = FrequencyBaseline.fit(TRAIN)
+    assert baseline.answer(ask("rotation", "B", ("x", "y", "z"))) == ("B", 1.0)
+    assert baseline.answer(ask("rotation", "C", ("x", "y", "z"))) == ("B", 0.0)
+    reply, expected = baseline.answer(ask("counting", "2"))
+    assert 2 <= float(reply) <= 2.1 and expected == 1.0  # beyond 2.1 or below 2, one truth loses
+
+
+def test_a_task_never_trained_is_an_error():
+    with pytest.raises(ValueError, match="no training question of task 'room_size'"):
+        FrequencyBaseline.fit(TRAIN).answer(ask("room_size", "12"))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_best_constant_beats_a_fine_grid(seed):
+    truths = np.random.default_rng(seed).lognormal(1.0, 0.7, size=25).round(1)
+
+    def mean_score(constant):
+        return mean_relative_accuracy(np.full_like(truths, constant), truths).mean()
+
+    grid = np.linspace(truths.min() / 2, truths.max() * 1.5, 20_000)
+    # six digits are what a reply carries
+    found = mean_score(float(f"{best_constant(truths):.6g}"))
+    assert found >= max(mean_score(constant) for constant in grid) - 1e-12
+
+
+def test_best_constant_of_equal_answers_scores_one():
+    assert_allclose(best_constant(np.array([3.0, 3.0])), 3.0)
+    assert mean_relative_accuracy(np.array([best_constant(np.zeros(3))]), np.zeros(1)) == 1.0
