@@ -1,0 +1,216 @@
+"""The rooms teacher's network: a plain multi-view ViT in the manner of Depth Anything 3.
+
+Early layers attend within a view, later ones alternate between a view and all views together. Two
+heads read the tokens: depth with its confidence, and one ray a pixel with its confidence.
+
+Shapes: B scenes, N views, H W pixels, h w patches, C width. Everything is in the first view's
+camera frame, in units of the mean distance of points to that camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.rays import RayMap, point_map
+
+LOG_RANGE = 6.0  # |log depth| and log confidence stay below it: no overflow early in training
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherNetworkConfig:
+    """The network's size; about 2.3 M parameters."""
+
+    image_size: int = 64  # pixels, square; other images are resized by `RoomsTeacher`
+    patch_size: int = 8  # pixels; a power of two
+    width: int = 144
+    layers: int = 8
+    heads: int = 4
+    global_layers: tuple[int, ...] = (3, 5, 7)  # these attend over all views, the others within one
+    taps: tuple[int, ...] = (1, 3, 5, 7)  # layers whose outputs the depth head fuses
+    head_width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size or self.patch_size & (self.patch_size - 1):
+            raise ValueError(
+                f"patch_size {self.patch_size} must be a power of two that divides"
+                f" image_size {self.image_size}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        for name in ("global_layers", "taps"):
+            if any(not 0 <= layer < self.layers for layer in getattr(self, name)):
+                raise ValueError(f"{name} {getattr(self, name)}: layers are 0..{self.layers - 1}")
+
+    @property
+    def grid(self) -> int:
+        return self.image_size // self.patch_size
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherPrediction:
+    """Geometry (`points` follows from depth and rays) and the final layer's features."""
+
+    lifted: Lifted
+    features: Float[Tensor, "B N h w C"]
+
+
+class Block(nn.Module):
+    """A pre-norm transformer layer with normalised queries and keys."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.norm_q = nn.RMSNorm(width // heads, eps=1e-6)
+        self.norm_k = nn.RMSNorm(width // heads, eps=1e-6)
+        self.out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, tokens: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+        qkv = self.qkv(self.norm_attention(tokens))
+        q, k, v = rearrange(qkv, "b t (three m d) -> three b m t d", three=3, m=self.heads)
+        mixed = scaled_dot_product_attention(self.norm_q(q), self.norm_k(k), v)
+        tokens = tokens + self.out(rearrange(mixed, "b m t d -> b t (m d)"))
+        return tokens + self.mlp(self.norm_mlp(tokens))
+
+
+class DepthHead(nn.Module):
+    """Tapped tokens to log depth and log confidence at full size.
+
+    Doubles the patch grid by pixel shuffle until half the image's size; there it also sees the
+    image itself, through one convolution, because patches alone blur the edges of things.
+    """
+
+    def __init__(self, config: TeacherNetworkConfig) -> None:
+        super().__init__()
+        width = config.head_width
+        self.taps = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, width))
+            for _ in config.taps
+        )
+        doublings = config.patch_size.bit_length() - 2  # up to half the image's size
+        self.grow = nn.ModuleList()
+        for _ in range(doublings):
+            smaller = max(width // 2, 16)
+            self.grow.append(nn.Sequential(nn.Conv2d(width, 4 * smaller, 1), nn.PixelShuffle(2)))
+            self.grow.append(ResidualConv(smaller))
+            width = smaller
+        self.edges = nn.Conv2d(3, width, 4, stride=2, padding=1)
+        self.mix = ResidualConv(width)
+        self.out = nn.Sequential(
+            nn.GELU(), nn.Conv2d(width, 2 * 4, 3, padding=1), nn.PixelShuffle(2)
+        )
+
+    def forward(
+        self, tapped: list[Float[Tensor, "M h w C"]], image: Float[Tensor, "M 3 H W"]
+    ) -> tuple[Float[Tensor, "M H W"], Float[Tensor, "M H W"]]:
+        maps = sum(project(tokens) for project, tokens in zip(self.taps, tapped, strict=True))
+        maps = rearrange(maps, "m h w c -> m c h w")
+        for layer in self.grow:
+            maps = layer(maps)
+        maps = self.mix(maps + self.edges(image))
+        depth, confidence = self.out(maps).unbind(dim=1)
+        return depth, confidence
+
+
+class ResidualConv(nn.Module):
+    """Two 3 x 3 convolutions beside an identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, maps: Float[Tensor, "M C H W"]) -> Float[Tensor, "M C H W"]:
+        return maps + self.second(gelu(self.first(gelu(maps))))
+
+
+class TeacherNetwork(nn.Module):
+    """Any number of views in, their depth, rays and features out; the first view is the frame."""
+
+    def __init__(self, config: TeacherNetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, patch = config.width, config.patch_size
+        self.embed = nn.Linear(3 * patch * patch, width)
+        self.position = nn.Parameter(torch.randn(config.grid, config.grid, width) * 0.02)
+        self.first_view = nn.Parameter(torch.randn(width) * 0.02)
+        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.depth_head = DepthHead(config)
+        self.ray_head = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, 7 * patch * patch)
+        )
+
+    def forward(self, images: Float[Tensor, "B N H W 3"]) -> TeacherPrediction:
+        """Read `images`, RGB in [0, 1], H = W = `config.image_size`.
+
+        Raises:
+            ValueError: another size.
+        """
+        size, views = self.config.image_size, images.shape[1]
+        if tuple(images.shape[2:]) != (size, size, 3):
+            found = tuple(images.shape[2:])
+            raise ValueError(f"images: expected (B, N, {size}, {size}, 3), found {found} a view")
+        pixels = rearrange(2 * images - 1, "b n h w c -> (b n) c h w")
+        tapped, features = self._encode(pixels, views)
+        depth, depth_confidence = self.depth_head(tapped, pixels)
+        rays, ray_confidence = self._rays(features)
+        shape = (-1, views, size, size)
+        depth = _bounded_exp(depth).view(shape)
+        rays = RayMap(rays[..., :3].view(*shape, 3), rays[..., 3:].view(*shape, 3))
+        lifted = Lifted(
+            depth=depth,
+            depth_confidence=1 + _bounded_exp(depth_confidence).view(shape),
+            ray_origins=rays.origins,
+            ray_directions=rays.directions,
+            ray_confidence=1 + _bounded_exp(ray_confidence).view(shape),
+            points=point_map(depth, rays),
+        )
+        return TeacherPrediction(lifted, rearrange(features, "(b n) h w c -> b n h w c", n=views))
+
+    def _encode(
+        self, pixels: Float[Tensor, "M 3 H W"], views: int
+    ) -> tuple[list[Float[Tensor, "M h w C"]], Float[Tensor, "M h w C"]]:
+        """The tapped layers' tokens, and the last layer's after its norm."""
+        patch, grid = self.config.patch_size, self.config.grid
+        patches = rearrange(pixels, "m c (h p) (w q) -> m (h w) (c p q)", p=patch, q=patch)
+        tokens = self.embed(patches) + self.position.flatten(0, 1)
+        is_first = torch.arange(len(tokens), device=tokens.device) % views == 0
+        tokens = tokens + is_first[:, None, None] * self.first_view
+        tapped = []
+        for number, block in enumerate(self.blocks):
+            if number in self.config.global_layers:
+                together = rearrange(tokens, "(b n) t c -> b (n t) c", n=views)
+                tokens = rearrange(block(together), "b (n t) c -> (b n) t c", n=views)
+            else:
+                tokens = block(tokens)
+            if number in self.config.taps:
+                tapped.append(rearrange(tokens, "m (h w) c -> m h w c", h=grid))
+        return tapped, rearrange(self.norm(tokens), "m (h w) c -> m h w c", h=grid)
+
+    def _rays(
+        self, features: Float[Tensor, "M h w C"]
+    ) -> tuple[Float[Tensor, "M H W 6"], Float[Tensor, "M H W"]]:
+        """Origin and direction, in this order, and the logarithm of the confidence above 1."""
+        patch = self.config.patch_size
+        maps = rearrange(
+            self.ray_head(features), "m h w (p q c) -> m (h p) (w q) c", p=patch, q=patch
+        )
+        return maps[..., :6], maps[..., 6]
+
+
+def _bounded_exp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """exp, smooth and close to exact for small x, with |log| never above LOG_RANGE."""
+    return (LOG_RANGE * torch.tanh(x / LOG_RANGE)).exp()
