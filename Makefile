@@ -1,0 +1,52 @@
+# run: the whole pipeline; test: all checks. Each installs what it needs into .venv first.
+# Where PyPI's torch is too large (it brings CUDA on Linux), put the CPU build first:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make run
+PYTHON ?= python3
+VENV := .venv
+PROFILE ?= workflow/profiles/local
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: run test test-long lint perf pull clean
+
+run: $(VENV)/run.stamp
+	snakemake --profile $(PROFILE)
+	@cat data/report/table.md
+	@echo "Report: $(CURDIR)/data/report/report.html"
+
+test: lint
+	$(PYTEST) -m "not long"
+
+test-long: lint
+	$(PYTEST)
+
+lint: $(VENV)/test.stamp
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	lint-imports
+
+perf: $(VENV)/test.stamp
+	@for script in perf/*.py; do echo "== $$script"; python $$script || exit 1; done
+
+# Artefacts that dvc.lock vouches for; Snakemake is then told that they are up to date.
+pull: $(VENV)/run.stamp
+	dvc pull
+	@dvc status --quiet || { echo "data/ is not what dvc.lock says: see dvc status" >&2; exit 1; }
+	snakemake --cores 1 --quiet all --touch --forceall all
+
+clean:
+	find data -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
+	rm -rf .snakemake
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[workflow]'
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	$(PIP) -e '.[workflow,test]'
+	touch $@

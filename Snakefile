@@ -1,0 +1,27 @@
+# scenes -> labels -> pseudo -> train -> lift, probe, evaluate -> report
+# `snakemake <stage>` makes one stage and what it needs; `snakemake -n` tells what would run and why.
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "workflow/config/run.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [f"data/{stage}/manifest.json" for stage in STAGES],
+
+
+include: "workflow/rules/scenes.smk"
+include: "workflow/rules/labels.smk"
+include: "workflow/rules/pseudo.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/lift.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"

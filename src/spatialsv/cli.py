@@ -1,0 +1,269 @@
+"""The command line: one subcommand a stage. Each parses, calls one function and exits.
+
+Imports are inside the subcommands, so that `spatialsv --help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns: the exit code: 0, or 2 with one line on standard error for a fault of the input.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.call(arguments)
+    except (ValueError, FileNotFoundError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"spatialsv {arguments.stage}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spatialsv",
+        description="3D spatial awareness for multimodal LLMs, stage by stage.",
+        epilog="`make run` runs all stages in order; each can be run by hand as well.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for name, (call, about, options) in STAGES.items():
+        stage = stages.add_parser(name, help=about, description=call.__doc__)
+        for flag, settings in options.items():
+            stage.add_argument(flag, **settings)
+        stage.set_defaults(call=call)
+    return parser
+
+
+def config(cls: type[T], arguments: argparse.Namespace) -> T:
+    """The stage's settings from the JSON of `--config`."""
+    from spatialsv.config import from_mapping
+
+    try:
+        mapping = json.loads(arguments.config)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--config: not JSON ({error}): {arguments.config}") from None
+    return from_mapping(cls, mapping, arguments.stage)
+
+
+def scenes(arguments: argparse.Namespace) -> None:
+    """Make one shard of rooms: views, geometry and questions."""
+    from spatialsv.scenes.rooms.stage import ScenesConfig, run
+
+    run(
+        split=arguments.split,
+        shard=arguments.shard,
+        config=config(ScenesConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def labels(arguments: argparse.Namespace) -> None:
+    """Label one shard of scenes with a teacher's geometry."""
+    from spatialsv.labels import LabelsConfig, run
+
+    run(
+        scenes=arguments.scenes,
+        teacher=arguments.teacher,
+        config=config(LabelsConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def pseudo(arguments: argparse.Namespace) -> None:
+    """Label one shard of scenes that have no questions, and keep what the teacher is sure of."""
+    from spatialsv.pseudo import PseudoConfig, run
+
+    run(scenes=arguments.scenes, config=config(PseudoConfig, arguments), out=arguments.out)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Fine-tune the base model with the losses of one arm."""
+    from spatialsv.train import TrainConfig, run
+
+    run(
+        arm=arguments.arm,
+        seed=arguments.seed,
+        scenes=arguments.scenes,
+        labels=arguments.labels,
+        pseudo=arguments.pseudo,
+        config=config(TrainConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def lift(arguments: argparse.Namespace) -> None:
+    """Lift depth, rays, cameras and points from a model's visual states, on scenes or photos."""
+    if arguments.photos:
+        from spatialsv.lift import lift_photos
+
+        lift_photos(arguments.photos, arguments.out)
+        return
+    from spatialsv.lift import LiftConfig, run
+
+    run(
+        model=arguments.model,
+        scenes=arguments.scenes,
+        config=config(LiftConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def probe(arguments: argparse.Namespace) -> None:
+    """Train a fresh depth probe on the frozen visual states of a model."""
+    from spatialsv.probe import ProbeConfig, run
+
+    run(
+        model=arguments.model,
+        scenes=arguments.scenes,
+        labels=arguments.labels,
+        test_scenes=arguments.test_scenes,
+        config=config(ProbeConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Ask a model the questions of scenes, and score its replies."""
+    from spatialsv.evaluate import EvaluateConfig, run
+
+    run(
+        model=arguments.model,
+        scenes=arguments.scenes,
+        config=config(EvaluateConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the results table and the HTML report."""
+    from spatialsv.report import ReportConfig, run
+
+    run(
+        train=arguments.train,
+        lift=arguments.lift,
+        probe=arguments.probe,
+        evaluate=arguments.evaluate,
+        config=config(ReportConfig, arguments),
+        out=arguments.out,
+    )
+
+
+def gather(arguments: argparse.Namespace) -> None:
+    """Write a stage's own manifest over those of its jobs, and delete what none vouches for."""
+    from spatialsv.gather import gather
+
+    gather(arguments.of, arguments.manifests, arguments.out)
+
+
+MANIFEST: dict[str, Any] = {"type": Path, "metavar": "MANIFEST"}
+ONE: dict[str, Any] = MANIFEST | {"required": True}
+MANY: dict[str, Any] = MANIFEST | {"nargs": "*", "default": []}
+CONFIG: dict[str, Any] = {"default": "{}", "metavar": "JSON", "help": "the stage's settings"}
+OUT: dict[str, Any] = ONE | {"help": "the manifest to write; the payload goes beside it"}
+MODEL: dict[str, Any] = {
+    "type": Path,
+    "help": "the manifest of a training job, or a Hugging Face checkpoint folder",
+}
+
+STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
+    "scenes": (
+        scenes,
+        "rooms, their views and questions",
+        {
+            "--split": {"required": True},
+            "--shard": {"type": int, "required": True},
+            "--config": CONFIG,
+            "--out": OUT,
+        },
+    ),
+    "labels": (
+        labels,
+        "a teacher's geometry for scenes",
+        {"--scenes": ONE, "--teacher": {"required": True}, "--config": CONFIG, "--out": OUT},
+    ),
+    "pseudo": (
+        pseudo,
+        "a teacher's geometry for scenes without questions",
+        {"--scenes": ONE, "--config": CONFIG, "--out": OUT},
+    ),
+    "train": (
+        train,
+        "one arm of the fine-tuning",
+        {
+            "--arm": {"required": True},
+            "--seed": {"type": int, "required": True},
+            "--scenes": MANY,
+            "--labels": MANY,
+            "--pseudo": MANY,
+            "--config": CONFIG,
+            "--out": OUT,
+        },
+    ),
+    "lift": (
+        lift,
+        "geometry from a model's visual states",
+        {
+            "photos": {"nargs": "*", "type": Path, "metavar": "PHOTO"},
+            "--model": MODEL,
+            "--scenes": MANY,
+            "--config": CONFIG,
+            "--out": {"type": Path, "required": True, "help": "the manifest, or a folder"},
+        },
+    ),
+    "probe": (
+        probe,
+        "a fresh depth probe on a frozen model",
+        {
+            "--model": MODEL | {"required": True},
+            "--scenes": MANY,
+            "--labels": MANY,
+            "--test-scenes": MANY,
+            "--config": CONFIG,
+            "--out": OUT,
+        },
+    ),
+    "evaluate": (
+        evaluate,
+        "a model's answers, scored",
+        {"--model": MODEL | {"required": True}, "--scenes": MANY, "--config": CONFIG, "--out": OUT},
+    ),
+    "report": (
+        report,
+        "the results table and the HTML report",
+        {
+            "--train": MANY,
+            "--lift": MANY,
+            "--probe": MANY,
+            "--evaluate": MANY,
+            "--config": CONFIG,
+            "--out": OUT,
+        },
+    ),
+    "gather": (
+        gather,
+        "a stage's manifest over those of its jobs",
+        {
+            "manifests": MANIFEST | {"nargs": "*"},
+            "--of": {"required": True, "metavar": "STAGE"},
+            "--out": OUT,
+        },
+    ),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

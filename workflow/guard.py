@@ -1,0 +1,85 @@
+"""Two refusals that Snakemake itself does not make: a second run, and artefacts of unknown make."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+# Modes that start no job: they may look on while another run works.
+LOOKING = re.compile(
+    r"-[a-z]*n[a-z]*|--dry-?run|--lint|--list.*|-l|--lt|--summary|-S|--detailed-summary|-D"
+    r"|--dag|--rulegraph|--filegraph|--d3dag|--report|--lc|--li|--lp|--lv"
+)
+ADOPTING = re.compile(r"-t|--touch|--cleanup-metadata|--unlock|--delete-all-output|--lint")
+
+
+def claim(root: Path, arguments: Sequence[str]) -> TextIO | None:
+    """Claim the clone for this run; the kernel gives the claim back when the process ends.
+
+    Snakemake's own lock outlives a killed run and must then be removed by hand. This one does
+    not; whoever holds it knows that locks lying about are left over, and clears them.
+
+    Returns: the open lock file, to be kept for as long as the run lasts; None for a look.
+
+    Raises:
+        RuntimeError: another run is at work here; the message names its process.
+    """
+    folder = root / ".snakemake"
+    folder.mkdir(exist_ok=True)
+    handle = (folder / "run.lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if any(LOOKING.fullmatch(argument) for argument in arguments):
+            return None
+        handle.seek(0)
+        raise RuntimeError(
+            f"another run is at work in {root} (process {handle.read().strip() or 'unknown'}); "
+            "this one leaves. Wait for it, or work in a clone of your own."
+        ) from None
+    for stale in (folder / "locks").glob("*.lock"):
+        stale.unlink()
+    if any(LOOKING.fullmatch(argument) for argument in arguments):
+        handle.close()
+        return None
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def check_provenance(root: Path, arguments: Sequence[str]) -> None:
+    """Refuse to go on when artefacts are here and Snakemake does not know how they were made.
+
+    After `dvc pull` or a copy of `data/` alone, either everything would run again, or, worse, a
+    later edit would be missed without a word.
+
+    Raises:
+        RuntimeError: manifests exist and `.snakemake/metadata` is empty.
+    """
+    if any(ADOPTING.fullmatch(argument) for argument in arguments):
+        return
+    # A job leaves its mark in `incomplete` when it starts and in `metadata` when it ends, so a run
+    # that was killed at its first job is known too.
+    records = (root / ".snakemake" / name for name in ("metadata", "incomplete"))
+    if any(path.is_file() for folder in records for path in folder.rglob("*")):
+        return
+    found = next(_artefacts(root / "data"), None)
+    if found is not None:
+        raise RuntimeError(
+            f"{found.relative_to(root)} exists, but .snakemake/metadata does not say how it was "
+            "made, so that a later edit could be missed. `make pull` adopts what dvc.lock vouches "
+            "for; `snakemake --cores 1 --touch --forceall all` adopts data/ as it is; "
+            "`make clean` deletes it."
+        )
+
+
+def _artefacts(data: Path) -> Iterator[Path]:
+    for stage in sorted(data.glob("*")):
+        if stage.is_dir() and stage.name not in ("logs", "benchmarks"):
+            files = (path for path in stage.rglob("*.json") if ".zarr" not in str(path))
+            yield from files

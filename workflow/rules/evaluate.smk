@@ -1,0 +1,40 @@
+rule evaluate_model:
+    input:
+        model=model_of,
+        scenes=scenes_of("test"),
+    output:
+        manifest=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/manifest.json",
+    log:
+        f"data/logs/evaluate/{BASE}/{{arm}}/{{seed}}.log",
+    benchmark:
+        f"data/benchmarks/evaluate/{BASE}/{{arm}}/{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        gpu=1,
+    params:
+        code=model_code("evaluate", "model", "samples", "stats", "scenes", "geometry"),
+        model=model_path,
+        config=section("evaluate"),
+    message:
+        "answer questions: arm {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "spatialsv evaluate --model {params.model} --scenes {input.scenes}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule evaluate:
+    input:
+        models_of("evaluate", settings["evaluate"]["arms"]),
+    output:
+        manifest="data/evaluate/manifest.json",
+    log:
+        "data/logs/evaluate.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather evaluate"
+    shell:
+        "spatialsv gather --of evaluate --out {output.manifest} {input} 2>&1 | tee {log}"

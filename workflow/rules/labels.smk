@@ -1,0 +1,36 @@
+rule labels_shard:
+    input:
+        scenes="data/scenes/{split}/{shard}.json",
+    output:
+        manifest="data/labels/{teacher}/{split}/{shard}.json",
+    log:
+        "data/logs/labels/{teacher}/{split}/{shard}.log",
+    benchmark:
+        "data/benchmarks/labels/{teacher}/{split}/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code_version("labels", "teachers", "scenes", "geometry", "weights/teacher"),
+        config=section("labels"),
+    message:
+        "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"
+    shell:
+        "spatialsv labels --scenes {input.scenes} --teacher {wildcards.teacher}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule labels:
+    input:
+        labels_of(*settings["labels"]["splits"]),
+    output:
+        manifest="data/labels/manifest.json",
+    log:
+        "data/logs/labels.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather labels"
+    shell:
+        "spatialsv gather --of labels --out {output.manifest} {input} 2>&1 | tee {log}"

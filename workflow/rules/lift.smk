@@ -1,0 +1,40 @@
+rule lift_model:
+    input:
+        model=model_of,
+        scenes=scenes_of("test"),
+    output:
+        manifest=f"data/lift/{BASE}/{{arm}}/{{seed}}/manifest.json",
+    log:
+        f"data/logs/lift/{BASE}/{{arm}}/{{seed}}.log",
+    benchmark:
+        f"data/benchmarks/lift/{BASE}/{{arm}}/{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        gpu=1,
+    params:
+        code=model_code("lift", "model", "samples", "scenes", "geometry"),
+        model=model_path,
+        config=section("lift"),
+    message:
+        "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "spatialsv lift --model {params.model} --scenes {input.scenes}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule lift:
+    input:
+        models_of("lift", settings["lift"]["arms"]),
+    output:
+        manifest="data/lift/manifest.json",
+    log:
+        "data/logs/lift.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather lift"
+    shell:
+        "spatialsv gather --of lift --out {output.manifest} {input} 2>&1 | tee {log}"

@@ -1,0 +1,43 @@
+rule probe_model:
+    input:
+        model=model_of,
+        scenes=scenes_of("train"),
+        labels=labels_of("train"),
+        test_scenes=scenes_of("test"),
+    output:
+        manifest=f"data/probe/{BASE}/{{arm}}/{{seed}}/manifest.json",
+    log:
+        f"data/logs/probe/{BASE}/{{arm}}/{{seed}}.log",
+    benchmark:
+        f"data/benchmarks/probe/{BASE}/{{arm}}/{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        gpu=1,
+    params:
+        code=model_code("probe", "model", "samples", "scenes", "geometry"),
+        model=model_path,
+        config=section("probe"),
+    message:
+        "probe depth: arm {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "spatialsv probe --model {params.model} --scenes {input.scenes}"
+        " --labels {input.labels} --test-scenes {input.test_scenes}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule probe:
+    input:
+        models_of("probe", settings["probe"]["arms"]),
+    output:
+        manifest="data/probe/manifest.json",
+    log:
+        "data/logs/probe.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather probe"
+    shell:
+        "spatialsv gather --of probe --out {output.manifest} {input} 2>&1 | tee {log}"

@@ -1,0 +1,36 @@
+rule pseudo_shard:
+    input:
+        scenes="data/scenes/{split}/{shard}.json",
+    output:
+        manifest="data/pseudo/{split}/{shard}.json",
+    log:
+        "data/logs/pseudo/{split}/{shard}.log",
+    benchmark:
+        "data/benchmarks/pseudo/{split}/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code_version("pseudo", "teachers", "scenes", "geometry", "weights/teacher"),
+        config=section("pseudo"),
+    message:
+        "pseudo labels: {wildcards.split} {wildcards.shard}"
+    shell:
+        "spatialsv pseudo --scenes {input.scenes}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule pseudo:
+    input:
+        pseudo_of(*settings["pseudo"]["splits"]),
+    output:
+        manifest="data/pseudo/manifest.json",
+    log:
+        "data/logs/pseudo.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather pseudo"
+    shell:
+        "spatialsv gather --of pseudo --out {output.manifest} {input} 2>&1 | tee {log}"

@@ -1,0 +1,43 @@
+rule train_arm:
+    input:
+        scenes=scenes_of("train"),
+        labels=labels_of("train"),
+        pseudo=arm_pseudo,
+    output:
+        manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",
+    log:
+        f"data/logs/train/{BASE}/{{arm}}/{{seed}}.log",
+    benchmark:
+        f"data/benchmarks/train/{BASE}/{{arm}}/{{seed}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=1,
+    params:
+        code=code_version(
+            "train", "model", "losses", "samples", "scenes", "geometry", "progress", "weights/mllm"
+        ),
+        config=arm_section,
+    message:
+        "train arm {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "spatialsv train --arm {wildcards.arm} --seed {wildcards.seed}"
+        " --scenes {input.scenes} --labels {input.labels} --pseudo {input.pseudo}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule train:
+    input:
+        models_of("train", settings["train"]["arms"]),
+    output:
+        manifest="data/train/manifest.json",
+    log:
+        "data/logs/train.log",
+    conda:
+        "../../environment.yml"
+    message:
+        "gather train"
+    shell:
+        "spatialsv gather --of train --out {output.manifest} {input} 2>&1 | tee {log}"

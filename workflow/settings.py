@@ -1,0 +1,150 @@
+"""The settings of a run: an overlay merged over default.yaml, checked against the schema.
+
+Plain functions without Snakemake, so that tests can call them; `rules/common.smk` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+CONFIG = Path("workflow/config")
+SCHEMA = Path("workflow/schemas/config.schema.yaml")
+COMMAND_LINE = "snakemake --config"
+
+
+def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that `chosen` selects, complete and checked.
+
+    Args:
+        root: the repository.
+        chosen: `overlay`, the name of a file in workflow/config, and settings from the command
+            line, which win over both files.
+
+    Raises:
+        ValueError: a file is missing, a key is unknown, a value has the wrong type; the message
+            starts with file and line.
+    """
+    overlay = chosen.get("overlay", "default")
+    files = [root / CONFIG / "default.yaml"]
+    if overlay != "default":
+        files.append(root / CONFIG / f"{overlay}.yaml")
+    if not files[-1].is_file():
+        known = sorted(path.stem for path in (root / CONFIG).glob("*.yaml"))
+        known.remove("run")
+        raise ValueError(f"overlay {overlay!r}: no {files[-1]}; there are {', '.join(known)}")
+    schema = yaml.safe_load((root / SCHEMA).read_text())
+    settings: dict[str, Any] = {}
+    for path in files:
+        text = path.read_text()
+        layer = yaml.safe_load(text) or {}
+        check(layer, schema, path.relative_to(root), yaml.compose(text))
+        settings = merge(settings, layer)
+    given = {key: value for key, value in chosen.items() if key != "overlay"}
+    check(given, schema, COMMAND_LINE)
+    settings = merge(settings, given)
+    for error in Draft202012Validator(schema).iter_errors(settings):
+        raise ValueError(f"overlay {overlay!r}: {_dotted(error.absolute_path)}{error.message}")
+    return settings
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid upon `base`, mapping by mapping; null in place of a mapping drops it."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = base.get(key)
+        if isinstance(below, Mapping) and value is None:
+            del merged[key]
+        elif isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def check(
+    layer: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    where: Path | str,
+    node: yaml.Node | None = None,
+) -> None:
+    """Check one layer against the schema; what it leaves out is no error here.
+
+    Raises:
+        ValueError: every fault of the layer, one a line, each with file, line and suggestion.
+    """
+    faults = []
+    for error in Draft202012Validator(schema).iter_errors(layer):
+        if error.validator != "required":
+            faults += _explain(error, where, node)
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _explain(error: ValidationError, where: Path | str, node: yaml.Node | None) -> Iterable[str]:
+    path = list(error.absolute_path)
+    if error.validator != "additionalProperties":
+        yield f"{_place(where, node, path)}: {_dotted(path)}{error.message}"
+        return
+    known = error.schema.get("properties", {})
+    for key in error.instance:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            name = ".".join(map(str, [*path, key]))
+            yield f"{_place(where, node, [*path, key])}: no setting {name!r}; {hint}"
+
+
+def _dotted(path: Iterable[Any]) -> str:
+    name = ".".join(map(str, path))
+    return f"{name}: " if name else ""
+
+
+def _place(where: Path | str, node: yaml.Node | None, path: list[Any]) -> str:
+    """`file:line` of the key or item that `path` leads to."""
+    line = None
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [pair for pair in node.value if pair[0].value == str(step)]
+            if not pairs:
+                break
+            line, node = pairs[-1][0].start_mark.line + 1, pairs[-1][1]
+        elif isinstance(node, yaml.SequenceNode):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return f"{where}:{line}" if line else str(where)
+
+
+def minified(section: Mapping[str, Any]) -> str:
+    """`section` as one line of JSON with sorted keys: the same settings, the same text."""
+    return json.dumps(section, sort_keys=True, separators=(",", ":"))
+
+
+def code_digest(root: Path, packages: Iterable[str]) -> str:
+    """A digest of the files of `packages` (`geometry`, `manifest`, `weights/mllm`, ...).
+
+    Code and shipped weights, never a git SHA, which changes when a README does. Weights that are
+    still to be made count as empty, so that the rule which makes them can be read.
+
+    Raises:
+        ValueError: there is no such package.
+    """
+    source = root / "src" / "spatialsv"
+    digest = hashlib.sha256()
+    for package in sorted(packages):
+        folder, module = source / package, source / f"{package}.py"
+        if not (folder.is_dir() or module.is_file() or package.startswith("weights/")):
+            raise ValueError(f"code_version: {source} has no package or module {package!r}")
+        files = [f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+        for path in [module] if module.is_file() else sorted(files):
+            digest.update(f"{path.relative_to(source)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
