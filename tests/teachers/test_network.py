@@ -1,6 +1,7 @@
 """The teacher network: its frame, its symmetries, its loss, its files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -129,20 +130,20 @@ def test_loss_of_the_truth_is_only_its_confidence_term():
 
 
 def test_overfits_eight_scenes():
-    network, labels = make_network().train(), make_labels(8, 2, 32)
-    images = torch.rand(8, 2, 32, 32, 3, generator=torch.Generator().manual_seed(2))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=200)
-    for _ in range(200):
+    network, labels = make_network(replace(SMALL, image_size=16)).train(), make_labels(8, 2, 16)
+    images = torch.rand(8, 2, 16, 16, 3, generator=torch.Generator().manual_seed(2))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=300)
+    for _ in range(300):
         loss = teacher_loss(network(images), labels, TeacherLossConfig())["total"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     lifted = network(images).lifted
-    absrel = ((lifted.depth - labels.depth).abs() / labels.depth).mean()
-    assert absrel < 0.05
-    assert (lifted.ray_origins - labels.ray_origins).abs().mean() < 0.05
+    assert ((lifted.depth - labels.depth).abs() / labels.depth).mean() < 0.03
+    moved = labels.ray_origins[:, 1:].abs().mean()
+    assert (lifted.ray_origins - labels.ray_origins)[:, 1:].abs().mean() < 0.25 * moved
 
 
 def test_survives_the_disk(tmp_path):
