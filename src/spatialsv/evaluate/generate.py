@@ -1,0 +1,173 @@
+"""Greedy replies, with the work that questions share done once.
+
+Most tokens of a prompt are its images', and many questions are asked about the same images. So a
+prompt is cut after its last visual token: equal heads run once, vision encoder included, and their
+keys and values are copied for each tail. Tails are padded on the left, so that all replies of a
+batch grow at its right end; positions are given explicitly and padding is masked, so a reply does
+not depend on what else is in its batch.
+
+Shapes: G heads, B prompts, S tokens of the longest tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """The views that a prompt shows, as the image processor delivers them."""
+
+    pixel_values: Float[Tensor, "P D"]
+    image_grid_thw: Int[Tensor, "V 3"]  # patches of each view: time, height, width
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prompt:
+    """One prompt's tokens, placeholders of its images expanded; equal images share one object."""
+
+    tokens: Int[Tensor, " T"]
+    images: Images
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Prompts with the same images and the same tokens up to the last of them."""
+
+    head: Int[Tensor, " P"]
+    images: Images
+    members: list[int]  # indices of the prompts
+    tails: list[Int[Tensor, " _"]]  # each of its own length
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    batch_size: int,
+) -> Iterator[tuple[int, str]]:
+    """The greedy reply to each prompt, as (index of the prompt, text), batch by batch.
+
+    Args:
+        model: a Qwen2.5-VL in eval mode; its generation config names the tokens that end a reply.
+        batch_size: most prompts in one forward pass.
+
+    Raises:
+        ValueError: the model names no token that ends a reply.
+    """
+    stops = model.generation_config.eos_token_id
+    stops = [stops] if isinstance(stops, int) else stops
+    if not stops:
+        raise ValueError(
+            f"{model.name_or_path}: generation_config.json names no eos_token_id, so replies would "
+            "never end; add it"
+        )
+    groups = _groups(prompts, model.config.image_token_id, batch_size)
+    for batch in _batches(groups, batch_size):
+        replies = _reply(model, batch, torch.tensor(stops, device=model.device), max_new_tokens)
+        members = [member for group in batch for member in group.members]
+        for member, tokens in zip(members, replies, strict=True):
+            yield member, tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def _groups(prompts: Sequence[Prompt], image_token: int, batch_size: int) -> list[_Group]:
+    """Prompts by equal head, at most `batch_size` together."""
+    found: dict[tuple, _Group] = {}
+    for index, prompt in enumerate(prompts):
+        places = (prompt.tokens == image_token).nonzero()
+        if not len(places):
+            raise ValueError(f"prompt {index} shows no image")
+        cut = int(places[-1]) + 1
+        head, tail = prompt.tokens[:cut], prompt.tokens[cut:]
+        key = (id(prompt.images), tuple(head.tolist()))
+        if key not in found:
+            found[key] = _Group(head, prompt.images, [], [])
+        found[key].members.append(index)
+        found[key].tails.append(tail)
+    parts = [
+        (group, slice(start, start + batch_size))
+        for group in found.values()
+        for start in range(0, len(group.members), batch_size)
+    ]
+    return [_Group(g.head, g.images, g.members[part], g.tails[part]) for g, part in parts]
+
+
+def _batches(groups: list[_Group], batch_size: int) -> Iterator[list[_Group]]:
+    """Groups whose heads are equally long, as many as fit; their order is kept otherwise."""
+    batch: list[_Group] = []
+    for group in sorted(groups, key=lambda group: len(group.head)):
+        size = sum(len(other.members) for other in batch) + len(group.members)
+        if batch and (size > batch_size or len(batch[0].head) != len(group.head)):
+            yield batch
+            batch = []
+        batch.append(group)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _reply(
+    model: PreTrainedModel, groups: list[_Group], stops: Int[Tensor, " E"], max_new_tokens: int
+) -> list[list[int]]:
+    """Tokens of each reply, without the one that ends it."""
+    cache, position = _run_heads(model, groups)  # position: where each prompt goes on, (B,)
+    tails = [tail for group in groups for tail in group.tails]
+    lengths = torch.tensor([len(tail) for tail in tails], device=model.device)
+    longest = int(lengths.max())
+    ids = torch.zeros(len(tails), longest, dtype=torch.long, device=model.device)
+    for row, tail in enumerate(tails):
+        ids[row, longest - len(tail) :] = tail
+    offsets = torch.arange(longest, device=model.device) - (longest - lengths)[:, None]  # (B, S)
+    mask = torch.cat([ids.new_ones(len(tails), cache.get_seq_length()), (offsets >= 0).long()], 1)
+    positions = position[:, None] + offsets.clamp_min(0)
+    replies: list[list[int]] = [[] for _ in tails]
+    running = torch.ones(len(tails), dtype=torch.bool, device=model.device)
+    for _ in range(max_new_tokens):
+        output = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        ids = output.logits[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
+        running &= ~torch.isin(ids[:, 0], stops)
+        for row in running.nonzero()[:, 0].tolist():
+            replies[row].append(int(ids[row, 0]))
+        if not running.any():
+            break
+        mask = torch.cat([mask, mask.new_ones(len(tails), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return replies
+
+
+def _run_heads(
+    model: PreTrainedModel, groups: list[_Group]
+) -> tuple[DynamicCache, Int[Tensor, " B"]]:
+    """Keys and values of the heads, copied for each prompt, and the position after each head."""
+    ids = torch.stack([group.head for group in groups]).to(model.device)  # (G, P)
+    output = model(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        mm_token_type_ids=(ids == model.config.image_token_id).int(),
+        pixel_values=torch.cat([g.images.pixel_values for g in groups]).to(model.device),
+        image_grid_thw=torch.cat([g.images.image_grid_thw for g in groups]).to(model.device),
+        past_key_values=DynamicCache(config=model.config.text_config),
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    # An image takes fewer positions than tokens; the model keeps the difference.
+    position = ids.shape[1] + model.model.rope_deltas[:, 0]  # (G,)
+    sizes = torch.tensor([len(group.members) for group in groups], device=model.device)
+    rows = torch.arange(len(groups), device=model.device).repeat_interleave(sizes)
+    output.past_key_values.batch_select_indices(rows)
+    return output.past_key_values, position[rows]
