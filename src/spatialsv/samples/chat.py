@@ -32,7 +32,7 @@ class Tokens:
 
 
 class Chat:
-    """Turns questions into tokens. What was tokenized once is kept.
+    """Turns questions into tokens. A question asked by itself is tokenized once.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer with a chat template that writes one `image_token`
@@ -54,7 +54,7 @@ class Chat:
             )
         self.tokenizer = tokenizer
         self.image_token_id: int = tokenizer.convert_tokens_to_ids(image_token)
-        self._kept: dict[tuple, Tokens] = {}
+        self._kept: dict[tuple[str, tuple[int, ...]], Tokens] = {}
 
     def answered(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:
         """`questions` with their answers, one turn each, after as many images as `visual_tokens`.
@@ -63,7 +63,9 @@ class Chat:
             questions: about the same views, in the order they are asked.
             visual_tokens: how many visual tokens each image takes.
         """
-        key = (tuple(question.id for question in questions), tuple(visual_tokens))
+        if len(questions) > 1:  # other questions stand together in the next epoch
+            return self._answered(questions, visual_tokens)
+        key = (questions[0].id, tuple(visual_tokens))
         if key not in self._kept:
             self._kept[key] = self._answered(questions, visual_tokens)
         return self._kept[key]
@@ -75,7 +77,7 @@ class Chat:
 
     def images_only(self, visual_tokens: Sequence[int]) -> Tokens:
         """The images and no question: a causal model's visual states are the same either way."""
-        key = ((), tuple(visual_tokens))
+        key = ("", tuple(visual_tokens))
         if key not in self._kept:
             text = self._render(_messages([], len(visual_tokens)))
             self._kept[key] = self._expand(self._tokenize(text), visual_tokens)

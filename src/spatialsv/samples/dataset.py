@@ -1,0 +1,166 @@
+"""Stores and questions as samples, ready to collate. Everything is held in memory.
+
+What a sample holds follows from the seed, the epoch and its number: nothing else is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spatialsv.samples.chat import Chat, Tokens
+from spatialsv.samples.pixels import Pixels
+from spatialsv.samples.sampler import SPATIAL, Draw
+from spatialsv.samples.targets import Target, Targets
+from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.scene import Scenes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesConfig:
+    """What a sample shows and asks."""
+
+    questions_per_sample: int = 1  # about the same views, asked in turns
+    blank_images: bool = False  # plain grey instead of images: what text alone gives away
+    keep_gib: float = 2.0  # memory for prepared images, GiB
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """One chat, its N images, and their geometry where it is known."""
+
+    tokens: Tokens
+    pixel_values: Float[Tensor, "N P D"]
+    grid: Int[Tensor, "N 3"]
+    target: Target | None
+
+
+class SceneDataset(Dataset[Sample]):
+    """Samples with questions, in packs; every epoch asks each question once.
+
+    Args:
+        scenes: with images.
+        questions: about these scenes; none where only `images_only` is wanted.
+        processor: the MLLM's, with `tokenizer`, `image_processor` and `image_token`.
+        labels: a label store of the same scenes; None teaches no geometry.
+        config: what samples show and ask.
+        seed: of which questions stand together.
+
+    Raises:
+        ValueError: scenes without images, questions about other scenes or views, or labels that do
+            not belong to the scenes.
+    """
+
+    def __init__(
+        self,
+        scenes: Scenes,
+        questions: Sequence[Question],
+        processor: Any,
+        labels: Scenes | None = None,
+        config: SamplesConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        if scenes.image is None:
+            raise ValueError(f"the {scenes.source} scenes have no images; force the scenes stage")
+        self.config = config or SamplesConfig()
+        if self.config.questions_per_sample < 1:
+            raise ValueError("questions_per_sample: expected 1 or more")
+        self.scenes, self.seed = scenes, seed
+        self.chat = Chat(processor.tokenizer, processor.image_token)
+        self.pixels = Pixels(
+            scenes.image,
+            processor.image_processor,
+            blank=self.config.blank_images,
+            keep_gib=self.config.keep_gib,
+        )
+        self.targets = None if labels is None else Targets(scenes, labels)
+        self._rows = {name: row for row, name in enumerate(scenes.ids)}
+        self._groups = self._group(questions)
+        pack = self.config.questions_per_sample
+        self._packs = [  # (group, first question)
+            (group, first)
+            for group, (_, _, asked) in enumerate(self._groups)
+            for first in range(0, len(asked), pack)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+    def get(self, epoch: int, index: int) -> Sample:
+        """Pack `index` of `epoch`: the questions of one scene, shuffled anew each epoch."""
+        group, first = self._packs[index]
+        row, views, asked = self._groups[group]
+        order = np.random.default_rng([self.seed, epoch, group]).permutation(len(asked))
+        chosen = order[first : first + self.config.questions_per_sample]
+        return self._sample(row, views, [asked[i] for i in chosen])
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.get(0, index)
+
+    def prompt(self, question: Question) -> Sample:
+        """`question` without its answer: for generation."""
+        row = self._row(question)
+        values, grid = self.pixels(row, question.views)
+        tokens = self.chat.prompt(question.text, self.pixels.visual_tokens(grid))
+        target = self.targets and self.targets(row, question.views)
+        return Sample(tokens=tokens, pixel_values=values, grid=grid, target=target)
+
+    def images_only(self, row: int) -> Sample:
+        """All views of the scene at `row`, and no text."""
+        return self._sample(row, tuple(range(self.scenes.depth.shape[1])), [])
+
+    def _sample(self, row: int, views: tuple[int, ...], questions: list[Question]) -> Sample:
+        values, grid = self.pixels(row, views)
+        visual = self.pixels.visual_tokens(grid)
+        return Sample(
+            tokens=(
+                self.chat.answered(questions, visual)
+                if questions
+                else self.chat.images_only(visual)
+            ),
+            pixel_values=values,
+            grid=grid,
+            target=self.targets and self.targets(row, views),
+        )
+
+    def _group(
+        self, questions: Sequence[Question]
+    ) -> list[tuple[int, tuple[int, ...], list[Question]]]:
+        """Questions that can be turns of one chat: those about the same views of a scene."""
+        groups: dict[tuple[int, tuple[int, ...]], list[Question]] = {}
+        for question in questions:
+            groups.setdefault((self._row(question), question.views), []).append(question)
+        return [(row, views, asked) for (row, views), asked in groups.items()]
+
+    def _row(self, question: Question) -> int:
+        if question.scene not in self._rows:
+            raise ValueError(
+                f"question {question.id!r} asks about scene {question.scene!r}, which is in none"
+                " of the stores; pass the questions beside their own store"
+            )
+        views = self.scenes.depth.shape[1]
+        if not question.views or not all(0 <= view < views for view in question.views):
+            raise ValueError(
+                f"question {question.id!r} shows views {question.views} of a scene of {views}"
+            )
+        return self._rows[question.scene]
+
+
+class Pools(Dataset[Sample]):
+    """The two pools of a `BatchSampler`: packs of questions, and scenes without any."""
+
+    def __init__(self, text: SceneDataset | None, spatial: SceneDataset | None = None) -> None:
+        self.text, self.spatial = text, spatial
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        if draw.pool == SPATIAL:
+            return self.spatial.images_only(draw.index)
+        return self.text.get(draw.epoch, draw.index)
