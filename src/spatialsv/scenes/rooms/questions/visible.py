@@ -27,6 +27,7 @@ class Survey:
     share: Float[np.ndarray, "N P"]  # of each view's pixels that show each thing
     column: Float[np.ndarray, "N P"]  # their mean column, 0 = left edge, 1 = right; nan if none
     gap: Float[np.ndarray, "P P"]  # metres between the closest points of the things' boxes
+    distance: Float[np.ndarray, "P P"]  # metres over the floor between centres
     bearing: Float[np.ndarray, "P P"]  # from thing i to thing j
     heading: Float[np.ndarray, " N"]  # where each camera faces
     azimuth: Float[np.ndarray, "N P"]  # turn from a camera's heading to each thing; left > 0
@@ -78,6 +79,7 @@ def survey(room: Room, instance: Int[np.ndarray, "N H W"]) -> Survey:
         share=share,
         column=column,
         gap=closest_points(room),
+        distance=np.hypot(between[..., 0], between[..., 1]),
         bearing=np.arctan2(between[..., 1], between[..., 0]),
         heading=heading,
         azimuth=wrap(np.arctan2(away[..., 1], away[..., 0]) - heading[:, None]),
