@@ -17,7 +17,7 @@ from spatialsv.geometry.rays import point_map, ray_map
 
 
 class _Tensors:
-    """What both containers share: moving all their tensors at once, and one size for all maps."""
+    """What both containers share: moving all their tensors at once."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same container with its tensors on `device`."""
@@ -29,16 +29,6 @@ class _Tensors:
                 if isinstance(value := getattr(self, field.name), Tensor)
             },
         )
-
-    def _check_maps(self, scalars: tuple[str, ...], vectors: tuple[str, ...]) -> None:
-        size = tuple(self.depth.shape)
-        if len(size) != 4:
-            raise ValueError(f"depth: expected (B, N, H, W), found {size}")
-        for name in scalars + vectors:
-            expected = size + ((3,) if name in vectors else ())
-            found = tuple(getattr(self, name).shape)
-            if found != expected:
-                raise ValueError(f"{name}: expected {expected} to match depth, found {found}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,13 +48,23 @@ class GeometryLabels(_Tensors):
     features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
 
     def __post_init__(self) -> None:
-        self._check_maps(("valid",), ("ray_origins", "ray_directions", "points"))
+        self._check_maps()
         samples, views = self.depth.shape[:2]
         if tuple(self.present.shape) != (samples,):
             raise ValueError(f"present: expected ({samples},), found {tuple(self.present.shape)}")
         if self.features is not None and tuple(self.features.shape[:2]) != (samples, views):
             found = tuple(self.features.shape)
             raise ValueError(f"features: expected ({samples}, {views}, h, w, C), found {found}")
+
+    def _check_maps(self) -> None:
+        size = tuple(self.depth.shape)
+        if len(size) != 4:
+            raise ValueError(f"depth: expected (B, N, H, W), found {size}")
+        for name in ("valid", "ray_origins", "ray_directions", "points"):
+            expected = size if name == "valid" else (*size, 3)
+            found = tuple(getattr(self, name).shape)
+            if found != expected:
+                raise ValueError(f"{name}: expected {expected} to match depth, found {found}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
