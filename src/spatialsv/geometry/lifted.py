@@ -7,7 +7,7 @@ view's camera frame, lengths divided by the sample's scale (see `normalise_scene
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,24 +15,21 @@ from torch import Tensor
 
 from spatialsv.geometry.rays import point_map, ray_map
 
+T = TypeVar("T")
 
-class _Tensors:
-    """What both containers share: moving all their tensors at once."""
 
-    def to(self, device: torch.device | str) -> Self:
-        """The same container with its tensors on `device`."""
-        return replace(
-            self,
-            **{
-                field.name: value.to(device)
-                for field in fields(self)
-                if isinstance(value := getattr(self, field.name), Tensor)
-            },
-        )
+def tensors_to(container: T, device: torch.device | str) -> T:
+    """A copy of a dataclass with its tensors, and those of dataclasses inside it, on `device`."""
+    moved = {
+        field.name: value.to(device)
+        for field in fields(container)
+        if hasattr(value := getattr(container, field.name), "to")
+    }
+    return replace(container, **moved)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class GeometryLabels(_Tensors):
+class GeometryLabels:
     """Targets of the geometry losses. Depth is z-depth, 0 where unknown; rays as in `RayMap`.
 
     Raises:
@@ -56,6 +53,10 @@ class GeometryLabels(_Tensors):
             found = tuple(self.features.shape)
             raise ValueError(f"features: expected ({samples}, {views}, h, w, C), found {found}")
 
+    def to(self, device: torch.device | str) -> GeometryLabels:
+        """The same labels on `device`."""
+        return tensors_to(self, device)
+
     def _check_maps(self) -> None:
         size = tuple(self.depth.shape)
         if len(size) != 4:
@@ -68,7 +69,7 @@ class GeometryLabels(_Tensors):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lifted(_Tensors):
+class Lifted:
     """What the heads read out of a model's visual states; a confidence (at least 1) for each task.
 
     A task whose head is left out has None in its fields.
@@ -81,6 +82,10 @@ class Lifted(_Tensors):
     ray_confidence: Float[Tensor, "B N H W"] | None = None
     points: Float[Tensor, "B N H W 3"] | None = None
     points_confidence: Float[Tensor, "B N H W"] | None = None
+
+    def to(self, device: torch.device | str) -> Lifted:
+        """The same geometry on `device`."""
+        return tensors_to(self, device)
 
 
 def labels_from_cameras(

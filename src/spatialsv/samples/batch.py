@@ -5,13 +5,13 @@ Shapes: B samples, T tokens, V views of all samples together, P image patches of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels
+from spatialsv.geometry.lifted import GeometryLabels, tensors_to
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,12 +48,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with all tensors on `device`."""
-        moved = {
-            field.name: value.to(device)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor | GeometryLabels)
-        }
-        return replace(self, **moved)
+        return tensors_to(self, device)
 
     def model_inputs(self) -> dict[str, Tensor]:
         """The keyword arguments of the MLLM's forward; labels stay out, losses are ours."""
