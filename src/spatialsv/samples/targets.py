@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.camera import relative_pose
-from spatialsv.geometry.rays import point_map, ray_map
+from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.scenes.scene import Scenes
 
 
@@ -69,7 +68,7 @@ class Targets:
         depth, poses = self.depth[row, chosen], self.cam_to_world[row, chosen]
         intrinsics = self.intrinsics[row, chosen]
         if chosen != list(range(self.views)):
-            depth, poses = _reframe(depth, valid, intrinsics, poses)
+            depth, poses, _ = normalise_scene(depth, poses, intrinsics, valid)
         features = None if self.features is None else self.features[row, chosen].float()
         return Target(
             depth=depth,
@@ -78,17 +77,3 @@ class Targets:
             cam_to_world=poses,
             features=features,
         )
-
-
-def _reframe(
-    depth: Float[Tensor, "N H W"],
-    valid: Bool[Tensor, "N H W"],
-    intrinsics: Float[Tensor, "N 3 3"],
-    cam_to_world: Float[Tensor, "N 4 4"],
-) -> tuple[Float[Tensor, "N H W"], Float[Tensor, "N 4 4"]]:
-    """Depth and poses in the first view's frame, divided by the points' mean distance to it."""
-    poses = relative_pose(cam_to_world[:1], cam_to_world)
-    points = point_map(depth.to(poses.dtype), ray_map(intrinsics, poses, *depth.shape[-2:]))
-    scale = points[valid].norm(dim=-1).mean()
-    poses[:, :3, 3] /= scale
-    return depth / scale.to(depth.dtype), poses
