@@ -1,0 +1,129 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from spatialsv.evaluate import EvaluateConfig, run, stage
+from spatialsv.evaluate.replies import read_replies
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
+from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.scenes.store import write_store
+
+CONFIG = EvaluateConfig(max_new_tokens=3, batch_size=5, resamples=50)
+
+
+def write_scenes(folder, name, scenes, questions):
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = write_store(folder / f"{name}.zarr", scenes)
+    write_questions(folder / f"{name}.questions.jsonl", questions)
+    payload = {
+        f"{name}.zarr": digest,
+        f"{name}.questions.jsonl": digest_path(folder / f"{name}.questions.jsonl"),
+    }
+    write_manifest(folder / f"{name}.json", Manifest(stage="scenes", payload=payload))
+    return folder / f"{name}.json"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, tiny_scenes, tiny_questions):
+    """Two shards of three scenes; the second asks about its views in another order as well."""
+    folder, manifests = tmp_path_factory.mktemp("scenes"), []
+    for shard in range(2):
+        scenes = tiny_scenes.select(slice(3 * shard, 3 * shard + 3))
+        questions = [q for q in tiny_questions if q.scene in scenes.ids]
+        if shard:
+            questions[0] = replace(questions[0], views=(1, 0))
+        manifests.append(write_scenes(folder, f"000{shard}", scenes, questions))
+    return manifests
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Counts the prompts that reach the model."""
+    count, generate = [], stage.generate
+
+    def counting(model, tokenizer, prompts, *settings):
+        count.extend(prompts)
+        return generate(model, tokenizer, prompts, *settings)
+
+    monkeypatch.setattr(stage, "generate", counting)
+    return count
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_mllm, shards):
+    out = tmp_path_factory.mktemp("finished") / "manifest.json"
+    run(tiny_mllm, shards, CONFIG, out)
+    return out
+
+
+def test_what_is_written(finished, tiny_questions):
+    manifest = read_manifest(finished)
+    assert manifest.counts == {"questions": 18, "scenes": 6}
+    replies = read_replies(manifest.resolve("replies.jsonl"))
+    assert [reply.id for reply in replies] == [question.id for question in tiny_questions]
+    metrics = json.loads(manifest.resolve("metrics.json").read_text())
+    assert metrics["counting_n"] == 6 and metrics["spatial_n"] == 18
+    assert metrics["spatial"] == pytest.approx(sum(reply.score for reply in replies) / 18)
+    assert metrics["among_low"] <= metrics["among"] <= metrics["among_high"]
+    assert all(isinstance(value, int | float) for value in metrics.values())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 200, 2500])
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    kept, tmp_path, finished, tiny_mllm, shards, asked
+):
+    whole = (finished.parent / "replies.jsonl").read_bytes()
+    (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
+    run(tiny_mllm, shards, CONFIG, tmp_path / "manifest.json")
+    assert len(asked) == 18 - whole[:kept].count(b"\n")
+    for name in ("replies.jsonl", "metrics.json", "manifest.json"):
+        assert (tmp_path / name).read_bytes() == (finished.parent / name).read_bytes()
+
+
+def test_a_changed_question_is_asked_again_and_only_that(
+    tmp_path, finished, tiny_mllm, tiny_scenes, tiny_questions, asked
+):
+    questions = [replace(tiny_questions[0], text="Else?"), *tiny_questions[1:9]]
+    scenes = write_scenes(tmp_path, "0000", tiny_scenes.select(slice(0, 3)), questions)
+    out = tmp_path / "evaluate" / "manifest.json"
+    out.parent.mkdir()
+    out.with_name("replies.jsonl").write_bytes((finished.parent / "replies.jsonl").read_bytes())
+    run(tiny_mllm, [scenes], CONFIG, out)
+    assert len(asked) == 1
+    assert read_manifest(out).counts["questions"] == 9
+
+
+@pytest.mark.parametrize("change", ["tokens", "blank"])
+def test_other_settings_ask_everything_again(change, tmp_path, finished, tiny_mllm, shards, asked):
+    (tmp_path / "replies.jsonl").write_bytes((finished.parent / "replies.jsonl").read_bytes())
+    config = replace(CONFIG, max_new_tokens=2) if change == "tokens" else CONFIG
+    run(tiny_mllm, shards, config, tmp_path / "manifest.json", blank_images=change == "blank")
+    assert len(asked) == 18
+
+
+def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked):
+    (tmp_path / "mllm").symlink_to(tiny_mllm)
+    train = Manifest(stage="train", payload={"mllm": "0"}, about={"blank_images": True})
+    write_manifest(tmp_path / "train.json", train)
+    manifest = run(tmp_path / "train.json", shards, CONFIG, tmp_path / "out" / "manifest.json")
+    assert manifest.about["blank_images"]
+    assert all(prompt.images.pixel_values.unique(dim=0).shape[0] == 1 for prompt in asked)
+
+
+@pytest.mark.parametrize("name", ["random", "frequency"])
+def test_baselines_stand_beside_models(name, tmp_path, shards):
+    out = tmp_path / "manifest.json"
+    run(name, shards, CONFIG, out, train_scenes=shards)
+    metrics = json.loads(out.with_name("metrics.json").read_text())
+    assert metrics["among"] == 0.5 and metrics["rotation"] == 0.5  # two options, balanced
+
+
+def test_baselines_need_training_scenes(tmp_path, shards):
+    with pytest.raises(ValueError, match="'random': give --train-scenes"):
+        run("random", shards, CONFIG, tmp_path / "manifest.json")
+
+
+def test_a_question_asked_twice_is_refused(tmp_path, tiny_mllm, shards):
+    with pytest.raises(ValueError, match="already asked"):
+        run(tiny_mllm, [shards[0], shards[0]], CONFIG, tmp_path / "manifest.json")
