@@ -55,7 +55,7 @@ def test_rotation_angles_are_exact_at_both_ends():
         Rotation.from_rotvec(np.outer(np.radians(degrees), [0, 0.6, 0.8])).as_matrix()
     )
     found = rotation_angle(torch.eye(3).double().expand(6, 3, 3), turns)
-    assert_close(found, torch.tensor(degrees).double(), rtol=0, atol=1e-9)
+    assert_close(found, torch.tensor(degrees, dtype=torch.float64), rtol=0, atol=1e-9)
 
 
 def test_pose_errors_do_not_see_the_world_or_its_unit(draw):

@@ -1,0 +1,117 @@
+"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spatialsv.geometry.lifted import GeometryLabels, Lifted
+from spatialsv.losses.depth import depth_terms
+from spatialsv.losses.distill import distill_loss
+from spatialsv.losses.masked import at_size, counted
+from spatialsv.losses.points import point_terms
+from spatialsv.losses.rays import ray_terms
+
+Signal = Literal["distill", "depth", "rays", "points"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpatialLossConfig:
+    """Which signals teach, and what the paper leaves open about their terms.
+
+    Leaving a signal out drops its terms; the others keep their weight of 1.
+    """
+
+    tasks: tuple[Signal, ...] = ("distill", "depth", "rays", "points")
+    lambda_c: float = 0.2  # of log c; unpublished, VGGT's value
+    l2: Literal["norm", "square"] = "norm"
+    gradient_scales: int = 4  # of depth; 1: the paper's formula to the letter
+    normal_scales: int = 3  # of points
+
+
+def spatial_losses(
+    lifted: Lifted | None,
+    labels: GeometryLabels,
+    config: SpatialLossConfig,
+    distilled: Float[Tensor, "B N h w C"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
+
+    Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
+    samples whose `labels.present` is False add nothing, to values or gradients; where none is left,
+    all terms are exactly 0. Confidences are at least 1, so that their logarithms exist.
+
+    Raises:
+        ValueError: a configured signal for which there is no prediction or no label.
+    """
+    terms: dict[str, Tensor] = {}
+    if "distill" in config.tasks:
+        _require(distilled, "distill", "the heads need feature_channels")
+        _require(labels.features, "distill", "the labels have no features")
+        terms["distill"] = distill_loss(distilled, labels.features, labels.present)
+    for task in config.tasks:
+        if task != "distill":
+            found = GEOMETRY[task](lifted, labels, config)
+            terms |= {f"{task}/{name}": value for name, value in found.items()}
+    zero = torch.zeros((), device=labels.depth.device)
+    return terms | {"total": sum(terms.values(), zero)}
+
+
+def _depth(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+    size = tuple(labels.depth.shape[2:])
+    depth = _predicted(lifted, "depth")
+    return depth_terms(
+        at_size(depth, size),
+        at_size(lifted.depth_confidence, size),
+        labels.depth.to(depth.dtype),
+        counted(labels),
+        lambda_c=config.lambda_c,
+        l2=config.l2,
+        scales=config.gradient_scales,
+    )
+
+
+def _rays(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+    size = tuple(labels.depth.shape[2:])
+    directions = _predicted(lifted, "ray_directions")
+    target = torch.cat([labels.ray_origins, labels.ray_directions], dim=-1)
+    return ray_terms(
+        at_size(torch.cat([lifted.ray_origins, directions], dim=-1), size),
+        at_size(lifted.ray_confidence, size),
+        target.to(directions.dtype),
+        counted(labels),
+        lambda_c=config.lambda_c,
+        l2=config.l2,
+    )
+
+
+def _points(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+    size = tuple(labels.depth.shape[2:])
+    points = _predicted(lifted, "points")
+    return point_terms(
+        at_size(points, size),
+        at_size(lifted.points_confidence, size),
+        labels.points.to(points.dtype),
+        counted(labels),
+        lambda_c=config.lambda_c,
+        l2=config.l2,
+        scales=config.normal_scales,
+    )
+
+
+GEOMETRY = {"depth": _depth, "rays": _rays, "points": _points}
+
+
+def _predicted(lifted: Lifted | None, field: str) -> Tensor:
+    value = getattr(lifted, field, None)
+    _require(value, field, "the model has no head for it")
+    return value
+
+
+def _require(value: Tensor | None, signal: str, remedy: str) -> None:
+    if value is None:
+        raise ValueError(f"losses.tasks asks for {signal}, but {remedy}: add it, or drop the task")
