@@ -1,0 +1,74 @@
+"""The rooms that base and teacher learn from: rendered once, in shards, kept in memory later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from spatialsv.base.lessons import RoomText, read_texts, room_text, write_texts
+from spatialsv.progress import progress
+from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.rooms.room import room_seed
+from spatialsv.scenes.rooms.splits import split_seeds
+from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.store import read_store, write_store
+
+SHARD = 512  # rooms
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Rooms and what can be said of them."""
+
+    scenes: Scenes
+    texts: list[RoomText]
+
+
+def render_corpus(folder: Path, split: str, shards: int, config: RoomsConfig) -> list[Path]:
+    """Render the shards that `folder` lacks, and write what can be said of their rooms."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stores = [folder / f"{shard:04d}.zarr" for shard in range(shards)]
+    for shard, store in enumerate(progress(stores, f"rooms of {split}")):
+        texts = store.with_suffix(".texts.jsonl")
+        if not store.exists():
+            write_store(store, photograph(split_seeds(split, shard * SHARD, SHARD), config)[1])
+        if not texts.exists():
+            scenes = read_store(store, ["instance"])
+            rooms = [make_room(room_seed(name), config) for name in scenes.ids]
+            pairs = zip(rooms, scenes.instance, strict=True)
+            write_texts(texts, [room_text(room, instance) for room, instance in pairs])
+    return stores
+
+
+def load_corpus(stores: list[Path], variables: list[str]) -> Corpus:
+    """All of `stores` in memory, with `variables` beside the geometry."""
+    loaded = [read_store(store, variables) for store in progress(stores, "loading rooms")]
+    texts = [text for store in stores for text in read_texts(store.with_suffix(".texts.jsonl"))]
+    return Corpus(stack(loaded), texts)
+
+
+def patchify(
+    images: UInt8[np.ndarray, "M H W 3"], image_processor
+) -> tuple[Float[Tensor, "R D"], Tensor]:
+    """`pixel_values` and `image_grid_thw`, equal to the image processor's own but for batches.
+
+    The processor takes images one by one; a test holds the two together.
+    """
+    count, height, width, _ = images.shape
+    patch, merge = image_processor.patch_size, image_processor.merge_size
+    mean = torch.tensor(image_processor.image_mean)
+    std = torch.tensor(image_processor.image_std)
+    values = (torch.from_numpy(images).float() / 255 - mean) / std
+    rows, columns = height // patch, width // patch
+    shape = (count, rows // merge, merge, patch, columns // merge, merge, patch, 3)
+    values = values.view(shape).permute(0, 1, 4, 2, 5, 7, 3, 6)
+    values = values.reshape(count * rows * columns, 3, 1, patch, patch)
+    values = values.expand(-1, -1, image_processor.temporal_patch_size, -1, -1)
+    grid = torch.tensor([[1, rows, columns]]).expand(count, -1).contiguous()
+    return values.reshape(len(values), -1), grid

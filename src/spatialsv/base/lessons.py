@@ -1,0 +1,116 @@
+"""What the base MLLM is told about each room: captions, then a ladder of easy questions.
+
+A lesson is a chat about one room. In the first kind each view is followed at once by the list of
+what it shows. In the second all views come first, as in every later question, and turns climb the
+ladder: listing a view, places and depth order within it, the same thing across views, camera
+motion, then recognition with lettered options. None asks a question of the spatial tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from spatialsv.scenes.rooms.question import TASKS
+from spatialsv.scenes.rooms.questions import ask
+from spatialsv.scenes.rooms.questions.captions import list_views
+from spatialsv.scenes.rooms.questions.ladder import ladder
+from spatialsv.scenes.rooms.room import Room
+
+IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomText:
+    """All that can be said of one room."""
+
+    captions: tuple[str, ...]  # one a view, left to right
+    steps: tuple[tuple[str, str, str], ...]  # rung, question, answer
+    choices: tuple[tuple[str, str, tuple[str, ...]], ...]  # question, answer, options
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonConfig:
+    """How lessons change while training goes on; shares of the whole run."""
+
+    interleaved_until: float = 0.2  # only views followed by their lists
+    choices_from: float = 0.45  # lettered questions join
+    interleaved_later: float = 0.2  # share of interleaved lessons after that
+    turns: int = 8  # questions a lesson
+
+
+def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
+    """Everything a lesson may say about `room`, one wording each, the same each time."""
+    rng = np.random.default_rng([room.seed, 3])
+    plain = [c for c in ask(room, instance) if not TASKS[c.task].spatial]
+    return RoomText(
+        captions=tuple(list_views(room, instance)),
+        steps=tuple(ladder(room, instance, rng)),
+        choices=tuple((c.stem, c.answer, c.options) for c in plain),
+    )
+
+
+def write_texts(path: Path, texts: Iterable[RoomText]) -> None:
+    """Write JSON lines, one a room, in one piece."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(json.dumps(asdict(text)) + "\n" for text in texts))
+    temporary.replace(path)
+
+
+def read_texts(path: Path) -> list[RoomText]:
+    """Read what `write_texts` wrote."""
+    return [
+        RoomText(
+            captions=tuple(record["captions"]),
+            steps=tuple(map(tuple, record["steps"])),
+            choices=tuple((q, a, tuple(options)) for q, a, options in record["choices"]),
+        )
+        for record in map(json.loads, path.read_text().splitlines())
+    ]
+
+
+def lesson(
+    text: RoomText, done: float, config: LessonConfig, rng: np.random.Generator
+) -> list[tuple[str, str]]:
+    """The turns (what the user says, what the assistant answers) of one lesson.
+
+    Args:
+        done: how far the run has come, in [0, 1].
+    """
+    early = done < config.interleaved_until
+    if early or rng.uniform() < config.interleaved_later:
+        return [(IMAGE, caption) for caption in text.captions]
+    pool = [
+        (1.5, f"What does image {view + 1} show?", caption)
+        for view, caption in enumerate(text.captions)
+    ]
+    pool += [(1.0, question, answer) for _, question, answer in _thinned(text, rng)]
+    if done >= config.choices_from:
+        pool += [(3.0, *_lettered(choice, rng)) for choice in text.choices]
+    weights = np.array([weight for weight, _, _ in pool])
+    count = min(config.turns, len(pool))
+    chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
+    turns = [pool[i][1:] for i in chosen]
+    first, answer = turns[0]
+    return [(IMAGE * len(text.captions) + first, answer), *turns[1:]]
+
+
+def _thinned(text: RoomText, rng: np.random.Generator) -> list[tuple[str, str, str]]:
+    """At most six steps of each rung, so that none crowds out the others."""
+    rungs: dict[str, list] = {}
+    for i in rng.permutation(len(text.steps)):
+        rungs.setdefault(text.steps[i][0], []).append(text.steps[i])
+    return [step for steps in rungs.values() for step in steps[:6]]
+
+
+def _lettered(choice: tuple, rng: np.random.Generator) -> tuple[str, str]:
+    question, answer, options = choice
+    shuffled = [options[i] for i in rng.permutation(len(options))]
+    lines = [f"{letter}. {option}" for letter, option in zip("ABCDEF", shuffled, strict=False)]
+    return "\n".join([question, *lines]), "ABCDEF"[shuffled.index(answer)]

@@ -1,0 +1,107 @@
+"""A training loop that any kill leaves resumable: step s depends on the seed and s alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spatialsv.progress import progress
+
+Step = Callable[[int, np.random.Generator], dict[str, Tensor]]  # step number, rng -> losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """One run of AdamW with a warm-up and a cosine."""
+
+    steps: int
+    lr: float
+    batch: int = 24  # rooms a step
+    warmup: int = 100  # steps
+    floor: float = 0.05  # of lr, at the end
+    weight_decay: float = 0.03
+    seed: int = 0
+    save_every: int = 200  # steps
+    log_every: int = 20  # steps
+    bf16: bool = True  # autocast; the weights stay in float32
+
+
+def learning_rate(step: int, config: LoopConfig) -> float:
+    """The factor on `lr` at `step`."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(config.steps - config.warmup, 1)
+    return config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def run_loop(module: nn.Module, step_loss: Step, config: LoopConfig, folder: Path) -> float:
+    """Train `module` until `config.steps`, from the last checkpoint in `folder` if there is one.
+
+    `step_loss` returns named losses, of which "total" is minimised; means go to `log.jsonl`.
+
+    Returns: seconds spent over all runs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(
+        module.parameters(), config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+    )
+    start, seconds = _restore(folder, module, optimiser)
+    began, window = time.monotonic(), []
+    for step in progress(range(start, config.steps), folder.name, total=config.steps - start):
+        for group in optimiser.param_groups:
+            group["lr"] = config.lr * learning_rate(step, config)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            losses = step_loss(step, np.random.default_rng([config.seed, step]))
+        optimiser.zero_grad()
+        losses["total"].backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        window.append({name: float(value.detach()) for name, value in losses.items()})
+        if (step + 1) % config.log_every == 0:
+            means = {name: np.mean([row[name] for row in window]).item() for name in window[0]}
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps({"step": step + 1} | means) + "\n")
+            window = []
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            _save(folder, module, optimiser, step + 1, seconds + time.monotonic() - began)
+    return seconds + time.monotonic() - began
+
+
+def _save(folder: Path, module, optimiser, step: int, seconds: float) -> None:
+    temporary = folder / f".checkpoint.{os.getpid()}"
+    state = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save(state | {"step": step, "seconds": seconds}, temporary)
+    temporary.replace(folder / "checkpoint.pt")
+
+
+def _restore(folder: Path, module, optimiser) -> tuple[int, float]:
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        (folder / "log.jsonl").unlink(missing_ok=True)
+        return 0, 0.0
+    state = torch.load(path, weights_only=True)  # tensors and numbers only, nothing is run
+    module.load_state_dict(state["module"])
+    optimiser.load_state_dict(state["optimiser"])
+    rows = (
+        (folder / "log.jsonl").read_text().splitlines() if (folder / "log.jsonl").exists() else []
+    )
+    kept = [row for row in rows if json.loads(row)["step"] <= state["step"]]
+    (folder / "log.jsonl").write_text("".join(row + "\n" for row in kept))
+    return state["step"], state["seconds"]
+
+
+def batch_rows(step: int, count: int, batch: int, seed: int) -> np.ndarray:
+    """Which of `count` rooms step `step` sees: every epoch is its own permutation."""
+    per_epoch = count // batch
+    epoch, place = divmod(step, per_epoch)
+    order = np.random.default_rng([seed, 1_000_003, epoch]).permutation(count)
+    return order[place * batch : (place + 1) * batch]

@@ -1,0 +1,108 @@
+"""The base MLLM from random weights: its encoder on patches first, then the whole on lessons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spatialsv.base.architecture import (
+    ArchitectureConfig,
+    build_image_processor,
+    build_model,
+    build_tokenizer,
+    save_mllm,
+)
+from spatialsv.base.corpus import SHARD, Corpus, load_corpus, patchify, render_corpus
+from spatialsv.base.encode import IGNORED, LessonEncoder
+from spatialsv.base.lessons import LessonConfig, RoomText, lesson
+from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
+from spatialsv.base.vision import PatchReader, patch_classes
+from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.scenes.rooms.room import room_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class MllmConfig:
+    """The recipe of the shipped base MLLM."""
+
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)
+    shards: int = 32  # of 512 rooms
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    lessons: LessonConfig = field(default_factory=LessonConfig)
+    vision: LoopConfig = field(default_factory=lambda: LoopConfig(steps=1500, lr=2e-3))
+    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000, lr=1e-3))
+    seed: int = 0
+
+
+def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
+    """Train and save the base MLLM; a second call goes on where the first was stopped.
+
+    Args:
+        work: rooms and checkpoints are kept here.
+        out: the folder of the finished checkpoint.
+
+    Returns: seconds spent on each rung.
+    """
+    stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
+    corpus = load_corpus(stores, ["image", "instance"])
+    tokenizer = build_tokenizer(_all_text(corpus.texts[: 4 * SHARD]), config.architecture)
+    processor = build_image_processor(config.architecture)
+    model = build_model(config.architecture, config.seed)
+    seconds = {"vision": _train_vision(model, corpus, processor, config, work / "vision")}
+    seconds["language"] = _train_language(
+        model, corpus, tokenizer, processor, config, work / "mllm"
+    )
+    save_mllm(model, tokenizer, processor, out)
+    return seconds
+
+
+def _all_text(texts: list[RoomText]) -> list[str]:
+    """What the tokenizer is trained on: one lesson of each kind a room."""
+    rng = np.random.default_rng(0)
+    chats = [lesson(text, done, LessonConfig(), rng) for text in texts for done in (0.0, 1.0)]
+    return [part for chat in chats for turn in chat for part in turn] + ["user", "assistant"] * 9
+
+
+def _train_vision(model, corpus: Corpus, processor, config: MllmConfig, folder: Path) -> float:
+    """Rung zero, on the first shards: `vision.py`."""
+    scenes = corpus.scenes.select(slice(0, 8 * SHARD))
+    rooms = [make_room(room_seed(name), config.rooms) for name in scenes.ids]
+    patch = config.architecture.patch_size
+    classes = torch.from_numpy(patch_classes(rooms, scenes.instance, patch))
+    reader = PatchReader(config.architecture.width)
+    both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
+
+    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        rows = batch_rows(step, len(rooms), config.vision.batch, config.vision.seed)
+        pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
+        tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
+        return {"total": reader.loss(tokens, classes[rows].reshape(-1, 2))}
+
+    return run_loop(both, step_loss, config.vision, folder)
+
+
+def _train_language(
+    model, corpus: Corpus, tokenizer, processor, config: MllmConfig, folder: Path
+) -> float:
+    """All other rungs: next-token cross-entropy on the answers of `lessons.py`."""
+    loop = config.language
+    tokens = (config.architecture.image_size // config.architecture.patch_size // 2) ** 2
+    encoder = LessonEncoder(tokenizer, tokens)
+
+    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        rows = batch_rows(step, len(corpus.texts), loop.batch, loop.seed)
+        done = step / loop.steps
+        chats = [lesson(corpus.texts[row], done, config.lessons, rng) for row in rows]
+        batch = encoder.batch(chats)
+        pixels, grid = patchify(np.concatenate(corpus.scenes.image[rows]), processor)
+        labels = batch.pop("labels")
+        logits = model(**batch, pixel_values=pixels, image_grid_thw=grid, use_cache=False).logits
+        scored = labels[:, 1:] != IGNORED
+        guesses, truth = logits[:, :-1][scored].float(), labels[:, 1:][scored]
+        right = (guesses.argmax(-1) == truth).float().mean()
+        return {"total": torch.nn.functional.cross_entropy(guesses, truth), "right": right}
+
+    return run_loop(model, step_loss, loop, folder)
