@@ -1,13 +1,14 @@
 """The Zarr store of a `Scenes`: the only code that knows Zarr.
 
 A store is a Zarr v3 folder that `xarray.open_zarr(path, consolidated=False)` opens, with dims
-(scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, a shard
-one variable: few files, and a frame is read by itself. Depth is stored as float16 of the ratio
-to a per-scene maximum only where asked; by default float32 compressed with blosc(zstd, bitshuffle).
+(scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, or several
+where frames are small; a shard is one variable: few files, and a frame can be read by itself.
+Compressed with blosc(zstd, bitshuffle). Ray maps are not stored: they follow from K and pose.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterable
@@ -46,6 +47,7 @@ LONG_NAMES = {
 }
 LENGTHS = {"depth", "cam_to_world"}  # variables measured in the store's unit
 FORMAT = "spatialsv-scenes/1"
+CHUNK_BYTES = 2**18  # a chunk much smaller costs more to find than to read
 
 
 def write_store(path: Path, scenes: Scenes) -> str:
@@ -124,15 +126,24 @@ def digest_scenes(scenes: Scenes) -> str:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
-    """Frames as chunks, each variable one shard."""
-    encoding = {}
-    for name in dataset.data_vars:
-        shape = dataset[name].shape
-        chunk = (
-            (1, 1, *shape[2:])
-            if len(shape) > 3 and shape[-1] != 4 and shape[-2:] != (3, 3)
-            else shape
-        )
-        codec = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
-        encoding[name] = {"chunks": chunk, "shards": shape, "compressors": (codec,)}
-    return encoding
+    """Each variable one shard; its chunks as `_chunk` has them."""
+    codec = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+    return {
+        name: {
+            "chunks": _chunk(variable.shape, variable.dtype.itemsize),
+            "shards": variable.shape,
+            "compressors": (codec,),
+        }
+        for name, variable in dataset.data_vars.items()
+    }
+
+
+def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """One frame, or as many small frames as make up CHUNK_BYTES: whole scenes if they fit."""
+    if len(shape) < 2:
+        return shape
+    frames = max(1, CHUNK_BYTES // (itemsize * math.prod(shape[2:])))
+    if frames < shape[1]:
+        return (1, 1, *shape[2:])
+    scenes = max(k for k in range(1, shape[0] + 1) if shape[0] % k == 0 and k * shape[1] <= frames)
+    return (scenes, *shape[1:])
