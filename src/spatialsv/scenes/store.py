@@ -1,10 +1,10 @@
 """The Zarr store of a `Scenes`: the only code that knows Zarr.
 
 A store is a Zarr v3 folder that `xarray.open_zarr(path, consolidated=False)` opens, with dims
-(scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, or several
-where frames are small; a shard is one variable: few files, and a frame can be read by itself.
-Compressed with blosc(zstd, bitshuffle). Ray maps are not stored: they follow from K and pose.
-"""
+(scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, or
+several where frames are small; a shard is one variable: few files, and a frame can be read by
+itself. Compressed with blosc(zstd, bitshuffle). Ray maps are not stored: they follow from K and
+pose.
 
 from __future__ import annotations
 
