@@ -5,6 +5,7 @@ A store is a Zarr v3 folder that `xarray.open_zarr(path, consolidated=False)` op
 several where frames are small; a shard is one variable: few files, and a frame can be read by
 itself. Compressed with blosc(zstd, bitshuffle). Ray maps are not stored: they follow from K and
 pose.
+"""
 
 from __future__ import annotations
 
