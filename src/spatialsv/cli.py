@@ -143,6 +143,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     run(
         model=arguments.model,
         scenes=arguments.scenes,
+        train_scenes=arguments.train_scenes,
         config=config(EvaluateConfig, arguments),
         out=arguments.out,
     )
@@ -175,8 +176,8 @@ MANY: dict[str, Any] = MANIFEST | {"nargs": "*", "default": []}
 CONFIG: dict[str, Any] = {"default": "{}", "metavar": "JSON", "help": "the stage's settings"}
 OUT: dict[str, Any] = ONE | {"help": "the manifest to write; the payload goes beside it"}
 MODEL: dict[str, Any] = {
-    "type": Path,
-    "help": "the manifest of a training job, or a Hugging Face checkpoint folder",
+    "metavar": "MODEL",
+    "help": "the manifest of a training job, a Hugging Face checkpoint, or `base`: the shipped one",
 }
 
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
@@ -239,7 +240,13 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
     "evaluate": (
         evaluate,
         "a model's answers, scored",
-        {"--model": MODEL | {"required": True}, "--scenes": MANY, "--config": CONFIG, "--out": OUT},
+        {
+            "--model": MODEL | {"required": True},
+            "--scenes": MANY,
+            "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
+            "--config": CONFIG,
+            "--out": OUT,
+        },
     ),
     "report": (
         report,

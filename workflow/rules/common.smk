@@ -3,13 +3,11 @@
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from guard import check_provenance, claim
-from settings import code_digest, load_settings, merge, minified
+from settings import code_digest, load_settings, minified
 
 try:
     if workflow.is_main_process:  # not in the jobs that a cluster executor starts
@@ -17,16 +15,16 @@ try:
         check_provenance(ROOT, sys.argv[1:])
     settings = load_settings(ROOT, config)
 except (RuntimeError, ValueError) as error:
-    raise WorkflowError(str(error))
+    sys.exit(f"snakemake: {error}")
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 BASE = settings["train"]["base"]
-# The untuned model: no job trains it, the other stages read the shipped weights.
-UNTUNED = "base"
-SHIPPED = "src/spatialsv/weights/mllm"
+# Arms that no job trains: the shipped model as it is, and replies that look at no image.
+BASELINES = ["random", "frequency"]
+UNTRAINED = ["base", *BASELINES]
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
-DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "pseudo"}
+DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher"}
 
 
 wildcard_constraints:
@@ -43,9 +41,9 @@ def code_version(*packages):
 
 
 def section(name, **more):
-    """The settings of stage `name` for one job, as JSON; `more` is laid upon them."""
-    own = merge(settings[name], more)
-    return minified({key: value for key, value in own.items() if key not in DAG_SETTINGS})
+    """The settings of stage `name` for one job, as JSON; `more` replaces some."""
+    own = {key: value for key, value in settings[name].items() if key not in DAG_SETTINGS}
+    return minified(own | more)
 
 
 def shards(split):
@@ -69,41 +67,53 @@ def pseudo_of(*splits):
 
 
 def arm_section(wildcards):
-    """The settings of one training job: the common ones with the arm's own laid upon them."""
-    return section("train", **settings["train"]["arms"][wildcards.arm])
+    """The settings of one training job: the common ones and the arm's own."""
+    return section("train", arms={wildcards.arm: settings["train"]["arms"][wildcards.arm]})
+
+
+def arm_labels(wildcards):
+    """The labels of an arm that learns geometry."""
+    arm = settings["train"]["arms"][wildcards.arm]
+    return labels_of("train") if arm.get("distill") or arm.get("tasks") else []
 
 
 def arm_pseudo(wildcards):
-    """The pseudo-labelled shards of an arm that learns from them."""
-    return pseudo_of("unlabelled") if settings["train"]["arms"][wildcards.arm].get("pseudo") else []
+    """The pseudo labels of an arm that learns from them."""
+    arm = settings["train"]["arms"][wildcards.arm]
+    return pseudo_of(*settings["pseudo"]["splits"]) if arm.get("pseudo") else []
 
 
 def models_of(stage, arms):
-    """One manifest of `stage` for each of `arms` and each seed; the untuned model has one seed."""
+    """One manifest of `stage` for each of `arms` and each seed; what is not trained has one."""
     seeds = settings["train"]["seeds"]
     return [
         f"data/{stage}/{BASE}/{arm}/{seed}/manifest.json"
         for arm in arms
-        for seed in (seeds[:1] if arm == UNTUNED else seeds)
+        for seed in (seeds[:1] if arm in UNTRAINED else seeds)
     ]
 
 
 def model_of(wildcards):
-    """The training manifest that a measuring job waits for; the untuned model needs none."""
-    return [] if wildcards.arm == UNTUNED else model_path(wildcards)
+    """The training manifest that a measuring job waits for."""
+    return [] if wildcards.arm in UNTRAINED else model_path(wildcards)
 
 
 def model_path(wildcards):
-    """What a measuring job loads: the arm's manifest, or the shipped checkpoint."""
-    if wildcards.arm == UNTUNED:
-        return SHIPPED
+    """What a measuring job loads: the arm's training manifest, or the name of an untrained arm."""
+    if wildcards.arm in UNTRAINED:
+        return wildcards.arm
     return f"data/train/{BASE}/{wildcards.arm}/{wildcards.seed}/manifest.json"
 
 
+def baseline_scenes(wildcards):
+    """The scenes whose answers a baseline goes by."""
+    return scenes_of("train") if wildcards.arm in BASELINES else []
+
+
 def model_code(*packages):
-    """As `code_version`; the untuned model's job depends on the shipped weights as well."""
+    """As `code_version`; a job on the shipped model depends on its weights as well."""
 
     def digest(wildcards):
-        return code_version(*packages, *(["weights/mllm"] if wildcards.arm == UNTUNED else []))
+        return code_version(*packages, *(["weights/mllm"] if wildcards.arm == "base" else []))
 
     return digest

@@ -2,6 +2,7 @@ rule evaluate_model:
     input:
         model=model_of,
         scenes=scenes_of("test"),
+        train_scenes=baseline_scenes,
     output:
         manifest=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -22,6 +23,7 @@ rule evaluate_model:
         "answer questions: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
         "spatialsv evaluate --model {params.model} --scenes {input.scenes}"
+        " --train-scenes {input.train_scenes}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -1,7 +1,7 @@
 rule train_arm:
     input:
         scenes=scenes_of("train"),
-        labels=labels_of("train"),
+        labels=arm_labels,
         pseudo=arm_pseudo,
     output:
         manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",

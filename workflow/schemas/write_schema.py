@@ -1,0 +1,137 @@
+"""Write config.schema.yaml from the config dataclasses of the stages.
+
+Run it after a change of a config dataclass; a test tells when that was forgotten. The settings
+that say which jobs there are (splits, arms, seeds) belong to no dataclass and stand here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HEAD = """\
+# Written by write_schema.py from the config dataclasses. `workflow/settings.py` checks
+# default.yaml and the overlays against it.
+"""
+STAGES = {
+    "scenes": "spatialsv.scenes.rooms.stage:ScenesConfig",
+    "labels": "spatialsv.labels:LabelsConfig",
+    "pseudo": "spatialsv.pseudo:PseudoConfig",
+    "train": "spatialsv.train.config:TrainConfig",
+    "lift": "spatialsv.lift:LiftConfig",
+    "probe": "spatialsv.probe:ProbeConfig",
+    "evaluate": "spatialsv.evaluate:EvaluateConfig",
+    "report": "spatialsv.report:ReportConfig",
+}
+SPLIT = {"enum": ["train", "unlabelled", "validation", "test"]}
+NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+SPLITS = {"type": "array", "items": SPLIT, "uniqueItems": True}
+COUNT = {"type": "integer", "minimum": 0}
+# What the rules read for themselves.
+DAG = {
+    "scenes": {
+        "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
+        "shard": {"type": "integer", "minimum": 1},
+    },
+    "labels": {"teacher": {"enum": ["rooms", "exact"]}, "splits": SPLITS},
+    "pseudo": {"splits": SPLITS},
+    "train": {
+        "base": {"type": "string", "pattern": "^[a-z0-9_]+$"},
+        "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
+    },
+    "lift": {"arms": NAMES},
+    "probe": {"arms": NAMES},
+    "evaluate": {"arms": NAMES},
+}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a complete set of sections."""
+    sections = {}
+    for stage, place in STAGES.items():
+        own = _mapping(_load(place))["properties"]
+        if stage == "train":
+            arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
+            own["arms"] = {
+                "type": "object",
+                "propertyNames": {"pattern": "^[a-z0-9_]+$"},
+                "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
+            }
+        sections[stage] = _object(DAG.get(stage, {}) | own)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_object(sections),
+        "required": list(STAGES),
+    }
+
+
+def _load(place: str) -> type:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _mapping(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return _object({field.name: _type(hints[field.name]) for field in dataclasses.fields(cls)})
+
+
+def _type(hint: Any) -> dict[str, Any]:
+    """The schema of one field's type, as `spatialsv.config.from_mapping` reads it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    simple = {int: "integer", float: "number", str: "string", bool: "boolean"}
+    if hint in simple:
+        return {"type": simple[hint]}
+    if hint is type(None):
+        return {"type": "null"}
+    if hint is Any:
+        return {}
+    if origin in (typing.Union, types.UnionType):
+        return _any([_type(option) for option in arguments])
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
+    if dataclasses.is_dataclass(hint):
+        return _mapping(hint)
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return {"type": "array", "items": _type(arguments[0])}
+    if origin is tuple:
+        size = len(arguments)
+        items = [_type(item) for item in arguments]
+        return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _type(arguments[1])}
+    raise TypeError(f"{hint!r} has no place in a config")
+
+
+def _any(options: list[dict[str, Any]]) -> dict[str, Any]:
+    """One of `options`; where types tell them apart, without `anyOf`, whose errors say little."""
+    if not all(isinstance(option.get("type"), str) for option in options):
+        return {"anyOf": options}
+    joined: dict[str, Any] = {}
+    for option in options:
+        joined |= option
+    return joined | {"type": [option["type"] for option in options]}
+
+
+class _Plain(yaml.SafeDumper):
+    """YAML without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dumps() -> str:
+    return HEAD + yaml.dump(schema(), Dumper=_Plain, sort_keys=False, width=100)
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("config.schema.yaml").write_text(dumps())
