@@ -28,6 +28,7 @@ class SamplesConfig:
 
     questions_per_sample: int = 1  # about the same views, asked in turns
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
+    label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     keep_gib: float = 2.0  # memory for prepared images, GiB
 
 
@@ -79,7 +80,8 @@ class SceneDataset(Dataset[Sample]):
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
         )
-        self.targets = None if labels is None else Targets(scenes, labels)
+        stride = self.config.label_stride
+        self.targets = None if labels is None else Targets(scenes, labels, stride)
         self._rows = {name: row for row, name in enumerate(scenes.ids)}
         self._groups = self._group(questions)
         pack = self.config.questions_per_sample

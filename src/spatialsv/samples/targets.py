@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from spatialsv.geometry.camera import subsample
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.scenes.scene import Scenes
 
@@ -30,12 +31,13 @@ class Targets:
     Args:
         scenes: what the model is shown.
         labels: a label store with a row for each of them, in any order.
+        stride: of the pixels that teach; 1 takes all.
 
     Raises:
         ValueError: scenes without labels, or labels of other views or another image shape.
     """
 
-    def __init__(self, scenes: Scenes, labels: Scenes) -> None:
+    def __init__(self, scenes: Scenes, labels: Scenes, stride: int = 1) -> None:
         rows = {name: row for row, name in enumerate(labels.ids)}
         if missing := [name for name in scenes.ids if name not in rows]:
             raise ValueError(
@@ -50,9 +52,12 @@ class Targets:
             )
         self.rows = [rows[name] for name in scenes.ids]
         self.views = seen[0]
-        self.depth = torch.from_numpy(labels.depth)
-        self.valid = torch.from_numpy(labels.valid)
-        self.intrinsics = torch.from_numpy(labels.intrinsics)
+        self.depth, self.valid, self.intrinsics = subsample(
+            torch.from_numpy(labels.depth),
+            torch.from_numpy(labels.valid),
+            torch.from_numpy(labels.intrinsics),
+            stride,
+        )
         self.cam_to_world = torch.from_numpy(labels.cam_to_world)
         self.features = None if labels.features is None else torch.from_numpy(labels.features)
 

@@ -1,0 +1,101 @@
+"""What an arm is taught, and how long and how fast all arms are trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from spatialsv.config import from_mapping
+from spatialsv.losses.total import SpatialLossConfig
+from spatialsv.model.heads import SpatialHeadsConfig, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmConfig:
+    """One way to fine-tune the base: which losses, on what it sees. All weigh 1."""
+
+    text: bool = True  # the answers' cross-entropy; without it no question is asked
+    distill: bool = False  # the teacher's features from the last layer's visual states
+    tasks: tuple[Task, ...] = ()  # geometry lifted from the taps
+    taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
+    blank_images: bool = False  # grey images: what the questions' text gives away
+    pseudo: bool = False  # pseudo-labelled images beside the questions, without text
+
+    @property
+    def geometry(self) -> bool:
+        """Whether this arm learns from labels at all."""
+        return self.distill or bool(self.tasks)
+
+
+ARMS: dict[str, ArmConfig] = {
+    "text": ArmConfig(),
+    "distill": ArmConfig(distill=True),
+    "spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points")),
+    "blind": ArmConfig(blank_images=True),
+    "semi": ArmConfig(distill=True, tasks=("depth", "rays", "points"), pseudo=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long, how fast and on how much at once; the same for every arm.
+
+    The defaults are for the shipped model of a few million parameters. The paper's rates for
+    Qwen2.5-VL-3B and 7B are 2e-7 (LLM), 1e-5 (vision-language projector) and 1e-5 (3D parts), at
+    batches of 16.
+    """
+
+    steps: int | None = 400  # optimiser's steps; null where `epochs` is given
+    epochs: float | None = None  # times through the questions
+    batch_size: int = 24  # samples a forward pass, on each device
+    accumulation: int = 1  # forward passes a step
+    questions_per_sample: int = 1  # about one scene, asked in turns
+    spatial_share: float = 0.5  # of each batch, for arms with pseudo labels: images without text
+    lr_llm: float = 3e-4
+    lr_vl_projector: float = 3e-4
+    lr_heads: float = 1e-3  # projectors and heads of the geometry, and of the distillation
+    weight_decay: float = 0.01  # on matrices only
+    warmup_ratio: float = 0.03  # of all steps
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    max_grad_norm: float = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast, weights stay in fp32
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False  # less memory, a third more time
+    save_steps: int = 100  # between two checkpoints to resume from
+    log_steps: int = 20  # between two lines on the terminal; the log file has every step
+    keep_gib: float = 2.0  # memory for prepared images, GiB
+    text_reduction: Literal["mean", "sum"] = "mean"  # over a batch's scored tokens
+    label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
+    losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
+    heads: SpatialHeadsConfig = field(default_factory=SpatialHeadsConfig)  # tasks: the arm's
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # laid upon ARMS, or new ones
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(
+                f"train: steps {self.steps} and epochs {self.epochs}: give one, set the other null"
+            )
+        for name in ("batch_size", "accumulation", "save_steps", "log_steps", "label_stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name}: expected 1 or more, found {getattr(self, name)}")
+        if not 0 < self.spatial_share < 1:
+            raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}")
+
+    def arm(self, name: str) -> ArmConfig:
+        """The arm `name`: what `arms` says of it, laid upon the arm of that name in `ARMS`.
+
+        Raises:
+            ValueError: neither knows it, or it teaches nothing.
+        """
+        if name not in ARMS and name not in self.arms:
+            known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
+            raise ValueError(f"train.arms: no arm {name!r}; known: {known}")
+        settings = asdict(ARMS.get(name, ArmConfig())) | dict(self.arms.get(name, {}))
+        arm = from_mapping(ArmConfig, settings, f"train.arms.{name}")
+        if not (arm.text or arm.geometry):
+            raise ValueError(f"train.arms.{name}: neither text, distill nor tasks to learn")
+        if arm.pseudo and not arm.geometry:
+            raise ValueError(f"train.arms.{name}: pseudo labels, but neither distill nor tasks")
+        if arm.blank_images and arm.geometry:
+            raise ValueError(f"train.arms.{name}: blank images have no geometry to learn")
+        return arm

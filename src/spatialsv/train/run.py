@@ -1,0 +1,170 @@
+"""One arm, one seed: from manifests to a fine-tuned checkpoint with a manifest of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import set_seed
+
+from spatialsv.config import to_mapping
+from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
+from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.heads import SpatialHeads
+from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
+from spatialsv.samples.collate import Collate
+from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.data import TrainingData, load_data
+from spatialsv.train.log import StepLog, mean_of_last, read_log
+from spatialsv.train.trainer import SpatialTrainer
+
+WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
+
+
+def run(
+    arm: str,
+    seed: int,
+    scenes: Sequence[Path],
+    labels: Sequence[Path],
+    pseudo: Sequence[Path],
+    config: TrainConfig,
+    out: Path,
+    base: str | Path = "rooms",
+) -> Manifest:
+    """Fine-tune `base` as `arm` says and write mllm/, heads/, log.jsonl, metrics.json and `out`.
+
+    A run that was killed goes on from its last checkpoint, and ends as it would have without.
+
+    Args:
+        arm: a key of `ARMS`, or of `config.arms`.
+        seed: of the heads' first weights and of the order of the samples.
+        scenes: manifests of the scenes whose questions are asked.
+        labels: manifests of those scenes' labels; arms without geometry do not read them.
+        pseudo: manifests of pseudo-labelled scenes; only arms that say so read them.
+        config: the same for all arms.
+        out: the manifest to write.
+        base: "rooms" for the shipped model, else a checkpoint's folder or a hub id.
+
+    Raises:
+        ValueError: an unknown arm, or data that do not fit it; before any training.
+    """
+    chosen = config.arm(arm)
+    model, processor = load_mllm(base_path(base), attn=config.attention)
+    data = load_data(arm, chosen, config, processor, seed, scenes, labels, pseudo)
+    set_seed(seed)
+    model = SpatialSV(model, make_heads(chosen, config, data, model))
+    steps = steps_of(config, data)
+    about = _about(arm, seed, chosen, base_path(base), model, data)
+    work = _work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
+    trainer = SpatialTrainer(
+        model,
+        arm=chosen,
+        config=config,
+        pools=data.pools,
+        sampler=data.sampler(config, steps * config.accumulation, seed),
+        collate=Collate.of(processor),
+        log=StepLog(work / "log.jsonl", f"train {arm} {seed}", config.log_steps),
+        steps=steps,
+        seed=seed,
+        work=work,
+    )
+    if config.gradient_checkpointing:
+        model.mllm.gradient_checkpointing_enable()
+    trainer.resume()
+    return _finish(out, work, model, processor, config, about)
+
+
+def base_path(base: str | Path) -> str | Path:
+    """The checkpoint that `base` names."""
+    if base == "rooms":
+        return Path(str(resources.files("spatialsv") / "weights" / "mllm"))
+    return base
+
+
+def make_heads(
+    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: Any
+) -> SpatialHeads | None:
+    """The heads that `arm` trains; None where it has no geometry."""
+    if not arm.geometry:
+        return None
+    settings = replace(
+        config.heads,
+        tasks=arm.tasks,
+        taps=arm.taps or config.heads.taps,
+        feature_channels=data.feature_channels,
+    )
+    return SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
+
+
+def steps_of(config: TrainConfig, data: TrainingData) -> int:
+    """The optimiser's steps: given, or from the epochs over the questions (else the images)."""
+    if config.steps is not None:
+        return config.steps
+    share = 1 - config.spatial_share if data.text and data.spatial else 1.0
+    samples = (data.text or data.spatial) * config.epochs
+    return math.ceil(samples / (config.batch_size * config.accumulation * share))
+
+
+def _about(
+    name: str, seed: int, arm: ArmConfig, base: str | Path, model: SpatialSV, data: TrainingData
+) -> dict[str, Any]:
+    """Where the checkpoint comes from; a run is resumed only where all of this is the same."""
+    local = Path(base).is_dir()
+    return {
+        "arm": name,
+        "seed": seed,
+        "settings": asdict(arm),
+        "base": digest_path(Path(base)) if local else str(base),
+        "data": data.digests,
+        "attention": model.mllm.config._attn_implementation,
+        "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
+    }
+
+
+def _work_folder(work: Path, identity: dict[str, Any]) -> Path:
+    """The folder of a run's checkpoints, emptied if they are of another run."""
+    told = work / "run.json"
+    fresh = work.with_name(f"{work.name}.json")
+    write_json(fresh, identity)
+    if not told.is_file() or told.read_bytes() != fresh.read_bytes():
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    fresh.replace(told)
+    return work
+
+
+def _finish(
+    out: Path,
+    work: Path,
+    model: SpatialSV,
+    processor: Any,
+    config: TrainConfig,
+    about: dict[str, Any],
+) -> Manifest:
+    """Put everything in its place, the manifest last, and only then drop the checkpoints."""
+    out.unlink(missing_ok=True)
+    model.to("cpu").to(torch.float32)
+    save_spatialsv(out.parent, model, processor)
+    lines = read_log(work / "log.jsonl")
+    shutil.copyfile(work / "log.jsonl", out.parent / "log.jsonl")
+    write_json(out.parent / "metrics.json", mean_of_last(lines) | {"steps": len(lines)})
+    parts = ["mllm", "log.jsonl", "metrics.json", *(["heads"] if model.heads else [])]
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    manifest = Manifest(
+        stage="train",
+        payload={name: digest_path(out.parent / name) for name in parts},
+        counts={"steps": len(lines), "parameters": trained},
+        config=to_mapping(config),
+        about=about,
+    )
+    write_manifest(out, manifest)
+    shutil.rmtree(work)
+    return replace(manifest, path=out)

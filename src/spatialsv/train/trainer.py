@@ -1,0 +1,189 @@
+"""`SpatialTrainer`: transformers' Trainer with the geometry's losses and three learning rates.
+
+Trainer brings mixed precision, accumulation, schedules and several devices. What it lacks for an
+exact resume is here: a checkpoint counts only when it is whole, and one epoch of its loop is the
+whole run, whose batches are known beforehand.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from spatialsv.model.families.qwen2_5_vl import part_of
+from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.samples.batch import Batch
+from spatialsv.samples.collate import Collate
+from spatialsv.samples.dataset import Pools
+from spatialsv.samples.sampler import BatchSampler
+from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.log import StepLog
+from spatialsv.train.loss import arm_losses
+
+WEIGHTS = "model.safetensors"
+WHOLE = "whole"  # an empty file, written last into a checkpoint
+
+
+class SpatialTrainer(Trainer):
+    """Trains a `SpatialSV` on the batches of a sampler.
+
+    Args:
+        model: its vision encoder is frozen here.
+        arm: which losses it learns from.
+        config: rates and sizes.
+        pools: what `sampler` draws from.
+        sampler: every batch of the run.
+        collate: samples to a batch.
+        log: takes each step's loss terms.
+        steps: of the optimiser.
+        seed: Trainer's own; nothing here draws from it.
+        work: the folder of the checkpoints.
+    """
+
+    def __init__(
+        self,
+        model: SpatialSV,
+        *,
+        arm: ArmConfig,
+        config: TrainConfig,
+        pools: Pools,
+        sampler: BatchSampler,
+        collate: Collate,
+        log: StepLog,
+        steps: int,
+        seed: int,
+        work: Path,
+    ) -> None:
+        model.mllm.model.visual.requires_grad_(False)
+        model.mllm.model.visual.merger.requires_grad_(True)
+        self.arm, self.config, self.sampler = arm, config, sampler
+        self._terms: dict[str, Tensor] = {}
+        super().__init__(
+            model=model,
+            args=_arguments(config, steps, seed, work),
+            train_dataset=pools,
+            data_collator=lambda samples: {"batch": collate(samples)},  # Trainer wants a mapping
+            callbacks=[log],
+        )
+        self.remove_callback(PrinterCallback)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The run's batches, dealt out to the processes."""
+        loader = DataLoader(
+            self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator
+        )
+        return self.accelerator.prepare(loader)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Batch],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The sum of all terms, each with weight 1; the terms are kept for the log."""
+        batch = inputs["batch"]
+        output = model(batch)
+        terms = arm_losses(output, batch, self.arm, self.config)
+        for name, value in terms.items():
+            part = value.detach() / self.current_gradient_accumulation_steps
+            self._terms[name] = self._terms.get(name, 0) + part
+        return (terms["total"], output) if return_outputs else terms["total"]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the loss terms of this step, then log as Trainer does."""
+        terms = {name: float(value) for name, value in self._terms.items() if name != "total"}
+        self._terms.clear()
+        super().log(logs | terms, start_time)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW with a learning rate for each part of the model."""
+        if self.optimizer is None:
+            model = model or self.model
+            groups = parameter_groups(model, self.config, self.get_decay_parameter_names(model))
+            self.optimizer = torch.optim.AdamW(groups)
+        return self.optimizer
+
+    def resume(self) -> None:
+        """Train from the last whole checkpoint, or from the start."""
+        work = Path(self.args.output_dir)
+        for folder in work.glob("checkpoint-*"):
+            if not (folder / WHOLE).is_file():
+                shutil.rmtree(folder)
+        last = get_last_checkpoint(work)
+        self.train(resume_from_checkpoint=last)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            (folder / WHOLE).touch()
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        # Trainer's own would refuse the shared tensors of tied embeddings, and pickle its arguments
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_model(self.accelerator.unwrap_model(self.model), folder / WEIGHTS)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        path = Path(resume_from_checkpoint) / WEIGHTS
+        safetensors.torch.load_model(model or self.model, path, strict=True)
+
+
+def parameter_groups(
+    model: SpatialSV, config: TrainConfig, decayed: list[str]
+) -> list[dict[str, Any]]:
+    """AdamW's groups: each part at its own rate, with weight decay on `decayed` names only."""
+    rates = {
+        "llm": config.lr_llm,
+        "projector": config.lr_vl_projector,
+        "heads": config.lr_heads,
+    }
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            part = part_of(name.removeprefix("mllm.")) if name.startswith("mllm.") else "heads"
+            groups.setdefault((part, name in decayed), []).append(parameter)
+    return [
+        {
+            "name": f"{part}{'' if decay else ' (no decay)'}",
+            "params": parameters,
+            "lr": rates[part],
+            "weight_decay": config.weight_decay if decay else 0.0,
+        }
+        for (part, decay), parameters in groups.items()
+    ]
+
+
+def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(work),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_ratio,
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.precision == "bf16",
+        save_strategy="steps",
+        save_steps=config.save_steps,
+        save_total_limit=2,  # the one before stays until the new one is whole
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is not finite must show
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+        seed=seed,
+        data_seed=seed,
+    )

@@ -1,0 +1,50 @@
+"""A training job's input on disk: scenes, labels and pseudo labels with their manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import write_store
+
+
+@dataclass(frozen=True)
+class Job:
+    """Manifests as the stages before leave them."""
+
+    scenes: list[Path]
+    labels: list[Path]
+    pseudo: list[Path]
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
+    """Two shards of scenes with labels, and one of pseudo-labelled scenes under other names."""
+    root = tmp_path_factory.mktemp("job")
+    scenes, labels = [], []
+    for shard, rows in enumerate((slice(0, 3), slice(3, 6))):
+        part = tiny_scenes.select(rows)
+        asked = [question for question in tiny_questions if question.scene in part.ids]
+        scenes.append(_write(root / f"scenes/{shard:04d}.json", "scenes", part, asked))
+        label = tiny_labels.select(rows)
+        labels.append(_write(root / f"labels/{shard:04d}.json", "labels", label))
+    ids = tuple(f"other-{i}" for i in range(len(tiny_scenes)))
+    unlabelled = replace(tiny_labels, ids=ids, image=tiny_scenes.image[::-1].copy())
+    return Job(scenes, labels, [_write(root / "pseudo/0000.json", "pseudo", unlabelled)])
+
+
+def _write(path: Path, stage: str, scenes: Scenes, questions: list | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = path.with_suffix(".zarr")
+    payload = {store.name: write_store(store, scenes)}
+    if questions is not None:
+        asked = path.with_suffix(".questions.jsonl")
+        write_questions(asked, questions)
+        payload[asked.name] = digest_path(asked)
+    write_manifest(path, Manifest(stage=stage, payload=payload))
+    return path

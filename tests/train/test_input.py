@@ -1,0 +1,74 @@
+"""Bad input is told before the first step, with what to do about it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spatialsv.config import from_mapping
+from spatialsv.train import ARMS, TrainConfig, run
+
+
+@pytest.fixture
+def train(job, tiny_mllm, tmp_path):
+    def train(arm="spatialsv", scenes=None, labels=None, pseudo=None, **settings):
+        config = from_mapping(TrainConfig, {"steps": 1} | settings, "train")
+        inputs = (
+            job.scenes if scenes is None else scenes,
+            job.labels if labels is None else labels,
+            job.pseudo if pseudo is None else pseudo,
+        )
+        run(arm, 0, *inputs, config, tmp_path / "out/manifest.json", base=tiny_mllm)
+
+    yield train
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_arm(train):
+    with pytest.raises(ValueError, match=r"no arm 'spatial'; known: blind, .*spatialsv"):
+        train("spatial")
+
+
+def test_an_arms_misspelt_setting(train):
+    with pytest.raises(ValueError, match=r"train\.arms\.mine\.task: .*did you mean 'tasks'"):
+        train("mine", arms={"mine": {"task": ["depth"]}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text": False}, "neither text, distill nor tasks"),
+        ({"pseudo": True}, "pseudo labels, but neither"),
+        ({"blank_images": True, "distill": True}, "blank images have no geometry"),
+    ],
+)
+def test_an_arm_that_makes_no_sense(train, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train("mine", arms={"mine": settings})
+
+
+def test_settings_are_laid_upon_the_arm_of_that_name():
+    config = TrainConfig(arms={"spatialsv": {"tasks": ["depth"]}, "distill": {}})
+    assert config.arm("spatialsv") == replace(ARMS["spatialsv"], tasks=("depth",))
+    assert config.arm("distill") == ARMS["distill"]
+
+
+def test_steps_and_epochs(train):
+    with pytest.raises(ValueError, match="give one"):
+        train("text", epochs=1)
+
+
+def test_missing_manifests(train, job):
+    with pytest.raises(ValueError, match="no scenes manifests"):
+        train("text", scenes=[])
+    with pytest.raises(ValueError, match="pass the labels manifests"):
+        train("distill", labels=[])
+    with pytest.raises(ValueError, match="pass their manifests"):
+        train("semi", pseudo=[])
+    with pytest.raises(ValueError, match="no such manifest"):
+        train("text", scenes=[Path("nowhere.json")])
+
+
+def test_scenes_without_labels(train, job):
+    with pytest.raises(ValueError, match="3 of 6 scenes have no labels by exact"):
+        train("distill", labels=job.labels[:1])

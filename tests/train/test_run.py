@@ -1,0 +1,171 @@
+"""Training: artefacts, exact resumption, a loss that falls, arms that learn what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spatialsv.config import from_mapping
+from spatialsv.manifest import read_manifest
+from spatialsv.model.spatialsv import load_spatialsv
+from spatialsv.train import TrainConfig, run
+from spatialsv.train.log import StepLog, read_log
+
+SMALL = {
+    "batch_size": 4,
+    "log_steps": 100,
+    "heads": {"projector_width": 8, "output_size": [8, 8]},
+    "label_stride": 4,
+}
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def train(job, tiny_mllm, tmp_path):
+    def train(arm="spatialsv", out="run", seed=0, **settings):
+        config = from_mapping(TrainConfig, SMALL | settings, "train")
+        path = tmp_path / out / "manifest.json"
+        run(arm, seed, job.scenes, job.labels, job.pseudo, config, path, base=tiny_mllm)
+        return path.parent
+
+    return train
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    files = sorted(folder.rglob("*.safetensors"))
+    return {f"{file.name}:{key}": value for file in files for key, value in load_file(file).items()}
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = tensors(one), tensors(other)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
+
+
+def kill_at(monkeypatch, step):
+    """Let the run die right after `step` was logged, as a kill would."""
+    log = StepLog.on_log
+
+    def dying(self, args, state, control, logs=None, **kwargs):
+        log(self, args, state, control, logs, **kwargs)
+        if state.global_step == step:
+            raise KilledError
+
+    monkeypatch.setattr(StepLog, "on_log", dying)
+
+
+def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
+    folder = train(steps=2)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"mllm", "heads", "log.jsonl", "metrics.json", "manifest.json"}
+    manifest = read_manifest(folder / "manifest.json")
+    assert set(manifest.payload) == names - {"manifest.json"}
+    assert manifest.about["attention"] == "sdpa" and manifest.about["seed"] == 0
+    assert {"scenes", "labels"} == set(manifest.about["data"])
+    model, processor = load_spatialsv(folder)
+    assert model.heads.config.feature_channels == 8 and processor.tokenizer.chat_template
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(train, monkeypatch):
+    settings = {"steps": 6, "save_steps": 2, "questions_per_sample": 2, "accumulation": 2}
+    whole = train("semi", "whole", batch_size=3, **settings | {"steps": 6})
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)
+        with pytest.raises(KilledError):
+            train("semi", "cut", batch_size=3, **settings)
+    work = whole.parent / "cut/.work"
+    assert not (whole.parent / "cut/manifest.json").exists()
+    assert len(read_log(work / "log.jsonl")) == 5
+    (work / "checkpoint-6").mkdir()  # the kill may fall into the writing of a checkpoint
+    (work / "checkpoint-6/model.safetensors").write_bytes(b"half")
+    cut = train("semi", "cut", batch_size=3, **settings)
+    assert same(whole, cut)
+    assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
+    one, other = (json.loads((path / "manifest.json").read_text()) for path in (whole, cut))
+    assert one == other
+    assert not work.exists()
+
+
+def test_a_run_killed_after_its_last_step_only_finishes(train, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("spatialsv.train.run.save_spatialsv", _die)
+        with pytest.raises(KilledError):
+            train("text", steps=2)
+    assert same(train("text", steps=2), train("text", "other", steps=2))
+
+
+def _die(*args):
+    raise KilledError
+
+
+def test_checkpoints_of_another_config_are_not_resumed(train, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 2)
+        with pytest.raises(KilledError):
+            train("text", "one", steps=3, save_steps=1)
+    one = train("text", "one", steps=3, lr_llm=1e-2)
+    assert same(one, train("text", "other", steps=3, lr_llm=1e-2))
+
+
+def test_the_seed_decides(train):
+    assert not same(train(steps=1, seed=0), train(out="b", steps=1, seed=1))
+
+
+def test_the_vision_encoder_stays_and_its_merger_moves(train, tiny_mllm):
+    before = load_file(tiny_mllm / "model.safetensors")
+    after = load_file(train("text", steps=2) / "mllm/model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    vision = {name for name in before if "visual" in name}
+    assert moved & vision == {name for name in vision if "merger" in name}
+    assert any("layers.0" in name for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("arm", "terms"),
+    [
+        ("text", {"text"}),
+        ("blind", {"text"}),
+        ("distill", {"text", "distill"}),
+        ("spatialsv", {"text", "distill", "depth/l2", "rays/conf", "points/normal", "depth/grad"}),
+        ("depth_only", {"depth/l2", "depth/conf", "depth/grad"}),
+    ],
+)
+def test_an_arm_logs_its_own_terms(train, arm, terms):
+    arms = {"depth_only": {"text": False, "tasks": ["depth"]}}
+    folder = train(arm, steps=1, arms=arms)
+    (line,) = read_log(folder / "log.jsonl")
+    spatial = {name for name in line if "/" in name}
+    found = {"text", "distill"} & line.keys() | spatial
+    assert terms <= found
+    assert bool(spatial) == (arm in ("spatialsv", "depth_only"))
+    parts = sum(line[name] for name in found)
+    assert line["loss"] == pytest.approx(parts, rel=1e-5)
+
+
+def test_training_overfits_a_few_questions(train):
+    rates = {"lr_llm": 5e-3, "lr_vl_projector": 5e-3, "lr_heads": 5e-3}
+    folder = train(steps=60, batch_size=6, questions_per_sample=3, **rates)
+    lines = read_log(folder / "log.jsonl")
+    first, last = lines[0], lines[-1]
+    assert last["text"] < 0.5 * first["text"]
+    assert last["depth/l2"] < 0.5 * first["depth/l2"]
+    assert last["distill"] < first["distill"] - 0.2
+    assert last["loss"] < first["loss"]
+
+
+def test_epochs_are_times_through_the_questions(train):
+    folder = train("text", steps=None, epochs=2, batch_size=6)
+    assert len(read_log(folder / "log.jsonl")) == 6  # 18 questions, twice, six at a time
+
+
+def test_bf16_runs(train):
+    folder = train(steps=1, precision="bf16")
+    (line,) = read_log(folder / "log.jsonl")
+    assert line["loss"] > 0
+    assert load_spatialsv(folder)[0].mllm.dtype == torch.float32
