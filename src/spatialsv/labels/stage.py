@@ -1,0 +1,81 @@
+"""One shard of scenes in, a store of geometry labels out, with the teacher's errors where known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from spatialsv.config import to_mapping
+from spatialsv.labels.errors import label_errors
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import read_store, write_store
+from spatialsv.teachers.exact import ExactTeacher
+from spatialsv.teachers.rooms import RoomsTeacher
+from spatialsv.teachers.teacher import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsConfig:
+    """How scenes become labels."""
+
+    drop_percent: float = 10.0  # of each scene's pixels, the least confident; ties stay
+    batch_size: int = 8  # scenes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drop_percent < 100:
+            raise ValueError(f"drop_percent {self.drop_percent}: expected 0 to below 100")
+
+
+def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest:
+    """Label the scenes of one manifest; write the store, then `out` and, beside it, the metrics.
+
+    Raises:
+        ValueError: an unknown teacher, missing scenes or weights.
+    """
+    seen = read_store(read_manifest(scenes).find(".zarr"))
+    labels = drop_unsure(load_teacher(teacher, config.batch_size).label(seen), config.drop_percent)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    store = out.with_suffix(".zarr")
+    digest = write_store(store, labels)
+    metrics = out.with_suffix(".metrics.json")
+    write_json(metrics, label_errors(labels, seen))
+    manifest = Manifest(
+        stage="labels",
+        payload={store.name: digest, metrics.name: digest_path(metrics)},
+        counts={
+            "scenes": len(labels),
+            "pixels": labels.valid.size,
+            "valid": int(labels.valid.sum()),
+        },
+        config=to_mapping(config),
+        about={"teacher": labels.source, "licence": labels.licence},
+    )
+    write_manifest(out, manifest)
+    return replace(manifest, path=out)
+
+
+def load_teacher(name: str, batch_size: int) -> Teacher:
+    """The teacher of this name.
+
+    Raises:
+        ValueError: there is none, or its weights are missing.
+    """
+    if name == "exact":
+        return ExactTeacher()
+    if name == "rooms":
+        return RoomsTeacher.load(batch_size=batch_size)
+    raise ValueError(f"labels.teacher: {name!r} is not one of 'rooms', 'exact'")
+
+
+def drop_unsure(labels: Scenes, percent: float) -> Scenes:
+    """`labels` with each scene's least confident `percent` of valid pixels no longer valid."""
+    if labels.confidence is None or percent == 0:
+        return labels
+    sure = np.zeros_like(labels.valid)
+    for row, (confidence, valid) in enumerate(zip(labels.confidence, labels.valid, strict=True)):
+        if valid.any():
+            sure[row] = confidence >= np.percentile(confidence[valid], percent)
+    return replace(labels, valid=labels.valid & sure)

@@ -1,0 +1,89 @@
+"""One shard of unlabelled scenes in, a store of gated labels out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from spatialsv.config import to_mapping
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.pseudo.gate import GateConfig, Reason, gate
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import read_store, write_store
+from spatialsv.teachers.rooms import RoomsTeacher
+from spatialsv.teachers.teacher import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoConfig:
+    """How unlabelled scenes become labels."""
+
+    gate: GateConfig = field(default_factory=GateConfig)
+    floor: float = 0.2  # scenes that keep a smaller share of their pixels are left out
+    batch_size: int = 8  # scenes
+
+
+def run(scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | None = None) -> Manifest:
+    """Label the scenes of one manifest with the rooms teacher, or with `teacher`; gate; write.
+
+    The store holds the scenes that keep enough. `counts` has the pixels of each `Reason`, and
+    the metrics beside `out` the kept share over all scenes; `about` lists the share of each scene
+    and the scenes left out.
+
+    Raises:
+        ValueError: missing scenes or weights, or no scene that keeps enough.
+    """
+    seen = read_store(read_manifest(scenes).find(".zarr"), ["image"])
+    labels = (teacher or RoomsTeacher.load(batch_size=config.batch_size)).label(seen)
+    reason = gate_labels(labels, config.gate)
+    kept = (reason == Reason.KEPT).mean(axis=(1, 2, 3))
+    chosen = np.flatnonzero(kept >= config.floor)
+    if not len(chosen):
+        raise ValueError(
+            f"{scenes}: no scene keeps {config.floor:.0%} of its pixels (the best keeps"
+            f" {kept.max():.0%}); lower pseudo.floor or loosen pseudo.gate"
+        )
+    labels = replace(labels, valid=reason == Reason.KEPT)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
+    digest = write_store(store, labels.select(chosen))
+    write_json(
+        metrics, {"kept": float(kept.mean()), "left_out": float(np.mean(kept < config.floor))}
+    )
+    manifest = Manifest(
+        stage="pseudo",
+        payload={store.name: digest, metrics.name: digest_path(metrics)},
+        counts=_counts(reason)
+        | {"scenes": len(chosen), "scenes_left_out": len(kept) - len(chosen)},
+        config=to_mapping(config),
+        about={
+            "teacher": labels.source,
+            "licence": labels.licence,
+            "kept": {name: round(float(k), 4) for name, k in zip(labels.ids, kept, strict=True)},
+            "left_out": [labels.ids[i] for i in np.flatnonzero(kept < config.floor)],
+        },
+    )
+    write_manifest(out, manifest)
+    return replace(manifest, path=out)
+
+
+def gate_labels(labels: Scenes, config: GateConfig) -> UInt8[np.ndarray, "S N H W"]:
+    """The `Reason` of each pixel of `labels`."""
+    reason = gate(
+        torch.from_numpy(labels.depth).double(),
+        torch.from_numpy(labels.valid),
+        torch.from_numpy(labels.confidence).double(),
+        torch.from_numpy(labels.intrinsics).double(),
+        torch.from_numpy(labels.cam_to_world).double(),
+        config,
+    )
+    return reason.numpy()
+
+
+def _counts(reason: UInt8[np.ndarray, "S N H W"]) -> dict[str, int]:
+    """Pixels of each reason, over all scenes, those left out as well."""
+    return {f"pixels_{value.name.lower()}": int((reason == value).sum()) for value in Reason}

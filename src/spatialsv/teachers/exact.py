@@ -1,0 +1,47 @@
+"""The teacher that knows: a scene's own geometry, in the labels' frame and unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.scenes.scene import Scenes
+
+
+class ExactTeacher:
+    """The renderer's (or a sensor's) depth and cameras; confidence 1, no features."""
+
+    def label(self, scenes: Scenes) -> Scenes:
+        """Labels as `Teacher` says; `scale` brings them back to the scenes' unit.
+
+        Raises:
+            ValueError: a scene without a single valid pixel.
+        """
+        known = scenes.valid.any(axis=(1, 2, 3))
+        if not known.all():
+            name = scenes.ids[int(np.argmin(known))]
+            raise ValueError(
+                f"scene {name!r} has no valid depth, so the exact teacher knows nothing about it;"
+                " label it with the teacher 'rooms'"
+            )
+        depth, poses, scale = normalise_scene(
+            torch.from_numpy(scenes.depth.astype(np.float64)),
+            torch.from_numpy(scenes.cam_to_world.astype(np.float64)),
+            torch.from_numpy(scenes.intrinsics.astype(np.float64)),
+            torch.from_numpy(scenes.valid),
+        )
+        return replace(
+            scenes,
+            image=None,
+            instance=None,
+            features=None,
+            depth=depth.numpy().astype(np.float32),
+            cam_to_world=poses.numpy(),
+            confidence=scenes.valid.astype(np.float32),
+            scale=scale.numpy(),
+            unit="relative",
+            source="exact",
+        )

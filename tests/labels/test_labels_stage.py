@@ -1,0 +1,68 @@
+"""Labels: frame, unit, mask and errors."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from spatialsv.labels import LabelsConfig, run
+from spatialsv.labels.errors import label_errors
+from spatialsv.labels.stage import drop_unsure
+from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.scenes.store import read_store, write_store
+
+
+def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
+    shard = tmp_path / "0000.json"
+    digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    out = tmp_path / "labels" / "exact" / "0000.json"
+    run(shard, "exact", LabelsConfig(), out)
+    manifest = read_manifest(out)
+    labels = read_store(manifest.find(".zarr"))
+    assert labels.unit == "relative"
+    assert labels.source == "exact"
+    assert_allclose(labels.depth * labels.scale[:, None, None, None], tiny_scenes.depth, rtol=1e-6)
+    assert_allclose(labels.cam_to_world[:, 0], np.broadcast_to(np.eye(4), (6, 4, 4)), atol=1e-12)
+    assert manifest.counts == {"scenes": 6, "pixels": 6 * 2 * 32 * 32, "valid": 6 * 2 * 32 * 32}
+    metrics = json.loads(manifest.find(".metrics.json").read_text())
+    assert metrics["abs_rel"] < 1e-6
+    assert metrics["pose_auc30"] > 0.99
+
+
+def test_the_least_confident_pixels_are_dropped_scene_by_scene(tiny_labels):
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(1, 5, tiny_labels.depth.shape).astype(np.float32)
+    confidence[0] += 100  # a scene of which the teacher is sure loses as many pixels
+    labels = drop_unsure(replace(tiny_labels, confidence=confidence), 25.0)
+    assert_allclose(labels.valid.mean(axis=(1, 2, 3)), 0.75, atol=1e-3)
+    assert (confidence[1][~labels.valid[1]].max()) < confidence[1][labels.valid[1]].min()
+
+
+def test_equal_confidence_drops_nothing(tiny_labels):
+    assert drop_unsure(tiny_labels, 10.0).valid.all()
+
+
+def test_errors_do_not_depend_on_the_unit_and_need_a_truth(tiny_labels, tiny_scenes):
+    doubled = replace(tiny_labels, depth=2 * tiny_labels.depth)
+    assert label_errors(doubled, tiny_scenes) == pytest.approx(
+        label_errors(tiny_labels, tiny_scenes), abs=1e-6
+    )
+    unknown = replace(tiny_scenes, valid=np.zeros_like(tiny_scenes.valid))
+    assert label_errors(tiny_labels, unknown) == {}
+
+
+def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
+    shard = tmp_path / "0000.json"
+    digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    with pytest.raises(ValueError, match=r"labels\.teacher: 'sensor'"):
+        run(shard, "sensor", LabelsConfig(), tmp_path / "out.json")
+
+
+@pytest.mark.parametrize("percent", [-1.0, 100.0])
+def test_impossible_settings_are_refused(percent):
+    with pytest.raises(ValueError, match="drop_percent"):
+        LabelsConfig(drop_percent=percent)

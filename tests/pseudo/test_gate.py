@@ -1,0 +1,82 @@
+"""The gate keeps what is true and drops what other views contradict."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from spatialsv.geometry.rays import point_map, ray_map
+from spatialsv.pseudo.gate import GateConfig, Reason, count_views, gate, project
+
+STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
+
+
+def tensors(scenes):
+    depth, K, poses = (
+        torch.from_numpy(np.asarray(a)).double()
+        for a in (scenes.depth, scenes.intrinsics, scenes.cam_to_world)
+    )
+    return depth, torch.from_numpy(scenes.valid), K, poses
+
+
+def run_gate(depth, valid, K, poses, config=STRICT, confidence=None):
+    confidence = torch.ones_like(depth) if confidence is None else confidence
+    return gate(depth, valid, confidence, K, poses, config)
+
+
+def test_projecting_lifted_pixels_returns_them(tiny_scenes):
+    depth, _, K, poses = tensors(tiny_scenes)
+    points = point_map(depth, ray_map(K, poses, 32, 32))
+    pixel, z = project(points, K, poses)
+    assert_close(z, depth)
+    assert_close(pixel[0, 0, 3, 5], torch.tensor([5.5, 3.5], dtype=torch.float64))
+
+
+def test_exact_planes_are_kept_wherever_another_view_looks(tiny_scenes):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    reason = run_gate(depth, valid, K, poses)
+    assert set(reason.unique().tolist()) == {Reason.KEPT, Reason.UNSEEN}
+    assert (reason == Reason.KEPT).double().mean() > 0.8
+
+
+def test_pixels_no_other_view_sees_are_kept_only_if_asked(tiny_scenes):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    poses = poses.clone()
+    poses[:, 1, :3, :3] = torch.diag(torch.tensor([-1.0, 1.0, -1.0]))  # looks the other way
+    assert (run_gate(depth, valid, K, poses) == Reason.UNSEEN).all()
+    trusting = GateConfig(confidence_percentile=0.0, keep_unseen=True)
+    assert (run_gate(depth, valid, K, poses, trusting) == Reason.KEPT).all()
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_corrupted_depth_is_dropped(tiny_scenes, factor):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    before = run_gate(depth, valid, K, poses)
+    bad = depth.clone()
+    bad[:, 0, 10:20, 10:20] *= factor
+    after = run_gate(bad, valid, K, poses)
+    patch = (slice(None), 0, slice(10, 20), slice(10, 20))
+    assert (before[patch] == Reason.KEPT).all()
+    assert (after[patch] != Reason.KEPT).all()
+    assert (after[:, 0, :, 22:] == before[:, 0, :, 22:]).all()
+
+
+def test_low_confidence_and_missing_depth_have_their_own_reasons(tiny_scenes):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    valid = valid.clone()
+    valid[:, :, 0] = False
+    confidence = torch.rand(depth.shape, generator=torch.Generator().manual_seed(0)).double()
+    config = GateConfig(confidence_percentile=30.0)
+    reason = run_gate(depth, valid, K, poses, config, confidence)
+    assert (reason[:, :, 0] == Reason.INVALID).all()
+    share = (reason[:, :, 1:] == Reason.UNSURE).double().mean(dim=(1, 2, 3))
+    assert_close(share, torch.full_like(share, 0.3), atol=0.01, rtol=0)
+
+
+def test_more_views_can_be_demanded(tiny_scenes):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    twice = [torch.cat([a, a[:, 1:]], dim=1) for a in (depth, valid, K, poses)]
+    seen, confirmed = count_views(*twice, pixels=0.01, relative_depth=1e-3)
+    assert confirmed[:, 0].unique().tolist() == [0, 2]
+    assert (seen >= confirmed).all()
+    assert int(seen.max()) == 2
