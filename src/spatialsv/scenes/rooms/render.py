@@ -48,7 +48,7 @@ def build_mesh(room: Room) -> Mesh:
     parts = [_shell(room, rng), *_openings(room, rng)]
     for number, thing in enumerate(room.things, start=1):
         mesh = category_mesh(thing.category)
-        local = (mesh.vertices - [0, 0, 0.5]) * thing.size
+        local = (mesh.vertices - np.array([0, 0, 0.5])) * thing.size
         main = np.array(COLOURS[thing.colour])
         palette = np.stack([main, 0.45 * main + 0.01, *(np.array(c) for c in ACCENTS.values())])
         assert len(palette) == len(TINTS)
@@ -83,7 +83,7 @@ def _shell(room: Room, rng):
     albedo[top] = 0.8
     pattern = np.where(up & ~top, rng.choice([PLANKS, CHECKER]), rng.choice([PLAIN, STRIPES]))
     pattern[top] = PLAIN
-    return (vertices + [0.5, 0.5, 0.0]) * room.extent, faces[:, ::-1], albedo, pattern, 0
+    return (vertices + np.array([0.5, 0.5, 0.0])) * room.extent, faces[:, ::-1], albedo, pattern, 0
 
 
 def _openings(room: Room, rng):
