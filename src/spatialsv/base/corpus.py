@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,35 +21,33 @@ from spatialsv.scenes.store import read_store, write_store
 SHARD = 512  # rooms
 
 
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """Rooms and what can be said of them."""
-
-    scenes: Scenes
-    texts: list[RoomText]
-
-
 def render_corpus(folder: Path, split: str, shards: int, config: RoomsConfig) -> list[Path]:
-    """Render the shards that `folder` lacks, and write what can be said of their rooms."""
+    """Render the shards of `split` that `folder` lacks."""
     folder.mkdir(parents=True, exist_ok=True)
     stores = [folder / f"{shard:04d}.zarr" for shard in range(shards)]
     for shard, store in enumerate(progress(stores, f"rooms of {split}")):
-        texts = store.with_suffix(".texts.jsonl")
         if not store.exists():
             write_store(store, photograph(split_seeds(split, shard * SHARD, SHARD), config)[1])
-        if not texts.exists():
-            scenes = read_store(store, ["instance"])
-            rooms = [make_room(room_seed(name), config) for name in scenes.ids]
-            pairs = zip(rooms, scenes.instance, strict=True)
-            write_texts(texts, [room_text(room, instance) for room, instance in pairs])
     return stores
 
 
-def load_corpus(stores: list[Path], variables: list[str]) -> Corpus:
+def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomText]:
+    """What can be said of all rooms; each shard's texts are written once, beside it."""
+    texts: list[RoomText] = []
+    for store in progress(stores, "describing rooms"):
+        path = store.with_suffix(".texts.jsonl")
+        if not path.exists():
+            scenes = read_store(store, ["instance"])
+            rooms = [make_room(room_seed(name), config) for name in scenes.ids]
+            pairs = zip(rooms, scenes.instance, strict=True)
+            write_texts(path, [room_text(room, instance) for room, instance in pairs])
+        texts += read_texts(path)
+    return texts
+
+
+def load_corpus(stores: list[Path], variables: list[str]) -> Scenes:
     """All of `stores` in memory, with `variables` beside the geometry."""
-    loaded = [read_store(store, variables) for store in progress(stores, "loading rooms")]
-    texts = [text for store in stores for text in read_texts(store.with_suffix(".texts.jsonl"))]
-    return Corpus(stack(loaded), texts)
+    return stack([read_store(store, variables) for store in progress(stores, "loading rooms")])
 
 
 def patchify(

@@ -15,13 +15,14 @@ from spatialsv.base.architecture import (
     build_tokenizer,
     save_mllm,
 )
-from spatialsv.base.corpus import SHARD, Corpus, load_corpus, patchify, render_corpus
+from spatialsv.base.corpus import SHARD, describe_corpus, load_corpus, patchify, render_corpus
 from spatialsv.base.encode import IGNORED, LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes
 from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
 from spatialsv.scenes.rooms.room import room_seed
+from spatialsv.scenes.scene import Scenes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,14 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     Returns: seconds spent on each rung.
     """
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
-    corpus = load_corpus(stores, ["image", "instance"])
-    tokenizer = build_tokenizer(_all_text(corpus.texts[: 4 * SHARD]), config.architecture)
+    texts = describe_corpus(stores, config.rooms)
+    scenes = load_corpus(stores, ["image", "instance"])
+    tokenizer = build_tokenizer(_all_text(texts[: 4 * SHARD]), config.architecture)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
-    seconds = {"vision": _train_vision(model, corpus, processor, config, work / "vision")}
+    seconds = {"vision": _train_vision(model, scenes, processor, config, work / "vision")}
     seconds["language"] = _train_language(
-        model, corpus, tokenizer, processor, config, work / "mllm"
+        model, scenes.image, texts, tokenizer, processor, config, work / "language"
     )
     save_mllm(model, tokenizer, processor, out)
     return seconds
@@ -66,9 +68,9 @@ def _all_text(texts: list[RoomText]) -> list[str]:
     return [part for chat in chats for turn in chat for part in turn] + ["user", "assistant"] * 9
 
 
-def _train_vision(model, corpus: Corpus, processor, config: MllmConfig, folder: Path) -> float:
+def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
     """Rung zero, on the first shards: `vision.py`."""
-    scenes = corpus.scenes.select(slice(0, 8 * SHARD))
+    scenes = scenes.select(slice(0, 8 * SHARD))
     rooms = [make_room(room_seed(name), config.rooms) for name in scenes.ids]
     patch = config.architecture.patch_size
     classes = torch.from_numpy(patch_classes(rooms, scenes.instance, patch))
@@ -85,7 +87,7 @@ def _train_vision(model, corpus: Corpus, processor, config: MllmConfig, folder: 
 
 
 def _train_language(
-    model, corpus: Corpus, tokenizer, processor, config: MllmConfig, folder: Path
+    model, images, texts: list[RoomText], tokenizer, processor, config: MllmConfig, folder: Path
 ) -> float:
     """All other rungs: next-token cross-entropy on the answers of `lessons.py`."""
     loop = config.language
@@ -93,11 +95,11 @@ def _train_language(
     encoder = LessonEncoder(tokenizer, tokens)
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(corpus.texts), loop.batch, loop.seed)
+        rows = batch_rows(step, len(texts), loop.batch, loop.seed)
         done = step / loop.steps
-        chats = [lesson(corpus.texts[row], done, config.lessons, rng) for row in rows]
+        chats = [lesson(texts[row], done, config.lessons, rng) for row in rows]
         batch = encoder.batch(chats)
-        pixels, grid = patchify(np.concatenate(corpus.scenes.image[rows]), processor)
+        pixels, grid = patchify(np.concatenate(images[rows]), processor)
         labels = batch.pop("labels")
         logits = model(**batch, pixel_values=pixels, image_grid_thw=grid, use_cache=False).logits
         scored = labels[:, 1:] != IGNORED

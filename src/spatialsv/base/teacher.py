@@ -10,14 +10,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from spatialsv.base.corpus import render_corpus
+from spatialsv.base.corpus import load_corpus, render_corpus
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.progress import progress
 from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.checkpoint import save_network
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
@@ -42,7 +40,7 @@ def train_teacher(config: TeacherConfig, work: Path, out: Path) -> float:
     Returns: seconds spent.
     """
     stores = render_corpus(work / "scenes" / "teacher", "teacher", config.shards, config.rooms)
-    scenes = stack([read_store(store, ["image"]) for store in progress(stores, "loading rooms")])
+    scenes = load_corpus(stores, ["image"])
     torch.manual_seed(config.seed)
     network = TeacherNetwork(config.network)
 

@@ -1,0 +1,110 @@
+"""What the base names and places, and how well the teacher measures, on rooms neither has seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from spatialsv.base.corpus import patchify
+from spatialsv.base.encode import LessonEncoder
+from spatialsv.base.lessons import IMAGE
+from spatialsv.base.teacher import exact_labels
+from spatialsv.progress import progress
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.rooms.questions.captions import list_views
+from spatialsv.scenes.rooms.splits import split_seeds
+from spatialsv.teachers.network import TeacherNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingScores:
+    """How well lists of things agree with the truth, over all views."""
+
+    category_f1: float  # micro-averaged over things, by category
+    name_f1: float  # by colour and category
+    order: float  # share of pairs, both rightly named, whose left-to-right order is right
+
+
+def score_listings(replies: Sequence[str], truths: Sequence[str]) -> ListingScores:
+    """Score replies such as "red chair, blue lamp" against the true lists."""
+    pairs = [(_names(reply), _names(truth)) for reply, truth in zip(replies, truths, strict=True)]
+    right = total = 0
+    for reply, truth in pairs:
+        known = [n for n in truth if truth.count(n) == 1 and reply.count(n) == 1]
+        for a, b in combinations(known, 2):
+            right += (reply.index(a) < reply.index(b)) == (truth.index(a) < truth.index(b))
+            total += 1
+    kinds = [([n.split()[-1] for n in r], [n.split()[-1] for n in t]) for r, t in pairs]
+    return ListingScores(
+        category_f1=_f1(kinds), name_f1=_f1(pairs), order=right / total if total else float("nan")
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip() and name.strip() != "nothing"]
+
+
+def _f1(pairs: Sequence[tuple[list[str], list[str]]]) -> float:
+    hits = sum(sum((Counter(reply) & Counter(truth)).values()) for reply, truth in pairs)
+    named = sum(len(reply) + len(truth) for reply, truth in pairs)
+    return 2 * hits / named if named else float("nan")
+
+
+@torch.inference_mode()
+def list_things(model, tokenizer, image_processor, images: np.ndarray) -> list[str]:
+    """The base's list for each of `images` (M, H, W, 3) uint8, each shown alone."""
+    size = images.shape[1] // image_processor.patch_size // image_processor.merge_size
+    encoder = LessonEncoder(tokenizer, size * images.shape[2] // images.shape[1] * size)
+    ids, _ = encoder.encode([(IMAGE, "")])
+    prompt = torch.tensor(ids[:-2])  # without the end of the empty answer
+    replies: list[str] = []
+    for start in progress(range(0, len(images), 64), "listing"):
+        pixels, grid = patchify(images[start : start + 64], image_processor)
+        batch = prompt.expand(len(grid), -1)
+        output = model.generate(
+            input_ids=batch,
+            attention_mask=torch.ones_like(batch),
+            mm_token_type_ids=(batch == encoder.image_id).int(),
+            pixel_values=pixels,
+            image_grid_thw=grid,
+            max_new_tokens=48,
+        )
+        replies += tokenizer.batch_decode(output[:, len(prompt) :], skip_special_tokens=True)
+    return replies
+
+
+def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int) -> ListingScores:
+    """List every view of the first `count` validation rooms."""
+    made, scenes = photograph(split_seeds("validation", 0, count), rooms)
+    seen = zip(made, scenes.instance, strict=True)
+    truths = [line for room, instance in seen for line in list_views(room, instance)]
+    replies = list_things(model, tokenizer, image_processor, np.concatenate(scenes.image))
+    return score_listings(replies, truths)
+
+
+@torch.inference_mode()
+def check_teacher(network: TeacherNetwork, rooms: RoomsConfig, count: int) -> dict[str, float]:
+    """Errors over the first `count` validation rooms, in the labels' own unit, nothing aligned."""
+    _, scenes = photograph(split_seeds("validation", 0, count), rooms)
+    ratios, angles, offsets = [], [], []
+    for start in range(0, count, 16):
+        part = scenes.select(slice(start, start + 16))
+        truth = exact_labels(part, np.arange(part.depth.shape[1]))
+        lifted = network(torch.from_numpy(part.image / np.float32(255))).lifted
+        ratios.append((lifted.depth / truth.depth)[truth.valid])
+        cosine = torch.cosine_similarity(lifted.ray_directions, truth.ray_directions, dim=-1)
+        angles.append(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).flatten())
+        offsets.append((lifted.ray_origins - truth.ray_origins).norm(dim=-1).flatten())
+    ratio = torch.cat(ratios)
+    return {
+        "abs_rel": (ratio - 1).abs().mean().item(),
+        "delta1": (torch.maximum(ratio, 1 / ratio) < 1.25).float().mean().item(),
+        "ray_angle_degrees": torch.cat(angles).mean().item(),
+        "ray_origin": torch.cat(offsets).mean().item(),
+    }

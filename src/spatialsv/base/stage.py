@@ -1,0 +1,76 @@
+"""The stage `base`: train the shipped weights from nothing, and say beside them how."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from spatialsv.base.check import check_mllm, check_teacher
+from spatialsv.base.mllm import MllmConfig, train_mllm
+from spatialsv.base.teacher import TeacherConfig, train_teacher
+from spatialsv.config import to_mapping
+from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
+from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.teachers.checkpoint import load_network
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    """Both recipes."""
+
+    mllm: MllmConfig = field(default_factory=MllmConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    check_rooms: int = 256  # validation rooms that the scores are measured on
+
+
+def run(
+    part: Literal["mllm", "teacher"], config: BaseConfig, out: Path, to: Path = WEIGHTS
+) -> None:
+    """Train `part`, save it in `to`/`part` with its RECIPE.json, and write the manifest `out`.
+
+    A killed run goes on from its last checkpoint, which lies beside `out`.
+    """
+    work, target = out.parent, to / part
+    rooms = (config.mllm if part == "mllm" else config.teacher).rooms
+    if part == "mllm":
+        seconds = train_mllm(config.mllm, work, target)
+        model, processor = load_mllm(target)
+        parts = (model, processor.tokenizer, processor.image_processor)
+        scores = asdict(check_mllm(*parts, rooms, config.check_rooms))
+    else:
+        seconds = {"network": train_teacher(config.teacher, work, target)}
+        model = load_network(target)
+        scores = check_teacher(model, rooms, config.check_rooms)
+    recipe = {
+        "config": to_mapping(getattr(config, part)),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seconds": {name: round(value) for name, value in seconds.items()},
+        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "scored_on": f"{config.check_rooms} rooms of the validation split",
+        "versions": _versions(),
+    }
+    write_json(target / "RECIPE.json", recipe)
+    write_manifest(
+        out,
+        Manifest(
+            stage="base",
+            payload={os.path.relpath(target, out.parent): digest_path(target)},
+            config=recipe["config"],
+            about=recipe["scores"],
+        ),
+    )
+
+
+def _versions() -> dict[str, Any]:
+    names = ("torch", "transformers", "numpy", "embreex")
+    return {"python": platform.python_version(), "threads": torch.get_num_threads()} | {
+        name: version(name) for name in names
+    }
