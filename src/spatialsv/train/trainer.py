@@ -118,11 +118,14 @@ class SpatialTrainer(Trainer):
         for folder in work.glob("checkpoint-*"):
             if not (folder / WHOLE).is_file():
                 shutil.rmtree(folder)
-        last = get_last_checkpoint(work)
-        self.train(resume_from_checkpoint=last)
+        self.train(resume_from_checkpoint=get_last_checkpoint(work))
+        self._mark_whole()
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        self._mark_whole()
+
+    def _mark_whole(self) -> None:
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             (folder / WHOLE).touch()
@@ -131,6 +134,7 @@ class SpatialTrainer(Trainer):
         # Trainer's own would refuse the shared tensors of tied embeddings, and pickle its arguments
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / WHOLE).unlink(missing_ok=True)  # Trainer writes the last checkpoint twice
         safetensors.torch.save_model(self.accelerator.unwrap_model(self.model), folder / WEIGHTS)
 
     def _load_from_checkpoint(
@@ -175,6 +179,7 @@ def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> Traini
         warmup_steps=config.warmup_ratio,
         max_grad_norm=config.max_grad_norm,
         bf16=config.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),  # Trainer must be told for bf16
         save_strategy="steps",
         save_steps=config.save_steps,
         save_total_limit=2,  # the one before stays until the new one is whole

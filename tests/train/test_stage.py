@@ -94,7 +94,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(train, monkeypatch):
 
 def test_a_run_killed_after_its_last_step_only_finishes(train, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("spatialsv.train.run.save_spatialsv", _die)
+        patch.setattr("spatialsv.train.stage.save_spatialsv", _die)
         with pytest.raises(KilledError):
             train("text", steps=2)
     assert same(train("text", steps=2), train("text", "other", steps=2))
