@@ -104,7 +104,9 @@ def test_other_settings_ask_everything_again(change, tmp_path, finished, tiny_ml
 
 def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked):
     (tmp_path / "mllm").symlink_to(tiny_mllm)
-    train = Manifest(stage="train", payload={"mllm": "0"}, about={"blank_images": True})
+    train = Manifest(
+        stage="train", payload={"mllm": "0"}, about={"settings": {"blank_images": True}}
+    )
     write_manifest(tmp_path / "train.json", train)
     manifest = run(tmp_path / "train.json", shards, CONFIG, tmp_path / "out" / "manifest.json")
     assert manifest.about["blank_images"]

@@ -105,13 +105,13 @@ def run(
     return _finish(out, replies, config, about)
 
 
-def metrics(replies: Sequence[Reply], config: EvaluateConfig) -> dict[str, float]:
+def metrics(replies: Sequence[Reply], config: EvaluateConfig) -> dict[str, float | int]:
     """Flat numbers: a task's or group's score under its name, its n, and its 95 % interval.
 
     `rotation`, `rotation_n`, `rotation_low`, `rotation_high`; and `unreadable`, the share of
     replies from which no answer could be read.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | int] = {}
     summaries = summarise([reply.scored() for reply in replies], config.resamples, config.seed)
     for name, summary in summaries.items():
         found |= {name: summary.mean, f"{name}_n": summary.n}
@@ -140,7 +140,8 @@ def _checkpoint(model: str | Path) -> tuple[str, bool]:
         return str(files("spatialsv") / "weights" / "mllm"), False
     if Path(model).suffix == ".json":
         manifest = read_manifest(model)
-        return str(manifest.resolve("mllm")), bool(manifest.about.get("blank_images"))
+        settings = manifest.about.get("settings", {})
+        return str(manifest.resolve("mllm")), bool(settings.get("blank_images", False))
     return str(model), False
 
 

@@ -17,7 +17,7 @@ class Spread:
     n: int
 
 
-def over_seeds(values: Sequence[float]) -> Spread:
+def over_seeds(values: Sequence[float | int]) -> Spread:
     """Mean and sample standard deviation of one number over seeds.
 
     Raises:
@@ -29,7 +29,7 @@ def over_seeds(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), deviation, len(values))
 
 
-def metrics_over_seeds(runs: Sequence[Mapping[str, float | None]]) -> dict[str, Spread]:
+def metrics_over_seeds(runs: Sequence[Mapping[str, float | int | None]]) -> dict[str, Spread]:
     """Each metric over the runs that have it, in the order of first appearance."""
     names = dict.fromkeys(name for run in runs for name in run)
     return {

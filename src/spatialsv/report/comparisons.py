@@ -1,0 +1,109 @@
+"""Which differences are real: paired tests, the blind check, and what the test's size can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spatialsv.report.jobs import BASELINES, Answer, arm_label
+from spatialsv.stats.paired import holm, sign_flip
+from spatialsv.stats.power import smallest_difference
+from spatialsv.stats.summary import Scored, Summary
+
+LEVEL = 0.05  # of Holm-corrected p-values
+Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
+
+
+def paired_tests(pooled: Mapping[str, Sequence[Scored]], seed: int = 0) -> list[dict[str, Any]]:
+    """Every model against text, and text against blind, on all spatial questions.
+
+    Clustered by scene; p-values corrected together (Holm).
+    """
+    models = [arm for arm in pooled if arm not in BASELINES]
+    pairs = [(arm, "text") for arm in models if arm not in ("text", "blind")]
+    pairs = [pair for pair in [*pairs, ("text", "blind")] if set(pair) <= set(pooled)]
+    tests = []
+    for first, second in pairs:
+        difference, scenes = differences(pooled[first], pooled[second])
+        if len(difference):
+            tests.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "difference": float(difference.mean()),
+                    "n": len(difference),
+                    "scenes": len(set(scenes)),
+                    "p": sign_flip(difference, scenes, seed=seed),
+                    "smallest_difference": smallest_difference(difference, scenes),
+                }
+            )
+    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+        test |= {"p_holm": p, "significant": p < LEVEL}
+    return tests
+
+
+def differences(
+    first: Sequence[Scored], second: Sequence[Scored], task: str | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """First minus second on each spatial question (of `task`), and the questions' scenes."""
+    other = {question.id: question.score for question in second}
+    chosen = [q for q in first if q.spatial and task in (None, q.task)]
+    values = [question.score - other[question.id] for question in chosen]
+    return np.array(values, dtype=float), [question.scene for question in chosen]
+
+
+def statement(
+    pooled: Mapping[str, Sequence[Scored]], runs: Runs, tests: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What a test of this size can and cannot show, in sentences."""
+    found = []
+    against_text = {test["first"]: test for test in tests if test["second"] == "text"}
+    against_text.pop("base", None)  # far apart in any case
+    test = against_text.get("spatialsv") or next(iter(against_text.values()), None)
+    if test and test["smallest_difference"]:
+        found.append(
+            f"With {test['n']} spatial questions about {test['scenes']} scenes, a true difference "
+            f"of {100 * test['smallest_difference']:.1f} points between {arm_label(test['first'])} "
+            "and text would be found four times out of five; a smaller one may well go unseen."
+        )
+        if single := _per_task(pooled[test["first"]], pooled["text"]):
+            found.append(
+                f"On a single task the same holds for {100 * single:.0f} points (the median over "
+                "tasks), so columns that differ by less show nothing by themselves."
+            )
+    trained = [len(seeds) for arm, seeds in runs.items() if arm not in (*BASELINES, "base")]
+    if trained and max(trained) == 1:
+        found.append(
+            "Each arm was trained with one seed: intervals and tests cover the choice of questions "
+            "and scenes, not the luck of training."
+        )
+    return found
+
+
+def _per_task(first: Sequence[Scored], second: Sequence[Scored]) -> float | None:
+    """The median over spatial tasks of the smallest difference that could be shown."""
+    tasks = dict.fromkeys(question.task for question in first if question.spatial)
+    sizes = [smallest_difference(*differences(first, second, task)) for task in tasks]
+    known = [size for size in sizes if size]
+    return float(np.median(known)) if known else None
+
+
+def blind_check(
+    summaries: Mapping[str, Mapping[str, Summary]], chance: Mapping[str, float]
+) -> dict[str, Any] | None:
+    """Whether the blind arm's interval contains chance, on the pools of spatial questions."""
+    if "blind" not in summaries:
+        return None
+    return {
+        name: {
+            "mean": found.mean,
+            "low": found.interval.low,
+            "high": found.interval.high,
+            "chance": chance[name],
+            "contains_chance": found.interval.low <= chance[name] <= found.interval.high,
+        }
+        for name, found in summaries["blind"].items()
+        if name in ("spatial", "spatial_choice") and name in chance and found.interval
+    }

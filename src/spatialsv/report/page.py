@@ -1,0 +1,140 @@
+"""The report as one HTML file that needs no network: template, style and script in one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from spatialsv.report.curves import Curve, panel, read_curves
+from spatialsv.report.intervals import interval_figure
+from spatialsv.report.jobs import Job, arm_label, by_arm
+from spatialsv.report.palette import arm_class, legend
+from spatialsv.report.tables import Table, as_html, results_tables
+
+FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
+
+
+def page(
+    results: Mapping[str, Any],
+    train: Sequence[Job],
+    browser: Mapping[str, Any],
+    benchmarks: Sequence[Path] = (),
+) -> str:
+    """The whole page."""
+    order = [row["arm"] for row in results["rows"]]
+    order += [arm for arm in by_arm(train) if arm not in order]
+    browser = dict(browser, colours=[arm_class(arm["name"], order) for arm in browser["arms"]])
+    asset = files("spatialsv.report")
+    return fill(
+        asset.joinpath("template.html").read_text(),
+        {
+            "style": asset.joinpath("style.css").read_text(),
+            "script": asset.joinpath("browser.js").read_text(),
+            "lead": lead(results),
+            "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
+            "tables": "".join(map(as_html, results_tables(results))),
+            "curves": curves_section(train, order),
+            "timings": timings_section(benchmarks),
+            "data": embed(browser),
+        },
+    )
+
+
+def fill(template: str, parts: Mapping[str, str]) -> str:
+    """Put each part in its {{place}}, once; what parts contain is not searched for places."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def embed(data: Any) -> str:
+    """JSON that can stand in a script element: nothing in it ends the element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def lead(results: Mapping[str, Any]) -> str:
+    """The findings in sentences: tests first, then the blind check, then what size allows."""
+    lines = [f"<p>{escape(sentence)}</p>" for sentence in findings(results)]
+    lines += [f'<p class="caveat">{escape(sentence)}</p>' for sentence in results["statement"]]
+    return "".join(lines)
+
+
+def findings(results: Mapping[str, Any]) -> list[str]:
+    """One sentence for each paired test and for the blind check."""
+    found = []
+    for test in results["tests"]:
+        points = 100 * test["difference"]
+        p = "p < 0.001" if test["p_holm"] < 0.001 else f"p = {test['p_holm']:.3f}"
+        verdict = p if test["significant"] else f"not significant, {p}"
+        found.append(
+            f"{arm_label(test['first'])} against {arm_label(test['second'])}: "
+            f"{points:+.1f} points on {test['n']} spatial questions ({verdict})."
+        )
+    for name, check in (results["blind"] or {}).items():
+        pool = "spatial choices" if name == "spatial_choice" else "all spatial questions"
+        holds = "contains" if check["contains_chance"] else "does not contain"
+        found.append(
+            f"The blind arm scores {100 * check['mean']:.1f} % on {pool}; its interval "
+            f"[{100 * check['low']:.1f}, {100 * check['high']:.1f}] {holds} chance, "
+            f"{100 * check['chance']:.1f} %."
+        )
+    return found
+
+
+def curves_section(train: Sequence[Job], order: Sequence[str]) -> str:
+    """A panel a loss term, a line an arm; the first seed of each. Empty without training logs."""
+    terms: dict[str, dict[str, Curve]] = {}
+    for arm, jobs in by_arm(train).items():
+        log = jobs[0].manifest.resolve("log.jsonl")
+        for term, curve in (read_curves(log) if log.is_file() else {}).items():
+            terms.setdefault(term, {})[arm] = curve
+    if "total" in terms and terms.get("loss") is not None:
+        del terms["loss"]  # the same number under another name
+    if not terms:
+        return ""
+    ordered = [term for term in FIRST_TERMS if term in terms]
+    ordered += sorted(set(terms) - set(FIRST_TERMS))
+    arms = {arm: arm_label(arm) for arm in by_arm(train)}
+    panels = "".join(f"<li>{panel(term, terms[term], order)}</li>" for term in ordered)
+    return (
+        '<section aria-labelledby="curves"><h2 id="curves">Training</h2>'
+        f'{legend(arms, order)}<ul class="panels">{panels}</ul></section>'
+    )
+
+
+def timings_section(benchmarks: Sequence[Path]) -> str:
+    """Jobs, time and memory of each stage, from Snakemake's benchmark files; empty without any."""
+    stages: dict[str, list[dict[str, str]]] = {}
+    for path in benchmarks:
+        parts = path.with_suffix("").parts
+        start = parts.index("benchmarks") + 1 if "benchmarks" in parts else -1
+        with path.open(newline="") as file:
+            stages.setdefault(parts[start], []).extend(csv.DictReader(file, delimiter="\t"))
+    if not stages:
+        return ""
+    rows = tuple((stage, *_timing(jobs)) for stage, jobs in stages.items())
+    head = ("stage", "jobs", "seconds, all jobs", "longest job, s", "peak memory, MB")
+    table = Table(title="Time and memory by stage", head=head, rows=rows)
+    return (
+        f'<section aria-labelledby="timings"><h2 id="timings">Cost</h2>{as_html(table)}</section>'
+    )
+
+
+def _timing(jobs: Sequence[Mapping[str, str]]) -> tuple[str, str, str, str]:
+    seconds = [number for job in jobs if (number := _float(job.get("s"))) is not None]
+    memory = [number for job in jobs if (number := _float(job.get("max_rss"))) is not None]
+    peak = f"{max(memory):.0f}" if memory else "-"
+    return str(len(jobs)), f"{sum(seconds):.0f}", f"{max(seconds, default=0):.0f}", peak
+
+
+def _float(text: str | None) -> float | None:
+    """A benchmark's number; jobs too short to be measured say "NA" or "-"."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,131 @@
+"""The stage: results.json, table.md and one HTML page from what the stages before it measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.report.browser import browser_data, lifted_maps
+from spatialsv.report.comparisons import Runs
+from spatialsv.report.jobs import Job, by_arm, read_answers, read_jobs
+from spatialsv.report.page import findings, page
+from spatialsv.report.results import build_results
+from spatialsv.report.tables import as_markdown, as_text, results_tables
+
+Paths = Sequence[str | Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What the report shows."""
+
+    browser_scenes: int = 96  # scenes whose questions can be browsed
+    image_side: int = 160  # pixels; longer images are made smaller
+    image_quality: int = 85  # of JPEG
+    max_megabytes: float = 15.0  # of the page; scenes are left out until it fits
+    resamples: int = 2000  # of the bootstrap
+    seed: int = 0  # of bootstrap and permutations
+
+
+def run(
+    *,
+    evaluate: Paths,
+    config: ReportConfig,
+    out: str | Path,
+    lift: Paths = (),
+    probe: Paths = (),
+    train: Paths = (),
+    scenes: Paths = (),
+    benchmarks: Paths = (),
+) -> Manifest:
+    """Write results.json, table.md, report.html and `out`; print the tables and the page's path.
+
+    Args:
+        evaluate: manifests of evaluate jobs; lift, probe, train: of those stages, or none.
+        out: where the manifest goes; payload beside it.
+        scenes: manifests of the test scenes, which the question browser shows.
+        benchmarks: Snakemake's benchmark files.
+
+    Raises:
+        ValueError: no evaluate manifest, or arms that were asked different questions.
+    """
+    out = Path(out)
+    if not evaluate:
+        raise ValueError("no evaluate manifests: there is nothing to report")
+    runs = {
+        arm: [read_answers(job) for job in jobs]
+        for arm, jobs in by_arm(read_jobs(evaluate)).items()
+    }
+    lifts = read_jobs(lift)
+    results = build_results(runs, lifts, read_jobs(probe), config.resamples, config.seed)
+    tables = results_tables(results)
+    sentences = [*findings(results), *results["statement"]]
+    write_json(out.parent / "results.json", results)
+    _write(
+        out.parent / "table.md",
+        "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
+    )
+    shown = [read_manifest(path) for path in scenes]
+    html = fitting_page(results, runs, shown, lifts, read_jobs(train), config, benchmarks)
+    _write(out.parent / "report.html", html)
+    _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
+    _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
+    return _finish(out, results, config)
+
+
+def fitting_page(
+    results: dict[str, Any],
+    runs: Runs,
+    scenes: Sequence[Manifest],
+    lift: Sequence[Job],
+    train: Sequence[Job],
+    config: ReportConfig,
+    benchmarks: Paths,
+) -> str:
+    """The page with as many scenes to browse as keep it within the size allowed.
+
+    Raises:
+        ValueError: it is too large without any.
+    """
+    limit, maps = config.browser_scenes, lifted_maps(lift)
+    while True:
+        data = browser_data(runs, scenes, maps, limit, config.image_side, config.image_quality)
+        html = page(results, train, data, [Path(path) for path in benchmarks])
+        size = len(html.encode()) / 1e6  # MB
+        if size <= config.max_megabytes:
+            return html
+        if limit == 0:
+            raise ValueError(
+                f"report.max_megabytes {config.max_megabytes}: the page needs {size:.1f} MB "
+                "without any scene; allow more"
+            )
+        limit = min(limit - 1, int(limit * config.max_megabytes / size))
+
+
+def _finish(out: Path, results: dict[str, Any], config: ReportConfig) -> Manifest:
+    names = ("results.json", "table.md", "report.html")
+    manifest = Manifest(
+        stage="report",
+        payload={name: digest_path(out.parent / name) for name in names},
+        counts={"arms": len(results["rows"]), "tests": len(results["tests"])},
+        config=asdict(config),
+        path=out,
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _print(text: str) -> None:
+    """To standard output, which is what this stage is for."""
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,189 @@
+"""The results as tables of words: one structure, rendered as text, Markdown or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from spatialsv.report.jobs import arm_label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A titled table; the first column names the rows, all others are numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def results_tables(results: Mapping[str, Any]) -> list[Table]:
+    """All tables of a results record; parts that are absent have none."""
+    tables = [pooled_table(results), task_table(results)]
+    if results["tests"]:
+        tables.append(tests_table(results))
+    for stage, title in (("lift", "Lifted geometry, test scenes"), ("probe", "Frozen depth probe")):
+        if results[stage]:
+            tables.append(geometry_table(results[stage], title))
+    return tables
+
+
+def pooled_table(results: Mapping[str, Any]) -> Table:
+    """Arms by pools of tasks, with intervals."""
+    columns = [task for task in results["tasks"] if task["group"]]
+    rows = [_score_row(row, columns) for row in results["rows"]]
+    if results["chance"]:
+        chance = {"label": "chance", "scores": {}}
+        chance["scores"] = {name: {"mean": mean} for name, mean in results["chance"].items()}
+        rows.append(_score_row(chance, columns))
+    head = ("", *(f"{task['label']} (n {task['n']})" for task in columns))
+    note = (
+        "Per cent right; numbers score mean relative accuracy. In brackets the 95 % interval, "
+        "resampled by scene. Chance: a random option, or the constant that fits training best."
+    )
+    return Table(title="Answers, pooled", head=head, rows=tuple(rows), note=note)
+
+
+def task_table(results: Mapping[str, Any]) -> Table:
+    """Tasks by arms: more rows than columns, so that it fits a terminal."""
+    columns = [task for task in results["tasks"] if not task["group"]]
+    rows = []
+    for task in columns:
+        cells = [_cell(row["scores"].get(task["name"]), digits=0) for row in results["rows"]]
+        rows.append((f"{task['label']} (n {task['n']})", *cells))
+    head = ("", *(row["label"] for row in results["rows"]))
+    return Table(
+        title="Answers by task", head=head, rows=tuple(rows), note="Per cent, and 95 % interval."
+    )
+
+
+def tests_table(results: Mapping[str, Any]) -> Table:
+    """Paired comparisons, with their verdict in words."""
+    rows = []
+    for test in results["tests"]:
+        pair = f"{arm_label(test['first'])} - {arm_label(test['second'])}"
+        found = test["smallest_difference"]
+        rows.append(
+            (
+                pair,
+                f"{100 * test['difference']:+.1f}",
+                _p(test["p"]),
+                _p(test["p_holm"]),
+                "significant" if test["significant"] else "not significant",
+                "-" if found is None else f"{100 * found:.1f}",
+            )
+        )
+    head = ("all spatial questions", "points", "p", "p (Holm)", "at 5 %", "could show")
+    note = (
+        "Two-sided paired permutation tests, clustered by scene. The last column is the true "
+        "difference in points that this test would find four times out of five."
+    )
+    return Table(title="Paired tests", head=head, rows=tuple(rows), note=note)
+
+
+def geometry_table(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> Table:
+    """A geometry stage's metrics by arm, under the names of its metrics.json."""
+    names = dict.fromkeys(name for metrics in arms.values() for name in metrics)
+    rows = []
+    for name in names:
+        cells = (_number(metrics.get(name)) for metrics in arms.values())
+        rows.append((name.replace("_", " "), *cells))
+    return Table(title=title, head=("", *map(arm_label, arms)), rows=tuple(rows))
+
+
+def as_text(table: Table) -> str:
+    """Aligned columns, for a terminal; wide tables break their headings over lines."""
+    widths = [max(len(row[i]) for row in table.rows) for i in range(len(table.head))]
+    heads = [_wrap(head, max(width, 10)) for head, width in zip(table.head, widths, strict=True)]
+    widths = [max(width, *map(len, lines)) for width, lines in zip(widths, heads, strict=True)]
+    height = max(map(len, heads))
+    lines = [table.title, ""]
+    for line in range(height):
+        cells = [([""] * (height - len(head)) + head)[line] for head in heads]
+        lines.append(_line(cells, widths))
+    lines.append("-" * (sum(widths) + 2 * len(widths) - 2))
+    lines += [_line(row, widths) for row in table.rows]
+    return "\n".join([line.rstrip() for line in lines])
+
+
+def as_markdown(table: Table) -> str:
+    """A GitHub table under a heading."""
+
+    def row(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = "|" + "|".join([" :-- ", *[" --: "] * (len(table.head) - 1)]) + "|"
+    lines = [f"### {table.title}", "", row(table.head), rule, *map(row, table.rows)]
+    return "\n".join([*lines, *(["", table.note] if table.note else [])])
+
+
+def as_html(table: Table) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{_emphasised(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in table.rows
+    )
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    title = escape(table.title)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table>'
+        f"<caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        f"</table></div>{note}"
+    )
+
+
+def _emphasised(cell: str) -> str:
+    """The interval in smaller type than the value."""
+    value, bracket, interval = cell.partition(" [")
+    if not bracket:
+        return escape(cell)
+    return f'{escape(value)} <span class="interval">[{escape(interval)}</span>'
+
+
+def _score_row(row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return (row["label"], *(_cell(row["scores"].get(task["name"])) for task in columns))
+
+
+def _cell(score: Mapping[str, Any] | None, digits: int = 1) -> str:
+    """A score in per cent with its interval, as "52.1 [48.0, 56.3]"."""
+    if score is None:
+        return "-"
+    text = f"{100 * score['mean']:.{digits}f}"
+    if score.get("low") is not None:
+        text += f" [{100 * score['low']:.{digits}f}, {100 * score['high']:.{digits}f}]"
+    return text
+
+
+def _number(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return "-"
+    spread = "" if metric["deviation"] is None else f" ± {metric['deviation']:.2g}"
+    return f"{metric['mean']:.4g}{spread}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.rjust(width) if column else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([first, *rest])
+
+
+def _wrap(words: str, width: int) -> list[str]:
+    """Break at spaces into lines of at most `width` characters where words allow."""
+    lines = [""]
+    for word in words.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

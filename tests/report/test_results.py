@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spatialsv.report.comparisons import blind_check, paired_tests, statement
+from spatialsv.report.jobs import Answer
+from spatialsv.report.results import build_results, pool_seeds
+from spatialsv.stats.paired import sign_flip
+from spatialsv.stats.summary import Scored, summarise
+
+
+def answers(scores, task="rotation", kind="choice", options=4, spatial=True, per_scene=2):
+    return {
+        f"{task}-{i}": Answer(
+            Scored(
+                id=f"{task}-{i}",
+                scene=f"s{i // per_scene}",
+                task=task,
+                kind=kind,
+                spatial=spatial,
+                score=float(score),
+            ),
+            prompt="?",
+            options=options,
+            answer="A",
+            reply="A",
+        )
+        for i, score in enumerate(scores)
+    }
+
+
+@pytest.fixture
+def runs():
+    rng = np.random.default_rng(0)
+
+    def arm(skill):
+        choice = answers(rng.uniform(size=80) < skill)
+        number = answers(rng.integers(0, 11, size=40) / 10 * skill, "counting", "number", 0)
+        recognition = answers(rng.uniform(size=40) < 0.9, "recognise_what", spatial=False)
+        return [choice | number | recognition]
+
+    skills = {"base": 0.1, "text": 0.5, "spatialsv": 0.8, "blind": 0.25, "frequency": 0.3}
+    return {name: arm(skill) for name, skill in skills.items()}
+
+
+def test_columns_rows_and_means(runs):
+    results = build_results(runs, resamples=200)
+    assert [task["name"] for task in results["tasks"]] == [
+        *("recognition", "spatial", "spatial_number", "spatial_choice"),
+        *("rotation", "counting", "recognise_what"),
+    ]
+    assert [row["arm"] for row in results["rows"]] == list(runs)
+    text = results["rows"][1]["scores"]
+    scores = [a.scored.score for a in runs["text"][0].values() if a.scored.spatial]
+    assert text["spatial"]["mean"] == pytest.approx(np.mean(scores))
+    assert text["spatial"]["low"] < text["spatial"]["mean"] < text["spatial"]["high"]
+    assert text["spatial"]["deviation"] is None
+
+
+def test_chance_is_a_random_option_and_the_constant_for_numbers(runs):
+    results = build_results(runs, resamples=10)
+    constant = np.mean([a.scored.score for k, a in runs["frequency"][0].items() if "count" in k])
+    assert results["chance"]["rotation"] == 0.25
+    assert results["chance"]["counting"] == pytest.approx(constant)
+    assert results["chance"]["spatial"] == pytest.approx((80 * 0.25 + 40 * constant) / 120)
+
+
+def test_without_constants_pools_with_numbers_have_no_chance(runs):
+    del runs["frequency"]
+    assert set(build_results(runs, resamples=10)["chance"]) == {
+        *("rotation", "spatial_choice", "recognise_what", "recognition")
+    }
+
+
+def test_pairs_and_their_p_values(runs):
+    results = build_results(runs, resamples=10)
+    assert [(test["first"], test["second"]) for test in results["tests"]] == [
+        *(("base", "text"), ("spatialsv", "text"), ("text", "blind"))
+    ]
+    test = results["tests"][1]
+    first, second = runs["spatialsv"][0], runs["text"][0]
+    names = [name for name, answer in first.items() if answer.scored.spatial]
+    difference = np.array([first[n].scored.score - second[n].scored.score for n in names])
+    assert test["p"] == sign_flip(difference, [first[n].scored.scene for n in names])
+    assert test["difference"] == pytest.approx(difference.mean())
+    assert test["p"] <= test["p_holm"] <= 3 * test["p"]
+    assert test["significant"] == (test["p_holm"] < 0.05)
+
+
+def test_equal_arms_are_not_significant(runs):
+    pooled = {arm: pool_seeds(arm, runs["text"]) for arm in ("text", "distill")}
+    (test,) = paired_tests(pooled)
+    assert (test["first"], test["difference"], test["p_holm"]) == ("distill", 0.0, 1.0)
+    assert not test["significant"]
+
+
+def test_seeds_are_averaged_by_question_and_spread_is_kept(runs):
+    other = {
+        name: replace(a, scored=replace(a.scored, score=1 - a.scored.score))
+        for name, a in runs["text"][0].items()
+    }
+    runs["text"] = [runs["text"][0], other]
+    row = build_results(runs, resamples=10)["rows"][1]
+    assert row["seeds"] == 2
+    assert row["scores"]["rotation"]["mean"] == pytest.approx(0.5)
+    share = np.mean([a.scored.score for k, a in other.items() if "rotation" in k])
+    spread = abs(1 - 2 * share) / np.sqrt(2)
+    assert row["scores"]["rotation"]["deviation"] == pytest.approx(spread)
+
+
+def test_arms_with_other_questions_are_refused(runs):
+    runs["text"] = [dict(list(runs["text"][0].items())[1:])]
+    with pytest.raises(ValueError, match=r"'base' and 'text' .* \(1 are not shared\)"):
+        build_results(runs, resamples=10)
+
+
+@pytest.mark.parametrize(("chance", "inside"), [(0.25, True), (0.9, False)])
+def test_blind_check(runs, chance, inside):
+    summaries = {"blind": summarise(pool_seeds("blind", runs["blind"]))}
+    found = blind_check(summaries, {"spatial_choice": chance})["spatial_choice"]
+    assert found["contains_chance"] == inside
+
+
+def test_statement_names_the_size_and_the_seed(runs):
+    pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
+    tests = paired_tests(pooled)
+    words = " ".join(statement(pooled, runs, tests))
+    expected = f"{100 * tests[1]['smallest_difference']:.1f} points between SpatialSV and text"
+    assert "120 spatial questions about 40 scenes" in words and expected in words
+    assert "not the luck of training" in words
