@@ -1,0 +1,116 @@
+"""Errors of lifted geometry, scene by scene and in all.
+
+Depth is measured three ways: after one median scale a scene (`abs_rel`, ...), after one a view
+(`view_abs_rel`, ...), and as it is, both sides in units of their scene's mean distance
+(`raw_abs_rel`, ...). Lengths are in that unit, angles in degrees.
+
+Shapes: B scenes, N views, H W pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from spatialsv.geometry.align import median_scale
+from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.metrics import (
+    PoseErrors,
+    depth_metrics,
+    error_auc,
+    join_pose_errors,
+    point_errors,
+    pose_errors,
+)
+from spatialsv.geometry.rays import RayMap, point_map
+from spatialsv.lift.truth import Truth
+
+KEPT = ("abs_rel", "rmse", "delta1")
+
+
+def depth_errors(
+    depth: Float[Tensor, "B N H W"],
+    target: Float[Tensor, "B N H W"],
+    valid: Bool[Tensor, "B N H W"],
+) -> dict[str, Float[Tensor, " B"]]:
+    """The three ways, each scene by itself; NaN where a scene has no valid pixel.
+
+    A view without one is left out of its scene's mean over views.
+    """
+    depth, target = depth.double(), target.double()
+    flat = [x.flatten(1) for x in (depth, target, valid)]
+    views = [x.flatten(2) for x in (depth, target, valid)]
+    scenes = depth_metrics(flat[0] * median_scale(*flat)[:, None], *flat[1:])
+    by_view = depth_metrics(views[0] * median_scale(*views)[..., None], *views[1:])
+    raw = depth_metrics(*flat)
+    errors = {name: scenes[name] for name in KEPT}
+    errors |= {f"view_{name}": by_view[name].nanmean(dim=1) for name in KEPT}
+    return errors | {f"raw_{name}": raw[name] for name in KEPT}
+
+
+def measure_batch(
+    lifted: Lifted, truth: Truth, poses: Float[Tensor, "B N 4 4"] | None
+) -> tuple[list[dict[str, float]], list[PoseErrors]]:
+    """One row of errors a scene, and the pose errors of its pairs of views.
+
+    Args:
+        poses: the cameras read from the rays; None without a rays head.
+    """
+    columns: dict[str, Sequence[float]] = {}
+    if lifted.depth is not None:
+        errors = depth_errors(lifted.depth, truth.depth, truth.valid)
+        columns |= {name: values.tolist() for name, values in errors.items()}
+    if lifted.points is not None:
+        columns |= _point_columns("points", lifted.points, truth)
+    pairs = []
+    if poses is not None:
+        pairs = [pose_errors(p, t) for p, t in zip(poses, truth.cam_to_world, strict=True)]
+        columns["rotation_error"] = [float(pair.rotation.mean()) for pair in pairs]
+        columns["translation_error"] = [float(pair.translation.nanmean()) for pair in pairs]
+    if lifted.depth is not None and lifted.ray_directions is not None:
+        rays = RayMap(lifted.ray_origins, lifted.ray_directions)
+        columns |= _point_columns("depth_points", point_map(lifted.depth, rays), truth)
+    scenes = range(len(truth.depth))
+    return [{name: values[i] for name, values in columns.items()} for i in scenes], pairs
+
+
+def baseline_batch(mean: Float[Tensor, "N H W"], truth: Truth) -> list[dict[str, float]]:
+    """The depth errors of the mean depth of the training scenes, one row a scene."""
+    errors = depth_errors(mean.expand_as(truth.depth), truth.depth, truth.valid)
+    columns = {f"mean_depth_{name}": values.tolist() for name, values in errors.items()}
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(truth.depth))]
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], pairs: Iterable[PoseErrors]) -> dict[str, float]:
+    """Means over scenes, pose AUC over all pairs; what cannot be measured is left out."""
+    pairs = list(pairs)
+    names = dict.fromkeys(name for row in rows for name in row if name != "scene")
+    means = {}
+    for name in names:
+        values = [row[name] for row in rows if math.isfinite(row.get(name, math.nan))]
+        if values:
+            means[name] = sum(values) / len(values)
+    if pairs:
+        joined = join_pose_errors(pairs)
+        means |= {f"pose_auc{limit}": error_auc(joined.worst(), limit) for limit in (15, 30)}
+        means["pose_pairs"] = int((~joined.worst().isnan()).sum())
+        means["pose_pairs_without_baseline"] = joined.without_baseline
+    if "mean_depth_abs_rel" in means and "abs_rel" in means:
+        means["abs_rel_over_mean_depth"] = means["abs_rel"] / means["mean_depth_abs_rel"]
+    means["scenes"] = len(rows)
+    return {name: value for name, value in means.items() if math.isfinite(value)}
+
+
+def _point_columns(
+    name: str, points: Float[Tensor, "B N H W 3"], truth: Truth
+) -> dict[str, list[float]]:
+    """`NAME_error`, the mean distance pixel by pixel, and `NAME_chamfer`; nothing is aligned."""
+    distances, chamfers = [], []
+    for predicted, true, valid in zip(points.double(), truth.points, truth.valid, strict=True):
+        distances.append(float((predicted - true)[valid].norm(dim=-1).mean()))
+        chamfers.append(point_errors(predicted[valid], true[valid]).chamfer)
+    return {f"{name}_error": distances, f"{name}_chamfer": chamfers}

@@ -1,0 +1,125 @@
+"""The stage: a model and test scenes in; lifted geometry, a row of errors a scene, metrics out."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spatialsv.config import to_mapping
+from spatialsv.lift.forward import Lifter, as_scenes
+from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
+from spatialsv.lift.truth import mean_depth, truth_of
+from spatialsv.manifest import (
+    Manifest,
+    digest_bytes,
+    digest_path,
+    read_manifest,
+    write_json,
+    write_manifest,
+)
+from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.store import read_store, write_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftConfig:
+    """How geometry is read out of a model."""
+
+    batch_size: int = 8  # scenes a forward pass
+
+
+def run(
+    model: Path,
+    scenes: Sequence[Path],
+    config: LiftConfig,
+    out: Path,
+    train_scenes: Sequence[Path] = (),
+) -> Manifest:
+    """Lift `scenes`; write lifted.zarr, rows.jsonl, metrics.json, and `out`.
+
+    Args:
+        model: a train manifest, or a folder with mllm/ and heads/.
+        scenes: manifests of the test scenes; their geometry is what the errors are against.
+        train_scenes: manifests to fit the per-pixel mean depth on; without them that baseline is
+            left out.
+
+    Raises:
+        ValueError: a model without heads, no scenes, or heads of a size that does not fit.
+    """
+    if not scenes:
+        raise ValueError("no scenes to lift: give the manifests of the test scenes, or photos")
+    lifter = Lifter(model, config.batch_size)
+    baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
+    rows: list[dict[str, Any]] = []
+    pairs, parts = [], []
+    for path in scenes:
+        seen = read_store(read_manifest(path).find(".zarr"), ["image"])
+        truth = truth_of(seen, lifter.size)
+        for where, lifted in lifter.lift(seen):
+            ids, known = seen.ids[where], truth.rows(where)
+            poses = None
+            if {"depth", "rays"} <= set(lifter.tasks):
+                parts.append(as_scenes(lifted, ids, source=f"lifted:{_name(model)}"))
+                poses = torch.from_numpy(parts[-1].cam_to_world)
+            measured, found = measure_batch(lifted, known, poses)
+            if baseline is not None:
+                extra = baseline_batch(baseline, known)
+                measured = [a | b for a, b in zip(measured, extra, strict=True)]
+            pairs += found
+            rows += [{"scene": i} | row for i, row in zip(ids, measured, strict=True)]
+    return _finish(out, config, model, rows, summarise(rows, pairs), parts)
+
+
+def _finish(
+    out: Path,
+    config: LiftConfig,
+    model: Path,
+    rows: list[dict[str, Any]],
+    metrics: dict[str, float],
+    parts: list[Scenes],
+) -> Manifest:
+    folder = out.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", metrics)
+    _write_rows(folder / "rows.jsonl", rows)
+    payload = {name: digest_path(folder / name) for name in ("metrics.json", "rows.jsonl")}
+    if parts:
+        payload["lifted.zarr"] = write_store(folder / "lifted.zarr", stack(parts))
+    about: dict[str, Any] = {"model": str(model), "unit": "mean distance of a scene's points"}
+    if model.suffix == ".json":
+        about["trained"] = digest_bytes(model.read_bytes())
+    manifest = Manifest(
+        stage="lift",
+        payload=payload,
+        counts={"scenes": len(rows)},
+        config=to_mapping(config),
+        about=about,
+    )
+    write_manifest(out, manifest)
+    return replace(manifest, path=out)
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """JSON lines in one piece; what could not be measured is null."""
+    lines = []
+    for row in rows:
+        clean = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()
+        }
+        lines.append(json.dumps(clean) + "\n")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(lines))
+    temporary.replace(path)
+
+
+def _name(model: Path) -> str:
+    """The model's own folder names: base/arm/seed for a training job."""
+    folder = model.parent if model.suffix == ".json" else model
+    return "/".join(folder.parts[-3:])

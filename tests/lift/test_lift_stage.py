@@ -1,0 +1,87 @@
+"""The stage, with a tiny model of random weights: what it writes, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from spatialsv.geometry.cameras_from_rays import cameras_from_rays
+from spatialsv.geometry.rays import RayMap
+from spatialsv.lift import LiftConfig, run
+from spatialsv.lift.forward import Lifter
+from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
+from spatialsv.scenes.store import read_store, write_store
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, tiny_scenes):
+    folder = tmp_path_factory.mktemp("scenes")
+    paths = []
+    for number, rows in enumerate(([0, 1, 2], [3, 4, 5])):
+        path = folder / f"{number}.json"
+        digest = write_store(path.with_suffix(".zarr"), tiny_scenes.select(rows))
+        write_manifest(path, Manifest(stage="scenes", payload={f"{number}.zarr": digest}))
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_mllm):
+    folder = tmp_path_factory.mktemp("rooms") / "spatialsv" / "0"
+    mllm, processor = load_mllm(tiny_mllm)
+    torch.manual_seed(0)
+    config = SpatialHeadsConfig(output_size=(16, 16))
+    heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
+    save_spatialsv(folder, SpatialSV(mllm, heads), processor)
+    write_manifest(
+        folder / "manifest.json", Manifest(stage="train", payload={"mllm": "", "heads": ""})
+    )
+    return folder / "manifest.json"
+
+
+def test_what_is_written(trained, shards, tmp_path, tiny_scenes):
+    out = tmp_path / "manifest.json"
+    run(trained, shards, LiftConfig(batch_size=2), out, train_scenes=shards[:1])
+    manifest = read_manifest(out)
+    assert set(manifest.payload) == {"metrics.json", "rows.jsonl", "lifted.zarr"}
+    rows = [json.loads(line) for line in manifest.find(".jsonl").read_text().splitlines()]
+    assert [row["scene"] for row in rows] == list(tiny_scenes.ids)
+    metrics = json.loads(manifest.find("metrics.json").read_text())
+    assert metrics["abs_rel"] == pytest.approx(np.mean([row["abs_rel"] for row in rows]))
+    assert metrics["abs_rel_over_mean_depth"] == pytest.approx(
+        metrics["abs_rel"] / metrics["mean_depth_abs_rel"]
+    )
+    lifted = read_store(manifest.find(".zarr"))
+    assert lifted.ids == tiny_scenes.ids
+    assert lifted.depth.shape == (6, 2, 16, 16)
+    assert lifted.unit == "relative"
+    assert_allclose(lifted.cam_to_world[:, 0], np.broadcast_to(np.eye(4), (6, 4, 4)), atol=1e-9)
+
+
+def test_the_store_holds_what_the_heads_say(trained, shards, tmp_path, tiny_scenes):
+    out = tmp_path / "manifest.json"
+    run(trained, shards, LiftConfig(), out)
+    lifted = read_store(read_manifest(out).find(".zarr"))
+    lifter = Lifter(trained, batch_size=1)
+    for rows, said in lifter.lift(tiny_scenes):
+        assert_allclose(lifted.depth[rows], said.depth, rtol=1e-4)
+        rays = RayMap(said.ray_origins, said.ray_directions)
+        K = cameras_from_rays(rays, said.ray_confidence).intrinsics
+        assert_allclose(lifted.intrinsics[rows], K, rtol=1e-2, atol=1e-2)
+
+
+def test_a_model_without_heads_is_refused(tiny_mllm, shards, tmp_path):
+    mllm, processor = load_mllm(tiny_mllm)
+    save_spatialsv(tmp_path, SpatialSV(mllm), processor)
+    with pytest.raises(ValueError, match="no 3D heads"):
+        run(tmp_path, shards, LiftConfig(), tmp_path / "manifest.json")
+
+
+def test_no_scenes_are_refused(trained, tmp_path):
+    with pytest.raises(ValueError, match="no scenes to lift"):
+        run(trained, [], LiftConfig(), tmp_path / "manifest.json")
