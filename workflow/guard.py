@@ -52,7 +52,7 @@ def claim(root: Path, arguments: Sequence[str]) -> TextIO | None:
     return handle
 
 
-def check_provenance(root: Path, arguments: Sequence[str]) -> None:
+def check_provenance(root: Path, stages: Sequence[str], arguments: Sequence[str]) -> None:
     """Refuse to go on when artefacts are here and Snakemake does not know how they were made.
 
     After `dvc pull` or a copy of `data/` alone, either everything would run again, or, worse, a
@@ -68,7 +68,7 @@ def check_provenance(root: Path, arguments: Sequence[str]) -> None:
     records = (root / ".snakemake" / name for name in ("metadata", "incomplete"))
     if any(path.is_file() for folder in records for path in folder.rglob("*")):
         return
-    found = next(_artefacts(root / "data"), None)
+    found = next(_artefacts(root / "data", stages), None)
     if found is not None:
         raise RuntimeError(
             f"{found.relative_to(root)} exists, but .snakemake/metadata does not say how it was "
@@ -78,8 +78,8 @@ def check_provenance(root: Path, arguments: Sequence[str]) -> None:
         )
 
 
-def _artefacts(data: Path) -> Iterator[Path]:
-    for stage in sorted(data.glob("*")):
-        if stage.is_dir() and stage.name not in ("logs", "benchmarks"):
-            files = (path for path in stage.rglob("*.json") if ".zarr" not in str(path))
-            yield from files
+def _artefacts(data: Path, stages: Sequence[str]) -> Iterator[Path]:
+    for stage in stages:
+        for folder, folders, files in os.walk(data / stage):
+            folders[:] = [name for name in folders if not name.endswith(".zarr")]
+            yield from (Path(folder, name) for name in files if name.endswith(".json"))

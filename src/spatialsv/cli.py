@@ -102,6 +102,7 @@ def train(arguments: argparse.Namespace) -> None:
         pseudo=arguments.pseudo,
         config=config(TrainConfig, arguments),
         out=arguments.out,
+        base=arguments.base,
     )
 
 
@@ -117,6 +118,7 @@ def lift(arguments: argparse.Namespace) -> None:
     run(
         model=arguments.model,
         scenes=arguments.scenes,
+        train_scenes=arguments.train_scenes,
         config=config(LiftConfig, arguments),
         out=arguments.out,
     )
@@ -158,9 +160,18 @@ def report(arguments: argparse.Namespace) -> None:
         lift=arguments.lift,
         probe=arguments.probe,
         evaluate=arguments.evaluate,
+        scenes=arguments.scenes,
+        benchmarks=arguments.benchmarks,
         config=config(ReportConfig, arguments),
         out=arguments.out,
     )
+
+
+def base(arguments: argparse.Namespace) -> None:
+    """Make the shipped weights again, from nothing: hours; a killed run goes on where it was."""
+    from spatialsv.base.stage import BaseConfig, run
+
+    run(part=arguments.part, config=config(BaseConfig, arguments), out=arguments.out)
 
 
 def gather(arguments: argparse.Namespace) -> None:
@@ -207,6 +218,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         {
             "--arm": {"required": True},
             "--seed": {"type": int, "required": True},
+            "--base": {"default": "rooms", "help": "`rooms`: the shipped one; or a checkpoint"},
             "--scenes": MANY,
             "--labels": MANY,
             "--pseudo": MANY,
@@ -221,6 +233,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "photos": {"nargs": "*", "type": Path, "metavar": "PHOTO"},
             "--model": MODEL,
             "--scenes": MANY,
+            "--train-scenes": MANY | {"help": "whose mean depth is the baseline"},
             "--config": CONFIG,
             "--out": {"type": Path, "required": True, "help": "the manifest, or a folder"},
         },
@@ -256,9 +269,16 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--lift": MANY,
             "--probe": MANY,
             "--evaluate": MANY,
+            "--scenes": MANY | {"help": "the test scenes, to browse"},
+            "--benchmarks": MANY | {"metavar": "TSV", "help": "Snakemake's benchmark files"},
             "--config": CONFIG,
             "--out": OUT,
         },
+    ),
+    "base": (
+        base,
+        "the shipped weights, made again",
+        {"part": {"choices": ["mllm", "teacher"]}, "--config": CONFIG, "--out": OUT},
     ),
     "gather": (
         gather,

@@ -9,15 +9,16 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from guard import check_provenance, claim
 from settings import code_digest, load_settings, minified
 
+STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+
 try:
     if workflow.is_main_process:  # not in the jobs that a cluster executor starts
         RUN_LOCK = claim(ROOT, sys.argv[1:])
-        check_provenance(ROOT, sys.argv[1:])
+        check_provenance(ROOT, STAGES, sys.argv[1:])
     settings = load_settings(ROOT, config)
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
-STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 BASE = settings["train"]["base"]
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]
@@ -47,9 +48,13 @@ def section(name, **more):
 
 
 def shards(split):
-    """The numbers of the shards of `split`; the last one may be smaller."""
-    scenes = settings["scenes"]
-    return [f"{i:04d}" for i in range(-(-scenes["splits"][split] // scenes["shard"]))]
+    """The numbers of the shards of `split`."""
+    rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard"]
+    if rooms % shard:
+        sys.exit(
+            f"snakemake: scenes.splits.{split}: {rooms} rooms are no multiple of shard, {shard}"
+        )
+    return [f"{number:04d}" for number in range(rooms // shard)]
 
 
 def scenes_of(*splits):

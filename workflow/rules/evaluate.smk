@@ -16,7 +16,15 @@ rule evaluate_model:
         mem_mb=3000,
         gpu=1,
     params:
-        code=model_code("evaluate", "model", "samples", "stats", "scenes", "geometry"),
+        code=model_code(
+            "evaluate",
+            "model/families",
+            "samples",
+            "scenes/rooms/question",
+            "scenes/scene",
+            "scenes/store",
+            "stats",
+        ),
         model=model_path,
         config=section("evaluate"),
     message:

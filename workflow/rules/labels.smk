@@ -12,7 +12,9 @@ rule labels_shard:
     resources:
         mem_mb=2000,
     params:
-        code=code_version("labels", "teachers", "scenes", "geometry", "weights/teacher"),
+        code=code_version(
+            "geometry", "labels", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+        ),
         config=section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"

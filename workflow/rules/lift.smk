@@ -2,6 +2,7 @@ rule lift_model:
     input:
         model=model_of,
         scenes=scenes_of("test"),
+        train_scenes=scenes_of("train"),
     output:
         manifest=f"data/lift/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -15,13 +16,14 @@ rule lift_model:
         mem_mb=3000,
         gpu=1,
     params:
-        code=model_code("lift", "model", "samples", "scenes", "geometry"),
+        code=model_code("geometry", "lift", "model", "samples", "scenes/scene", "scenes/store"),
         model=model_path,
         config=section("lift"),
     message:
         "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
         "spatialsv lift --model {params.model} --scenes {input.scenes}"
+        " --train-scenes {input.train_scenes}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -17,7 +17,7 @@ rule probe_model:
         mem_mb=3000,
         gpu=1,
     params:
-        code=model_code("probe", "model", "samples", "scenes", "geometry"),
+        code=model_code("geometry", "model", "probe", "samples", "scenes/scene", "scenes/store"),
         model=model_path,
         config=section("probe"),
     message:

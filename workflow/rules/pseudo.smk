@@ -12,7 +12,9 @@ rule pseudo_shard:
     resources:
         mem_mb=2000,
     params:
-        code=code_version("pseudo", "teachers", "scenes", "geometry", "weights/teacher"),
+        code=code_version(
+            "geometry", "pseudo", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+        ),
         config=section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"

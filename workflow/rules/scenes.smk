@@ -10,7 +10,7 @@ rule scenes_shard:
     resources:
         mem_mb=1000,
     params:
-        code=code_version("scenes", "geometry"),
+        code=code_version("scenes"),
         config=section("scenes"),
     message:
         "rooms: {wildcards.split} {wildcards.shard}"

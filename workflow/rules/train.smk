@@ -17,13 +17,22 @@ rule train_arm:
         gpu=1,
     params:
         code=code_version(
-            "train", "model", "losses", "samples", "scenes", "geometry", "progress", "weights/mllm"
+            "geometry",
+            "losses",
+            "model",
+            "samples",
+            "scenes/rooms/question",
+            "scenes/scene",
+            "scenes/store",
+            "train",
+            "weights/mllm",
         ),
+        base=BASE,
         config=arm_section,
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv train --arm {wildcards.arm} --seed {wildcards.seed}"
+        "spatialsv train --arm {wildcards.arm} --seed {wildcards.seed} --base {params.base}"
         " --scenes {input.scenes} --labels {input.labels} --pseudo {input.pseudo}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 

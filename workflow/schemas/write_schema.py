@@ -28,6 +28,7 @@ STAGES = {
     "probe": "spatialsv.probe:ProbeConfig",
     "evaluate": "spatialsv.evaluate:EvaluateConfig",
     "report": "spatialsv.report:ReportConfig",
+    "base": "spatialsv.base.stage:BaseConfig",
 }
 SPLIT = {"enum": ["train", "unlabelled", "validation", "test"]}
 NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
@@ -63,7 +64,7 @@ def schema() -> dict[str, Any]:
                 "propertyNames": {"pattern": "^[a-z0-9_]+$"},
                 "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
             }
-        sections[stage] = _object(DAG.get(stage, {}) | own)
+        sections[stage] = _object(own | DAG.get(stage, {}))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_object(sections),

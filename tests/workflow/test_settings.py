@@ -1,0 +1,119 @@
+"""Settings: layers, and faults that are found at once and placed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from settings import check, code_digest, load_settings, merge, minified
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["train"],
+    "properties": {
+        "train": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "steps": {"type": "integer"},
+                "seeds": {"type": "array", "items": {"type": "integer"}},
+            },
+        }
+    },
+}
+
+
+def faults(text: str) -> str:
+    with pytest.raises(ValueError) as error:
+        check(yaml.safe_load(text), SCHEMA, "some.yaml", yaml.compose(text))
+    return str(error.value)
+
+
+def test_merge_lays_mappings_upon_each_other_and_replaces_the_rest():
+    base = {"a": {"x": 1, "y": [1, 2]}, "b": 2}
+    assert merge(base, {"a": {"y": [3], "z": 4}}) == {"a": {"x": 1, "y": [3], "z": 4}, "b": 2}
+    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 2}
+
+
+def test_null_drops_a_mapping_and_is_a_value_elsewhere():
+    assert merge({"arms": {"text": {}, "blind": {}}}, {"arms": {"blind": None}}) == {
+        "arms": {"text": {}}
+    }
+    assert merge({"steps": 3}, {"steps": None}) == {"steps": None}
+
+
+def test_a_misspelt_key_is_placed_and_corrected():
+    text = "train:\n  steps: 3\n  sedes: [0]\n"
+    assert faults(text) == "some.yaml:3: no setting 'train.sedes'; did you mean 'seeds'?"
+
+
+def test_a_misspelt_section_is_placed_and_corrected():
+    assert faults("train: {}\ntrian:\n  steps: 3\n") == (
+        "some.yaml:2: no setting 'trian'; did you mean 'train'?"
+    )
+
+
+def test_a_wrong_type_is_placed():
+    assert faults("train:\n  seeds:\n  - 0\n  - one\n") == (
+        "some.yaml:4: train.seeds.1: 'one' is not of type 'integer'"
+    )
+
+
+def test_every_fault_is_told():
+    assert len(faults("train:\n  step: 3\n  seeds: 0\n").splitlines()) == 2
+
+
+def test_a_layer_may_leave_sections_out():
+    check({}, SCHEMA, "some.yaml")
+
+
+def test_the_same_settings_make_the_same_text():
+    assert minified({"b": 1, "a": [1.5, None]}) == minified({"a": [1.5, None], "b": 1})
+    assert minified({"a": 1}) == '{"a":1}'
+
+
+@pytest.mark.parametrize("overlay", sorted(p.stem for p in (ROOT / "workflow/config").glob("*")))
+def test_every_overlay_is_complete_and_lists_every_section(overlay):
+    if overlay == "run":
+        return
+    settings = load_settings(ROOT, {"overlay": overlay})
+    listed = yaml.safe_load((ROOT / f"workflow/config/{overlay}.yaml").read_text())
+    # DVC reads each section from the overlay's own file and stops where one is missing.
+    assert list(listed) == list(settings)
+
+
+def test_an_unknown_overlay_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"overlay 'smoek': no .*smoek.yaml; there are default"):
+        load_settings(ROOT, {"overlay": "smoek"})
+
+
+def test_the_command_line_wins():
+    settings = load_settings(ROOT, {"overlay": "default", "train": {"seeds": [7]}})
+    assert settings["train"]["seeds"] == [7]
+    assert settings["train"]["base"] == "rooms"
+
+
+def test_a_code_digest_follows_names_and_contents(tmp_path):
+    package = tmp_path / "src/spatialsv/labels"
+    package.mkdir(parents=True)
+    (package / "a.py").write_text("x = 1\n")
+    (package.parent / "manifest.py").write_text("y = 1\n")
+    first = code_digest(tmp_path, ["labels"])
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__/a.pyc").write_text("z")
+    (package.parent / "manifest.py").write_text("y = 2\n")
+    assert code_digest(tmp_path, ["labels"]) == first
+    assert code_digest(tmp_path, ["labels", "manifest"]) != first
+    (package / "a.py").rename(package / "b.py")
+    assert code_digest(tmp_path, ["labels"]) != first
+
+
+def test_a_code_digest_of_nothing_is_refused_but_weights_may_be_still_to_come(tmp_path):
+    (tmp_path / "src/spatialsv").mkdir(parents=True)
+    assert code_digest(tmp_path, ["weights/mllm"])
+    with pytest.raises(ValueError, match="no package or module 'lables'"):
+        code_digest(tmp_path, ["lables"])

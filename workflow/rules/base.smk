@@ -1,0 +1,30 @@
+# The weights in src/spatialsv/weights, made again from nothing. No part of `all`: it takes hours.
+rule base_part:
+    output:
+        manifest="data/base/{part}/manifest.json",
+    log:
+        "data/logs/base/{part}.log",
+    benchmark:
+        "data/benchmarks/base/{part}.tsv"
+    wildcard_constraints:
+        part="mllm|teacher",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        gpu=1,
+    params:
+        code=code_version("base", "geometry", "model", "samples", "scenes", "teachers"),
+        config=section("base"),
+    message:
+        "shipped weights: {wildcards.part}"
+    shell:
+        "spatialsv base {wildcards.part}"
+        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+
+
+rule base:
+    input:
+        "data/base/mllm/manifest.json",
+        "data/base/teacher/manifest.json",
