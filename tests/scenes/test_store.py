@@ -1,0 +1,84 @@
+"""Stores: what goes in comes out, xarray reads it, and a broken one is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.store import digest_scenes, read_store, write_store
+
+
+@pytest.fixture
+def scenes() -> Scenes:
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 5, (3, 2, 8, 10)).astype(np.float32)
+    return Scenes(
+        ids=("a", "b", "c"),
+        intrinsics=rng.normal(size=(3, 2, 3, 3)),
+        cam_to_world=rng.normal(size=(3, 2, 4, 4)),
+        depth=depth,
+        valid=depth > 2,
+        image=rng.integers(0, 256, (3, 2, 8, 10, 3)).astype(np.uint8),
+        features=rng.normal(size=(3, 2, 2, 2, 5)).astype(np.float16),
+        scale=rng.uniform(1, 2, 3),
+    )
+
+
+def test_a_store_gives_back_what_was_written(scenes: Scenes, tmp_path: Path) -> None:
+    digest = write_store(tmp_path / "s.zarr", scenes)
+    again = read_store(tmp_path / "s.zarr")
+    assert again.ids == scenes.ids and again.instance is None
+    for name in ("intrinsics", "cam_to_world", "depth", "valid", "image", "features", "scale"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(scenes, name))
+    assert digest_scenes(again) == digest
+
+
+def test_xarray_opens_it_with_names_units_and_frames(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    dataset = xr.open_zarr(tmp_path / "s.zarr", consolidated=False)
+    assert dataset.depth.dims == ("scene", "view", "y", "x")
+    assert dataset.depth.attrs["units"] == "metre"
+    assert dataset.attrs["camera_axes"] == "x right, y down, z forward"
+    np.testing.assert_array_equal(dataset.x, np.arange(10) + 0.5)
+    one = dataset.sel(scene="b", view=1).depth.load()
+    np.testing.assert_array_equal(one, scenes.depth[1, 1])
+
+
+def test_a_variable_is_one_file(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    assert sum(file.is_file() for file in (tmp_path / "s.zarr" / "image" / "c").rglob("*")) == 1
+
+
+def test_only_what_is_asked_for_is_read(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    again = read_store(tmp_path / "s.zarr", ["image"])
+    assert again.image is not None and again.features is None and len(again) == 3
+
+
+def test_the_digest_sees_every_change(scenes: Scenes) -> None:
+    other = scenes.depth.copy()
+    other[2, 1, 7, 9] += 1e-3
+    changed = stack([scenes.select([0, 1]), scenes.select([2])])
+    assert digest_scenes(changed) == digest_scenes(scenes)
+    assert digest_scenes(replace(scenes, depth=other)) != digest_scenes(scenes)
+
+
+def test_what_is_no_store_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gone\.zarr"):
+        read_store(tmp_path / "gone.zarr")
+
+
+def test_scenes_of_different_shapes_do_not_stack(scenes: Scenes) -> None:
+    smaller = replace(
+        scenes,
+        depth=scenes.depth[..., :4],
+        valid=scenes.valid[..., :4],
+        image=scenes.image[:, :, :, :4],
+    )
+    with pytest.raises(ValueError, match="cannot stack"):
+        stack([scenes, smaller])
