@@ -18,9 +18,8 @@ def rel_distance(measured: Survey, rng: np.random.Generator) -> Iterator[Candida
     named = measured.named
     for x in named:
         others = rng.permutation([i for i in named if i != x])
-        for start in (0, 2):  # two draws a thing
-            chosen = np.roll(others, start)[:4]
-            if len(chosen) < 3 or (start and len(others) <= 4):
+        for chosen in (others[:4], others[-4:])[: 1 + (len(others) > 4)]:  # two draws if many
+            if len(chosen) < 3:
                 continue
             gaps = measured.gap[x, chosen]
             nearest, second = np.sort(gaps)[:2]

@@ -41,7 +41,8 @@ def _clear(measured: Survey, view: int) -> list[int]:
     """Things in `view` whose full name only one thing in the room bears."""
     full = Counter(thing.name for thing in measured.room.things)
     things = measured.room.things
-    return [i for i in np.flatnonzero(measured.seen[view]) if full[things[i].name] == 1]
+    shown = np.flatnonzero(measured.seen[view]).tolist()
+    return [i for i in shown if full[things[i].name] == 1]
 
 
 def _places(measured: Survey, view: int, rng: np.random.Generator):

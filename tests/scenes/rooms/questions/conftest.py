@@ -1,0 +1,50 @@
+"""Rooms with sketched masks, and what is asked of them."""
+
+from __future__ import annotations
+
+import pytest
+from sketch import sketch
+
+from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.scenes.rooms.questions import Candidate, ask
+from spatialsv.scenes.rooms.questions.visible import Survey, survey
+from spatialsv.scenes.rooms.room import Room, Thing, room_seed
+
+
+@pytest.fixture(scope="session")
+def surveys() -> list[Survey]:
+    """60 rooms, measured."""
+    rooms = [make_room(seed, RoomsConfig()) for seed in range(60)]
+    return [survey(room, sketch(room)) for room in rooms]
+
+
+def ask_rooms(count: int) -> list[list[Candidate]]:
+    """All candidates of the first `count` rooms."""
+    rooms = [make_room(seed, RoomsConfig()) for seed in range(count)]
+    return [ask(room, sketch(room)) for room in rooms]
+
+
+@pytest.fixture(scope="session")
+def asked() -> list[list[Candidate]]:
+    """Enough rooms to check answers."""
+    return ask_rooms(100)
+
+
+@pytest.fixture(scope="session")
+def many() -> list[list[Candidate]]:
+    """Enough rooms to check balance."""
+    return ask_rooms(640)
+
+
+@pytest.fixture(scope="session")
+def by_name():
+    """(scene id, name in a question) -> the thing it means."""
+    known: dict[str, Room] = {}
+
+    def find(scene: str, name: str) -> Thing:
+        room = known.setdefault(scene, make_room(room_seed(scene), RoomsConfig()))
+        found = [t for t in room.things if name in (t.category, t.name)]
+        assert len(found) == 1, f"{name!r} is {len(found)} things"
+        return found[0]
+
+    return find
