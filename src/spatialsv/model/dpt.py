@@ -82,6 +82,24 @@ class DPTHead(nn.Module):
         self.output = nn.Sequential(
             nn.Conv2d(narrow + 2, narrow, 3, padding=1), nn.ReLU(), nn.Conv2d(narrow, outputs, 1)
         )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Weights that pass tokens' differences on.
+
+        PyTorch's own shrink a signal by 0.6 a layer, and ten layers on nothing is left of what
+        tells one token from the next: points then learn several times slower. Residual units start
+        as the identity, and outputs near 0, which every task's activation turns into a fair guess.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, ResidualUnit):
+                nn.init.zeros_(module.second.weight)
+        nn.init.normal_(self.output[-1].weight, std=0.02)
 
     def forward(
         self, maps: list[Float[Tensor, "B C_in h w"]], size: tuple[int, int]
