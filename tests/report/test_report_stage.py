@@ -23,7 +23,7 @@ def test_tables_are_printed_with_the_page_last(finished_run, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Answers, pooled"
     assert any(line.startswith("SpatialSV - text") for line in lines)
-    assert any(line.startswith("abs rel") for line in lines)
+    assert any(line.startswith("depth AbsRel") for line in lines)
     assert lines[-1] == f"Report: {tmp_path / 'report.html'}"
 
 

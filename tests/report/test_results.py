@@ -47,7 +47,7 @@ def runs():
 def test_columns_rows_and_means(runs):
     results = build_results(runs, resamples=200)
     assert [task["name"] for task in results["tasks"]] == [
-        *("recognition", "spatial", "spatial_number", "spatial_choice"),
+        *("spatial", "spatial_choice", "spatial_number", "recognition"),
         *("rotation", "counting", "recognise_what"),
     ]
     assert [row["arm"] for row in results["rows"]] == list(runs)

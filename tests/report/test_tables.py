@@ -29,11 +29,18 @@ def test_html_escapes_and_marks_intervals():
     assert '50.0 <span class="interval">[40.0, 60.0]</span>' in html
 
 
-def test_geometry_metrics_keep_their_names_and_gaps():
+def test_geometry_headlines_are_in_words_and_the_rest_by_name():
     arms = {
         "text": {"rmse": {"mean": 0.512345, "deviation": None, "n": 1}},
-        "spatialsv": {"abs_rel": {"mean": 0.1, "deviation": 0.012, "n": 2}},
+        "spatialsv": {
+            "abs_rel": {"mean": 0.1, "deviation": 0.012, "n": 2},
+            "view_rmse": {"mean": 2.0, "deviation": None, "n": 1},
+        },
     }
     table = geometry_table(arms, "Probe")
     assert table.head == ("", "text", "SpatialSV")
-    assert table.rows == (("rmse", "0.5123", "-"), ("abs rel", "-", "0.1 ± 0.012"))
+    assert table.rows == (("depth AbsRel", "-", "0.1 ± 0.012"), ("depth RMSE", "0.5123", "-"))
+    names = [row[0] for row in geometry_table(arms, "Probe", every=True).rows]
+    assert names == ["rmse", "abs_rel", "view_rmse"]
+    unknown = {"text": {"other": {"mean": 1.0, "deviation": None, "n": 1}}}
+    assert geometry_table(unknown, "Probe").rows == (("other", "1"),)

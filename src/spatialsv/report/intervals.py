@@ -59,5 +59,6 @@ def _interval(
         f'<line class="line {colour}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
         f'<circle class="dot {colour}" cx="{x(mean):.1f}" cy="{y}" r="3.6"><title>{label}: '
         f"{100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}]</title></circle>"
-        f'<text class="value" x="{x(high) + 7:.1f}" y="{y + 3.5}">{100 * mean:.1f}</text>'
+        f'<text class="value" x="{x(1.0) + 44:.1f}" y="{y + 3.5}" text-anchor="end">'
+        f"{100 * mean:.1f}</text>"
     )

@@ -15,7 +15,7 @@ from spatialsv.report.curves import Curve, panel, read_curves
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import Job, arm_label, by_arm
 from spatialsv.report.palette import arm_class, legend
-from spatialsv.report.tables import Table, as_html, results_tables
+from spatialsv.report.tables import Table, as_html, full_geometry_tables, results_tables
 
 FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
 
@@ -38,7 +38,7 @@ def page(
             "script": asset.joinpath("browser.js").read_text(),
             "lead": lead(results),
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
-            "tables": "".join(map(as_html, results_tables(results))),
+            "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
             "curves": curves_section(train, order),
             "timings": timings_section(benchmarks),
             "data": embed(browser),
@@ -65,16 +65,22 @@ def lead(results: Mapping[str, Any]) -> str:
 
 
 def findings(results: Mapping[str, Any]) -> list[str]:
-    """One sentence for each paired test and for the blind check."""
+    """One sentence for each paired test, for lifted depth, and for the blind check."""
     found = []
     for test in results["tests"]:
         points = 100 * test["difference"]
         p = "p < 0.001" if test["p_holm"] < 0.001 else f"p = {test['p_holm']:.3f}"
         verdict = p if test["significant"] else f"not significant, {p}"
         found.append(
-            f"{arm_label(test['first'])} against {arm_label(test['second'])}: "
+            f"{_capital(arm_label(test['first']))} against {arm_label(test['second'])}: "
             f"{points:+.1f} points on {test['n']} spatial questions ({verdict})."
         )
+    for arm, metrics in results["lift"].items():
+        if ratio := metrics.get("abs_rel_over_mean_depth"):
+            found.append(
+                f"{arm_label(arm)} lifts depth with AbsRel {metrics['abs_rel']['mean']:.3f}, "
+                f"{ratio['mean']:.2f} times that of the mean depth of the training scenes."
+            )
     for name, check in (results["blind"] or {}).items():
         pool = "spatial choices" if name == "spatial_choice" else "all spatial questions"
         holds = "contains" if check["contains_chance"] else "does not contain"
@@ -84,6 +90,19 @@ def findings(results: Mapping[str, Any]) -> list[str]:
             f"{100 * check['chance']:.1f} %."
         )
     return found
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def all_metrics(results: Mapping[str, Any]) -> str:
+    """Every geometry metric, folded away."""
+    tables = "".join(map(as_html, full_geometry_tables(results)))
+    return (
+        tables
+        and f'<details class="more"><summary>All geometry metrics</summary>{tables}</details>'
+    )
 
 
 def curves_section(train: Sequence[Job], order: Sequence[str]) -> str:

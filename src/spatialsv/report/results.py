@@ -14,6 +14,7 @@ from spatialsv.scenes.rooms.question import TASKS
 from spatialsv.stats.aggregate import metrics_over_seeds, over_seeds
 from spatialsv.stats.summary import GROUPS, Scored, Summary, summarise
 
+COLUMNS = ("spatial", "spatial_choice", "spatial_number", "recognition")  # of pools
 SCHEMA = "spatialsv-results/1"
 
 
@@ -81,7 +82,7 @@ def _tasks(summaries: Mapping[str, Mapping[str, Summary]]) -> list[dict[str, Any
     first = next(iter(summaries.values()), {})
     return [
         {"name": name, "group": name in GROUPS, "n": first[name].n, "label": task_label(name)}
-        for name in [*(group for group in GROUPS[::-1] if group in seen), *tasks]
+        for name in [*(group for group in COLUMNS if group in seen), *tasks]
     ]
 
 

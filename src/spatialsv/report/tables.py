@@ -9,6 +9,20 @@ from typing import Any
 
 from spatialsv.report.jobs import arm_label
 
+GEOMETRY = {"lift": "Lifted geometry", "probe": "Frozen depth probe"}  # stages and titles
+HEADLINES = {  # of metrics.json, as far as a stage has them
+    "abs_rel": "depth AbsRel",
+    "mean_depth_abs_rel": "... of training's mean depth",
+    "abs_rel_over_mean_depth": "... ratio of the two",
+    "shuffled_abs_rel": "... of shuffled features",
+    "random_abs_rel": "... of a random-weight MLLM",
+    "delta1": "depth delta1",
+    "rmse": "depth RMSE",
+    "points_error": "point error",
+    "rotation_error": "rotation error, degrees",
+    "pose_auc30": "pose AUC, 30 degrees",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -25,10 +39,19 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
     tables = [pooled_table(results), task_table(results)]
     if results["tests"]:
         tables.append(tests_table(results))
-    for stage, title in (("lift", "Lifted geometry, test scenes"), ("probe", "Frozen depth probe")):
-        if results[stage]:
-            tables.append(geometry_table(results[stage], title))
+    tables += [
+        geometry_table(results[stage], GEOMETRY[stage]) for stage in GEOMETRY if results[stage]
+    ]
     return tables
+
+
+def full_geometry_tables(results: Mapping[str, Any]) -> list[Table]:
+    """Every metric of the geometry stages, under the names of their metrics.json."""
+    return [
+        geometry_table(results[stage], f"{title}: all metrics", every=True)
+        for stage, title in GEOMETRY.items()
+        if results[stage]
+    ]
 
 
 def pooled_table(results: Mapping[str, Any]) -> Table:
@@ -84,13 +107,18 @@ def tests_table(results: Mapping[str, Any]) -> Table:
     return Table(title="Paired tests", head=head, rows=tuple(rows), note=note)
 
 
-def geometry_table(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str) -> Table:
-    """A geometry stage's metrics by arm, under the names of its metrics.json."""
-    names = dict.fromkeys(name for metrics in arms.values() for name in metrics)
-    rows = []
-    for name in names:
-        cells = (_number(metrics.get(name)) for metrics in arms.values())
-        rows.append((name.replace("_", " "), *cells))
+def geometry_table(
+    arms: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, every: bool = False
+) -> Table:
+    """A geometry stage's metrics by arm: the headline ones in words, or every one by its name."""
+    found = dict.fromkeys(name for metrics in arms.values() for name in metrics)
+    names = {name: words for name, words in HEADLINES.items() if name in found}
+    if every or not names:
+        names = {name: name for name in found}
+    rows = [
+        (words, *(_number(metrics.get(name)) for metrics in arms.values()))
+        for name, words in names.items()
+    ]
     return Table(title=title, head=("", *map(arm_label, arms)), rows=tuple(rows))
 
 
