@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from spatialsv.geometry.align import median_scale
-from spatialsv.geometry.metrics import depth_metrics, error_auc, join_pose_errors, pose_errors
+from spatialsv.geometry.aligned import scene_depth_errors
+from spatialsv.geometry.metrics import error_auc, join_pose_errors, pose_errors
 from spatialsv.scenes.scene import Scenes
 
 
@@ -17,16 +17,12 @@ def label_errors(labels: Scenes, truth: Scenes) -> dict[str, float]:
     Depth is measured on pixels valid in both, in the truth's unit after one median scale a scene.
     Empty where nothing is known: photos, say.
     """
-    valid = torch.from_numpy(labels.valid & truth.valid).flatten(1)
-    known = valid.any(dim=1)
+    valid = torch.from_numpy(labels.valid & truth.valid)
+    known = valid.flatten(1).any(dim=1)
     if not known.any():
         return {}
-    valid = valid[known]
-    depth, target = (
-        torch.from_numpy(scenes.depth).double().flatten(1)[known] for scenes in (labels, truth)
-    )
-    scale = median_scale(depth, target, valid)
-    depth_errors = depth_metrics(depth * scale[:, None], target, valid)
+    depth, target = (torch.from_numpy(scenes.depth)[known] for scenes in (labels, truth))
+    depth_errors = scene_depth_errors(depth, target, valid[known])
     poses = join_pose_errors(
         [
             pose_errors(torch.from_numpy(p), torch.from_numpy(t))

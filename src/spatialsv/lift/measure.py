@@ -1,8 +1,7 @@
 """Errors of lifted geometry, scene by scene and in all.
 
-Depth is measured three ways: after one median scale a scene (`abs_rel`, ...), after one a view
-(`view_abs_rel`, ...), and as it is, both sides in units of their scene's mean distance
-(`raw_abs_rel`, ...). Lengths are in that unit, angles in degrees.
+Depth is measured under three alignments, see `scene_depth_errors`. Lengths are in units of the
+scene's mean distance, angles in degrees.
 
 Shapes: B scenes, N views, H W pixels.
 """
@@ -13,14 +12,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.align import median_scale
+from spatialsv.geometry.aligned import scene_depth_errors
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.metrics import (
     PoseErrors,
-    depth_metrics,
     error_auc,
     join_pose_errors,
     point_errors,
@@ -28,28 +26,6 @@ from spatialsv.geometry.metrics import (
 )
 from spatialsv.geometry.rays import RayMap, point_map
 from spatialsv.lift.truth import Truth
-
-KEPT = ("abs_rel", "rmse", "delta1")
-
-
-def depth_errors(
-    depth: Float[Tensor, "B N H W"],
-    target: Float[Tensor, "B N H W"],
-    valid: Bool[Tensor, "B N H W"],
-) -> dict[str, Float[Tensor, " B"]]:
-    """The three ways, each scene by itself; NaN where a scene has no valid pixel.
-
-    A view without one is left out of its scene's mean over views.
-    """
-    depth, target = depth.double(), target.double()
-    flat = [x.flatten(1) for x in (depth, target, valid)]
-    views = [x.flatten(2) for x in (depth, target, valid)]
-    scenes = depth_metrics(flat[0] * median_scale(*flat)[:, None], *flat[1:])
-    by_view = depth_metrics(views[0] * median_scale(*views)[..., None], *views[1:])
-    raw = depth_metrics(*flat)
-    errors = {name: scenes[name] for name in KEPT}
-    errors |= {f"view_{name}": by_view[name].nanmean(dim=1) for name in KEPT}
-    return errors | {f"raw_{name}": raw[name] for name in KEPT}
 
 
 def measure_batch(
@@ -62,7 +38,7 @@ def measure_batch(
     """
     columns: dict[str, Sequence[float]] = {}
     if lifted.depth is not None:
-        errors = depth_errors(lifted.depth, truth.depth, truth.valid)
+        errors = scene_depth_errors(lifted.depth, truth.depth, truth.valid)
         columns |= {name: values.tolist() for name, values in errors.items()}
     if lifted.points is not None:
         columns |= _point_columns("points", lifted.points, truth)
@@ -80,7 +56,7 @@ def measure_batch(
 
 def baseline_batch(mean: Float[Tensor, "N H W"], truth: Truth) -> list[dict[str, float]]:
     """The depth errors of the mean depth of the training scenes, one row a scene."""
-    errors = depth_errors(mean.expand_as(truth.depth), truth.depth, truth.valid)
+    errors = scene_depth_errors(mean.expand_as(truth.depth), truth.depth, truth.valid)
     columns = {f"mean_depth_{name}": values.tolist() for name, values in errors.items()}
     return [{name: values[i] for name, values in columns.items()} for i in range(len(truth.depth))]
 

@@ -1,0 +1,102 @@
+"""Visual states of a frozen MLLM, made once and kept in memory.
+
+Shapes: S scenes, N views, h w visual tokens, D the MLLM's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from spatialsv.manifest import read_manifest
+from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.progress import progress
+from spatialsv.samples.collate import Collate
+from spatialsv.samples.dataset import SceneDataset
+from spatialsv.scenes.scene import Scenes
+
+Features = list[Float[Tensor, "_ N h w D"]]  # one entry a tap, shallow first; _ = S scenes
+
+
+@dataclass(frozen=True, eq=False)
+class Standardise:
+    """Each channel to mean 0 and deviation 1, as fitted on the training scenes.
+
+    Hidden states carry a few channels thousands of times larger than the rest.
+    """
+
+    mean: list[Float[Tensor, " D"]]
+    deviation: list[Float[Tensor, " D"]]
+
+    @classmethod
+    def fit(cls, features: Features) -> Standardise:
+        flat = [x.flatten(0, -2) for x in features]
+        deviation = [x.std(dim=0).clamp_min(1e-6) for x in flat]
+        return cls([x.mean(dim=0) for x in flat], deviation)
+
+    def __call__(self, features: Features) -> Features:
+        triples = zip(features, self.mean, self.deviation, strict=True)
+        return [(x - mean) / deviation for x, mean, deviation in triples]
+
+
+def checkpoint_of(model: Path) -> Path:
+    """The MLLM's own folder: of a train manifest, of a folder with mllm/, or itself."""
+    if model.suffix == ".json":
+        return read_manifest(model).resolve("mllm")
+    return model / "mllm" if (model / "mllm").is_dir() else model
+
+
+def load_frozen(model: Path, random_weights: bool, seed: int) -> tuple[PreTrainedModel, Any]:
+    """The MLLM and its processor; with `random_weights`, one of its shape that learnt nothing."""
+    mllm, processor = load_mllm(checkpoint_of(model))
+    if random_weights:
+        torch.manual_seed(seed)
+        mllm = type(mllm)(mllm.config).eval()
+    return mllm.requires_grad_(False), processor
+
+
+def spread_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:
+    """Four hidden states spread evenly over the LLM, the last one included."""
+    layers = mllm.config.get_text_config().num_hidden_layers
+    return tuple(max(1, layers * quarter // 4) for quarter in (1, 2, 3, 4))
+
+
+@torch.no_grad()
+def visual_features(
+    mllm: PreTrainedModel,
+    processor: Any,
+    scenes: Scenes,
+    taps: Sequence[int],
+    batch_size: int,
+    label: str,
+) -> Features:
+    """The visual states of `scenes` at `taps`, on the CPU.
+
+    No question is asked: in a causal model what comes after the images does not change them.
+    """
+    model, data, collate = (
+        SpatialSV(mllm),
+        SceneDataset(scenes, [], processor),
+        Collate.of(processor),
+    )
+    parts = []
+    for start in progress(range(0, len(scenes), batch_size), label):
+        rows = range(start, min(start + batch_size, len(scenes)))
+        batch = collate([data.images_only(row) for row in rows]).to(mllm.device)
+        parts.append([state.cpu() for state in model.visual_states(batch, list(taps))])
+    return [torch.cat(tap) for tap in zip(*parts, strict=True)]
+
+
+def shuffled(features: Features, seed: int) -> Features:
+    """The same features given to other scenes: what is left to learn is the average scene."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(features[0]), generator=generator)
+    return [x[order] for x in features]

@@ -1,0 +1,84 @@
+"""The probe learns depth that the features hold, and only that."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from spatialsv.model.dpt import DPTConfig
+from spatialsv.probe.features import Standardise, shuffled
+from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
+from spatialsv.probe.stage import mean_depth
+
+
+def make(scenes: int, seed: int) -> tuple[list[torch.Tensor], DepthTarget]:
+    """One number a scene, its log depth, hidden in the features of every token."""
+    generator = torch.Generator().manual_seed(seed)
+    log = torch.randn(scenes, 1, 1, 1, generator=generator)
+    depth = (0.5 * log).exp().expand(scenes, 2, 8, 8).contiguous()
+    base = torch.randn(scenes, 2, 4, 4, 6, generator=generator)
+    base[..., 0] = log
+    target = DepthTarget(depth, torch.ones_like(depth, dtype=torch.bool))
+    return [base, base * 2, base + 1, -base], target
+
+
+def error(train, test, target, truth) -> float:
+    small = DPTConfig(width=8, reassembly=(8, 8, 8, 8), output_width=8)
+    config = FitConfig(steps=80, batch_size=16, lr=1e-2, dpt=small)
+    head = fit_probe(train, target, config, seed=0, label="probe")
+    return float((predict(head, test, (8, 8), 5).log() - truth.depth.log()).abs().mean())
+
+
+def test_depth_is_found_where_it_is_and_not_where_features_are_shuffled():
+    (train, target), (test, truth) = make(64, 1), make(16, 2)
+    found = error(train, test, target, truth)
+    chance = error(shuffled(train, 0), shuffled(test, 0), target, truth)
+    assert found < 0.1
+    assert chance > 0.3
+
+
+def test_invalid_depth_teaches_nothing():
+    features, target = make(8, 1)
+    valid = target.valid.clone()
+    valid[:, 1] = False
+    heads = []
+    for fill in (0.0, 1e6):
+        filled = DepthTarget(torch.where(valid, target.depth, fill), valid)
+        heads.append(fit_probe(features, filled, FitConfig(steps=3), seed=0, label="probe"))
+    for one, other in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
+        assert_close(one, other, rtol=0, atol=0)
+
+
+def test_standardised_by_the_training_scenes():
+    features, _ = make(32, 1)
+    standardise = Standardise.fit(features)
+    for x in standardise(features):
+        flat = x.flatten(0, -2)
+        assert_close(flat.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
+        assert_close(flat.std(dim=0), torch.ones(6))
+    other, _ = make(32, 2)
+    assert standardise(other)[0].mean().abs() > 1e-4
+
+
+def test_shuffling_moves_whole_scenes_alike_at_every_tap():
+    features, _ = make(8, 1)
+    mixed = shuffled(features, 0)
+    assert_close(mixed[1], mixed[0] * 2)
+    assert not torch.equal(mixed[0], features[0])
+    assert_close(mixed[0].sum(dim=0), features[0].sum(dim=0))
+
+
+def test_mean_depth_leaves_out_invalid_pixels():
+    depth = torch.tensor([1.0, 3.0])[:, None, None, None].expand(2, 1, 2, 2)
+    valid = torch.ones(2, 1, 2, 2, dtype=torch.bool)
+    valid[0, 0, 0, 0] = False
+    valid[:, 0, 1, 1] = False
+    mean = mean_depth(DepthTarget(depth, valid))
+    assert_close(mean[0], torch.tensor([[3.0, 2.0], [2.0, 11 / 5]]))
+
+
+def test_nothing_to_learn_is_said():
+    features, target = make(4, 1)
+    with pytest.raises(ValueError, match="no valid depth"):
+        fit_probe(
+            features, DepthTarget(target.depth, ~target.valid), FitConfig(), seed=0, label="probe"
+        )
