@@ -111,7 +111,7 @@ def lift(arguments: argparse.Namespace) -> None:
     if arguments.photos:
         from spatialsv.lift import lift_photos
 
-        lift_photos(arguments.photos, arguments.out)
+        lift_photos(arguments.photos, arguments.out, arguments.model)
         return
     from spatialsv.lift import LiftConfig, run
 
@@ -187,8 +187,9 @@ MANY: dict[str, Any] = MANIFEST | {"nargs": "*", "default": []}
 CONFIG: dict[str, Any] = {"default": "{}", "metavar": "JSON", "help": "the stage's settings"}
 OUT: dict[str, Any] = ONE | {"help": "the manifest to write; the payload goes beside it"}
 MODEL: dict[str, Any] = {
+    "type": Path,
     "metavar": "MODEL",
-    "help": "the manifest of a training job, a Hugging Face checkpoint, or `base`: the shipped one",
+    "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
 }
 
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
@@ -254,7 +255,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         evaluate,
         "a model's answers, scored",
         {
-            "--model": MODEL | {"required": True},
+            "--model": MODEL | {"required": True, "help": "as for lift; or `random`, `frequency`"},
             "--scenes": MANY,
             "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
             "--config": CONFIG,

@@ -20,6 +20,7 @@ except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
 BASE = settings["train"]["base"]
+SHIPPED = "src/spatialsv/weights/mllm"
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]
 UNTRAINED = ["base", *BASELINES]
@@ -104,9 +105,9 @@ def model_of(wildcards):
 
 
 def model_path(wildcards):
-    """What a measuring job loads: the arm's training manifest, or the name of an untrained arm."""
+    """What a measuring job loads: the arm's training manifest, the shipped model, or a name."""
     if wildcards.arm in UNTRAINED:
-        return wildcards.arm
+        return SHIPPED if wildcards.arm == "base" else wildcards.arm
     return f"data/train/{BASE}/{wildcards.arm}/{wildcards.seed}/manifest.json"
 
 
