@@ -18,6 +18,7 @@ class Job:
     """Manifests as the stages before leave them."""
 
     scenes: list[Path]
+    unlabelled: list[Path]
     labels: list[Path]
     pseudo: list[Path]
 
@@ -34,8 +35,10 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
         label = tiny_labels.select(rows)
         labels.append(_write(root / f"labels/{shard:04d}.json", "labels", label))
     ids = tuple(f"other-{i}" for i in range(len(tiny_scenes)))
-    unlabelled = replace(tiny_labels, ids=ids, image=tiny_scenes.image[::-1].copy())
-    return Job(scenes, labels, [_write(root / "pseudo/0000.json", "pseudo", unlabelled)])
+    others = _write(root / "scenes/other.json", "scenes", replace(tiny_scenes, ids=ids), [])
+    kept = replace(tiny_labels, ids=ids).select([0, 1, 3, 4])  # the gate leaves some out
+    pseudo = _write(root / "pseudo/other.json", "pseudo", kept)
+    return Job(scenes, [others], labels, [pseudo])
 
 
 def _write(path: Path, stage: str, scenes: Scenes, questions: list | None = None) -> Path:

@@ -59,11 +59,11 @@ def test_steps_and_epochs(train):
 
 
 def test_missing_manifests(train, job):
-    with pytest.raises(ValueError, match="no scenes manifests"):
+    with pytest.raises(ValueError, match="pass the manifests of its scenes"):
         train("text", scenes=[])
-    with pytest.raises(ValueError, match="pass the labels manifests"):
+    with pytest.raises(ValueError, match="pass the manifests of its labels"):
         train("distill", labels=[])
-    with pytest.raises(ValueError, match="pass their manifests"):
+    with pytest.raises(ValueError, match="pass the manifests of its pseudo"):
         train("semi", pseudo=[])
     with pytest.raises(ValueError, match="no such manifest"):
         train("text", scenes=[Path("nowhere.json")])
@@ -72,3 +72,13 @@ def test_missing_manifests(train, job):
 def test_scenes_without_labels(train, job):
     with pytest.raises(ValueError, match="3 of 6 scenes have no labels by exact"):
         train("distill", labels=job.labels[:1])
+
+
+def test_pseudo_labels_without_their_images(train):
+    with pytest.raises(ValueError, match="4 pseudo-labelled scenes have no images, such as 'other"):
+        train("semi")
+
+
+def test_scenes_without_questions(train, job):
+    with pytest.raises(ValueError, match="its scenes have no questions"):
+        train("text", scenes=job.unlabelled)

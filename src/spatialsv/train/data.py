@@ -55,40 +55,39 @@ def load_data(
         ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not
             belong to the scenes or lack features; the message names the arm and the remedy.
     """
-    manifests = {
+    read = {
         "scenes": _read(scenes),
         "labels": _read(labels) if arm.geometry else [],
         "pseudo": _read(pseudo) if arm.pseudo else [],
     }
-    if not manifests["scenes"]:
-        raise ValueError(f"arm {name!r}: no scenes manifests given")
-    if arm.geometry and not manifests["labels"]:
-        raise ValueError(f"arm {name!r} learns geometry: pass the labels manifests of its scenes")
-    if arm.pseudo and not manifests["pseudo"]:
-        raise ValueError(f"arm {name!r} learns from pseudo labels: pass their manifests")
-    rooms = _stores(manifests["scenes"], ("image",))
-    known = _stores(manifests["labels"], ("features",)) if arm.geometry else None
+    for key, needed in (("scenes", True), ("labels", arm.geometry), ("pseudo", arm.pseudo)):
+        if needed and not read[key]:
+            raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
+    known = _stack(read["labels"]) if arm.geometry else None
+    guessed = _stack(read["pseudo"]) if arm.pseudo else None
+    asked_in, unasked_in = _split(read["scenes"], guessed)
+    if not asked_in:
+        raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
     options = SamplesConfig(
         questions_per_sample=config.questions_per_sample,
         blank_images=arm.blank_images,
         label_stride=config.label_stride,
         keep_gib=config.keep_gib,
     )
-    questions = _questions(name, arm, manifests["scenes"])
+    questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
+    rooms = stack([shard for _, shard in asked_in])
     asked = SceneDataset(rooms, questions, processor, known, options, seed)
-    unasked = None
-    if arm.pseudo:
-        unlabelled = _stores(manifests["pseudo"], ("image", "features"))
-        unasked = SceneDataset(unlabelled, [], processor, unlabelled, options, seed)
-    elif not arm.text:
-        unasked = asked
-    stores = [known, *([unasked.scenes] if arm.pseudo else [])]
+    unasked = None if arm.text else asked
+    if guessed is not None:
+        seen = _chosen([shard for _, shard in unasked_in], guessed.ids)
+        unasked = SceneDataset(seen, [], processor, guessed, options, seed)
+    stores = [store for store in (known, guessed) if store is not None]
     return TrainingData(
         pools=Pools(asked, unasked),
         text=len(asked),
         spatial=0 if unasked is None else len(unasked.scenes),
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
-        digests={key: _digest(value) for key, value in manifests.items() if value},
+        digests={key: _digest(manifests) for key, manifests in read.items() if manifests},
     )
 
 
@@ -96,14 +95,37 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
     return [read_manifest(path) for path in paths]
 
 
-def _stores(manifests: list[Manifest], variables: tuple[str, ...]) -> Scenes:
-    return stack([read_store(manifest.find(".zarr"), variables) for manifest in manifests])
+def _stack(manifests: list[Manifest]) -> Scenes:
+    return stack([read_store(m.find(".zarr"), ("features",)) for m in manifests])
 
 
-def _questions(name: str, arm: ArmConfig, manifests: list[Manifest]) -> list[Question]:
-    """All questions beside the scenes; none where the arm asks none."""
-    if not arm.text:
-        return []
+def _split(
+    manifests: list[Manifest], guessed: Scenes | None
+) -> tuple[list[tuple[Manifest, Scenes]], list[tuple[Manifest, Scenes]]]:
+    """Shards of scenes that are asked about, and shards that pseudo labels were made from.
+
+    The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
+    """
+    ids = set() if guessed is None else set(guessed.ids)
+    shards = [(m, read_store(m.find(".zarr"), ("image",))) for m in manifests]
+    asked = [shard for shard in shards if ids.isdisjoint(shard[1].ids)]
+    return asked, [shard for shard in shards if not ids.isdisjoint(shard[1].ids)]
+
+
+def _chosen(shards: list[Scenes], ids: Sequence[str]) -> Scenes:
+    """The scenes of `shards` that have one of these ids."""
+    known = {name for shard in shards for name in shard.ids}
+    if missing := [name for name in ids if name not in known]:
+        raise ValueError(
+            f"{len(missing)} pseudo-labelled scenes have no images, such as {missing[0]!r}: pass"
+            " the manifests of the scenes that the pseudo labels were made from as well"
+        )
+    seen, wanted = stack(shards), set(ids)
+    return seen.select([row for row, name in enumerate(seen.ids) if name in wanted])
+
+
+def _questions(name: str, manifests: list[Manifest]) -> list[Question]:
+    """All questions beside these shards of scenes."""
     found = [q for m in manifests for q in read_questions(m.find(".questions.jsonl"))]
     if not found:
         raise ValueError(f"arm {name!r} learns from answers, but its scenes have no questions")
