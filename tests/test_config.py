@@ -1,0 +1,68 @@
+"""Strict configs: types, nesting, and messages that say where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from spatialsv.config import from_mapping, to_mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    weight: float = 1.0
+    kind: Literal["l1", "l2"] = "l2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    steps: int
+    rate: float | None = None
+    taps: tuple[int, int] = (1, 2)
+    names: tuple[str, ...] = ()
+    loss: Loss = field(default_factory=Loss)
+    named: dict[str, Loss] = field(default_factory=dict)
+    free: dict[str, Any] = field(default_factory=dict)
+    on: bool = False
+
+
+def test_defaults_and_nesting():
+    stage = from_mapping(Stage, {"steps": 3, "loss": {"weight": 2}, "taps": [4, 5]}, "s")
+    assert stage == Stage(steps=3, loss=Loss(weight=2.0), taps=(4, 5))
+    assert isinstance(stage.loss.weight, float)
+
+
+def test_survives_json():
+    stage = Stage(steps=3, rate=0.1, names=("a",), named={"x": Loss(kind="l1")}, free={"y": [1]})
+    assert from_mapping(Stage, json.loads(json.dumps(to_mapping(stage))), "s") == stage
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ({"step": 3}, "s.step: no such setting; did you mean 'steps'"),
+        ({"steps": 3, "zzz": 1}, "s.zzz: no such setting; known: steps, rate"),
+        ({}, "s.steps: this setting has no default"),
+        ({"steps": 3.5}, "s.steps: expected int, found 3.5"),
+        ({"steps": True}, "s.steps: expected int, found True"),
+        ({"steps": 3, "rate": "fast"}, "s.rate: expected float, found 'fast'"),
+        ({"steps": 3, "taps": [1, 2, 3]}, "s.taps: expected 2 values"),
+        ({"steps": 3, "names": "ab"}, "s.names: expected a list, found 'ab'"),
+        ({"steps": 3, "names": ["a", 1]}, r"s.names\[1\]: expected str, found 1"),
+        ({"steps": 3, "loss": {"kind": "l3"}}, "s.loss.kind: 'l3' is not one of 'l1', 'l2'"),
+        ({"steps": 3, "loss": {"wieght": 1}}, "s.loss.wieght: .*did you mean 'weight'"),
+        ({"steps": 3, "named": {"x": {"kind": 1}}}, "s.named.x.kind: 1 is not one of"),
+    ],
+)
+def test_faults_name_section_key_and_remedy(mapping, told):
+    with pytest.raises(ValueError, match=told):
+        from_mapping(Stage, mapping, "s")
+
+
+def test_none_only_where_allowed():
+    assert from_mapping(Stage, {"steps": 3, "rate": None}, "s").rate is None
+    with pytest.raises(ValueError, match=r"s\.steps"):
+        from_mapping(Stage, {"steps": None}, "s")
