@@ -9,7 +9,7 @@ import pytest
 
 from spatialsv.scenes.rooms.layout import RoomsConfig, look, make_room
 from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.render import build_mesh, pixel_directions, render
+from spatialsv.scenes.rooms.render import build_mesh, rays_of, render, sample_grid
 from spatialsv.scenes.rooms.room import Room, Thing
 
 SIZE = 48
@@ -19,17 +19,13 @@ PICTURE = render(ROOM, SIZE, 1)
 
 
 def _world_points(room: Room, depth: np.ndarray) -> np.ndarray:
-    local = pixel_directions(room.intrinsics, SIZE, np.array([[0.5, 0.5]]))[:, 0]
-    points = local * depth[..., None]
-    pose = room.cam_to_world[:, None, None]
-    return (
-        np.einsum(
-            "nhwij,nhwj->nhwi",
-            np.broadcast_to(pose[..., :3, :3], (*points.shape[:3], 3, 3)),
-            points,
-        )
-        + pose[..., :3, 3]
-    )
+    """Pixels lifted by hand: K and pose, pixel centres at half integers."""
+    v, u = np.mgrid[:SIZE, :SIZE] + 0.5
+    points = []
+    for k, pose, z in zip(room.intrinsics, room.cam_to_world, depth, strict=True):
+        x, y = (u - k[0, 2]) / k[0, 0] * z, (v - k[1, 2]) / k[1, 1] * z
+        points.append(np.stack([x, y, z], axis=-1) @ pose[:3, :3].T + pose[:3, 3])
+    return np.stack(points)
 
 
 def test_depth_puts_every_pixel_on_its_own_surface() -> None:
@@ -57,11 +53,16 @@ def test_two_views_agree_on_what_both_see() -> None:
     assert np.mean(other < local[seen, 2] * 1.03) > 0.97
 
 
-def test_pixel_centres_are_at_half_integers() -> None:
-    k = np.array([[[10.0, 0, 4], [0, 10.0, 4], [0, 0, 1]]])
-    directions = pixel_directions(k, 8, np.array([[0.5, 0.5]]))
-    np.testing.assert_allclose(directions[0, 0, 0, 0], [-0.35, -0.35, 1])
-    np.testing.assert_allclose(directions[0, 0].mean(axis=(0, 1)), [0, 0, 1], atol=1e-12)
+def test_ray_directions_have_unit_z_and_pass_through_pixel_centres() -> None:
+    origins, directions = rays_of(ROOM, sample_grid(SIZE, np.array([[0.5, 0.5]])))
+    pose, k = ROOM.cam_to_world[2], ROOM.intrinsics[2]
+    view = slice(2 * SIZE**2, 3 * SIZE**2)
+    local = directions[view] @ pose[:3, :3]
+    np.testing.assert_allclose(local[:, 2], 1, atol=1e-5)
+    pixels = (local @ k.T)[:, :2]
+    np.testing.assert_allclose(pixels[:2], [[0.5, 0.5], [1.5, 0.5]], atol=1e-3)
+    np.testing.assert_allclose(pixels[SIZE], [0.5, 1.5], atol=1e-3)
+    np.testing.assert_allclose(origins[view], np.tile(pose[:3, 3], (SIZE**2, 1)), rtol=1e-6)
 
 
 def test_samples_change_colour_only() -> None:

@@ -6,6 +6,7 @@ what it is: a name or a colour says nothing about geometry, so questions can be 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +38,10 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     count = int(rng.integers(config.things[0], config.things[1] + 1))
     start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
     while True:  # a crowded draw is drawn again
-        centres, lengths = _places(rng, motion, extent, count, start, config)
-        if len(centres) >= config.things[0]:
+        placed = _places(rng, motion, extent, count, start, config)
+        if len(placed) >= config.things[0]:
             break
-    things = _name_things(rng, centres, lengths, extent, config)
+    things = _name_things(rng, placed, extent, config)
     cameras = _cameras(rng, motion, extent, things, start, config)
     focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
     middle = config.image_size / 2
@@ -56,49 +57,56 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
 
 
 def _places(rng, motion: Motion, extent, count: int, start: float, config: RoomsConfig):
-    """Floor positions and longest sides of up to `count` things that do not touch."""
-    middle = extent[:2] / 2
-    half = min(extent[:2]) / 2
-    centres: list[np.ndarray] = []
-    lengths: list[float] = []
+    """Floor positions and longest sides of up to `count` things that do not touch.
+
+    Plain floats: a room takes a hundred and fifty trials, and NumPy's overhead would be most of it.
+    """
+    width, depth = float(extent[0]), float(extent[1])
+    half = min(width, depth) / 2
+    placed: list[tuple[float, float, float]] = []  # x, y, longest side
     for index in range(count):
         for _ in range(40):
             length = rng.uniform(*config.size)
             if motion == "among" and index == 0:  # small, so that one sees past it
-                length, offset = rng.uniform(config.size[0], 0.95), rng.uniform(-0.2, 0.2, size=2)
-            elif motion == "around":
-                angle, radius = rng.uniform(0, 2 * np.pi), 1.6 * np.sqrt(rng.uniform())
-                offset = radius * np.array([np.cos(angle), np.sin(angle)])
-            else:  # first one thing in each of four directions, then anywhere
-                side = index - (motion == "among")
-                wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-np.pi, np.pi)
-                angle = start - side * np.pi / 2 + wobble
-                radius = rng.uniform(1.5 if motion == "rotation" else 1.9, half)
-                offset = radius * np.array([np.cos(angle), np.sin(angle)])
-            if _fits(middle + offset, length, centres, lengths, extent):
-                centres.append(middle + offset)
-                lengths.append(length)
+                length = rng.uniform(config.size[0], 0.95)
+                x, y = rng.uniform(-0.2, 0.2, size=2).tolist()
+            else:
+                angle, radius = _direction(rng, motion, index, start, half)
+                x, y = radius * math.cos(angle), radius * math.sin(angle)
+            x, y = x + width / 2, y + depth / 2
+            if _fits(x, y, length, placed, width, depth):
+                placed.append((x, y, length))
                 break
         else:
             if index < 5:  # the four directions and the middle must be taken
-                return [], []
-    return centres, lengths
+                return []
+    return placed
 
 
-def _fits(centre, length: float, centres, lengths, extent) -> bool:
+def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tuple[float, float]:
+    """An angle and a distance from the room's middle at which thing `index` may stand."""
+    if motion == "around":
+        return rng.uniform(0, 2 * math.pi), 1.6 * math.sqrt(rng.uniform())
+    side = index - (motion == "among")  # first one thing in each of four directions
+    wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-math.pi, math.pi)
+    angle = start - side * math.pi / 2 + wobble
+    return angle, rng.uniform(1.5 if motion == "rotation" else 1.9, half)
+
+
+def _fits(x: float, y: float, length: float, placed, width: float, depth: float) -> bool:
     """Whether a thing's circle lies in the room and touches no other."""
     reach = 0.62 * length
-    if np.any(centre < reach) or np.any(centre > extent[:2] - reach):
+    if not (reach <= x <= width - reach and reach <= y <= depth - reach):
         return False
     return all(
-        np.hypot(*(centre - other)) > reach + 0.62 * size + 0.1
-        for other, size in zip(centres, lengths, strict=True)
+        math.hypot(x - other_x, y - other_y) > reach + 0.62 * size + 0.1
+        for other_x, other_y, size in placed
     )
 
 
-def _name_things(rng, centres, lengths, extent, config: RoomsConfig) -> tuple[Thing, ...]:
+def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
     """What stands at each place. Same category and same colour never stand there twice."""
-    count = len(centres)
+    count = len(placed)
     categories = list(rng.permutation(CATEGORIES)[:count])
     if rng.uniform() < config.repeat:
         copies = int(rng.integers(2, min(4, count - 2) + 1))
@@ -109,7 +117,7 @@ def _name_things(rng, centres, lengths, extent, config: RoomsConfig) -> tuple[Th
         taken = {c for c, k in zip(colours, categories[:i], strict=True) if k == category}
         colours.append(str(rng.choice([c for c in COLOURS if c not in taken])))
     things = []
-    for centre, length, category, colour in zip(centres, lengths, categories, colours, strict=True):
+    for (x, y, length), category, colour in zip(placed, categories, colours, strict=True):
         shape = np.array(PROPORTIONS[category]) * rng.uniform(0.9, 1.1, size=3)
         size = shape / shape.max() * length
         size[2] = min(size[2], extent[2] - 0.1)
@@ -118,7 +126,7 @@ def _name_things(rng, centres, lengths, extent, config: RoomsConfig) -> tuple[Th
             Thing(
                 category=str(category),
                 colour=colour,
-                centre=np.array([*centre, size[2] / 2]),
+                centre=np.array([x, y, size[2] / 2]),
                 size=size,
                 yaw=float(turn),
             )

@@ -64,7 +64,7 @@ def build_mesh(room: Room) -> Mesh:
         albedo=np.concatenate([part[2] for part in parts]).astype(np.float32),
         pattern=np.concatenate(
             [np.broadcast_to(p[3], n) for p, n in zip(parts, sizes, strict=True)]
-        ),
+        ).astype(np.int8),
         instance=np.repeat([part[4] for part in parts], sizes).astype(np.int16),
         lamp=np.array(
             [*(room.extent[:2] * rng.uniform(0.3, 0.7, size=2)), room.extent[2] - 0.3], np.float32
@@ -102,18 +102,12 @@ def _openings(room: Room, rng):
         yield vertices * size + centre, faces, np.broadcast_to(colour, (len(faces), 3)), pattern, 0
 
 
-def pixel_directions(
-    intrinsics: Float[np.ndarray, "N 3 3"], size: int, offsets: Float[np.ndarray, "S 2"]
-) -> Float[np.ndarray, "N S size size 3"]:
-    """Camera-frame directions K^-1 [u, v, 1] through `offsets` (u, v in [0, 1]) of every pixel."""
-    grid = np.arange(size)
-    u = grid[None, None, :] + offsets[:, 0, None, None]
-    v = grid[None, :, None] + offsets[:, 1, None, None]
-    u, v = np.broadcast_arrays(u, v)
-    k = intrinsics[:, None, None, None]
-    x = (u - k[..., 0, 2]) / k[..., 0, 0]
-    y = (v - k[..., 1, 2]) / k[..., 1, 1]
-    return np.stack([x, y, np.ones_like(x)], axis=-1)
+def sample_grid(size: int, offsets: Float[np.ndarray, "S 2"]) -> Float[np.ndarray, "R 3"]:
+    """Homogeneous pixel positions [u, v, 1], at `offsets` (u, v in [0, 1]) of every pixel."""
+    v, u = np.divmod(np.arange(size * size, dtype=np.float32), np.float32(size))
+    pixels = np.stack([u, v, np.ones_like(u)], axis=1)
+    shifts = np.pad(offsets.astype(np.float32), ((0, 0), (0, 1)))
+    return (shifts[:, None] + pixels).reshape(-1, 3)
 
 
 def render(room: Room, size: int, samples: int) -> Picture:
@@ -129,66 +123,78 @@ def render(room: Room, size: int, samples: int) -> Picture:
     side = round(samples**0.5)
     ticks = (np.arange(side) + 0.5) / side
     offsets = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    centre = np.array([[0.5, 0.5]])
-    shared = side % 2 == 1  # the middle sample is the pixel's centre
-    if not shared:
-        offsets = np.concatenate([offsets, centre])
-    middle = len(offsets) // 2 if shared else len(offsets) - 1
-    local = pixel_directions(room.intrinsics, size, offsets)
-    rotation = room.cam_to_world[:, :3, :3]
-    shape = local.shape[:-1]
-    directions = np.einsum("nij,nshwj->nshwi", rotation, local).reshape(-1, 3).astype(np.float32)
-    eyes = np.broadcast_to(room.cam_to_world[:, None, None, None, :3, 3], (*shape, 3))
-    origins = np.ascontiguousarray(eyes.reshape(-1, 3), dtype=np.float32)
+    origins, directions = rays_of(room, sample_grid(size, offsets))
     hits = scene.run(origins, directions, output=True)
-    face = hits["primID"].reshape(shape)
-    depth = hits["tfar"].reshape(shape)[:, middle]
-    colour = slice(None) if shared else slice(0, -1)
-    lit = np.ascontiguousarray(np.broadcast_to(np.arange(shape[1])[:, None, None], shape[1:]))
-    keep = np.broadcast_to(np.isin(lit, np.arange(shape[1])[colour]), shape).reshape(-1)
-    radiance, shadow_rays = _shade(mesh, scene, origins[keep], directions[keep], hits, keep)
-    pixels = radiance.reshape(shape[0], -1, size, size, 3).mean(axis=1)
+    radiance, shadow_rays = _shade(mesh, scene, origins, directions, hits)
+    count = len(origins) + shadow_rays
+    if samples > 1:  # else the only ray already goes through the centre
+        origins, directions = rays_of(room, sample_grid(size, np.array([[0.5, 0.5]])))
+        hits = scene.run(origins, directions, output=True)
+        count += len(origins)
+    views = len(room.cam_to_world)
+    pixels = radiance.reshape(views, len(offsets), size, size, 3).mean(axis=1)
     return Picture(
         image=_to_srgb(pixels),
-        depth=depth.astype(np.float32),
-        instance=mesh.instance[face[:, middle]],
-        rays=len(origins) + shadow_rays,
+        depth=hits["tfar"].reshape(views, size, size),
+        instance=mesh.instance[hits["primID"]].reshape(views, size, size),
+        rays=count,
     )
 
 
-def _shade(mesh: Mesh, scene: EmbreeScene, origins, directions, hits, keep):
-    """Lambert under one lamp with hard shadows, sky light from above and a little bounce."""
-    face = hits["primID"][keep]
-    points = origins + hits["tfar"][keep, None] * directions
-    normals = hits["Ng"][keep]
-    normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = np.where(np.einsum("ri,ri->r", normals, directions)[:, None] > 0, -normals, normals)
-    to_lamp = mesh.lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    cosine = np.einsum("ri,ri->r", normals, to_lamp) / distance
-    facing = np.flatnonzero(cosine > 0)
-    start = points[facing] + 1e-3 * normals[facing]
-    blocked = scene.run(
-        start, mesh.lamp - start, dists=np.full(len(facing), 0.999, np.float32), query="OCCLUDED"
-    )
-    direct = np.zeros(len(points), np.float32)
-    direct[facing] = np.where(blocked == 0, 0, cosine[facing])
-    direct *= 4.0 / (1.5 + distance**2)
+def rays_of(
+    room: Room, pixels: Float[np.ndarray, "P 3"]
+) -> tuple[Float[np.ndarray, "R 3"], Float[np.ndarray, "R 3"]]:
+    """Origins and directions R K^-1 [u, v, 1] of the rays of all views, view by view."""
+    to_world = room.cam_to_world[:, :3, :3] @ np.linalg.inv(room.intrinsics)
+    directions = pixels @ to_world.swapaxes(1, 2).astype(np.float32)
+    origins = np.repeat(room.cam_to_world[:, :3, 3].astype(np.float32), len(pixels), axis=0)
+    return origins, directions.reshape(-1, 3)
+
+
+def _shade(mesh: Mesh, scene: EmbreeScene, origins, directions, hits):
+    """Lambert under one lamp with hard shadows, light from above and a little from the side.
+
+    Faces are flat, so what does not depend on the distance to the lamp is worked out once a face.
+    """
+    corner, second, third = mesh.vertices[mesh.faces].swapaxes(0, 1)
+    normals = np.cross(second - corner, third - corner)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    towards_lamp = np.einsum("fi,fi->f", normals, mesh.lamp - corner)  # n . (lamp - any point)
     ambient = 0.34 + 0.14 * normals[:, 2] + 0.05 * normals[:, 0]
-    albedo = mesh.albedo[face] * _texture(mesh.pattern[face], points)[:, None]
-    light = np.where(mesh.pattern[face] == LIGHT, 1.1, ambient + direct)
-    return albedo * light[:, None], len(facing)
+    ambient[mesh.pattern == LIGHT], towards_lamp[mesh.pattern == LIGHT] = 1.1, 0.0
+
+    face = hits["primID"]
+    points = origins + hits["tfar"][:, None] * directions
+    facing = np.flatnonzero(towards_lamp.take(face) > 1e-4)
+    from_lamp = points.take(facing, axis=0) - mesh.lamp
+    # from the lamp outwards: rays of one origin stay together, and no surface shadows itself
+    blocked = scene.run(
+        np.full_like(from_lamp, mesh.lamp),
+        from_lamp,
+        dists=np.full(len(facing), 0.999, np.float32),
+        query="OCCLUDED",
+    )
+    squared = np.einsum("ri,ri->r", from_lamp, from_lamp)
+    direct = 4.0 * towards_lamp.take(face.take(facing)) / (np.sqrt(squared) * (1.5 + squared))
+    direct[blocked == 0] = 0
+    light = ambient.take(face)
+    light[facing] += direct
+    light *= _texture(mesh.pattern.take(face), points)
+    return mesh.albedo.take(face, axis=0) * light[:, None], len(facing)
 
 
 def _texture(pattern, points):
     """Brightness of planks, tiles and stripes at world points."""
-    x, y = points[:, 0], points[:, 1]
     factor = np.ones(len(points), np.float32)
-    planks = 0.82 + 0.18 * ((np.floor(x / 0.4) % 2) == 0)
-    checker = 0.72 + 0.28 * ((np.floor(x / 0.6) + np.floor(y / 0.6)) % 2 == 0)
-    stripes = 0.9 + 0.1 * (np.floor((x + y) / 0.35) % 2 == 0)
-    for kind, value in ((PLANKS, planks), (CHECKER, checker), (STRIPES, stripes)):
-        factor = np.where(pattern == kind, value, factor)
+    for kind in (PLANKS, CHECKER, STRIPES):
+        index = np.flatnonzero(pattern == kind)
+        x, y = points[index, 0], points[index, 1]
+        if kind == PLANKS:
+            factor[index] = 0.82 + 0.18 * (np.floor(x / 0.4) % 2 == 0)
+        elif kind == CHECKER:
+            factor[index] = 0.72 + 0.28 * ((np.floor(x / 0.6) + np.floor(y / 0.6)) % 2 == 0)
+        else:
+            factor[index] = 0.9 + 0.1 * (np.floor((x + y) / 0.35) % 2 == 0)
     return factor
 
 

@@ -87,7 +87,10 @@ def survey(room: Room, instance: Int[np.ndarray, "N H W"]) -> Survey:
     )
 
 
-def wrap(angle: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+Angles = Float[np.ndarray, "*shape"] | Float[np.generic, ""]  # an array of them, or one
+
+
+def wrap(angle: Angles) -> Angles:
     """`angle`, in radians, brought to [-pi, pi)."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
 

@@ -1,0 +1,77 @@
+"""How much of Embree's speed is left when rooms are made, rendered and shaded.
+
+Both sides cast the same rays into the same rooms in one run: ours through `make_room` and
+`render`, bare embreex on scenes that are already built. Shadow rays count on both sides.
+
+    python perf/rooms.py [--rooms 64] [--size 64] [--samples 4] [--repeats 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.scenes.rooms.render import build_mesh, rays_of, render, sample_grid
+from spatialsv.scenes.rooms.room import Room
+
+
+def built(room: Room, size: int, samples: int, rays: int):
+    """A built scene, and as many primary and shadow rays as `render` casts in it."""
+    mesh = build_mesh(room)
+    scene = EmbreeScene()
+    TriangleMesh(scene, mesh.vertices, mesh.faces)
+    offsets = np.random.default_rng(0).uniform(size=(samples + 1, 2))
+    origins, directions = rays_of(room, sample_grid(size, offsets))
+    points = (
+        origins + 0.999 * scene.run(origins, directions, query="DISTANCE")[:, None] * directions
+    )
+    shadows = rays - len(origins)
+    return scene, origins, directions, points[:shadows], (mesh.lamp - points[:shadows])
+
+
+def bare_seconds(scenes) -> float:
+    start = time.perf_counter()
+    for scene, origins, directions, points, to_lamp in scenes:
+        scene.run(origins, directions, output=True)
+        scene.run(points, to_lamp, dists=np.full(len(points), 0.999, np.float32), query="OCCLUDED")
+    return time.perf_counter() - start
+
+
+def our_seconds(seeds: range, config: RoomsConfig) -> tuple[float, int]:
+    start = time.perf_counter()
+    rays = sum(
+        render(make_room(seed, config), config.image_size, config.samples).rays for seed in seeds
+    )
+    return time.perf_counter() - start, rays
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("rooms", 64), ("size", 64), ("samples", 4), ("repeats", 5)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    config = RoomsConfig(image_size=arguments.size, samples=arguments.samples)
+    seeds = range(arguments.rooms)
+    rooms = [make_room(seed, config) for seed in seeds]
+    counts = [render(room, arguments.size, arguments.samples).rays for room in rooms]
+    scenes = [
+        built(room, arguments.size, arguments.samples, count)
+        for room, count in zip(rooms, counts, strict=True)
+    ]
+    ratios = []
+    for _ in range(arguments.repeats):
+        bare = bare_seconds(scenes)
+        ours, rays = our_seconds(seeds, config)
+        ratios.append(bare / ours)
+        print(f"ours {rays / ours / 1e6:.2f} M rays/s, bare {rays / bare / 1e6:.2f} M rays/s")
+    print(f"share of embreex's ray rate: median {statistics.median(ratios):.2f}, {ratios}")
+
+
+if __name__ == "__main__":
+    main()
