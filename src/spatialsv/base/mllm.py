@@ -30,11 +30,11 @@ class MllmConfig:
     """The recipe of the shipped base MLLM."""
 
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
-    shards: int = 32  # of 512 rooms
+    shards: int = 24  # of 512 rooms
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     vision: LoopConfig = field(default_factory=lambda: LoopConfig(steps=1500, lr=2e-3))
-    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=6000, lr=1e-3))
+    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3200, lr=1e-3))
     seed: int = 0
 
 

@@ -26,7 +26,7 @@ class TeacherConfig:
     """The recipe of the shipped teacher."""
 
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
-    shards: int = 12  # of 512 rooms
+    shards: int = 8  # of 512 rooms
     network: TeacherNetworkConfig = field(default_factory=TeacherNetworkConfig)
     loss: TeacherLossConfig = field(default_factory=TeacherLossConfig)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=4000, lr=1e-3, batch=16))

@@ -1,0 +1,151 @@
+"""Lessons: the chat format is the tokenizer's own, the ladder climbs, answers alone are scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spatialsv.base.architecture import (
+    ArchitectureConfig,
+    build_image_processor,
+    build_model,
+    build_tokenizer,
+)
+from spatialsv.base.corpus import patchify
+from spatialsv.base.encode import IGNORED, LessonEncoder
+from spatialsv.base.lessons import (
+    IMAGE,
+    LessonConfig,
+    RoomText,
+    lesson,
+    read_texts,
+    room_text,
+    write_texts,
+)
+from spatialsv.base.vision import PatchReader, patch_classes
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS
+from spatialsv.scenes.rooms.photograph import photograph
+
+ROOMS, SCENES = photograph(range(3), RoomsConfig(samples=1))
+TEXTS = [room_text(room, seen) for room, seen in zip(ROOMS, SCENES.instance, strict=True)]
+CONFIG = ArchitectureConfig(width=32, layers=2, heads=2, mlp=48, vision_width=32, vision_layers=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    texts = [line for text in TEXTS for line in (*text.captions, *(q for _, q, _ in text.steps))]
+    return build_tokenizer(texts * 4, ArchitectureConfig(vocabulary=512))
+
+
+def _words(turns) -> str:
+    return " ".join(part for turn in turns for part in turn)
+
+
+def test_early_lessons_list_each_view_right_after_it() -> None:
+    turns = lesson(TEXTS[0], 0.0, LessonConfig(), np.random.default_rng(0))
+    assert turns == [(IMAGE, caption) for caption in TEXTS[0].captions]
+
+
+def test_later_lessons_show_all_views_first_and_add_letters_late() -> None:
+    config = LessonConfig(interleaved_later=0.0)
+    early = [lesson(t, 0.3, config, np.random.default_rng(i)) for t in TEXTS for i in range(20)]
+    late = [lesson(t, 0.9, config, np.random.default_rng(i)) for t in TEXTS for i in range(20)]
+    for turns in early + late:
+        assert turns[0][0].count(IMAGE) == 4 and IMAGE not in _words(turns[1:])
+        assert len(turns) == config.turns
+    assert not any("\nA. " in _words(turns) for turns in early)
+    assert any("\nA. " in _words(turns) for turns in late)
+
+
+def test_a_lettered_answer_names_the_right_option() -> None:
+    text = RoomText(captions=("x",), steps=(), choices=(("What?", "lamp", ("lamp", "bed", "box")),))
+    config = LessonConfig(interleaved_later=0.0, turns=2)
+    for seed in range(10):
+        for question, answer in lesson(text, 1.0, config, np.random.default_rng(seed)):
+            if "What?" in question:
+                assert f"{answer}. lamp" in question.splitlines()
+
+
+def test_texts_survive_the_disk(tmp_path) -> None:
+    write_texts(tmp_path / "t.jsonl", TEXTS)
+    assert read_texts(tmp_path / "t.jsonl") == TEXTS
+
+
+def test_the_encoder_writes_the_chat_template(tokenizer) -> None:
+    turns = [(IMAGE * 2 + "What is it?", "red chair, ball"), ("Where?\nA. 1\nB. 2", "B")]
+    messages = []
+    for user, assistant in turns:
+        images = [{"type": "image"}] * user.count(IMAGE)
+        text = {"type": "text", "text": user.replace(IMAGE, "")}
+        messages += [
+            {"role": "user", "content": [*images, text]},
+            {"role": "assistant", "content": assistant},
+        ]
+    expected = tokenizer.apply_chat_template(messages, tokenize=False)
+    ids, labels = LessonEncoder(tokenizer, tokens_per_image=1).encode(turns)
+    assert ids == tokenizer(expected, add_special_tokens=False)["input_ids"]
+    scored = tokenizer.decode([token for token in labels if token != IGNORED])
+    assert scored == "red chair, ball<|im_end|>B<|im_end|>"
+
+
+def test_batches_are_padded_and_marked(tokenizer) -> None:
+    encoder = LessonEncoder(tokenizer, tokens_per_image=16)
+    batch = encoder.batch([[(IMAGE, "a")], [(IMAGE * 2 + "Longer question?", "b")]])
+    assert batch["mm_token_type_ids"].sum(dim=1).tolist() == [16, 32]
+    assert batch["attention_mask"][0].sum() < batch["attention_mask"][1].sum()
+    assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
+
+
+def test_the_tokenizer_gives_any_text_back(tokenizer) -> None:
+    text = "A zebra, naïve: 3.5 m²\n<|im_end|>"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer.convert_tokens_to_ids("<|image_pad|>") == 6
+
+
+def test_patches_are_those_of_the_image_processor() -> None:
+    processor = build_image_processor(CONFIG)
+    images = SCENES.image[0]
+    expected = processor(images=list(images), return_tensors="pt")
+    values, grid = patchify(images, processor)
+    torch.testing.assert_close(values, expected["pixel_values"], atol=1e-6, rtol=0)
+    assert torch.equal(grid, expected["image_grid_thw"])
+
+
+def test_patch_classes_name_what_covers_a_patch() -> None:
+    classes = patch_classes(ROOMS, SCENES.instance, patch=8)
+    assert classes.shape == (3, 4, 64, 2)
+    room, instance = ROOMS[1], SCENES.instance[1, 2]
+    order = [
+        (2 * block_row + row, 2 * block_column + column)
+        for block_row in range(4)
+        for block_column in range(4)
+        for row in range(2)
+        for column in range(2)
+    ]
+    for place, (row, column) in enumerate(order):
+        block = instance[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+        counts = np.bincount(block.ravel(), minlength=len(room.things) + 1)[1:]
+        if counts.max() < 8:
+            assert classes[1, 2, place].tolist() == [0, 0]
+            continue
+        thing = room.things[counts.argmax()]
+        expected = [CATEGORIES.index(thing.category) + 1, list(COLOURS).index(thing.colour) + 1]
+        assert classes[1, 2, place].tolist() == expected
+
+
+def test_the_reader_learns_classes_from_the_encoder() -> None:
+    model = build_model(CONFIG, seed=0)
+    pixels, grid = patchify(SCENES.image[0], build_image_processor(CONFIG))
+    classes = torch.from_numpy(patch_classes(ROOMS, SCENES.instance, 8)[0]).reshape(-1, 2)
+    reader = PatchReader(CONFIG.width)
+    optimiser = torch.optim.Adam([*model.model.visual.parameters(), *reader.parameters()], lr=1e-2)
+    losses = []
+    for _ in range(40):
+        loss = reader.loss(model.model.visual(pixels, grid_thw=grid).pooler_output, classes)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]

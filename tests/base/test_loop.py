@@ -1,0 +1,60 @@
+"""The loop: a run that was stopped goes on as if it had not been."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from spatialsv.base.loop import LoopConfig, batch_rows, learning_rate, run_loop
+
+CONFIG = LoopConfig(steps=12, lr=1e-2, batch=4, warmup=3, save_every=4, log_every=2, bf16=False)
+
+
+def _train(folder, steps_before_the_kill: int | None = None) -> torch.nn.Linear:
+    torch.manual_seed(0)
+    module = torch.nn.Linear(3, 1)
+    data = torch.randn(20, 3)
+
+    def step_loss(step: int, rng: np.random.Generator):
+        if step == steps_before_the_kill:
+            raise KeyboardInterrupt
+        rows = batch_rows(step, len(data), CONFIG.batch, CONFIG.seed)
+        noise = torch.from_numpy(rng.normal(size=(len(rows), 1)).astype(np.float32))
+        return {"total": ((module(data[rows]) - noise) ** 2).mean()}
+
+    if steps_before_the_kill is None:
+        run_loop(module, step_loss, CONFIG, folder)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run_loop(module, step_loss, CONFIG, folder)
+    return module
+
+
+@pytest.mark.parametrize("kill", [1, 6, 11])
+def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill: int) -> None:
+    whole = _train(tmp_path / "whole")
+    _train(tmp_path / "killed", kill)
+    again = _train(tmp_path / "killed")
+    assert torch.equal(again.weight, whole.weight) and torch.equal(again.bias, whole.bias)
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
+    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 6
+    assert json.loads(logs[0].splitlines()[-1])["step"] == 12
+
+
+def test_every_epoch_sees_every_row_once() -> None:
+    epochs = [np.concatenate([batch_rows(5 * e + s, 20, 4, 0) for s in range(5)]) for e in (0, 1)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(20))
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    config = replace(CONFIG, steps=100, warmup=10)
+    rates = [learning_rate(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == 1
+    assert rates[100] == pytest.approx(config.floor)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
