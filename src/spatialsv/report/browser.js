@@ -37,8 +37,8 @@ function fits(question) {
 function pictures(uris, views, what) {
   const cells = views.map((view, place) =>
     element("figure", {},
-      element("img", { src: uris[view], alt: `${what}, view ${place + 1}`, loading: "lazy" }),
-      element("figcaption", {}, `view ${place + 1}`)));
+      element("img", { src: uris[view], alt: `${what}, number ${place + 1}`, loading: "lazy" }),
+      element("figcaption", {}, `image ${place + 1}`)));
   return element("div", { class: "views" }, ...cells);
 }
 
@@ -72,7 +72,7 @@ function replyRow(reply, index) {
   const row = element("tr", {},
     element("th", { scope: "row" }, swatch, label), element("td", {}, reply[0] || "(nothing)"),
     verdict(reply[1]));
-  if (index === form.arm.selectedIndex) row.className = "chosen";
+  if (index === form.arm.selectedIndex && !form.arm.disabled) row.className = "chosen";
   return row;
 }
 

@@ -62,10 +62,9 @@ def smooth(curve: Curve) -> Curve:
 
 def panel(title: str, curves: Mapping[str, Curve], order: Sequence[str]) -> str:
     """One term's curves, a line an arm; `order` fixes each arm's colour and dashes."""
+    right = max([1.0, *(step for curve in curves.values() for step in curve[0])])
     curves = {arm: smooth(curve) for arm, curve in curves.items() if curve[0]}
-    steps = [step for curve in curves.values() for step in curve[0]]
     values = [value for curve in curves.values() for value in curve[1]]
-    right = max([*steps, 1.0])
     ticks = nice_ticks(min(values), max(values))
     low, high = ticks[0], ticks[-1]
 
