@@ -1,7 +1,9 @@
 """The rooms teacher's network: a plain multi-view ViT in the manner of Depth Anything 3.
 
 Early layers attend within a view, later ones alternate between a view and all views together. Two
-heads read the tokens: depth with its confidence, and one ray a pixel with its confidence.
+heads read the tokens: depth with its confidence, and one ray a pixel with its confidence. Unlike
+DA3 it is told which view comes when: views of a turning camera need not overlap, and then their
+order is all that tells how they lie.
 
 Shapes: B scenes, N views, H W pixels, h w patches, C width. Everything is in the first view's
 camera frame, in units of the mean distance of points to that camera.
@@ -17,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from spatialsv.geometry.camera import pixel_grid
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.rays import RayMap, point_map
 
@@ -35,6 +38,8 @@ class TeacherNetworkConfig:
     global_layers: tuple[int, ...] = (3, 5, 7)  # these attend over all views, the others within one
     taps: tuple[int, ...] = (1, 3, 5, 7)  # layers whose outputs the depth head fuses
     head_width: int = 64
+    max_views: int = 8
+    camera_head: bool = False  # each view's rays start from one matrix and centre of its own
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size or self.patch_size & (self.patch_size - 1):
@@ -145,13 +150,18 @@ class TeacherNetwork(nn.Module):
         width, patch = config.width, config.patch_size
         self.embed = nn.Linear(3 * patch * patch, width)
         self.position = nn.Parameter(torch.randn(config.grid, config.grid, width) * 0.02)
-        self.first_view = nn.Parameter(torch.randn(width) * 0.02)
+        self.view = nn.Parameter(torch.randn(config.max_views, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.depth_head = DepthHead(config)
         self.ray_head = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Linear(width, 7 * patch * patch)
         )
+        self.camera_head = None
+        if config.camera_head:
+            self.camera_head = nn.Sequential(
+                nn.Linear(width, width), nn.GELU(), nn.Linear(width, 12)
+            )
 
     def forward(self, images: Float[Tensor, "B N H W 3"]) -> TeacherPrediction:
         """Read `images`, RGB in [0, 1], H = W = `config.image_size`.
@@ -163,6 +173,8 @@ class TeacherNetwork(nn.Module):
         if tuple(images.shape[2:]) != (size, size, 3):
             found = tuple(images.shape[2:])
             raise ValueError(f"images: expected (B, N, {size}, {size}, 3), found {found} a view")
+        if views > self.config.max_views:
+            raise ValueError(f"{views} views: this teacher takes at most {self.config.max_views}")
         pixels = rearrange(2 * images - 1, "b n h w c -> (b n) c h w")
         tapped, features = self._encode(pixels, views)
         depth, depth_confidence = self.depth_head(tapped, pixels)
@@ -187,8 +199,7 @@ class TeacherNetwork(nn.Module):
         patch, grid = self.config.patch_size, self.config.grid
         patches = rearrange(pixels, "m c (h p) (w q) -> m (h w) (c p q)", p=patch, q=patch)
         tokens = self.embed(patches) + self.position.flatten(0, 1)
-        is_first = torch.arange(len(tokens), device=tokens.device) % views == 0
-        tokens = tokens + is_first[:, None, None] * self.first_view
+        tokens = tokens + self.view[:views].repeat(len(tokens) // views, 1)[:, None]
         tapped = []
         for number, block in enumerate(self.blocks):
             if number in self.config.global_layers:
@@ -207,8 +218,25 @@ class TeacherNetwork(nn.Module):
         patch = self.config.patch_size
         maps = rearrange(
             self.ray_head(features), "m h w (p q c) -> m (h p) (w q) c", p=patch, q=patch
-        )
-        return maps[..., :6], maps[..., 6]
+        ).float()
+        rays = maps[..., :6]
+        if self.camera_head is not None:
+            rays = rays + self._camera_rays(features)
+        return rays, maps[..., 6]
+
+    def _camera_rays(self, features: Float[Tensor, "M h w C"]) -> Float[Tensor, "M H W 6"]:
+        """The rays of a pinhole camera read from a view's mean token.
+
+        Every pixel's error then teaches the same twelve numbers, which are learnt long before a
+        head of separate pixels agrees with itself.
+        """
+        size = self.config.image_size
+        numbers = self.camera_head(features.mean(dim=(1, 2))).float()
+        pixels = 2 * pixel_grid(size, size, like=numbers) / size - 1
+        pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+        matrix = numbers[:, 3:].unflatten(-1, (3, 3))  # K^-1 and rotation in one
+        directions = torch.einsum("mij,hwj->mhwi", matrix, pixels)
+        return torch.cat([numbers[:, None, None, :3].expand_as(directions), directions], dim=-1)
 
 
 def _bounded_exp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
