@@ -21,6 +21,7 @@ from spatialsv.base.lessons import LessonConfig, RoomText, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes
 from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.rooms.room import room_seed
 from spatialsv.scenes.scene import Scenes
 
@@ -34,7 +35,7 @@ class MllmConfig:
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     vision: LoopConfig = field(default_factory=lambda: LoopConfig(steps=1500, lr=2e-3))
-    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3200, lr=1e-3))
+    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2600, lr=1e-3))
     seed: int = 0
 
 
@@ -50,7 +51,8 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
     texts = describe_corpus(stores, config.rooms)
     scenes = load_corpus(stores, ["image", "instance"])
-    tokenizer = build_tokenizer(_all_text(texts[: 4 * SHARD]), config.architecture)
+    words = [*_lesson_words(texts[: 4 * SHARD]), *_question_words(scenes, config.rooms)]
+    tokenizer = build_tokenizer(words, config.architecture)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
     seconds = {"vision": _train_vision(model, scenes, processor, config, work / "vision")}
@@ -61,11 +63,21 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     return seconds
 
 
-def _all_text(texts: list[RoomText]) -> list[str]:
-    """What the tokenizer is trained on: one lesson of each kind a room."""
+def _lesson_words(texts: list[RoomText]) -> list[str]:
+    """For the tokenizer: one lesson of each kind a room."""
     rng = np.random.default_rng(0)
     chats = [lesson(text, done, LessonConfig(), rng) for text in texts for done in (0.0, 1.0)]
-    return [part for chat in chats for turn in chat for part in turn] + ["user", "assistant"] * 9
+    return [part for chat in chats for turn in chat for part in turn] + ["user", "assistant"]
+
+
+def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
+    """For the tokenizer: questions of all tasks, so that fine-tuning meets whole words."""
+    asked = [
+        candidate
+        for name, instance in zip(scenes.ids[:128], scenes.instance[:128], strict=True)
+        for candidate in ask(make_room(room_seed(name), config), instance)
+    ]
+    return [text for c in asked for text in (c.stem, *c.options)]
 
 
 def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
