@@ -1,0 +1,121 @@
+"""Which jobs there are, and which an edit redoes: dry runs over adopted, empty manifests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from workflow_copy import Copy, make_copy
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy in which Snakemake takes the smoke run as done; no stage reads its manifests here."""
+    copy = make_copy(tmp_path_factory.mktemp("made"))
+    copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
+    found = copy.snakemake("--summary")
+    assert found.returncode == 0, found.stdout
+    for line in found.stdout.splitlines():
+        if line.startswith("data/"):
+            path = copy.root / line.split("\t")[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}\n")
+    adopted = copy.run("snakemake", "--cores", "1", "--touch", "--forceall", "all")
+    assert adopted.returncode == 0, adopted.stdout
+    return copy
+
+
+@pytest.fixture
+def smoke(made: Copy, tmp_path: Path) -> Copy:
+    """A copy of `made` of one's own, to edit."""
+    shutil.copytree(made.root, tmp_path / "copy")
+    return Copy(tmp_path / "copy")
+
+
+def test_the_default_is_one_of_each_gather_and_a_job_for_each_shard_and_arm(copy):
+    jobs = copy.planned()
+    assert jobs.keys() >= {"scenes_shard", "labels_shard", "pseudo_shard", "train_arm", "report"}
+    stages = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report")
+    assert all(jobs[stage] == 1 for stage in stages)
+    assert sum(jobs.values()) < 200
+
+
+def test_a_stage_is_a_target(copy):
+    assert copy.planned("labels").keys() == {"scenes_shard", "labels_shard", "labels"}
+
+
+def test_an_overlay_can_be_chosen_on_the_command_line(copy):
+    found = copy.snakemake("-n", "--quiet", "all", "--config", "overlay=smok")
+    assert found.returncode == 1
+    assert "overlay 'smok': no " in found.stdout and "smoke" in found.stdout
+
+
+def test_a_misspelt_key_stops_the_run_with_its_line(copy):
+    copy.edit("workflow/config/default.yaml", "  seeds:", "  sedes:")
+    path = copy.root / "workflow/config/default.yaml"
+    line = 1 + [text.startswith("  sedes") for text in path.read_text().splitlines()].index(True)
+    found = copy.snakemake("-n")
+    assert found.returncode == 1
+    told = f"default.yaml:{line}: no setting 'train.sedes'; did you mean 'seeds'?"
+    assert told in found.stdout and "Traceback" not in found.stdout
+
+
+def test_what_is_made_is_not_made_again(smoke):
+    assert smoke.planned() == {}
+
+
+def test_an_edit_of_one_stages_code_redoes_it_and_what_reads_it(smoke):
+    smoke.edit("src/spatialsv/evaluate/score.py", "from __future__", "# edited\nfrom __future__")
+    assert smoke.planned() == {"evaluate_model": 6, "evaluate": 1, "report": 1}
+
+
+def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
+    smoke.edit("src/spatialsv/scenes/rooms/render.py", "from __future__", "# x\nfrom __future__")
+    jobs = smoke.planned()
+    assert jobs["scenes_shard"] == 5 and jobs["report"] == 1
+
+
+def test_an_edit_of_a_loss_leaves_labels_alone(smoke):
+    smoke.edit("src/spatialsv/losses/depth.py", "from __future__", "# edited\nfrom __future__")
+    jobs = smoke.planned()
+    assert jobs["train_arm"] == 3 and jobs["evaluate_model"] == 3
+    assert not jobs.keys() & {"scenes_shard", "labels_shard", "pseudo_shard"}
+
+
+def test_a_parameter_of_one_stage_redoes_it_and_what_reads_it(smoke):
+    smoke.edit("workflow/config/smoke.yaml", "fit: {steps: 4}", "fit: {steps: 5}")
+    assert smoke.planned() == {"probe_model": 1, "probe": 1, "report": 1}
+
+
+def test_a_new_arm_trains_nothing_else(smoke):
+    smoke.edit(
+        "workflow/config/smoke.yaml", "distill: null", "distill: null\n    rays: {tasks: [rays]}"
+    )
+    assert smoke.planned() == {"train_arm": 1, "train": 1, "report": 1}
+
+
+def test_a_setting_of_one_arm_redoes_that_arm(smoke):
+    smoke.edit(
+        "workflow/config/smoke.yaml",
+        "distill: null",
+        "distill: null\n    blind: {taps: [1, 2, 3, 4]}",
+    )
+    jobs = smoke.planned()
+    assert (jobs["train_arm"], jobs["evaluate_model"]) == (1, 1)
+    assert not jobs.keys() & {"lift_model", "probe_model"}
+
+
+def test_a_second_seed_leaves_the_first_alone(smoke):
+    smoke.edit("workflow/config/default.yaml", "seeds: [0]", "seeds: [0, 1]")
+    jobs = smoke.planned()
+    assert jobs["train_arm"] == 3 and jobs["evaluate_model"] == 3 and "labels_shard" not in jobs
+
+
+def test_artefacts_of_unknown_make_are_refused(smoke):
+    shutil.rmtree(smoke.root / ".snakemake")
+    found = smoke.snakemake("-n")
+    assert found.returncode == 1
+    assert "make pull" in found.stdout

@@ -1,0 +1,96 @@
+"""The smoke overlay for real: every stage, then nothing left to do under either tool."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from workflow_copy import BIN, ROOT, Copy, make_copy
+
+WEIGHTS = ROOT / "src/spatialsv/weights"
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.xdist_group("smoke"),
+    pytest.mark.skipif(
+        not (WEIGHTS / "mllm").is_dir() or not (WEIGHTS / "teacher").is_dir(),
+        reason="src/spatialsv/weights is incomplete: `snakemake base` makes it",
+    ),
+]
+
+
+def run_smoke(copy: Copy) -> None:
+    found = copy.snakemake()
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy after the smoke run."""
+    copy = make_copy(tmp_path_factory.mktemp("smoke"))
+    copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
+    run_smoke(copy)
+    return copy
+
+
+def contents(root: Path) -> dict[str, dict]:
+    """What each manifest vouches for; the report's page shows timings and is left out."""
+    found = {}
+    for path in sorted((root / "data").rglob("*.json")):
+        if ".zarr" not in str(path):
+            record = json.loads(path.read_text())
+            if isinstance(record, dict) and "payload" in record:
+                record["payload"].pop("report.html", None)
+                found[str(path.relative_to(root))] = record["payload"]
+    del found["data/report/manifest.json"]["results.json"]  # read below, without its digest
+    return found
+
+
+def test_the_run_ends_with_a_table_and_a_page(smoke):
+    report = smoke.root / "data/report"
+    assert "|" in (report / "table.md").read_text()
+    assert (report / "report.html").read_text().lstrip().lower().startswith("<!doctype html")
+    assert json.loads((report / "results.json").read_text())["rows"]
+
+
+def test_nothing_is_left_to_do(smoke):
+    assert smoke.planned() == {}
+
+
+def test_dvc_starts_no_job_after_the_run(smoke):
+    found = smoke.run("sh", "-c", "git init -q && dvc repro")
+    assert found.returncode == 0, found.stdout
+    assert "Finished jobid" not in found.stdout
+    assert smoke.run("dvc", "status", "--quiet").returncode == 0
+
+
+def test_a_payload_lost_behind_its_manifest_is_told_with_the_command(smoke):
+    page = smoke.root / "data/scenes/test/0000.questions.jsonl"
+    text = page.read_text()
+    page.unlink()
+    found = smoke.snakemake("--forcerun", "evaluate_model")
+    page.write_text(text)
+    assert found.returncode == 1
+    assert "0000.questions.jsonl: missing" in found.stdout and "--force" in found.stdout
+
+
+def test_a_killed_run_goes_on_to_the_same_artefacts(smoke, tmp_path):
+    copy = make_copy(tmp_path)
+    copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
+    environment = os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(copy.root / "src"),
+    }
+    for wait in (3.0, 11.0, 23.0):  # seconds
+        command = ["snakemake", "--profile", "workflow/profiles/local", "--quiet", "all"]
+        with subprocess.Popen(
+            command, cwd=copy.root, env=environment, start_new_session=True
+        ) as run:
+            time.sleep(wait)
+            os.killpg(run.pid, signal.SIGKILL)
+    run_smoke(copy)
+    assert contents(copy.root) == contents(smoke.root)

@@ -1,0 +1,79 @@
+"""A copy of the repository to run the workflow in, so that a test never touches `data/` here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("Snakefile", "workflow", "src", "environment.yml", "pyproject.toml", "dvc.yaml", ".dvc")
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A working copy and the tools, run in it."""
+
+    root: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """`command` in the copy, on the copy's sources; both streams in `stdout`."""
+        environment = os.environ | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+            "SNAKEMAKE_PROFILE": "workflow/profiles/local",
+        }
+        environment.pop("OMP_NUM_THREADS", None)
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run("snakemake", "--profile", "workflow/profiles/local", *arguments)
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """The jobs that a dry run would start: rule -> number, without `all`."""
+        found = self.snakemake("-n", "--quiet", "reason", "host", "--", *arguments)
+        assert found.returncode == 0, found.stdout
+        if "Nothing to be done" in found.stdout:
+            return {}
+        lines = iter(found.stdout.splitlines())
+        for line in lines:
+            if line.split() == ["job", "count"]:
+                break
+        next(lines)
+        jobs = {}
+        for line in lines:
+            rule, count = line.split()
+            if rule == "total":
+                return {name: n for name, n in jobs.items() if name != "all"}
+            jobs[rule] = int(count)
+        raise AssertionError(found.stdout)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace `old`, which must be there, by `new` in a file."""
+        path = self.root / name
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new, 1))
+
+
+def make_copy(folder: Path) -> Copy:
+    """A copy without data, in an empty folder."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "tmp", "cache")
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=ignore)
+        else:
+            shutil.copy2(source, target)
+    return Copy(folder)
