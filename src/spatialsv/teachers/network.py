@@ -227,8 +227,8 @@ class TeacherNetwork(nn.Module):
     def _camera_rays(self, features: Float[Tensor, "M h w C"]) -> Float[Tensor, "M H W 6"]:
         """The rays of a pinhole camera read from a view's mean token.
 
-        Every pixel's error then teaches the same twelve numbers, which are learnt long before a
-        head of separate pixels agrees with itself.
+        Every pixel's error then teaches the same twelve numbers. Off by default: whether it pays
+        has not been measured.
         """
         size = self.config.image_size
         numbers = self.camera_head(features.mean(dim=(1, 2))).float()
