@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import cache
+
 import pytest
 from sketch import sketch
 
 from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
 from spatialsv.scenes.rooms.questions import Candidate, ask
 from spatialsv.scenes.rooms.questions.visible import Survey, survey
-from spatialsv.scenes.rooms.room import Room, Thing, room_seed
+from spatialsv.scenes.rooms.room import Thing, room_seed
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,7 @@ def ask_rooms(count: int) -> list[list[Candidate]]:
 @pytest.fixture(scope="session")
 def asked() -> list[list[Candidate]]:
     """Enough rooms to check answers."""
-    return ask_rooms(100)
+    return ask_rooms(60)
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +42,17 @@ def many() -> list[list[Candidate]]:
 @pytest.fixture(scope="session")
 def by_name():
     """(scene id, name in a question) -> the thing it means."""
-    known: dict[str, Room] = {}
+
+    @cache
+    def called(scene: str) -> dict[str, list[Thing]]:
+        names: dict[str, list[Thing]] = defaultdict(list)
+        for thing in make_room(room_seed(scene), RoomsConfig()).things:
+            names[thing.category].append(thing)
+            names[thing.name].append(thing)
+        return names
 
     def find(scene: str, name: str) -> Thing:
-        room = known.setdefault(scene, make_room(room_seed(scene), RoomsConfig()))
-        found = [t for t in room.things if name in (t.category, t.name)]
-        assert len(found) == 1, f"{name!r} is {len(found)} things"
-        return found[0]
+        (thing,) = called(scene)[name]
+        return thing
 
     return find

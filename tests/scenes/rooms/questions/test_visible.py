@@ -107,4 +107,4 @@ def test_azimuth_is_positive_to_the_left_of_a_camera():
 @pytest.mark.parametrize("turns", [-3, 0, 2])
 def test_wrap(turns):
     angle = np.linspace(-3.1, 3.1, 7)
-    assert_allclose(wrap(angle + 2 * np.pi * turns), angle)
+    assert_allclose(wrap(angle + 2 * np.pi * turns), angle, atol=1e-9)
