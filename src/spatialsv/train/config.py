@@ -57,7 +57,7 @@ class TrainConfig:
     weight_decay: float = 0.01  # on matrices only
     warmup_ratio: float = 0.03  # of all steps
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = 1.0  # of the MLLM's gradient, and of the 3D parts', separately
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast, weights stay in fp32
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False  # less memory, a third more time

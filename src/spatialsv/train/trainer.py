@@ -112,6 +112,22 @@ class SpatialTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(groups)
         return self.optimizer
 
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        """Clip the MLLM and the 3D parts each by themselves; the MLLM's norm is what is logged.
+
+        The heads' own gradients are many times larger. Clipped in one norm with them, the text's
+        step would shrink whenever the heads' grows, and arms would differ by that alone.
+        """
+        parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, parameter in self.accelerator.unwrap_model(model).named_parameters():
+            parts[name.startswith("mllm.")].append(parameter)
+        norms = {
+            is_mllm: self.accelerator.clip_grad_norm_(parameters, self.args.max_grad_norm)
+            for is_mllm, parameters in parts.items()
+            if parameters
+        }
+        return norms[True]
+
     def resume(self) -> None:
         """Train from the last whole checkpoint, or from the start."""
         work = Path(self.args.output_dir)
