@@ -60,7 +60,9 @@ def test_later_lessons_show_all_views_first_and_add_letters_late() -> None:
 
 
 def test_a_lettered_answer_names_the_right_option() -> None:
-    text = RoomText(captions=("x",), steps=(), choices=(("What?", "lamp", ("lamp", "bed", "box")),))
+    text = RoomText(
+        captions=("x",), steps=(), choices=(("t", "What?", "lamp", ("lamp", "bed", "box")),)
+    )
     config = LessonConfig(interleaved_later=0.0, turns=2)
     for seed in range(10):
         for question, answer in lesson(text, 1.0, config, np.random.default_rng(seed)):

@@ -35,7 +35,7 @@ def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomText]:
     """What can be said of all rooms; each shard's texts are written once, beside it."""
     texts: list[RoomText] = []
     for store in progress(stores, "describing rooms"):
-        path = store.with_suffix(".texts.jsonl")
+        path = store.with_suffix(".lessons.jsonl")
         if not path.exists():
             scenes = read_store(store, ["instance"])
             rooms = [make_room(room_seed(name), config) for name in scenes.ids]

@@ -3,26 +3,28 @@
 A lesson is a chat about one room. In the first kind each view is followed at once by the list of
 what it shows. In the second all views come first, as in every later question, and turns climb the
 ladder: listing a view, places and depth order within it, the same thing across views, camera
-motion, then recognition with lettered options. None asks a question of the spatial tasks.
+motion, and at last easy questions with lettered options: recognition, and MindCube's three
+settings. VSI-Bench's tasks are left to fine-tuning.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
-from spatialsv.scenes.rooms.question import TASKS
 from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.rooms.questions.captions import list_views
 from spatialsv.scenes.rooms.questions.ladder import ladder
 from spatialsv.scenes.rooms.room import Room
 
+EASY = ("recognise_what", "recognise_colour", "rotation", "among", "around")
+A_TASK = 4  # of each easy task, questions that a lesson may draw from
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
@@ -32,7 +34,7 @@ class RoomText:
 
     captions: tuple[str, ...]  # one a view, left to right
     steps: tuple[tuple[str, str, str], ...]  # rung, question, answer
-    choices: tuple[tuple[str, str, tuple[str, ...]], ...]  # question, answer, options
+    choices: tuple[tuple[str, str, str, tuple[str, ...]], ...]  # task, question, answer, options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,11 @@ class LessonConfig:
 def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
     """Everything a lesson may say about `room`, one wording each, the same each time."""
     rng = np.random.default_rng([room.seed, 3])
-    plain = [c for c in ask(room, instance) if not TASKS[c.task].spatial]
+    easy = [c for c in ask(room, instance) if c.task in EASY]
     return RoomText(
         captions=tuple(list_views(room, instance)),
         steps=tuple(ladder(room, instance, rng)),
-        choices=tuple((c.stem, c.answer, c.options) for c in plain),
+        choices=tuple((c.task, c.stem, c.answer, c.options) for c in easy),
     )
 
 
@@ -69,7 +71,7 @@ def read_texts(path: Path) -> list[RoomText]:
         RoomText(
             captions=tuple(record["captions"]),
             steps=tuple(map(tuple, record["steps"])),
-            choices=tuple((q, a, tuple(options)) for q, a, options in record["choices"]),
+            choices=tuple((*choice, tuple(options)) for *choice, options in record["choices"]),
         )
         for record in map(json.loads, path.read_text().splitlines())
     ]
@@ -90,9 +92,10 @@ def lesson(
         (1.5, f"What does image {view + 1} show?", caption)
         for view, caption in enumerate(text.captions)
     ]
-    pool += [(1.0, question, answer) for _, question, answer in _thinned(text, rng)]
+    pool += [(1.0, question, answer) for _, question, answer in _thinned(text.steps, 6, rng)]
     if done >= config.choices_from:
-        pool += [(3.0, *_lettered(choice, rng)) for choice in text.choices]
+        few = _thinned(text.choices, A_TASK, rng)
+        pool += [(3.0, *_lettered(choice, rng)) for choice in few]
     weights = np.array([weight for weight, _, _ in pool])
     count = min(config.turns, len(pool))
     chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
@@ -101,16 +104,16 @@ def lesson(
     return [(IMAGE * len(text.captions) + first, answer), *turns[1:]]
 
 
-def _thinned(text: RoomText, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """At most six steps of each rung, so that none crowds out the others."""
+def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> list[tuple]:
+    """At most so many steps of each rung (their first entry), so that none crowds out others."""
     rungs: dict[str, list] = {}
-    for i in rng.permutation(len(text.steps)):
-        rungs.setdefault(text.steps[i][0], []).append(text.steps[i])
-    return [step for steps in rungs.values() for step in steps[:6]]
+    for i in rng.permutation(len(steps)):
+        rungs.setdefault(steps[i][0], []).append(steps[i])
+    return [step for same in rungs.values() for step in same[:most]]
 
 
 def _lettered(choice: tuple, rng: np.random.Generator) -> tuple[str, str]:
-    question, answer, options = choice
+    _, question, answer, options = choice
     shuffled = [options[i] for i in rng.permutation(len(options))]
     lines = [f"{letter}. {option}" for letter, option in zip("ABCDEF", shuffled, strict=False)]
     return "\n".join([question, *lines]), "ABCDEF"[shuffled.index(answer)]
