@@ -96,17 +96,6 @@ def test_impossible_sizes_are_refused(wrong):
 
 
 @torch.no_grad()
-def test_the_camera_head_alone_gives_pinhole_rays():
-    network = make_network(replace(SMALL, camera_head=True))
-    for parameter in network.ray_head[-1].parameters():
-        parameter.zero_()
-    lifted = network(torch.rand(2, 3, 32, 32, 3)).lifted
-    rays = RayMap(lifted.ray_origins, lifted.ray_directions)
-    assert_close(rays.origins, rays.origins[:, :, :1, :1].expand_as(rays.origins))
-    across = rays.directions.diff(dim=-2)
-    assert_close(across, across[..., :1, :1, :].expand_as(across), rtol=1e-3, atol=1e-5)
-
-
 def test_loss_ignores_invalid_pixels_and_absent_scenes():
     network, labels = make_network(), make_labels(2, 2, 32)
     prediction = network(torch.rand(2, 2, 32, 32, 3))

@@ -19,7 +19,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from spatialsv.geometry.camera import pixel_grid
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.rays import RayMap, point_map
 
@@ -39,7 +38,6 @@ class TeacherNetworkConfig:
     taps: tuple[int, ...] = (1, 3, 5, 7)  # layers whose outputs the depth head fuses
     head_width: int = 64
     max_views: int = 8
-    camera_head: bool = False  # each view's rays start from one matrix and centre of its own
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size or self.patch_size & (self.patch_size - 1):
@@ -157,11 +155,6 @@ class TeacherNetwork(nn.Module):
         self.ray_head = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Linear(width, 7 * patch * patch)
         )
-        self.camera_head = None
-        if config.camera_head:
-            self.camera_head = nn.Sequential(
-                nn.Linear(width, width), nn.GELU(), nn.Linear(width, 12)
-            )
 
     def forward(self, images: Float[Tensor, "B N H W 3"]) -> TeacherPrediction:
         """Read `images`, RGB in [0, 1], H = W = `config.image_size`.
@@ -219,24 +212,7 @@ class TeacherNetwork(nn.Module):
         maps = rearrange(
             self.ray_head(features), "m h w (p q c) -> m (h p) (w q) c", p=patch, q=patch
         ).float()
-        rays = maps[..., :6]
-        if self.camera_head is not None:
-            rays = rays + self._camera_rays(features)
-        return rays, maps[..., 6]
-
-    def _camera_rays(self, features: Float[Tensor, "M h w C"]) -> Float[Tensor, "M H W 6"]:
-        """The rays of a pinhole camera read from a view's mean token.
-
-        Every pixel's error then teaches the same twelve numbers. Off by default: whether it pays
-        has not been measured.
-        """
-        size = self.config.image_size
-        numbers = self.camera_head(features.mean(dim=(1, 2))).float()
-        pixels = 2 * pixel_grid(size, size, like=numbers) / size - 1
-        pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-        matrix = numbers[:, 3:].unflatten(-1, (3, 3))  # K^-1 and rotation in one
-        directions = torch.einsum("mij,hwj->mhwi", matrix, pixels)
-        return torch.cat([numbers[:, None, None, :3].expand_as(directions), directions], dim=-1)
+        return maps[..., :6], maps[..., 6]
 
 
 def _bounded_exp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
