@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ from spatialsv.teachers.checkpoint import load_network
 from spatialsv.teachers.rooms import RoomsTeacher, resize
 
 MOST_VIEWS = 8
-SHIPPED = Path(str(resources.files("spatialsv") / "weights" / "spatialsv"))
 NOTICE = (
     "note: this model was trained on rendered rooms only; on real photos take its geometry as a"
     " demonstration, not a measurement. Lengths are relative: 1 = the mean distance of points"
@@ -41,7 +39,7 @@ def lift_photos(
     Args:
         photos: any sizes and formats that Pillow reads.
         out: a folder; files of an earlier lift in it are replaced.
-        model: a train manifest, or a folder with mllm/ and heads/. None: the shipped one.
+        model: a train manifest, or a folder with mllm/ and heads/. None: the shipped teacher.
         size: pixels to which a photo's square is resized: what the model was trained at.
 
     Returns: the geometry, one scene, with the images that the model was shown.
@@ -67,7 +65,7 @@ def lift_photos(
 def lift_images(image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None) -> Scenes:
     """One scene's geometry at the size that the model gives it, with the images at that size.
 
-    Without `model`: the shipped MLLM with its heads, or the shipped teacher where there is none.
+    Without `model`: that of the shipped teacher, since the shipped MLLM is bare of heads.
     """
     empty = np.zeros(image.shape[:-1], dtype=np.float32)
     views = image.shape[1]
@@ -81,9 +79,9 @@ def lift_images(image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None) -> Sc
         unit="relative",
         source="photos",
     )
-    if model is None and not SHIPPED.is_dir():
+    if model is None:
         return replace(RoomsTeacher(load_network()).label(unknown), features=None, image=image)
-    lifter = Lifter(model or SHIPPED)
+    lifter = Lifter(model)
     [(_, lifted)] = lifter.lift(unknown)
     scenes = as_scenes(lifted, unknown.ids, source="lifted:photos")
     pixels = torch.from_numpy(image).movedim(-1, 2).float()
