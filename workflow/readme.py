@@ -12,7 +12,9 @@ MARKERS = re.compile(r"(<!-- results:.*?-->\n).*?(<!-- /results -->)", flags=re.
 def main() -> None:
     table = (ROOT / "data" / "report" / "table.md").read_text()
     readme = ROOT / "README.md"
-    readme.write_text(MARKERS.sub(lambda m: f"{m[1]}\n{table.strip()}\n\n{m[2]}", readme.read_text()))
+    readme.write_text(
+        MARKERS.sub(lambda m: f"{m[1]}\n{table.strip()}\n\n{m[2]}", readme.read_text())
+    )
 
 
 if __name__ == "__main__":

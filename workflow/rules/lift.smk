@@ -16,7 +16,16 @@ rule lift_model:
         mem_mb=3000,
         gpu=1,
     params:
-        code=model_code("geometry", "lift", "model", "samples", "scenes/scene", "scenes/store"),
+        code=model_code(
+            "geometry",
+            "lift",
+            "model",
+            "samples",
+            "scenes/rooms/question",
+            "scenes/scene",
+            "scenes/store",
+            "teachers",
+        ),
         model=model_path,
         config=section("lift"),
     message:

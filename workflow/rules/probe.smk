@@ -17,7 +17,16 @@ rule probe_model:
         mem_mb=3000,
         gpu=1,
     params:
-        code=model_code("geometry", "model", "probe", "samples", "scenes/scene", "scenes/store"),
+        code=model_code(
+            "geometry",
+            "model",
+            "probe",
+            "samples",
+            "scenes/rooms/question",
+            "scenes/scene",
+            "scenes/store",
+            "teachers/exact",
+        ),
         model=model_path,
         config=section("probe"),
     message:
