@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import AutoTokenizer
 
 from spatialsv.base.architecture import (
     ArchitectureConfig,
@@ -35,7 +36,7 @@ class MllmConfig:
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     vision: LoopConfig = field(default_factory=lambda: LoopConfig(steps=1500, lr=2e-3))
-    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2600, lr=1e-3))
+    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2800, lr=1e-3))
     seed: int = 0
 
 
@@ -51,8 +52,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
     texts = describe_corpus(stores, config.rooms)
     scenes = load_corpus(stores, ["image", "instance"])
-    words = [*_lesson_words(texts[: 4 * SHARD]), *_question_words(scenes, config.rooms)]
-    tokenizer = build_tokenizer(words, config.architecture)
+    tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
     seconds = {"vision": _train_vision(model, scenes, processor, config, work / "vision")}
@@ -61,6 +61,14 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     )
     save_mllm(model, tokenizer, processor, out)
     return seconds
+
+
+def _tokenizer(folder: Path, texts: list[RoomText], scenes: Scenes, config: MllmConfig):
+    """The tokenizer; kept in `folder`, because checkpoints mean nothing under another one."""
+    if not (folder / "tokenizer.json").exists():
+        words = [*_lesson_words(texts[: 4 * SHARD]), *_question_words(scenes, config.rooms)]
+        build_tokenizer(words, config.architecture).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def _lesson_words(texts: list[RoomText]) -> list[str]:
