@@ -70,6 +70,14 @@ def test_poses_are_rigid_and_upright(room) -> None:
     assert (rotation[:, 2, 1] < 0).all()  # y points down
 
 
+def test_no_camera_stands_in_a_thing() -> None:
+    for room in ROOMS:
+        for eye in room.cam_to_world[:, :3, 3]:
+            for thing in room.things:
+                away = np.abs((eye - thing.centre) @ thing.axes()) - thing.size / 2
+                assert away.max() > 0.2
+
+
 def _headings(room) -> np.ndarray:
     forward = room.cam_to_world[:, :2, 2]
     return np.arctan2(forward[:, 1], forward[:, 0])

@@ -15,6 +15,10 @@ from jaxtyping import Float
 from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
 from spatialsv.scenes.rooms.room import MOTIONS, Motion, Room, Thing
 
+REACH = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
+GAP = 0.1  # metres between two such circles
+CLEARANCE = 0.25  # metres between such a circle and a camera
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoomsConfig:
@@ -37,12 +41,16 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
     count = int(rng.integers(config.things[0], config.things[1] + 1))
     start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
+    target = extent[:2] / 2
+    if motion != "around":  # where the turning camera, or the thing in the middle, stands
+        target = target + rng.uniform(-0.2, 0.2, size=2)
+    cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
+    taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
     while True:  # a crowded draw is drawn again
-        placed = _places(rng, motion, extent, count, start, config)
+        placed = _places(rng, motion, extent, target, taken, count, start, config)
         if len(placed) >= config.things[0]:
             break
     things = _name_things(rng, placed, extent, config)
-    cameras = _cameras(rng, motion, extent, things, start, config)
     focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
     middle = config.image_size / 2
     intrinsics = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
@@ -56,10 +64,16 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     )
 
 
-def _places(rng, motion: Motion, extent, count: int, start: float, config: RoomsConfig):
-    """Floor positions and longest sides of up to `count` things that do not touch.
+def _places(
+    rng, motion: Motion, extent, target, taken, count: int, start: float, config: RoomsConfig
+):
+    """Floor positions and longest sides of up to `count` things that touch nothing.
 
     Plain floats: a room takes a hundred and fifty trials, and NumPy's overhead would be most of it.
+
+    Args:
+        target: of the cameras; among things it is where the first one stands.
+        taken: x, y and radius of circles to keep clear of: the cameras.
     """
     width, depth = float(extent[0]), float(extent[1])
     half = min(width, depth) / 2
@@ -69,12 +83,12 @@ def _places(rng, motion: Motion, extent, count: int, start: float, config: Rooms
             length = rng.uniform(*config.size)
             if motion == "among" and index == 0:  # small, so that one sees past it
                 length = rng.uniform(config.size[0], 0.95)
-                x, y = rng.uniform(-0.2, 0.2, size=2).tolist()
+                x, y = target.tolist()
             else:
                 angle, radius = _direction(rng, motion, index, start, half)
-                x, y = radius * math.cos(angle), radius * math.sin(angle)
-            x, y = x + width / 2, y + depth / 2
-            if _fits(x, y, length, placed, width, depth):
+                x, y = width / 2 + radius * math.cos(angle), depth / 2 + radius * math.sin(angle)
+            circles = [*taken, *((a, b, REACH * other + GAP) for a, b, other in placed)]
+            if _fits(x, y, REACH * length, circles, width, depth):
                 placed.append((x, y, length))
                 break
         else:
@@ -93,15 +107,11 @@ def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tu
     return angle, rng.uniform(1.5 if motion == "rotation" else 1.9, half)
 
 
-def _fits(x: float, y: float, length: float, placed, width: float, depth: float) -> bool:
-    """Whether a thing's circle lies in the room and touches no other."""
-    reach = 0.62 * length
+def _fits(x: float, y: float, reach: float, circles, width: float, depth: float) -> bool:
+    """Whether a circle lies in the room and touches none of `circles`."""
     if not (reach <= x <= width - reach and reach <= y <= depth - reach):
         return False
-    return all(
-        math.hypot(x - other_x, y - other_y) > reach + 0.62 * size + 0.1
-        for other_x, other_y, size in placed
-    )
+    return all(math.hypot(x - a, y - b) > reach + radius for a, b, radius in circles)
 
 
 def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
@@ -135,26 +145,23 @@ def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
 
 
 def _cameras(
-    rng, motion: Motion, extent, things, start: float, config: RoomsConfig
+    rng, motion: Motion, target, half: float, start: float, config: RoomsConfig
 ) -> Float[np.ndarray, "N 4 4"]:
-    """Cameras at eye height along one of MindCube's motions."""
-    middle = extent[:2] / 2
-    half = min(extent[:2]) / 2
+    """Cameras at eye height along one of MindCube's motions, on or around `target`."""
     height = rng.uniform(1.3, 1.6)
     clockwise = rng.choice([-1.0, 1.0])
     step = np.radians(rng.uniform(32, 50))
     views = np.arange(config.views)
     if motion == "rotation":  # each view is turned right by a quarter
-        position = middle + rng.uniform(-0.2, 0.2, size=2)
         yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
-        eyes = np.repeat(position[None], len(views), axis=0)
+        eyes = np.repeat(target[None], len(views), axis=0)
         return np.stack([look(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)])
     if motion == "among":  # from four sides of the thing in the middle
-        target, radius = things[0].centre[:2], rng.uniform(1.35, 1.6)
+        radius = rng.uniform(1.35, 1.6)
         angles = start + np.pi - views * np.pi / 2
         pitch = 24.0
     else:
-        target, radius = middle, rng.uniform(half - 0.5, half - 0.25)
+        radius = rng.uniform(half - 0.5, half - 0.25)
         angles = start + clockwise * step * (views - (config.views - 1) / 2)
         pitch = 26.0
     angles = angles + np.radians(rng.uniform(-4, 4, size=len(views)))
