@@ -73,7 +73,7 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such manifest; `snakemake {path}` makes it")
+        raise ValueError(f"{path}: no such manifest; `snakemake --cores all {path}` makes it")
     try:
         record = json.loads(path.read_text())
     except json.JSONDecodeError as error:
@@ -86,7 +86,7 @@ def read_manifest(path: str | Path) -> Manifest:
         if not (path.parent / name).exists():
             raise ValueError(
                 f"{path.parent / name}: missing, though {path} vouches for it; "
-                f"`snakemake --force {path}` makes it again"
+                f"`snakemake --cores all --force {path}` makes it again"
             )
     return manifest
 

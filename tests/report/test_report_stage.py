@@ -29,8 +29,11 @@ def test_tables_are_printed_with_the_page_last(finished_run, tmp_path, capsys):
 
 def test_what_is_written(report):
     manifest = read_manifest(report / "manifest.json")
-    assert set(manifest.payload) == {"results.json", "table.md", "report.html"}
+    assert set(manifest.payload) == {"results.json", "metrics.json", "table.md", "report.html"}
     results = json.loads((report / "results.json").read_text())
+    metrics = json.loads((report / "metrics.json").read_text())
+    first = results["rows"][0]
+    assert metrics["evaluate"][first["arm"]]["spatial"] == first["scores"]["spatial"]["mean"]
     assert [row["arm"] for row in results["rows"]] == [
         *("base", "text", "distill", "spatialsv", "blind", "random", "frequency")
     ]

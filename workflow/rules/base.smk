@@ -13,7 +13,7 @@ rule base_part:
     threads: 2
     resources:
         mem_mb=6000,
-        gpu=1,
+        gpu=GPU,
     params:
         code=code_version("base", "geometry", "model", "samples", "scenes", "teachers"),
         config=section("base"),

@@ -1,5 +1,6 @@
 """What the rules share: the settings, the digest of the code, lists of shards, arms and seeds."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ SHIPPED = "src/spatialsv/weights/mllm"
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]
 UNTRAINED = ["base", *BASELINES]
+# A job that runs a model takes the GPU; without one, a core, and as many run as there are cores.
+GPU = 1 if shutil.which("nvidia-smi") else 0
+THREADS = 2 if GPU else 1
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
 DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher"}

@@ -11,10 +11,10 @@ rule evaluate_model:
         f"data/benchmarks/evaluate/{BASE}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=3000,
-        gpu=1,
+        gpu=GPU,
     params:
         code=model_code(
             "evaluate",

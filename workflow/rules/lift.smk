@@ -11,10 +11,10 @@ rule lift_model:
         f"data/benchmarks/lift/{BASE}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=3000,
-        gpu=1,
+        gpu=GPU,
     params:
         code=model_code(
             "geometry",

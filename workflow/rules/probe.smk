@@ -12,10 +12,10 @@ rule probe_model:
         f"data/benchmarks/probe/{BASE}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=3000,
-        gpu=1,
+        gpu=GPU,
     params:
         code=model_code(
             "geometry",

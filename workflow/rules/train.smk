@@ -11,10 +11,10 @@ rule train_arm:
         f"data/benchmarks/train/{BASE}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=4000,
-        gpu=1,
+        gpu=GPU,
     params:
         code=code_version(
             "geometry",

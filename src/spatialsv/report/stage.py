@@ -65,6 +65,7 @@ def run(
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
     write_json(out.parent / "results.json", results)
+    write_json(out.parent / "metrics.json", flat_metrics(results))
     _write(
         out.parent / "table.md",
         "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
@@ -75,6 +76,22 @@ def run(
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
     return _finish(out, results, config)
+
+
+def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
+    """The means alone, by stage, arm and name: what `dvc metrics` shows and compares."""
+    replies = {
+        row["arm"]: {task: score["mean"] for task, score in row["scores"].items()}
+        for row in results["rows"]
+    }
+    geometry = {
+        stage: {
+            arm: {name: value["mean"] for name, value in metrics.items()}
+            for arm, metrics in results[stage].items()
+        }
+        for stage in ("lift", "probe")
+    }
+    return {"evaluate": replies} | geometry
 
 
 def fitting_page(
@@ -107,7 +124,7 @@ def fitting_page(
 
 
 def _finish(out: Path, results: dict[str, Any], config: ReportConfig) -> Manifest:
-    names = ("results.json", "table.md", "report.html")
+    names = ("results.json", "metrics.json", "table.md", "report.html")
     manifest = Manifest(
         stage="report",
         payload={name: digest_path(out.parent / name) for name in names},
