@@ -59,15 +59,19 @@ def test_later_lessons_show_all_views_first_and_add_letters_late() -> None:
     assert any("\nA. " in _words(turns) for turns in late)
 
 
-def test_a_lettered_answer_names_the_right_option() -> None:
+def test_an_easy_question_comes_open_lettered_and_as_a_drill() -> None:
     text = RoomText(
         captions=("x",), steps=(), choices=(("t", "What?", "lamp", ("lamp", "bed", "box")),)
     )
     config = LessonConfig(interleaved_later=0.0, turns=2)
-    for seed in range(10):
+    forms = set()
+    for seed in range(60):
         for question, answer in lesson(text, 1.0, config, np.random.default_rng(seed)):
-            if "What?" in question:
-                assert f"{answer}. lamp" in question.splitlines()
+            lines = question.removeprefix(IMAGE).splitlines()
+            if lines[0] in ("What?", "Which letter is lamp?"):
+                forms.add((lines[0], len(lines)))
+                assert answer == "lamp" if len(lines) == 1 else f"{answer}. lamp" in lines
+    assert forms == {("What?", 1), ("What?", 4), ("Which letter is lamp?", 4)}
 
 
 def test_texts_survive_the_disk(tmp_path) -> None:

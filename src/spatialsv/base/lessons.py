@@ -3,8 +3,10 @@
 A lesson is a chat about one room. In the first kind each view is followed at once by the list of
 what it shows. In the second all views come first, as in every later question, and turns climb the
 ladder: listing a view, places and depth order within it, the same thing across views, camera
-motion, and at last easy questions with lettered options: recognition, and MindCube's three
-settings. VSI-Bench's tasks are left to fine-tuning.
+motion, and at last easy questions: recognition, and MindCube's three settings. Each is asked
+openly, with lettered options, or as a drill that tells the answer and asks for its letter: finding
+the letter of what one means is a skill of its own, which a small model does not pick up beside
+seeing. VSI-Bench's tasks are left to fine-tuning.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from spatialsv.scenes.rooms.questions.ladder import ladder
 from spatialsv.scenes.rooms.room import Room
 
 EASY = ("recognise_what", "recognise_colour", "rotation", "among", "around")
+OPEN, DRILL = 0.2, 0.3  # shares of its forms; the rest has lettered options
 A_TASK = 4  # of each easy task, questions that a lesson may draw from
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
@@ -95,7 +98,7 @@ def lesson(
     pool += [(1.0, question, answer) for _, question, answer in _thinned(text.steps, 6, rng)]
     if done >= config.choices_from:
         few = _thinned(text.choices, A_TASK, rng)
-        pool += [(3.0, *_lettered(choice, rng)) for choice in few]
+        pool += [(3.0, *_choice(choice, rng)) for choice in few]
     weights = np.array([weight for weight, _, _ in pool])
     count = min(config.turns, len(pool))
     chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
@@ -112,8 +115,13 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _lettered(choice: tuple, rng: np.random.Generator) -> tuple[str, str]:
+def _choice(choice: tuple, rng: np.random.Generator) -> tuple[str, str]:
+    """An easy question in one of its three forms."""
     _, question, answer, options = choice
+    form = rng.uniform()
+    if form < OPEN:
+        return question, answer
     shuffled = [options[i] for i in rng.permutation(len(options))]
     lines = [f"{letter}. {option}" for letter, option in zip("ABCDEF", shuffled, strict=False)]
-    return "\n".join([question, *lines]), "ABCDEF"[shuffled.index(answer)]
+    asked = f"Which letter is {answer}?" if form < OPEN + DRILL else question
+    return "\n".join([asked, *lines]), "ABCDEF"[shuffled.index(answer)]
