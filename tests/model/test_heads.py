@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -70,6 +71,14 @@ def test_activations_stay_finite_and_invert_what_they_should(dtype):
         assert activation(wild).isfinite().all()
     points = torch.tensor([-9.0, -0.1, 0.0, 0.1, 9.0], dtype=dtype)
     assert_close(inverse_log(points.sign() * points.abs().log1p()), points)
+
+
+def test_far_outputs_go_on_as_straight_lines_that_can_come_back():
+    raw = torch.tensor([-30.0, -3.0, 3.0, 6.0, 30.0], dtype=torch.float64, requires_grad=True)
+    assert_close(inverse_log(raw)[1:3], torch.tensor([-1.0, 1.0]).double() * np.expm1(3.0))
+    for activation in (positive, inverse_log, confidence):
+        (slope,) = torch.autograd.grad(activation(raw).sum(), raw)
+        assert (slope[3:] == slope[-1]).all() and 50 < slope[-1] < 60
 
 
 def test_half_precision_states_give_float32_geometry(heads):

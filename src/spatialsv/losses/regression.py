@@ -136,7 +136,9 @@ def corner_normals(
 
 
 AROUND = ((-3, -1), (-2, -1), (-3, 1), (-2, 1))  # (axis of H W 3, step): up, left, down, right
-SMALL = 1e-12  # a cross product shorter than this has no direction worth the name
+# A cross product shorter than this, in squared units of length, counts by its length: heads that
+# start flat would otherwise send gradients of thousands through normals that mean nothing yet.
+SMALL = 1e-4
 
 
 def _neighbour(

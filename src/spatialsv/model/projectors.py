@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# exp(15) is 3e6, far beyond any depth in units of the scene's size and any useful confidence; past
-# it the output stays finite in every dtype the losses square it in.
-MAX_EXPONENT = 15.0
+# Beyond e^4, or 55 units of the scene's mean distance, exponentials go on as straight lines: no
+# depth or point lies there, and a head that strays would be driven to 1e6 by its own gradient, or
+# cut off for good where the output is clamped.
+STRAIGHT_FROM = 4.0
 
 
 class Projector(nn.Sequential):
@@ -37,19 +38,27 @@ def make_projectors(count: int, inputs: int, outputs: int, shared: bool) -> nn.M
     return nn.ModuleList(Projector(inputs, outputs) for _ in range(count))
 
 
+def bounded_exp(raw: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
+    """exp up to STRAIGHT_FROM, then its tangent."""
+    curved = raw.clamp(max=STRAIGHT_FROM)
+    return curved.exp() * (1 + raw - curved)
+
+
 def positive(raw: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
     """exp, for depth: positive, and equal steps are equal ratios."""
-    return raw.clamp(-MAX_EXPONENT, MAX_EXPONENT).exp()
+    return bounded_exp(raw.clamp(min=-15))  # e^-15 is still above zero in every dtype
 
 
 def inverse_log(raw: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
     """sign(x) (e^|x| - 1), for points: near-linear at the origin, coarser far away."""
-    return raw.sign() * raw.abs().clamp(max=MAX_EXPONENT).expm1()
+    size = raw.abs()
+    near = size.clamp(max=STRAIGHT_FROM)
+    return raw.sign() * (near.expm1() + (size - near) * near.exp())
 
 
 def confidence(raw: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
     """1 + e^x: never below 1, so that no pixel is ever switched off."""
-    return 1 + raw.clamp(-MAX_EXPONENT, MAX_EXPONENT).exp()
+    return 1 + bounded_exp(raw)
 
 
 def in_float32(raw: Tensor) -> Tensor:
