@@ -13,7 +13,7 @@ from spatialsv.base.architecture import (
     build_tokenizer,
 )
 from spatialsv.base.corpus import patchify
-from spatialsv.base.encode import IGNORED, LessonEncoder
+from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import (
     IMAGE,
     LessonConfig,
@@ -24,6 +24,7 @@ from spatialsv.base.lessons import (
     write_texts,
 )
 from spatialsv.base.vision import PatchReader, patch_classes
+from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS
 from spatialsv.scenes.rooms.photograph import photograph

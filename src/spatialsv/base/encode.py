@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from spatialsv.base.lessons import IMAGE
+from spatialsv.samples.chat import IGNORED
 
-IGNORED = -100
 Turns = Sequence[tuple[str, str]]
 
 

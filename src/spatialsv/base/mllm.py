@@ -17,10 +17,11 @@ from spatialsv.base.architecture import (
     save_mllm,
 )
 from spatialsv.base.corpus import SHARD, describe_corpus, load_corpus, patchify, render_corpus
-from spatialsv.base.encode import IGNORED, LessonEncoder
+from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes
+from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
 from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.rooms.room import room_seed
