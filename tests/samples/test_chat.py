@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from spatialsv.samples.chat import IGNORED, Chat
+from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import Chat
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
-IGNORED = -100
+IGNORED = -100  # transformers' value
 
 
 def text_loss(

@@ -19,9 +19,7 @@ from transformers import PreTrainedModel
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.model.families.qwen2_5_vl import ImageProcessorQwen, load_mllm, visual_states
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
-from spatialsv.samples.batch import Batch
-
-IGNORED = -100  # a label that is not scored, as everywhere in transformers
+from spatialsv.samples.batch import IGNORED, Batch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,9 +15,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from spatialsv.samples.batch import IGNORED
 from spatialsv.scenes.rooms.question import Question
-
-IGNORED = -100  # a label that no loss reads
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
