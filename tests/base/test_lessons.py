@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,21 +14,22 @@ from spatialsv.base.architecture import (
     build_model,
     build_tokenizer,
 )
-from spatialsv.base.corpus import patchify
+from spatialsv.base.corpus import patchify, rooms_of
 from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import (
     IMAGE,
     LessonConfig,
     RoomText,
+    drills,
     lesson,
     read_texts,
     room_text,
     write_texts,
 )
-from spatialsv.base.vision import PatchReader, patch_classes
-from spatialsv.samples.chat import IGNORED
+from spatialsv.base.vision import KINDS, SURFACES, PatchReader, patch_classes, surfaces
+from spatialsv.samples.batch import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS
+from spatialsv.scenes.rooms.parts import COLOURS
 from spatialsv.scenes.rooms.photograph import photograph
 
 ROOMS, SCENES = photograph(range(3), RoomsConfig(samples=1))
@@ -44,27 +47,47 @@ def _words(turns) -> str:
     return " ".join(part for turn in turns for part in turn)
 
 
-def test_early_lessons_list_each_view_right_after_it() -> None:
-    turns = lesson(TEXTS[0], 0.0, LessonConfig(), np.random.default_rng(0))
-    assert turns == [(IMAGE, caption) for caption in TEXTS[0].captions]
+def test_early_lessons_ask_about_each_view_as_soon_as_it_is_shown() -> None:
+    config = LessonConfig(single_turns=3)
+    for text in TEXTS:
+        turns = lesson(text, 0.0, config, np.random.default_rng(0))
+        assert _words(turns).count(IMAGE) == 4
+        known = {stem for _, stem, _ in text.steps} | {stem for _, stem, _, _ in text.choices}
+        view = 0
+        for question, answer in turns:
+            view += question.startswith(IMAGE)
+            stem = question.removeprefix(IMAGE).splitlines()[0]
+            if stem == f"What does image {view} show?":
+                assert answer == text.captions[view - 1]
+            elif not stem.startswith("Which letter is"):
+                assert stem in known and f"image {view}" in stem
+        assert view == 4 and 4 < len(turns) <= 16
 
 
-def test_later_lessons_show_all_views_first_and_add_letters_late() -> None:
-    config = LessonConfig(interleaved_later=0.0)
-    early = [lesson(t, 0.3, config, np.random.default_rng(i)) for t in TEXTS for i in range(20)]
-    late = [lesson(t, 0.9, config, np.random.default_rng(i)) for t in TEXTS for i in range(20)]
-    for turns in early + late:
-        assert turns[0][0].count(IMAGE) == 4 and IMAGE not in _words(turns[1:])
-        assert len(turns) == config.turns
-    assert not any("\nA. " in _words(turns) for turns in early)
-    assert any("\nA. " in _words(turns) for turns in late)
+def test_later_lessons_show_all_views_first() -> None:
+    config = LessonConfig(single_later=0.0)
+    for seed in range(20):
+        for text in TEXTS:
+            turns = lesson(text, 0.5, config, np.random.default_rng(seed))
+            assert turns[0][0].count(IMAGE) == 4 and IMAGE not in _words(turns[1:])
+            assert len(turns) == config.turns
+
+
+def test_drills_need_no_image_and_tell_the_option_whose_letter_they_ask() -> None:
+    turns = drills(TEXTS[0], 50, np.random.default_rng(0))
+    assert len(turns) == 50 and IMAGE not in _words(turns)
+    for question, letter in turns:
+        first, *options = question.splitlines()
+        told = first.removeprefix("Which letter is ").removesuffix("?")
+        assert f"{letter}. {told}" in options
+    assert {letter for _, letter in turns} == set("ABCD")
 
 
 def test_an_easy_question_comes_open_lettered_and_as_a_drill() -> None:
     text = RoomText(
         captions=("x",), steps=(), choices=(("t", "What?", "lamp", ("lamp", "bed", "box")),)
     )
-    config = LessonConfig(interleaved_later=0.0, turns=2)
+    config = LessonConfig(single_later=0.0, turns=2)
     forms = set()
     for seed in range(60):
         for question, answer in lesson(text, 1.0, config, np.random.default_rng(seed)):
@@ -120,8 +143,15 @@ def test_patches_are_those_of_the_image_processor() -> None:
     assert torch.equal(grid, expected["image_grid_thw"])
 
 
+def test_stale_scenes_are_refused() -> None:
+    assert [room.id for room in rooms_of(SCENES, RoomsConfig())] == list(SCENES.ids)
+    moved = replace(SCENES, cam_to_world=SCENES.cam_to_world + 0.01)
+    with pytest.raises(ValueError, match=r"rooms-00000000: .* delete it"):
+        rooms_of(moved, RoomsConfig())
+
+
 def test_patch_classes_name_what_covers_a_patch() -> None:
-    classes = patch_classes(ROOMS, SCENES.instance, patch=8)
+    classes = patch_classes(ROOMS, SCENES, patch=8)
     assert classes.shape == (3, 4, 64, 2)
     room, instance = ROOMS[1], SCENES.instance[1, 2]
     order = [
@@ -134,18 +164,27 @@ def test_patch_classes_name_what_covers_a_patch() -> None:
     for place, (row, column) in enumerate(order):
         block = instance[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
         counts = np.bincount(block.ravel(), minlength=len(room.things) + 1)[1:]
+        kind, colour = classes[1, 2, place].tolist()
         if counts.max() < 8:
-            assert classes[1, 2, place].tolist() == [0, 0]
+            assert KINDS[kind] in SURFACES and colour == 0
             continue
         thing = room.things[counts.argmax()]
-        expected = [CATEGORIES.index(thing.category) + 1, list(COLOURS).index(thing.colour) + 1]
-        assert classes[1, 2, place].tolist() == expected
+        assert KINDS[kind] == thing.category and list(COLOURS)[colour - 1] == thing.colour
+
+
+def test_surfaces_lie_where_a_level_camera_sees_them() -> None:
+    kinds = surfaces(ROOMS, SCENES)
+    bare = SCENES.instance == 0
+    row = np.broadcast_to(np.arange(64)[:, None], kinds.shape)
+    wall, floor, ceiling = (row[bare & (kinds == kind)] for kind in range(3))
+    assert wall.mean() < floor.mean() and len(wall) > 0.1 * bare.sum() < len(floor)
+    assert not len(ceiling) or ceiling.max() < floor.min()
 
 
 def test_the_reader_learns_classes_from_the_encoder() -> None:
     model = build_model(CONFIG, seed=0)
     pixels, grid = patchify(SCENES.image[0], build_image_processor(CONFIG))
-    classes = torch.from_numpy(patch_classes(ROOMS, SCENES.instance, 8)[0]).reshape(-1, 2)
+    classes = torch.from_numpy(patch_classes(ROOMS, SCENES, 8)[0]).reshape(-1, 2)
     reader = PatchReader(CONFIG.width)
     optimiser = torch.optim.Adam([*model.model.visual.parameters(), *reader.parameters()], lr=1e-2)
     losses = []

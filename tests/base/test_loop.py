@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from spatialsv.base.loop import LoopConfig, batch_rows, learning_rate, run_loop
+from spatialsv.base.loop import (
+    LoopConfig,
+    batch_rows,
+    learning_rate,
+    make_optimisers,
+    run_loop,
+)
 
 CONFIG = LoopConfig(steps=12, lr=1e-2, batch=4, warmup=3, save_every=4, log_every=2, bf16=False)
 
 
-def _train(folder, steps_before_the_kill: int | None = None) -> torch.nn.Linear:
+needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch 2.9 has Muon")
+
+
+def _train(folder, config: LoopConfig, steps_before_the_kill: int | None = None) -> torch.nn.Linear:
     torch.manual_seed(0)
     module = torch.nn.Linear(3, 1)
     data = torch.randn(20, 3)
@@ -23,27 +32,47 @@ def _train(folder, steps_before_the_kill: int | None = None) -> torch.nn.Linear:
     def step_loss(step: int, rng: np.random.Generator):
         if step == steps_before_the_kill:
             raise KeyboardInterrupt
-        rows = batch_rows(step, len(data), CONFIG.batch, CONFIG.seed)
+        rows = batch_rows(step, len(data), config.batch, config.seed)
         noise = torch.from_numpy(rng.normal(size=(len(rows), 1)).astype(np.float32))
         return {"total": ((module(data[rows]) - noise) ** 2).mean()}
 
     if steps_before_the_kill is None:
-        run_loop(module, step_loss, CONFIG, folder)
+        run_loop(module, step_loss, config, folder)
     else:
         with pytest.raises(KeyboardInterrupt):
-            run_loop(module, step_loss, CONFIG, folder)
+            run_loop(module, step_loss, config, folder)
     return module
 
 
+@pytest.mark.parametrize("lr_muon", [None, pytest.param(1e-2, marks=needs_muon)])
 @pytest.mark.parametrize("kill", [1, 6, 11])
-def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill: int) -> None:
-    whole = _train(tmp_path / "whole")
-    _train(tmp_path / "killed", kill)
-    again = _train(tmp_path / "killed")
+def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill, lr_muon) -> None:
+    config = replace(CONFIG, lr_muon=lr_muon)
+    whole = _train(tmp_path / "whole", config)
+    _train(tmp_path / "killed", config, kill)
+    again = _train(tmp_path / "killed", config)
     assert torch.equal(again.weight, whole.weight) and torch.equal(again.bias, whole.bias)
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1] and len(logs[0].splitlines()) == 6
     assert json.loads(logs[0].splitlines()[-1])["step"] == 12
+
+
+@needs_muon
+def test_muon_takes_the_matrices_that_are_no_embedding() -> None:
+    table, tied = torch.nn.Embedding(5, 4), torch.nn.Linear(4, 5)
+    tied.weight = table.weight
+    module = torch.nn.Sequential(table, torch.nn.Conv1d(4, 4, 1), torch.nn.Linear(4, 4), tied)
+    adamw, muon = make_optimisers(module, replace(CONFIG, lr_muon=1e-2))
+    (group,) = muon.param_groups
+    assert [id(parameter) for parameter in group["params"]] == [id(module[2].weight)]
+    taken = {id(p) for part in (adamw, muon) for g in part.param_groups for p in g["params"]}
+    assert taken == {id(parameter) for parameter in module.parameters()}
+
+
+def test_a_torch_without_muon_is_told(monkeypatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    with pytest.raises(RuntimeError, match="no Muon: install"):
+        make_optimisers(torch.nn.Linear(2, 2), replace(CONFIG, lr_muon=1e-2))
 
 
 def test_every_epoch_sees_every_row_once() -> None:

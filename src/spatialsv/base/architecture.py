@@ -122,6 +122,7 @@ def build_model(config: ArchitectureConfig, seed: int) -> Qwen2_5_VLForCondition
                 "mrope_section": [head // 2 - 2 * third, third, third],
             },
             "tie_word_embeddings": True,
+            "initializer_range": config.width**-0.5,  # 0.02 leaves attention this narrow flat
             "bos_token_id": None,
             "eos_token_id": ids["<|im_end|>"],
             "pad_token_id": ids["<|endoftext|>"],
@@ -137,6 +138,7 @@ def build_model(config: ArchitectureConfig, seed: int) -> Qwen2_5_VLForCondition
             "fullatt_block_indexes": list(range(config.vision_layers)),
             "out_hidden_size": config.width,
             "tokens_per_second": 4,
+            "initializer_range": config.vision_width**-0.5,
         },
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],

@@ -13,7 +13,7 @@ from spatialsv.base.lessons import RoomText, read_texts, room_text, write_texts
 from spatialsv.progress import progress
 from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
 from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.room import room_seed
+from spatialsv.scenes.rooms.room import Room, room_seed
 from spatialsv.scenes.rooms.splits import split_seeds
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
@@ -38,11 +38,26 @@ def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomText]:
         path = store.with_suffix(".lessons.jsonl")
         if not path.exists():
             scenes = read_store(store, ["instance"])
-            rooms = [make_room(room_seed(name), config) for name in scenes.ids]
-            pairs = zip(rooms, scenes.instance, strict=True)
+            pairs = zip(rooms_of(scenes, config), scenes.instance, strict=True)
             write_texts(path, [room_text(room, instance) for room, instance in pairs])
         texts += read_texts(path)
     return texts
+
+
+def rooms_of(scenes: Scenes, config: RoomsConfig) -> list[Room]:
+    """The rooms that `scenes` show, made again from their seeds.
+
+    Raises:
+        ValueError: they were rendered by other code or settings, so names would not fit the images.
+    """
+    rooms = [make_room(room_seed(name), config) for name in scenes.ids]
+    for room, poses in zip(rooms, scenes.cam_to_world, strict=True):
+        if not np.allclose(room.cam_to_world, poses, atol=1e-5):
+            raise ValueError(
+                f"{room.id}: its stored cameras are not those that its seed gives now; the store"
+                " was rendered by other code or settings: delete it, and it is rendered anew"
+            )
+    return rooms
 
 
 def load_corpus(stores: list[Path], variables: list[str]) -> Scenes:

@@ -1,4 +1,4 @@
-"""The base MLLM from random weights: its encoder on patches first, then the whole on lessons."""
+"""The base MLLM from random weights: encoder on patches, LLM on drills, then both on lessons."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ from spatialsv.base.architecture import (
     build_tokenizer,
     save_mllm,
 )
-from spatialsv.base.corpus import SHARD, describe_corpus, load_corpus, patchify, render_corpus
+from spatialsv.base.corpus import (
+    SHARD,
+    describe_corpus,
+    load_corpus,
+    patchify,
+    render_corpus,
+    rooms_of,
+)
 from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import LessonConfig, RoomText, lesson
+from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes
-from spatialsv.samples.chat import IGNORED
-from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
+from spatialsv.progress import progress
+from spatialsv.samples.batch import IGNORED
+from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.questions import ask
-from spatialsv.scenes.rooms.room import room_seed
 from spatialsv.scenes.scene import Scenes
 
 
@@ -36,8 +43,15 @@ class MllmConfig:
     shards: int = 24  # of 512 rooms
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
-    vision: LoopConfig = field(default_factory=lambda: LoopConfig(steps=1500, lr=2e-3))
-    language: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2800, lr=1e-3))
+    vision: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=1000, lr=1e-3, lr_muon=3e-3)
+    )
+    drills: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=500, lr=1e-3, lr_muon=3e-3, batch=32)
+    )
+    language: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=2400, lr=1e-3, lr_muon=3e-3)
+    )
     seed: int = 0
 
 
@@ -56,10 +70,15 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
-    seconds = {"vision": _train_vision(model, scenes, processor, config, work / "vision")}
-    seconds["language"] = _train_language(
-        model, scenes.image, texts, tokenizer, processor, config, work / "language"
-    )
+    tokens = (config.architecture.image_size // config.architecture.patch_size // 2) ** 2
+    encoder = LessonEncoder(tokenizer, tokens)
+    seconds = {
+        "vision": _train_vision(model, scenes, processor, config, work / "vision"),
+        "drills": _train_drills(model, texts, encoder, config, work / "drills"),
+        "language": _train_language(
+            model, scenes.image, texts, encoder, processor, config, work / "language"
+        ),
+    }
     save_mllm(model, tokenizer, processor, out)
     return seconds
 
@@ -81,25 +100,26 @@ def _lesson_words(texts: list[RoomText]) -> list[str]:
 
 def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
     """For the tokenizer: questions of all tasks, so that fine-tuning meets whole words."""
-    asked = [
-        candidate
-        for name, instance in zip(scenes.ids[:128], scenes.instance[:128], strict=True)
-        for candidate in ask(make_room(room_seed(name), config), instance)
-    ]
+    few = scenes.select(slice(0, 128))
+    pairs = zip(rooms_of(few, config), few.instance, strict=True)
+    asked = [candidate for room, instance in pairs for candidate in ask(room, instance)]
     return [text for c in asked for text in (c.stem, *c.options)]
 
 
 def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
-    """Rung zero, on the first shards: `vision.py`."""
-    scenes = scenes.select(slice(0, 8 * SHARD))
-    rooms = [make_room(room_seed(name), config.rooms) for name in scenes.ids]
+    """Rung zero: `vision.py`."""
     patch = config.architecture.patch_size
-    classes = torch.from_numpy(patch_classes(rooms, scenes.instance, patch))
+    shards = [scenes.select(slice(at, at + SHARD)) for at in range(0, len(scenes), SHARD)]
+    classes = [
+        patch_classes(rooms_of(shard, config.rooms), shard, patch)
+        for shard in progress(shards, "patch classes")
+    ]
+    classes = torch.from_numpy(np.concatenate(classes))
     reader = PatchReader(config.architecture.width)
     both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(rooms), config.vision.batch, config.vision.seed)
+        rows = batch_rows(step, len(classes), config.vision.batch, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
         tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
         return {"total": reader.loss(tokens, classes[rows].reshape(-1, 2))}
@@ -107,25 +127,50 @@ def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: 
     return run_loop(both, step_loss, config.vision, folder)
 
 
-def _train_language(
-    model, images, texts: list[RoomText], tokenizer, processor, config: MllmConfig, folder: Path
+def _train_drills(
+    model, texts: list[RoomText], encoder: LessonEncoder, config: MllmConfig, folder: Path
 ) -> float:
-    """All other rungs: next-token cross-entropy on the answers of `lessons.py`."""
+    """The LLM alone learns to find the letter of an option, from text alone."""
+    loop = config.drills
+
+    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        rows = batch_rows(step, len(texts), loop.batch, loop.seed)
+        return _answers(
+            model, encoder.batch([drills(texts[row], config.lessons.drills, rng) for row in rows])
+        )
+
+    return run_loop(model.model.language_model, step_loss, loop, folder)
+
+
+def _train_language(
+    model,
+    images,
+    texts: list[RoomText],
+    encoder: LessonEncoder,
+    processor,
+    config: MllmConfig,
+    folder: Path,
+) -> float:
+    """All other rungs: `lessons.py`."""
     loop = config.language
-    tokens = (config.architecture.image_size // config.architecture.patch_size // 2) ** 2
-    encoder = LessonEncoder(tokenizer, tokens)
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = batch_rows(step, len(texts), loop.batch, loop.seed)
         done = step / loop.steps
         chats = [lesson(texts[row], done, config.lessons, rng) for row in rows]
-        batch = encoder.batch(chats)
         pixels, grid = patchify(np.concatenate(images[rows]), processor)
-        labels = batch.pop("labels")
-        logits = model(**batch, pixel_values=pixels, image_grid_thw=grid, use_cache=False).logits
-        scored = labels[:, 1:] != IGNORED
-        guesses, truth = logits[:, :-1][scored].float(), labels[:, 1:][scored]
-        right = (guesses.argmax(-1) == truth).float().mean()
-        return {"total": torch.nn.functional.cross_entropy(guesses, truth), "right": right}
+        return _answers(
+            model, encoder.batch(chats) | {"pixel_values": pixels, "image_grid_thw": grid}
+        )
 
     return run_loop(model, step_loss, loop, folder)
+
+
+def _answers(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Next-token cross-entropy on the answers, and the share of their tokens guessed right."""
+    labels = batch.pop("labels")[:, 1:]
+    scored = labels != IGNORED
+    states = model.model(**batch, use_cache=False).last_hidden_state[:, :-1][scored]
+    guesses, truth = model.lm_head(states).float(), labels[scored]
+    right = (guesses.argmax(-1) == truth).float().mean()
+    return {"total": torch.nn.functional.cross_entropy(guesses, truth), "right": right}

@@ -1,8 +1,9 @@
 """Rung zero: the vision encoder learns what stands where in one image.
 
 As the encoders of real MLLMs come pretrained on single images, ours learns, from single images, to
-tell for each patch of pixels which category and which colour covers most of it. Geometry is
-neither shown nor asked. The linear reader is thrown away afterwards.
+tell for each patch of pixels which category and which colour covers most of it, or which surface:
+wall, floor or ceiling. No depth and no camera is shown or asked. The linear reader is thrown away
+afterwards.
 
 Shapes: M images, P patches an image, G patches a visual token (2 x 2).
 """
@@ -14,35 +15,53 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS
 from spatialsv.scenes.rooms.room import Room
+from spatialsv.scenes.scene import Scenes
+
+SURFACES = ("wall", "floor", "ceiling")
+KINDS = (*SURFACES, *CATEGORIES)
 
 
-def patch_classes(
-    rooms: list[Room], instance: Int[np.ndarray, "S N H W"], patch: int
-) -> Int[np.ndarray, "S N P 2"]:
-    """Category and colour (0 = background) that cover the middle of each patch most.
+def patch_classes(rooms: list[Room], scenes: Scenes, patch: int) -> Int[np.ndarray, "S N P 2"]:
+    """What covers each patch most: which of `KINDS`, and which colour (0 = a surface).
 
-    Patches come in the order in which Qwen2.5-VL's image processor writes them: 2 x 2 blocks.
+    A thing goes before surfaces where it covers an eighth. Patches come in the order in which
+    Qwen2.5-VL's image processor writes them: 2 x 2 blocks.
     """
-    colours = list(COLOURS)
-    scenes, views, height, width = instance.shape
-    rows, columns = height // patch, width // patch
-    blocks = instance.reshape(scenes, views, rows, patch, columns, patch)
-    blocks = blocks.transpose(0, 1, 2, 4, 3, 5).reshape(scenes, views, rows, columns, -1)
-    counts = np.stack([(blocks == k).sum(-1) for k in range(1, instance.max() + 1)], axis=-1)
-    number = np.where(counts.max(-1) >= patch, counts.argmax(-1) + 1, 0)  # an eighth is enough
-    names = np.zeros((scenes, instance.max() + 1, 2), np.int64)
+    count = len(SURFACES)
+    most = count + max(len(room.things) for room in rooms)
+    kinds = np.zeros((len(rooms), most, 2), np.int64)
+    kinds[:, :count, 0] = np.arange(count)
     for scene, room in enumerate(rooms):
-        for k, thing in enumerate(room.things, start=1):
-            if k < names.shape[1]:
-                names[scene, k] = (
-                    CATEGORIES.index(thing.category) + 1,
-                    colours.index(thing.colour) + 1,
-                )
-    classes = names[np.arange(scenes)[:, None, None, None], number]
-    classes = classes.reshape(scenes, views, rows // 2, 2, columns // 2, 2, 2)
-    return classes.transpose(0, 1, 2, 4, 3, 5, 6).reshape(scenes, views, -1, 2)
+        for k, thing in enumerate(room.things, start=count):
+            kinds[scene, k] = KINDS.index(thing.category), list(COLOURS).index(thing.colour) + 1
+    instance = scenes.instance.astype(np.int64)
+    shown = np.where(instance > 0, instance + count - 1, surfaces(rooms, scenes))
+    views, height, width = shown.shape[1:]
+    rows, columns = height // patch, width // patch
+    blocks = shown.reshape(len(rooms), views, rows // 2, 2, patch, columns // 2, 2, patch)
+    blocks = blocks.transpose(0, 1, 2, 5, 3, 6, 4, 7)  # blocks, their patches, their pixels
+    blocks = blocks.reshape(len(rooms), views, rows * columns, patch**2)
+    counts = np.stack([(blocks == k).sum(-1) for k in range(most)], axis=-1)
+    things = counts[..., count:]
+    winner = np.where(
+        things.max(-1) >= patch, things.argmax(-1) + count, counts[..., :count].argmax(-1)
+    )
+    return kinds[np.arange(len(rooms))[:, None, None], winner]
+
+
+def surfaces(rooms: list[Room], scenes: Scenes) -> Int[np.ndarray, "S N H W"]:
+    """Which of `SURFACES` lies at each pixel's depth; what is on things counts for nothing."""
+    rays = ray_map(
+        torch.from_numpy(scenes.intrinsics).double(),
+        torch.from_numpy(scenes.cam_to_world).double(),
+        *scenes.depth.shape[2:],
+    )
+    height = point_map(torch.from_numpy(scenes.depth).double(), rays)[..., 2].numpy()
+    top = np.array([room.extent[2] for room in rooms])[:, None, None, None]
+    return np.select([height < 0.02, height > top - 0.02], [1, 2], 0)  # metres
 
 
 class PatchReader(nn.Module):
@@ -50,7 +69,7 @@ class PatchReader(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.sizes = (len(CATEGORIES) + 1, len(COLOURS) + 1)
+        self.sizes = (len(KINDS), len(COLOURS) + 1)
         self.linear = nn.Linear(width, 4 * sum(self.sizes))
 
     def loss(self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "P 2"]) -> Float[Tensor, ""]:
@@ -65,9 +84,9 @@ class PatchReader(nn.Module):
     def accuracy(
         self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "P 2"]
     ) -> tuple[float, float]:
-        """Shares of non-background patches whose category, whose colour is right."""
+        """Shares of the patches with a thing whose category, whose colour is right."""
         logits = self.linear(tokens).float().view(len(classes), -1)
-        shown = classes[:, 0] > 0
+        shown = classes[:, 1] > 0
         right = [
             (part.argmax(-1) == classes[:, i])[shown].float().mean().item()
             for i, part in enumerate(logits.split(self.sizes, dim=-1))
