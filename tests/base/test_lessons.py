@@ -26,7 +26,7 @@ from spatialsv.base.lessons import (
     room_text,
     write_texts,
 )
-from spatialsv.base.vision import KINDS, SURFACES, PatchReader, patch_classes, surfaces
+from spatialsv.base.vision import KINDS, SURFACES, PatchReader, patch_classes, settle, surfaces
 from spatialsv.samples.batch import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.parts import COLOURS
@@ -179,6 +179,15 @@ def test_surfaces_lie_where_a_level_camera_sees_them() -> None:
     wall, floor, ceiling = (row[bare & (kinds == kind)] for kind in range(3))
     assert wall.mean() < floor.mean() and len(wall) > 0.1 * bare.sum() < len(floor)
     assert not len(ceiling) or ceiling.max() < floor.min()
+
+
+def test_tokens_settle_to_the_size_of_words() -> None:
+    model = build_model(CONFIG, seed=0)
+    pixels, grid = patchify(SCENES.image[0], build_image_processor(CONFIG))
+    tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
+    settle(model.model.visual.merger, tokens, 0.7)
+    settled = model.model.visual(pixels, grid_thw=grid).pooler_output
+    torch.testing.assert_close(settled, tokens * (0.7 / tokens.norm(dim=-1).mean()))
 
 
 def test_the_reader_learns_classes_from_the_encoder() -> None:

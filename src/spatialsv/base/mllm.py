@@ -27,7 +27,7 @@ from spatialsv.base.corpus import (
 from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
-from spatialsv.base.vision import PatchReader, patch_classes
+from spatialsv.base.vision import PatchReader, patch_classes, settle
 from spatialsv.progress import progress
 from spatialsv.samples.batch import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -70,15 +70,19 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
-    tokens = (config.architecture.image_size // config.architecture.patch_size // 2) ** 2
-    encoder = LessonEncoder(tokenizer, tokens)
+    side = config.architecture.image_size // config.architecture.patch_size // 2
+    encoder = LessonEncoder(tokenizer, tokens_per_image=side**2)
     seconds = {
         "vision": _train_vision(model, scenes, processor, config, work / "vision"),
         "drills": _train_drills(model, texts, encoder, config, work / "drills"),
-        "language": _train_language(
-            model, scenes.image, texts, encoder, processor, config, work / "language"
-        ),
     }
+    pixels, grid = patchify(np.concatenate(scenes.image[:32]), processor)
+    tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
+    words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
+    settle(model.model.visual.merger, tokens, words)
+    seconds["language"] = _train_language(
+        model, scenes.image, texts, encoder, processor, config, work / "language"
+    )
     save_mllm(model, tokenizer, processor, out)
     return seconds
 

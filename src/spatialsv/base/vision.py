@@ -64,6 +64,18 @@ def surfaces(rooms: list[Room], scenes: Scenes) -> Int[np.ndarray, "S N H W"]:
     return np.select([height < 0.02, height > top - 0.02], [1, 2], 0)  # metres
 
 
+@torch.no_grad()
+def settle(merger: nn.Module, tokens: Float[Tensor, "T D"], size: float) -> None:
+    """Rescale `merger`'s last layer, which gave `tokens`, until their mean norm is `size`.
+
+    Trained alone, it grows tokens many times longer than word embeddings. An LLM's layers add to
+    what comes in, and could hardly write beside such tokens which view they belong to.
+    """
+    factor = size / tokens.norm(dim=-1).mean()
+    merger.mlp[-1].weight.mul_(factor)
+    merger.mlp[-1].bias.mul_(factor)
+
+
 class PatchReader(nn.Module):
     """Reads the classes of its four patches from each visual token, linearly."""
 
