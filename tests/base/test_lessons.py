@@ -27,7 +27,7 @@ from spatialsv.base.lessons import (
     write_texts,
 )
 from spatialsv.base.vision import KINDS, SURFACES, PatchReader, patch_classes, settle, surfaces
-from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.parts import COLOURS
 from spatialsv.scenes.rooms.photograph import photograph

@@ -4,8 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from spatialsv.samples.batch import IGNORED
-from spatialsv.samples.chat import Chat
+from spatialsv.samples.chat import IGNORED, Chat
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.model.families.qwen2_5_vl import load_mllm
-from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SceneDataset
 

@@ -8,7 +8,7 @@ import torch
 
 from spatialsv.geometry.lifted import labels_from_cameras
 from spatialsv.model.families.qwen2_5_vl import load_mllm
-from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from spatialsv.base.lessons import IMAGE
-from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import IGNORED
 
 Turns = Sequence[tuple[str, str]]
 

@@ -29,7 +29,7 @@ from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes, settle
 from spatialsv.progress import progress
-from spatialsv.samples.batch import IGNORED
+from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.scene import Scenes

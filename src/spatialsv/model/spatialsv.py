@@ -19,7 +19,8 @@ from transformers import PreTrainedModel
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.model.families.qwen2_5_vl import ImageProcessorQwen, load_mllm, visual_states
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
-from spatialsv.samples.batch import IGNORED, Batch
+from spatialsv.samples.batch import Batch
+from spatialsv.samples.chat import IGNORED
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from spatialsv.geometry.lifted import GeometryLabels, tensors_to
 
-IGNORED = -100  # a label that no loss reads, as everywhere in transformers
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:

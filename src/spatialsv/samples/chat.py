@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from spatialsv.samples.batch import IGNORED
 from spatialsv.scenes.rooms.question import Question
+
+IGNORED = -100  # a label that no loss reads, as everywhere in transformers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

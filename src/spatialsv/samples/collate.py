@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
-from spatialsv.samples.batch import IGNORED, Batch
+from spatialsv.samples.batch import Batch
+from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.dataset import Sample
 from spatialsv.samples.targets import Target
 
