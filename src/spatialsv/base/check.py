@@ -12,7 +12,7 @@ import torch
 
 from spatialsv.base.corpus import patchify
 from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import IMAGE
+from spatialsv.base.lessons import IMAGE, list_question
 from spatialsv.base.teacher import exact_labels
 from spatialsv.progress import progress
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -61,7 +61,7 @@ def list_things(model, tokenizer, image_processor, images: np.ndarray) -> list[s
     """The base's list for each of `images` (M, H, W, 3) uint8, each shown alone."""
     size = images.shape[1] // image_processor.patch_size // image_processor.merge_size
     encoder = LessonEncoder(tokenizer, size * images.shape[2] // images.shape[1] * size)
-    ids, _ = encoder.encode([(f"{IMAGE}What does image 1 show?", "")])
+    ids, _ = encoder.encode([(IMAGE + list_question(0), "")])
     prompt = torch.tensor(ids[:-2])  # without the end of the empty answer
     replies: list[str] = []
     for start in progress(range(0, len(images), 64), "listing"):

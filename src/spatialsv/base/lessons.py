@@ -96,7 +96,7 @@ def lesson(
     """
     if done < config.single_until or rng.uniform() < config.single_later:
         return _view_by_view(text, config.single_turns, rng)
-    pool = [(1.5, _list_question(view), list_) for view, list_ in enumerate(text.captions)]
+    pool = [(1.5, list_question(view), list_) for view, list_ in enumerate(text.captions)]
     pool += [(1.0, question, answer) for _, question, answer in _thinned(text.steps, 6, rng)]
     pool += [(3.0, *_easy(choice, rng)) for choice in _thinned(text.choices, A_TASK, rng)]
     (first, answer), *others = _drawn(pool, config.turns, rng)
@@ -113,13 +113,14 @@ def _view_by_view(text: RoomText, count: int, rng: np.random.Generator) -> list[
             for choice in text.choices
             if choice[0] in RECOGNITION and _only(choice[1], view)
         ]
-        about = [(_list_question(view), list_), *(_drawn(pool, count, rng) if pool else [])]
+        about = [(list_question(view), list_), *(_drawn(pool, count, rng) if pool else [])]
         (first, answer), *others = [about[i] for i in rng.permutation(len(about))]
         turns += [(IMAGE + first, answer), *others]
     return turns
 
 
-def _list_question(view: int) -> str:
+def list_question(view: int) -> str:
+    """What asks for the list of view 0, 1, ...; texts count images from 1."""
     return f"What does image {view + 1} show?"
 
 
@@ -141,7 +142,8 @@ def _drawn(pool: list[tuple], count: int, rng: np.random.Generator) -> list[tupl
     """`count` of weighted (weight, question, answer), or all of them."""
     weights = np.array([weight for weight, _, _ in pool])
     count = min(count, len(pool))
-    return [pool[i][1:] for i in rng.choice(len(pool), count, False, weights / weights.sum())]
+    chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
+    return [pool[i][1:] for i in chosen]
 
 
 def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> list[tuple]:
