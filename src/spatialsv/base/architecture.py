@@ -56,7 +56,7 @@ class ArchitectureConfig:
     vision_layers: int = 3
     vision_heads: int = 4
     width: int = 160
-    layers: int = 6
+    layers: int = 8
     heads: int = 5
     mlp: int = 480
     vocabulary: int = 1024  # tokens, special ones and 256 bytes included

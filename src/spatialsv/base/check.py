@@ -9,10 +9,11 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from spatialsv.base.corpus import patchify
 from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import IMAGE, list_question
+from spatialsv.base.lessons import list_question
 from spatialsv.base.teacher import exact_labels
 from spatialsv.progress import progress
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -20,6 +21,8 @@ from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.rooms.questions.captions import list_views
 from spatialsv.scenes.rooms.splits import split_seeds
 from spatialsv.teachers.network import TeacherNetwork
+
+SCENES = 16  # at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +60,19 @@ def _f1(pairs: Sequence[tuple[list[str], list[str]]]) -> float:
 
 
 @torch.inference_mode()
-def list_things(model, tokenizer, image_processor, images: np.ndarray) -> list[str]:
-    """The base's list for each of `images` (M, H, W, 3) uint8, each shown alone."""
-    size = images.shape[1] // image_processor.patch_size // image_processor.merge_size
-    encoder = LessonEncoder(tokenizer, size * images.shape[2] // images.shape[1] * size)
-    ids, _ = encoder.encode([(IMAGE + list_question(0), "")])
-    prompt = torch.tensor(ids[:-2])  # without the end of the empty answer
+def list_things(
+    model, tokenizer, image_processor, images: UInt8[np.ndarray, "S N H W 3"]
+) -> list[str]:
+    """The base's list for each view of each scene; it sees all views, as in any later question."""
+    _, views, height, _, _ = images.shape
+    side = height // image_processor.patch_size // image_processor.merge_size
+    encoder = LessonEncoder(tokenizer, views, side)
+    prompts = torch.stack([encoder.ask(list_question(view)) for view in range(views)])
     replies: list[str] = []
-    for start in progress(range(0, len(images), 64), "listing"):
-        pixels, grid = patchify(images[start : start + 64], image_processor)
-        batch = prompt.expand(len(grid), -1)
+    for start in progress(range(0, len(images), SCENES), "listing"):
+        scenes = images[start : start + SCENES]
+        pixels, grid = patchify(np.concatenate(scenes.repeat(views, axis=0)), image_processor)
+        batch = prompts.repeat(len(scenes), 1)
         output = model.generate(
             input_ids=batch,
             attention_mask=torch.ones_like(batch),
@@ -75,7 +81,7 @@ def list_things(model, tokenizer, image_processor, images: np.ndarray) -> list[s
             image_grid_thw=grid,
             max_new_tokens=48,
         )
-        replies += tokenizer.batch_decode(output[:, len(prompt) :], skip_special_tokens=True)
+        replies += tokenizer.batch_decode(output[:, batch.shape[1] :], skip_special_tokens=True)
     return replies
 
 
@@ -84,8 +90,7 @@ def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int
     made, scenes = photograph(split_seeds("validation", 0, count), rooms)
     seen = zip(made, scenes.instance, strict=True)
     truths = [line for room, instance in seen for line in list_views(room, instance)]
-    replies = list_things(model, tokenizer, image_processor, np.concatenate(scenes.image))
-    return score_listings(replies, truths)
+    return score_listings(list_things(model, tokenizer, image_processor, scenes.image), truths)
 
 
 @torch.inference_mode()

@@ -1,71 +1,125 @@
-"""Lessons as tokens: the chat format, piece by piece, with the answers scored."""
+"""Lessons as tokens: one prompt of images, and behind it each question as if it alone followed.
+
+All questions of a room share its visual tokens. They do not see one another, and each stands at the
+positions it would have if it were asked alone, so one forward pass answers them exactly as many
+would (a test holds it), at a fraction of the cost, and no answer gives another one away.
+
+Shapes: B lessons, T tokens, P tokens of the shared prompt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from spatialsv.base.lessons import IMAGE
+from spatialsv.base.lessons import Asked
+from spatialsv.base.packed import Packing
 from spatialsv.samples.chat import IGNORED
 
-Turns = Sequence[tuple[str, str]]
+BEGIN, NEXT, END = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"
+IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
 class LessonEncoder:
-    """Lessons to padded token tensors.
+    """Lessons to padded token tensors. Pieces of text recur, so each is tokenized once.
 
-    Pieces of text recur, so each is tokenized once. A test holds the result against the
-    tokenizer's own chat template.
+    Args:
+        views: how many images open each lesson; 0 for lessons without images.
+        side: an image's visual tokens, in rows and in columns.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, tokens_per_image: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, views: int, side: int) -> None:
         pad = "<|image_pad|>"
         self.pad_id = tokenizer.pad_token_id
         self.image_id = tokenizer.convert_tokens_to_ids(pad)
-        expanded = IMAGE.replace(pad, pad * tokens_per_image)
 
         @lru_cache(maxsize=400_000)
         def piece(text: str) -> tuple[int, ...]:
-            ids = tokenizer(text.replace(IMAGE, expanded), add_special_tokens=False)["input_ids"]
-            return tuple(ids)
+            return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
         self._piece = piece
+        begin = piece(BEGIN)
+        image = piece(IMAGE.replace(pad, pad * side**2))
+        self.prompt = np.array([*begin, *(image * views)])
+        self.view_of = np.array([-1] * len(begin) + [v for v in range(views) for _ in image])
+        self.positions = _prompt_positions(len(begin), views, side)
 
-    def encode(self, turns: Turns) -> tuple[list[int], list[int]]:
-        """Token ids and labels of one chat; only answers and what ends them are scored."""
-        ids: list[int] = []
-        labels: list[int] = []
-        for user, assistant in turns:
-            asked = [
-                *self._piece("<|im_start|>user\n"),
-                *self._piece(user),
-                *self._piece("<|im_end|>\n<|im_start|>assistant\n"),
-            ]
-            answered = [*self._piece(assistant), *self._piece("<|im_end|>")]
-            end = self._piece("\n")
-            ids += [*asked, *answered, *end]
-            labels += [IGNORED] * len(asked) + answered + [IGNORED] * len(end)
-        return ids, labels
+    def ask(self, question: str) -> Int[Tensor, " T"]:
+        """The tokens of the prompt and `question`, up to where the answer begins."""
+        return torch.tensor([*self.prompt, *self._piece(question), *self._piece(NEXT)])
 
-    def batch(self, lessons: Sequence[Turns]) -> dict[str, Int[Tensor, "B T"]]:
-        """Right-padded tensors, as the model's forward takes them."""
-        encoded = [self.encode(turns) for turns in lessons]
-        length = max(len(ids) for ids, _ in encoded)
-        input_ids = torch.full((len(encoded), length), self.pad_id)
-        labels = torch.full_like(input_ids, IGNORED)
-        mask = torch.zeros_like(input_ids)
-        for row, (ids, scored) in enumerate(encoded):
-            input_ids[row, : len(ids)] = torch.tensor(ids)
-            labels[row, : len(ids)] = torch.tensor(scored)
-            mask[row, : len(ids)] = 1
+    def encode(self, asked: Asked) -> tuple[list[int], list[int]]:
+        """Token ids and labels of what follows the prompt; the answer and its end are scored."""
+        question = [*self._piece(asked.question), *self._piece(NEXT)]
+        answer = [*self._piece(asked.answer), *self._piece(END)]
+        return question + answer, [IGNORED] * len(question) + answer
+
+    def batch(self, lessons: Sequence[Sequence[Asked]]) -> dict[str, Any]:
+        """Padded tensors, as the model's forward takes them, and the answers' labels and weights.
+
+        `position_ids` are (3, B, T): time, row and column. An answer of n tokens weighs sqrt(n): a
+        letter would be lost among long lists if each token weighed the same.
+        """
+        encoded = [[self.encode(asked) for asked in lesson] for lesson in lessons]
+        start, count = len(self.prompt), max(map(len, lessons))
+        length = max(sum(len(ids) for ids, _ in lesson) for lesson in encoded)
+        longest = max(len(ids) for lesson in encoded for ids, _ in lesson)
+        shape = (len(lessons), start + length)
+        input_ids = np.full(shape, self.pad_id)
+        input_ids[:, :start] = self.prompt
+        labels = np.full(shape, IGNORED)
+        weights = np.zeros(shape, np.float32)
+        positions = np.zeros((3, *shape), np.int64)
+        positions[..., :start] = self.positions[:, None]
+        follows = self.positions.max() + 1
+        slots = np.zeros((len(lessons), count, longest), np.int64)
+        places = np.zeros((len(lessons), length), np.int64)
+        sees = np.ones((len(lessons), count, start), bool)
+        for row, (lesson, pieces) in enumerate(zip(lessons, encoded, strict=True)):
+            at = 0
+            for number, (asked, (ids, scored)) in enumerate(zip(lesson, pieces, strict=True)):
+                steps = np.arange(len(ids))
+                here = slice(start + at, start + at + len(ids))
+                input_ids[row, here], labels[row, here] = ids, scored
+                answer = np.array(scored) != IGNORED
+                weights[row, here] = answer * answer.sum() ** -0.5
+                positions[:, row, here] = follows + steps
+                slots[row, number, : len(ids)] = at + steps
+                places[row, at + steps] = number * longest + steps
+                if asked.view is not None:
+                    sees[row, number] = (self.view_of < 0) | (self.view_of == asked.view)
+                at += len(ids)
         return {
-            "input_ids": input_ids,
-            "labels": labels,
-            "attention_mask": mask,
-            "mm_token_type_ids": (input_ids == self.image_id).long(),
+            "input_ids": torch.from_numpy(input_ids),
+            "labels": torch.from_numpy(labels),
+            "weights": torch.from_numpy(weights),
+            "position_ids": torch.from_numpy(positions),
+            "packing": Packing(
+                prompt=start,
+                slots=torch.from_numpy(slots),
+                places=torch.from_numpy(places),
+                sees=torch.from_numpy(sees),
+            ),
         }
+
+
+def _prompt_positions(begin: int, views: int, side: int) -> Int[np.ndarray, "3 P"]:
+    """M-RoPE's time, row and column of the prompt's tokens, as Qwen2.5-VL numbers them.
+
+    Text counts on in all three. An image stays at one time, and what follows it counts on from its
+    farthest row or column.
+    """
+    rows, columns = np.divmod(np.arange(side**2), side)
+    image = np.stack([np.zeros_like(rows), rows, columns])
+    parts, at = [np.tile(np.arange(begin), (3, 1))], begin
+    for _ in range(views):
+        parts += [np.full((3, 1), at), image + at + 1, np.full((3, 1), at + 1 + side)]
+        at += side + 2
+    return np.concatenate(parts, axis=1)

@@ -1,14 +1,16 @@
-"""What the base MLLM is told about each room: captions, then a ladder of easy questions.
+"""What the base MLLM is asked about each room: captions, then a ladder of easy questions.
 
-A lesson is a chat about one room. In the first kind each view is followed at once by turns about it
-alone: the list of what it shows, places and depth order within it, what something is. In the second
-all views come first, as in every later question, and turns climb the ladder: those of the first
-kind, the same thing across views, camera motion, and easy questions: recognition, and MindCube's
-three settings; openly, with lettered options, or as a drill that tells the answer and asks for its
-letter. VSI-Bench's tasks are left to fine-tuning.
+A lesson is a set of questions about one room, each asked by itself after all views. Early lessons
+stay within one view: the list of what it shows, places and depth order within it, what something
+is. Later ones climb: the same thing across views, camera motion, and easy questions: recognition,
+and MindCube's three settings. VSI-Bench's tasks are left to fine-tuning.
 
-Finding the letter of what one means is a skill of its own, which a small model does not pick up
-beside seeing; so a rung of drills alone, without images, comes before all lessons.
+A question about one view may come with blinkers: it sees that view alone. So the model learns to
+read a view before, and more easily than, it learns to find the view that a question names.
+
+An easy question is asked openly, with lettered options, or as a drill that tells the answer and
+asks for its letter. Finding the letter of what one means is a skill of its own, which a small
+model does not pick up beside seeing; so a rung of drills alone, without images, comes first.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from spatialsv.scenes.rooms.room import Room
 RECOGNITION = ("recognise_what", "recognise_colour")
 EASY = (*RECOGNITION, "rotation", "among", "around")
 WITHIN = ("places", "depth")  # rungs that stay within one view
-OPEN, DRILL = 0.5, 0.15  # shares of its forms; the rest has lettered options
-A_TASK = 4  # of each easy task, questions that a lesson may draw from
-IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
+A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
+LIST, STEP, CHOICE = 2.5, 1.0, 3.0  # how often lists, rungs and easy questions are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,24 @@ class RoomText:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LessonConfig:
-    """How lessons change while training goes on; shares of the whole run."""
+class Asked:
+    """One question of a lesson."""
 
-    single_until: float = 0.3  # before, each view is asked about as soon as it is shown
-    single_later: float = 0.25  # share of such lessons after that
-    single_turns: int = 2  # questions about one view, beside its list
-    turns: int = 8  # questions about all views
-    drills: int = 4  # questions in a chat of drills
+    question: str
+    answer: str
+    view: int | None = None  # the only view it sees; None: it sees all
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonConfig:
+    """What lessons are made of; shares are of the whole run, or of the questions."""
+
+    within_until: float = 0.25  # before, every question is about one view
+    blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
+    open: tuple[float, float] = (0.5, 0.3)  # before and after, of easy questions
+    drill: float = 0.1  # of easy questions; the rest has lettered options
+    questions: int = 12  # a lesson
+    drills: int = 8  # questions in a lesson of drills alone
 
 
 def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
@@ -88,35 +100,35 @@ def read_texts(path: Path) -> list[RoomText]:
 
 def lesson(
     text: RoomText, done: float, config: LessonConfig, rng: np.random.Generator
-) -> list[tuple[str, str]]:
-    """The turns (what the user says, what the assistant answers) of one lesson.
+) -> list[Asked]:
+    """The questions of one lesson, in no order.
 
     Args:
         done: how far the run has come, in [0, 1].
     """
-    if done < config.single_until or rng.uniform() < config.single_later:
-        return _view_by_view(text, config.single_turns, rng)
-    pool = [(1.5, list_question(view), list_) for view, list_ in enumerate(text.captions)]
-    pool += [(1.0, question, answer) for _, question, answer in _thinned(text.steps, 6, rng)]
-    pool += [(3.0, *_easy(choice, rng)) for choice in _thinned(text.choices, A_TASK, rng)]
-    (first, answer), *others = _drawn(pool, config.turns, rng)
-    return [(IMAGE * len(text.captions) + first, answer), *others]
+    later = int(done >= config.within_until)
+    steps = [step for step in text.steps if later or step[0] in WITHIN]
+    choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
+    pool = [(LIST, "list", list_question(v), list_) for v, list_ in enumerate(text.captions)]
+    pool += [(STEP, *step) for step in _thinned(steps, A_RUNG, rng)]
+    pool += [
+        (CHOICE, choice[0], *_easy(choice, config.open[later], config.drill, rng))
+        for choice in _thinned(choices, A_TASK, rng)
+    ]
+    weights = np.array([weight for weight, *_ in pool])
+    count = min(config.questions, len(pool))
+    chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
+    return [_asked(*pool[i][1:], config.blinkers[later], rng) for i in chosen]
 
 
-def _view_by_view(text: RoomText, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Each view, and in any order its list and `count` questions about it alone."""
-    turns: list[tuple[str, str]] = []
-    for view, list_ in enumerate(text.captions):
-        pool = [(1.0, q, a) for rung, q, a in text.steps if rung in WITHIN and _only(q, view)]
-        pool += [
-            (3.0, *_easy(choice, rng))
-            for choice in text.choices
-            if choice[0] in RECOGNITION and _only(choice[1], view)
-        ]
-        about = [(list_question(view), list_), *(_drawn(pool, count, rng) if pool else [])]
-        (first, answer), *others = [about[i] for i in rng.permutation(len(about))]
-        turns += [(IMAGE + first, answer), *others]
-    return turns
+def drills(text: RoomText, count: int, rng: np.random.Generator) -> list[Asked]:
+    """Questions that need no image: which letter stands before a thing that is told."""
+    asked = []
+    for i in rng.integers(len(text.choices), size=count):
+        options = text.choices[i][-1]
+        question, letter = _drill(options[rng.integers(len(options))], options, rng)
+        asked.append(Asked(question=question, answer=letter))
+    return asked
 
 
 def list_question(view: int) -> str:
@@ -124,26 +136,13 @@ def list_question(view: int) -> str:
     return f"What does image {view + 1} show?"
 
 
-def _only(question: str, view: int) -> bool:
-    """Whether `question` names this view's image and no other."""
-    return set(re.findall(r"image (\d)", question)) == {str(view + 1)}
-
-
-def drills(text: RoomText, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """A chat without images: which letter stands before a thing that is told."""
-    turns = []
-    for i in rng.integers(len(text.choices), size=count):
-        options = text.choices[i][-1]
-        turns.append(_drill(options[rng.integers(len(options))], options, rng))
-    return turns
-
-
-def _drawn(pool: list[tuple], count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """`count` of weighted (weight, question, answer), or all of them."""
-    weights = np.array([weight for weight, _, _ in pool])
-    count = min(count, len(pool))
-    chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
-    return [pool[i][1:] for i in chosen]
+def _asked(kind: str, question: str, answer: str, share: float, rng: np.random.Generator) -> Asked:
+    """The question, with a probability of `share` under blinkers if it is about one view."""
+    view = None
+    named = re.search(r"image (\d)", question.lower())
+    if kind in WITHIN_ONE and named and rng.uniform() < share:
+        view = int(named[1]) - 1
+    return Asked(question=question, answer=answer, view=view)
 
 
 def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> list[tuple]:
@@ -154,13 +153,13 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _easy(choice: tuple, rng: np.random.Generator) -> tuple[str, str]:
-    """An easy question in one of its three forms."""
+def _easy(choice: tuple, open_: float, drill: float, rng: np.random.Generator) -> tuple[str, str]:
+    """An easy question in one of its three forms: open, a drill, lettered."""
     _, question, answer, options = choice
     form = rng.uniform()
-    if form < OPEN:
+    if form < open_:
         return question, answer
-    if form < OPEN + DRILL:
+    if form < open_ + drill:
         return _drill(answer, options, rng)
     return _lettered(question, answer, options, rng)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer
 
+from spatialsv.base import packed
 from spatialsv.base.architecture import (
     ArchitectureConfig,
     build_image_processor,
@@ -40,17 +42,17 @@ class MllmConfig:
     """The recipe of the shipped base MLLM."""
 
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
-    shards: int = 24  # of 512 rooms
+    shards: int = 48  # of 512 rooms
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     vision: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=1000, lr=1e-3, lr_muon=3e-3)
     )
     drills: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=500, lr=1e-3, lr_muon=3e-3, batch=32)
+        default_factory=lambda: LoopConfig(steps=300, lr=1e-3, lr_muon=3e-3, batch=32)
     )
     language: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=2400, lr=1e-3, lr_muon=3e-3)
+        default_factory=lambda: LoopConfig(steps=3200, lr=1e-3, lr_muon=3e-3)
     )
     seed: int = 0
 
@@ -70,18 +72,19 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
+    model.set_attn_implementation({"text_config": packed.NAME})
     side = config.architecture.image_size // config.architecture.patch_size // 2
-    encoder = LessonEncoder(tokenizer, tokens_per_image=side**2)
+    blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
     seconds = {
         "vision": _train_vision(model, scenes, processor, config, work / "vision"),
-        "drills": _train_drills(model, texts, encoder, config, work / "drills"),
+        "drills": _train_drills(model, texts, blind, config, work / "drills"),
     }
     pixels, grid = patchify(np.concatenate(scenes.image[:32]), processor)
     tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
     words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
     settle(model.model.visual.merger, tokens, words)
     seconds["language"] = _train_language(
-        model, scenes.image, texts, encoder, processor, config, work / "language"
+        model, scenes.image, texts, seeing, processor, config, work / "language"
     )
     save_mllm(model, tokenizer, processor, out)
     return seconds
@@ -98,8 +101,9 @@ def _tokenizer(folder: Path, texts: list[RoomText], scenes: Scenes, config: Mllm
 def _lesson_words(texts: list[RoomText]) -> list[str]:
     """For the tokenizer: one lesson of each kind a room."""
     rng = np.random.default_rng(0)
-    chats = [lesson(text, done, LessonConfig(), rng) for text in texts for done in (0.0, 1.0)]
-    return [part for chat in chats for turn in chat for part in turn] + ["user", "assistant"]
+    lessons = [lesson(text, done, LessonConfig(), rng) for text in texts for done in (0.0, 1.0)]
+    asked = [one for lesson_ in lessons for one in lesson_]
+    return [part for one in asked for part in (one.question, one.answer)] + ["user", "assistant"]
 
 
 def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
@@ -113,20 +117,24 @@ def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
 def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
     """Rung zero: `vision.py`."""
     patch = config.architecture.patch_size
-    shards = [scenes.select(slice(at, at + SHARD)) for at in range(0, len(scenes), SHARD)]
-    classes = [
-        patch_classes(rooms_of(shard, config.rooms), shard, patch)
-        for shard in progress(shards, "patch classes")
-    ]
-    classes = torch.from_numpy(np.concatenate(classes))
+
+    @cache
+    def classes() -> torch.Tensor:  # not needed where the rung is finished
+        shards = [scenes.select(slice(at, at + SHARD)) for at in range(0, len(scenes), SHARD)]
+        found = [
+            patch_classes(rooms_of(shard, config.rooms), shard, patch)
+            for shard in progress(shards, "patch classes")
+        ]
+        return torch.from_numpy(np.concatenate(found))
+
     reader = PatchReader(config.architecture.width)
     both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(classes), config.vision.batch, config.vision.seed)
+        rows = batch_rows(step, len(scenes), config.vision.batch, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
         tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-        return {"total": reader.loss(tokens, classes[rows].reshape(-1, 2))}
+        return {"total": reader.loss(tokens, classes()[rows].reshape(-1, 2))}
 
     return run_loop(both, step_loss, config.vision, folder)
 
@@ -161,10 +169,10 @@ def _train_language(
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = batch_rows(step, len(texts), loop.batch, loop.seed)
         done = step / loop.steps
-        chats = [lesson(texts[row], done, config.lessons, rng) for row in rows]
+        lessons = [lesson(texts[row], done, config.lessons, rng) for row in rows]
         pixels, grid = patchify(np.concatenate(images[rows]), processor)
         return _answers(
-            model, encoder.batch(chats) | {"pixel_values": pixels, "image_grid_thw": grid}
+            model, encoder.batch(lessons) | {"pixel_values": pixels, "image_grid_thw": grid}
         )
 
     return run_loop(model, step_loss, loop, folder)
@@ -172,9 +180,10 @@ def _train_language(
 
 def _answers(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Next-token cross-entropy on the answers, and the share of their tokens guessed right."""
-    labels = batch.pop("labels")[:, 1:]
+    labels, weights = batch.pop("labels")[:, 1:], batch.pop("weights")[:, 1:]
     scored = labels != IGNORED
     states = model.model(**batch, use_cache=False).last_hidden_state[:, :-1][scored]
-    guesses, truth = model.lm_head(states).float(), labels[scored]
+    guesses, truth, weights = model.lm_head(states).float(), labels[scored], weights[scored]
+    losses = torch.nn.functional.cross_entropy(guesses, truth, reduction="none")
     right = (guesses.argmax(-1) == truth).float().mean()
-    return {"total": torch.nn.functional.cross_entropy(guesses, truth), "right": right}
+    return {"total": (losses * weights).sum() / weights.sum(), "right": right}

@@ -17,6 +17,7 @@ from spatialsv.scenes.rooms.room import Room
 
 RUNGS = ("places", "depth", "same", "motion")
 APART = 0.08  # of the width: columns that differ by less are not compared
+MIDDLE = 0.15  # of the width off its middle, at most
 NEARER = 1.15  # a nearer thing is nearer by this factor
 Step = tuple[str, str, str]  # rung, question, answer
 
@@ -63,6 +64,9 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
         side, end, inner = ends[rng.integers(2)]
         if abs(column[order[end]] - column[order[inner]]) > APART:
             yield f"What is farthest to the {side} in {image}?", names[end]
+    off = np.sort(np.abs(column[order] - 0.5))
+    if len(order) and off[0] < MIDDLE and (len(order) < 2 or off[1] - off[0] > APART):
+        yield f"What is in the middle of {image}?", names[np.abs(column[order] - 0.5).argmin()]
     pair = _pair(rng, _clear(measured, view), lambda a, b: abs(column[a] - column[b]) > APART)
     if pair is not None:
         a, b = (measured.room.things[i].name for i in pair)
