@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from spatialsv.config import from_mapping
-from spatialsv.train import ARMS, TrainConfig, run
+from spatialsv.samples.dataset import Pools
+from spatialsv.train import ARMS, ArmConfig, TrainConfig, run
+from spatialsv.train.data import TrainingData
+from spatialsv.train.stage import steps_of
 
 
 @pytest.fixture
@@ -40,6 +43,8 @@ def test_an_arms_misspelt_setting(train):
         ({"text": False}, "neither text, distill nor tasks"),
         ({"pseudo": True}, "pseudo labels, but neither"),
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
+        ({"text_share": 0.0}, r"mine\.text_share: expected a part of 1, found 0\.0"),
+        ({"steps_share": -1.0}, r"mine\.steps_share: expected more than 0, found -1\.0"),
     ],
 )
 def test_an_arm_that_makes_no_sense(train, settings, message):
@@ -51,6 +56,19 @@ def test_settings_are_laid_upon_the_arm_of_that_name():
     config = TrainConfig(arms={"spatialsv": {"tasks": ["depth"]}, "distill": {}})
     assert config.arm("spatialsv") == replace(ARMS["spatialsv"], tasks=("depth",))
     assert config.arm("distill") == ARMS["distill"]
+
+
+def test_an_arms_share_of_the_steps_makes_epochs_equal():
+    def steps(arm: ArmConfig, spatial: int = 0, **settings) -> int:
+        data = TrainingData(
+            pools=Pools(None), text=120, spatial=spatial, feature_channels=None, digests={}
+        )
+        return steps_of(arm, TrainConfig(batch_size=12, **settings), data)
+
+    half = ArmConfig(text_share=0.5, steps_share=0.5)
+    assert (steps(ArmConfig(), steps=30), steps(half, steps=30)) == (30, 15)
+    assert steps(ArmConfig(), steps=None, epochs=2) == 20
+    assert steps(ArmConfig(), spatial=60, steps=None, epochs=2) == 40  # half of each batch is text
 
 
 def test_steps_and_epochs(train):

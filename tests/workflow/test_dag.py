@@ -97,6 +97,24 @@ def test_a_new_arm_trains_nothing_else(smoke):
     assert smoke.planned() == {"train_arm": 1, "train": 1, "report": 1}
 
 
+def test_the_arms_of_half_the_text_learn_from_the_other_half_without_it(smoke):
+    arms = "distill: null\n    half: {text_share: 0.5}\n    half_semi: {text_share: 0.5, tasks: ["
+    smoke.edit("workflow/config/smoke.yaml", "distill: null", arms + "depth], pseudo: true}")
+    jobs = smoke.planned()
+    assert jobs["train_arm"] == 2 and "labels_shard" not in jobs
+    assert jobs["pseudo_shard"] == 2  # of four shards of train, those without text
+    commands = smoke.snakemake("-n", "--printshellcmds", "--", "train").stdout
+    (half,) = [line for line in commands.splitlines() if "--arm half " in line]
+    (semi,) = [line for line in commands.splitlines() if "--arm half_semi" in line]
+    first, second = ([f"train/{shard:04d}.json" for shard in pair] for pair in ((0, 1), (2, 3)))
+    assert all(f"data/scenes/{name}" in half for name in first)
+    assert not any(f"data/scenes/{name}" in half for name in second)
+    assert all(f"data/scenes/{name}" in semi for name in (*first, *second))
+    assert all(f"data/labels/rooms/{name}" in semi for name in first)
+    assert all(f"data/pseudo/{name}" in semi for name in second)
+    assert not any(f"data/labels/rooms/{name}" in semi for name in second)
+
+
 def test_a_setting_of_one_arm_redoes_that_arm(smoke):
     smoke.edit(
         "workflow/config/smoke.yaml",

@@ -72,8 +72,31 @@ def labels_of(*splits, teacher=settings["labels"]["teacher"]):
     ]
 
 
-def pseudo_of(*splits):
-    return [f"data/pseudo/{split}/{shard}.json" for split in splits for shard in shards(split)]
+def asked_shards(arm):
+    """The shards of `train` whose questions an arm is asked: the first ones."""
+    every = shards("train")
+    return every[: round(arm.get("text_share", 1) * len(every))]
+
+
+def unasked_shards(arm):
+    """What an arm with pseudo labels sees without text, as split/shard.
+
+    The rest of `train`, or, where all of that is asked, the splits of the stage `pseudo`.
+    """
+    if not arm.get("pseudo"):
+        return []
+    rest = [f"train/{shard}" for shard in shards("train")[len(asked_shards(arm)) :]]
+    return rest or pseudo_splits()
+
+
+def pseudo_splits():
+    return [f"{split}/{shard}" for split in settings["pseudo"]["splits"] for shard in shards(split)]
+
+
+def pseudo_used():
+    """The pseudo labels of the stage's splits and of all arms."""
+    used = [pseudo_splits(), *map(unasked_shards, settings["train"]["arms"].values())]
+    return [f"data/pseudo/{place}.json" for place in dict.fromkeys(sum(used, []))]
 
 
 def arm_section(wildcards):
@@ -81,16 +104,26 @@ def arm_section(wildcards):
     return section("train", arms={wildcards.arm: settings["train"]["arms"][wildcards.arm]})
 
 
+def arm_scenes(wildcards):
+    """The scenes that an arm sees, with or without questions."""
+    arm = settings["train"]["arms"][wildcards.arm]
+    asked = [f"train/{shard}" for shard in asked_shards(arm)]
+    return [f"data/scenes/{place}.json" for place in [*asked, *unasked_shards(arm)]]
+
+
 def arm_labels(wildcards):
     """The labels of an arm that learns geometry."""
     arm = settings["train"]["arms"][wildcards.arm]
-    return labels_of("train") if arm.get("distill") or arm.get("tasks") else []
+    if not (arm.get("distill") or arm.get("tasks")):
+        return []
+    teacher = settings["labels"]["teacher"]
+    return [f"data/labels/{teacher}/train/{shard}.json" for shard in asked_shards(arm)]
 
 
 def arm_pseudo(wildcards):
     """The pseudo labels of an arm that learns from them."""
     arm = settings["train"]["arms"][wildcards.arm]
-    return pseudo_of(*settings["pseudo"]["splits"]) if arm.get("pseudo") else []
+    return [f"data/pseudo/{place}.json" for place in unasked_shards(arm)]
 
 
 def models_of(stage, arms):

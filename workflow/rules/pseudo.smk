@@ -25,7 +25,7 @@ rule pseudo_shard:
 
 rule pseudo:
     input:
-        pseudo_of(*settings["pseudo"]["splits"]),
+        pseudo_used(),
     output:
         manifest="data/pseudo/manifest.json",
     log:

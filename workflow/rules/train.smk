@@ -1,6 +1,6 @@
 rule train_arm:
     input:
-        scenes=scenes_of("train"),
+        scenes=arm_scenes,
         labels=arm_labels,
         pseudo=arm_pseudo,
     output:

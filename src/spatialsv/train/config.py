@@ -20,6 +20,8 @@ class ArmConfig:
     taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
     blank_images: bool = False  # grey images: what the questions' text gives away
     pseudo: bool = False  # pseudo-labelled images beside the questions, without text
+    text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked
+    steps_share: float = 1.0  # of TrainConfig.steps, where epochs are to be equal and not steps
 
     @property
     def geometry(self) -> bool:
@@ -33,6 +35,13 @@ ARMS: dict[str, ArmConfig] = {
     "spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points")),
     "blind": ArmConfig(blank_images=True),
     "semi": ArmConfig(distill=True, tasks=("depth", "rays", "points"), pseudo=True),
+    # Table 5: text on half (i), with geometry there (ii), and on the other half too, without text
+    # (iii); its (iv) is `text`.
+    "half": ArmConfig(text_share=0.5),
+    "half_spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points"), text_share=0.5),
+    "half_semi": ArmConfig(
+        distill=True, tasks=("depth", "rays", "points"), text_share=0.5, pseudo=True
+    ),
 }
 
 
@@ -94,6 +103,14 @@ class TrainConfig:
         arm = from_mapping(ArmConfig, settings, f"train.arms.{name}")
         if not (arm.text or arm.geometry):
             raise ValueError(f"train.arms.{name}: neither text, distill nor tasks to learn")
+        if not 0 < arm.text_share <= 1:
+            raise ValueError(
+                f"train.arms.{name}.text_share: expected a part of 1, found {arm.text_share}"
+            )
+        if arm.steps_share <= 0:
+            raise ValueError(
+                f"train.arms.{name}.steps_share: expected more than 0, found {arm.steps_share}"
+            )
         if arm.pseudo and not arm.geometry:
             raise ValueError(f"train.arms.{name}: pseudo labels, but neither distill nor tasks")
         if arm.blank_images and arm.geometry:

@@ -44,7 +44,8 @@ def run(
     A run that was killed goes on from its last checkpoint, and ends as it would have without.
 
     Args:
-        arm: a key of `ARMS`, or of `config.arms`.
+        arm: a key of `ARMS`, or of `config.arms`. Its `text_share` is for the DAG, which chooses
+            the manifests: all questions of those given here are asked.
         seed: of the heads' first weights and of the order of the samples.
         scenes: manifests of the scenes whose questions are asked.
         labels: manifests of those scenes' labels; arms without geometry do not read them.
@@ -61,7 +62,7 @@ def run(
     data = load_data(arm, chosen, config, processor, seed, scenes, labels, pseudo)
     set_seed(seed)
     model = SpatialSV(model, make_heads(chosen, config, data, model))
-    steps = steps_of(config, data)
+    steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, base_path(base), model, data)
     work = _work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
     trainer = SpatialTrainer(
@@ -104,12 +105,12 @@ def make_heads(
     return SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
 
 
-def steps_of(config: TrainConfig, data: TrainingData) -> int:
+def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
     """The optimiser's steps: given, or from the epochs over the questions (else the images)."""
     if config.steps is not None:
-        return config.steps
+        return max(1, round(config.steps * arm.steps_share))
     share = 1 - config.spatial_share if data.text and data.spatial else 1.0
-    samples = (data.text or data.spatial) * config.epochs
+    samples = (data.text or data.spatial) * config.epochs * arm.steps_share
     return math.ceil(samples / (config.batch_size * config.accumulation * share))
 
 
