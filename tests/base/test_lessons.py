@@ -32,8 +32,14 @@ def _kinds(text: RoomText, asked: list) -> set[str]:
     known = {question: rung for rung, question, _ in text.steps}
     known |= {stem: task for task, stem, _, _ in text.choices}
     known |= {list_question(view): "list" for view in range(len(text.captions))}
-    stems = [one.question.splitlines()[0] for one in asked]
-    return {known[stem] for stem in stems if not stem.startswith("Which letter is")}
+    stems = [one.question.splitlines()[0] for one in asked if "letter" not in one.question]
+    return {known[stem] for stem in stems}
+
+
+def _form(asked) -> str:
+    if "Which letter is" in asked.question:
+        return "drill"
+    return "lettered" if "\n" in asked.question else "open"
 
 
 def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
@@ -50,7 +56,7 @@ def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
 @pytest.mark.parametrize("done", [0.0, 1.0])
 def test_answers_are_the_rooms_own(done: float) -> None:
     for text in TEXTS:
-        asked = lesson(text, done, LessonConfig(drill=0.0), np.random.default_rng(1))
+        asked = lesson(text, done, LessonConfig(forms=(0.5, 0.0)), np.random.default_rng(1))
         assert len(asked) == LessonConfig().questions
         known = {(question, answer) for _, question, answer in text.steps}
         known |= {(stem, answer) for _, stem, answer, _ in text.choices}
@@ -75,26 +81,34 @@ def test_blinkers_show_the_one_view_that_a_question_names() -> None:
 
 
 def test_drills_tell_the_option_whose_letter_they_ask() -> None:
-    asked = drills(TEXTS[0], 50, np.random.default_rng(0))
-    assert len(asked) == 50
+    asked = drills(TEXTS[0], 60, np.random.default_rng(0))
+    assert len(asked) == 60
+    places = set()
     for one in asked:
-        first, *options = one.question.splitlines()
-        told = first.removeprefix("Which letter is ").removesuffix("?")
-        assert f"{one.answer}. {told}" in options
+        lines = one.question.splitlines()
+        (place,) = (i for i, line in enumerate(lines) if line.startswith("Which letter is "))
+        told = lines[place].removeprefix("Which letter is ").removesuffix("?")
+        assert f"{one.answer}. {told}" in lines
+        places.add("first" if place == 0 else "last" if place == len(lines) - 1 else "between")
+    assert places == {"first", "last"}
     assert {one.answer for one in asked} == set("ABCD")
 
 
-def test_an_easy_question_comes_open_lettered_and_as_a_drill() -> None:
-    choice = ("rotation", "What?", "lamp", ("lamp", "bed", "box"))
-    text = RoomText(captions=(), steps=(), choices=(choice,))
-    config = LessonConfig(drill=0.3, open=(0.3, 0.3))
-    forms = set()
-    for seed in range(60):
-        (one,) = lesson(text, 1.0, config, np.random.default_rng(seed))
-        stem, *options = one.question.splitlines()
-        forms.add((stem, len(options)))
-        assert f"{one.answer}. lamp" in options if options else one.answer == "lamp"
-    assert forms == {("What?", 0), ("What?", 3), ("Which letter is lamp?", 3)}
+def test_letters_are_asked_for_once_the_skills_behind_them_are_there() -> None:
+    config = LessonConfig(lettered_from=(0.3, 0.6), within_until=0.0)
+    asked = {}
+    for task in ("recognise_what", "rotation"):
+        choice = (task, "What?", "lamp", ("lamp", "bed", "box"))
+        text = RoomText(captions=(), steps=(), choices=(choice,))
+        for done in (0.0, 0.3, 0.6):
+            found = [lesson(text, done, config, np.random.default_rng(i))[0] for i in range(60)]
+            asked[task, done] = {_form(one) for one in found}
+            assert all(
+                one.answer == "lamp" or f"{one.answer}. lamp" in one.question for one in found
+            )
+    every = {"open", "drill", "lettered"}
+    assert asked["recognise_what", 0.0] == asked["rotation", 0.3] == every - {"lettered"}
+    assert asked["recognise_what", 0.3] == asked["rotation", 0.6] == every
 
 
 def test_texts_survive_the_disk(tmp_path) -> None:

@@ -67,8 +67,10 @@ def test_an_arms_share_of_the_steps_makes_epochs_equal():
 
     half = ArmConfig(text_share=0.5, steps_share=0.5)
     assert (steps(ArmConfig(), steps=30), steps(half, steps=30)) == (30, 15)
-    assert steps(ArmConfig(), steps=None, epochs=2) == 20
-    assert steps(ArmConfig(), spatial=60, steps=None, epochs=2) == 40  # half of each batch is text
+    assert steps(ArmConfig(), steps=None, epochs=2.0) == 20
+    assert (
+        steps(ArmConfig(), spatial=60, steps=None, epochs=2.0) == 40
+    )  # half of each batch is text
 
 
 def test_steps_and_epochs(train):

@@ -62,8 +62,8 @@ class LessonConfig:
 
     within_until: float = 0.25  # before, every question is about one view
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
-    open: tuple[float, float] = (0.5, 0.3)  # before and after, of easy questions
-    drill: float = 0.1  # of easy questions; the rest has lettered options
+    lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
+    forms: tuple[float, float] = (0.35, 0.2)  # open and drill, of easy questions; rest: lettered
     questions: int = 12  # a lesson
     drills: int = 8  # questions in a lesson of drills alone
 
@@ -107,12 +107,17 @@ def lesson(
         done: how far the run has come, in [0, 1].
     """
     later = int(done >= config.within_until)
+    recognition, settings = (_forms(done >= start, config) for start in config.lettered_from)
     steps = [step for step in text.steps if later or step[0] in WITHIN]
     choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
     pool = [(LIST, "list", list_question(v), list_) for v, list_ in enumerate(text.captions)]
     pool += [(STEP, *step) for step in _thinned(steps, A_RUNG, rng)]
     pool += [
-        (CHOICE, choice[0], *_easy(choice, config.open[later], config.drill, rng))
+        (
+            CHOICE,
+            choice[0],
+            *_easy(choice, recognition if choice[0] in RECOGNITION else settings, rng),
+        )
         for choice in _thinned(choices, A_TASK, rng)
     ]
     weights = np.array([weight for weight, *_ in pool])
@@ -153,19 +158,30 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _easy(choice: tuple, open_: float, drill: float, rng: np.random.Generator) -> tuple[str, str]:
+def _forms(lettered: bool, config: LessonConfig) -> tuple[float, float]:
+    """Shares of open questions and drills; without lettered ones, they share what is left."""
+    open_, drill = config.forms
+    return (open_, drill) if lettered else (open_ / (open_ + drill), drill / (open_ + drill))
+
+
+def _easy(choice: tuple, forms: tuple[float, float], rng: np.random.Generator) -> tuple[str, str]:
     """An easy question in one of its three forms: open, a drill, lettered."""
     _, question, answer, options = choice
     form = rng.uniform()
-    if form < open_:
+    if form < forms[0]:
         return question, answer
-    if form < open_ + drill:
+    if form < sum(forms):
         return _drill(answer, options, rng)
     return _lettered(question, answer, options, rng)
 
 
 def _drill(answer: str, options: Sequence[str], rng: np.random.Generator) -> tuple[str, str]:
-    return _lettered(f"Which letter is {answer}?", answer, options, rng)
+    """The letter of what is told, before the options or, as one's own answer comes, after them."""
+    question = f"Which letter is {answer}?"
+    lettered, letter = _lettered(question, answer, options, rng)
+    if rng.uniform() < 0.5:
+        lettered = "\n".join([*lettered.splitlines()[1:], question])
+    return lettered, letter
 
 
 def _lettered(
