@@ -27,19 +27,16 @@ ROOMS, SCENES = photograph(range(12), RoomsConfig(samples=1))
 TEXTS = [room_text(room, seen) for room, seen in zip(ROOMS, SCENES.instance, strict=True)]
 
 
+def _is_drill(asked) -> bool:
+    return "Which letter" in asked.question
+
+
 def _kinds(text: RoomText, asked: list) -> set[str]:
     """Rungs and tasks of the questions, drills apart."""
     known = {question: rung for rung, question, _ in text.steps}
     known |= {stem: task for task, stem, _, _ in text.choices}
     known |= {list_question(view): "list" for view in range(len(text.captions))}
-    stems = [one.question.splitlines()[0] for one in asked if "letter" not in one.question]
-    return {known[stem] for stem in stems}
-
-
-def _form(asked) -> str:
-    if "Which letter is" in asked.question:
-        return "drill"
-    return "lettered" if "\n" in asked.question else "open"
+    return {known[one.question.splitlines()[0]] for one in asked if not _is_drill(one)}
 
 
 def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
@@ -56,7 +53,7 @@ def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
 @pytest.mark.parametrize("done", [0.0, 1.0])
 def test_answers_are_the_rooms_own(done: float) -> None:
     for text in TEXTS:
-        asked = lesson(text, done, LessonConfig(forms=(0.5, 0.0)), np.random.default_rng(1))
+        asked = lesson(text, done, LessonConfig(drills=0), np.random.default_rng(1))
         assert len(asked) == LessonConfig().questions
         known = {(question, answer) for _, question, answer in text.steps}
         known |= {(stem, answer) for _, stem, answer, _ in text.choices}
@@ -83,32 +80,39 @@ def test_blinkers_show_the_one_view_that_a_question_names() -> None:
 def test_drills_tell_the_option_whose_letter_they_ask() -> None:
     asked = drills(TEXTS[0], 60, np.random.default_rng(0))
     assert len(asked) == 60
-    places = set()
+    forms = set()
     for one in asked:
         lines = one.question.splitlines()
-        (place,) = (i for i, line in enumerate(lines) if line.startswith("Which letter is "))
-        told = lines[place].removeprefix("Which letter is ").removesuffix("?")
+        place = next(i for i, line in enumerate(lines) if line.startswith("Which letter"))
+        sentence = lines[place] != "Which letter?"
+        told = lines[place][len("Which letter is ") : -1] if sentence else lines[place + 1]
         assert f"{one.answer}. {told}" in lines
-        places.add("first" if place == 0 else "last" if place == len(lines) - 1 else "between")
-    assert places == {"first", "last"}
+        forms.add((sentence, place == 0))
+        assert place in (0, len(lines) - 1 - (not sentence))
+    assert len(forms) == 4
     assert {one.answer for one in asked} == set("ABCD")
 
 
+def test_drills_stand_beside_every_lesson() -> None:
+    config = LessonConfig(drills=3)
+    asked = lesson(TEXTS[0], 0.0, config, np.random.default_rng(0))
+    assert sum(map(_is_drill, asked)) == 3 and len(asked) == config.questions + 3
+
+
 def test_letters_are_asked_for_once_the_skills_behind_them_are_there() -> None:
-    config = LessonConfig(lettered_from=(0.3, 0.6), within_until=0.0)
-    asked = {}
+    config = LessonConfig(lettered_from=(0.3, 0.6), within_until=0.0, drills=0)
+    lettered = {}
     for task in ("recognise_what", "rotation"):
         choice = (task, "What?", "lamp", ("lamp", "bed", "box"))
         text = RoomText(captions=(), steps=(), choices=(choice,))
         for done in (0.0, 0.3, 0.6):
-            found = [lesson(text, done, config, np.random.default_rng(i))[0] for i in range(60)]
-            asked[task, done] = {_form(one) for one in found}
+            asked = [lesson(text, done, config, np.random.default_rng(i))[0] for i in range(40)]
+            lettered[task, done] = {"\n" in one.question for one in asked}
             assert all(
-                one.answer == "lamp" or f"{one.answer}. lamp" in one.question for one in found
+                one.answer == "lamp" or f"{one.answer}. lamp" in one.question for one in asked
             )
-    every = {"open", "drill", "lettered"}
-    assert asked["recognise_what", 0.0] == asked["rotation", 0.3] == every - {"lettered"}
-    assert asked["recognise_what", 0.3] == asked["rotation", 0.6] == every
+    assert lettered["recognise_what", 0.0] == lettered["rotation", 0.3] == {False}
+    assert lettered["recognise_what", 0.3] == lettered["rotation", 0.6] == {False, True}
 
 
 def test_texts_survive_the_disk(tmp_path) -> None:

@@ -8,9 +8,10 @@ and MindCube's three settings. VSI-Bench's tasks are left to fine-tuning.
 A question about one view may come with blinkers: it sees that view alone. So the model learns to
 read a view before, and more easily than, it learns to find the view that a question names.
 
-An easy question is asked openly, with lettered options, or as a drill that tells the answer and
-asks for its letter. Finding the letter of what one means is a skill of its own, which a small
-model does not pick up beside seeing; so a rung of drills alone, without images, comes first.
+An easy question is asked openly, later also with lettered options. Finding the letter of what one
+means is a skill of its own, and one that a small model learns slowly and forgets at once where it
+must guess. So drills, which tell a thing and ask for its letter, are a rung of their own, without
+images, before all lessons, and stand beside the questions of every lesson.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ class LessonConfig:
     within_until: float = 0.25  # before, every question is about one view
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
     lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
-    forms: tuple[float, float] = (0.35, 0.2)  # open and drill, of easy questions; rest: lettered
-    questions: int = 12  # a lesson
-    drills: int = 8  # questions in a lesson of drills alone
+    open: float = 0.4  # of easy questions, after that; before, all
+    questions: int = 10  # a lesson
+    drills: int = 4  # beside them
+    drills_alone: int = 8  # in a lesson of the first rung
 
 
 def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
@@ -107,23 +109,23 @@ def lesson(
         done: how far the run has come, in [0, 1].
     """
     later = int(done >= config.within_until)
-    recognition, settings = (_forms(done >= start, config) for start in config.lettered_from)
+    open_ = {
+        task: config.open if done >= config.lettered_from[task not in RECOGNITION] else 1.0
+        for task in EASY
+    }
     steps = [step for step in text.steps if later or step[0] in WITHIN]
     choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
     pool = [(LIST, "list", list_question(v), list_) for v, list_ in enumerate(text.captions)]
     pool += [(STEP, *step) for step in _thinned(steps, A_RUNG, rng)]
     pool += [
-        (
-            CHOICE,
-            choice[0],
-            *_easy(choice, recognition if choice[0] in RECOGNITION else settings, rng),
-        )
+        (CHOICE, choice[0], *_easy(choice, open_[choice[0]], rng))
         for choice in _thinned(choices, A_TASK, rng)
     ]
     weights = np.array([weight for weight, *_ in pool])
     count = min(config.questions, len(pool))
     chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
-    return [_asked(*pool[i][1:], config.blinkers[later], rng) for i in chosen]
+    asked = [_asked(*pool[i][1:], config.blinkers[later], rng) for i in chosen]
+    return asked + drills(text, config.drills, rng)
 
 
 def drills(text: RoomText, count: int, rng: np.random.Generator) -> list[Asked]:
@@ -158,29 +160,23 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _forms(lettered: bool, config: LessonConfig) -> tuple[float, float]:
-    """Shares of open questions and drills; without lettered ones, they share what is left."""
-    open_, drill = config.forms
-    return (open_, drill) if lettered else (open_ / (open_ + drill), drill / (open_ + drill))
-
-
-def _easy(choice: tuple, forms: tuple[float, float], rng: np.random.Generator) -> tuple[str, str]:
-    """An easy question in one of its three forms: open, a drill, lettered."""
+def _easy(choice: tuple, open_: float, rng: np.random.Generator) -> tuple[str, str]:
+    """An easy question, openly with a probability of `open_`, or with lettered options."""
     _, question, answer, options = choice
-    form = rng.uniform()
-    if form < forms[0]:
+    if rng.uniform() < open_:
         return question, answer
-    if form < sum(forms):
-        return _drill(answer, options, rng)
     return _lettered(question, answer, options, rng)
 
 
 def _drill(answer: str, options: Sequence[str], rng: np.random.Generator) -> tuple[str, str]:
-    """The letter of what is told, before the options or, as one's own answer comes, after them."""
-    question = f"Which letter is {answer}?"
-    lettered, letter = _lettered(question, answer, options, rng)
+    """The letter of what is told: in words, or as one would answer; before the options, or after.
+
+    Told as one would answer, on a line of its own, it is the token that an open answer is.
+    """
+    told = f"Which letter is {answer}?" if rng.uniform() < 0.5 else f"Which letter?\n{answer}"
+    lettered, letter = _lettered(told, answer, options, rng)
     if rng.uniform() < 0.5:
-        lettered = "\n".join([*lettered.splitlines()[1:], question])
+        lettered = lettered.removeprefix(f"{told}\n") + f"\n{told}"
     return lettered, letter
 
 

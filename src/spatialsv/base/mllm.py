@@ -148,7 +148,8 @@ def _train_drills(
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = batch_rows(step, len(texts), loop.batch, loop.seed)
         return _answers(
-            model, encoder.batch([drills(texts[row], config.lessons.drills, rng) for row in rows])
+            model,
+            encoder.batch([drills(texts[row], config.lessons.drills_alone, rng) for row in rows]),
         )
 
     return run_loop(model.model.language_model, step_loss, loop, folder)
