@@ -125,6 +125,19 @@ def test_answers_are_labelled_and_weigh_the_root_of_their_length(tokenizer) -> N
     torch.testing.assert_close(batch["weights"].sum(dim=1), expected)
 
 
+def test_what_a_letter_stands_for_is_asked_for_at_the_end_of_the_first_line(tokenizer) -> None:
+    encoder = LessonEncoder(tokenizer, views=1, side=2)
+    plain, asked = (
+        Asked(question="Where is it?\nA. chair\nB. box", answer="B", meant=meant)
+        for meant in (None, "box")
+    )
+    ids, labels = encoder.encode(asked)
+    assert (ids, labels[-2:]) == (encoder.encode(plain)[0], ids[-2:])
+    (place,) = (i for i, label in enumerate(labels[:-2]) if label != IGNORED)
+    assert tokenizer.decode(ids[:place]) == "Where is it?\n"
+    assert labels[place] == tokenizer("box")["input_ids"][0]
+
+
 def test_gradients_pass_through_packed_attention(model, tokenizer) -> None:
     encoder = LessonEncoder(tokenizer, views=0, side=4)
     model.zero_grad()

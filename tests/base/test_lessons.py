@@ -108,6 +108,7 @@ def test_letters_are_asked_for_once_the_skills_behind_them_are_there() -> None:
         for done in (0.0, 0.3, 0.6):
             asked = [lesson(text, done, config, np.random.default_rng(i))[0] for i in range(40)]
             lettered[task, done] = {"\n" in one.question for one in asked}
+            assert all((one.meant == "lamp") == ("\n" in one.question) for one in asked)
             assert all(
                 one.answer == "lamp" or f"{one.answer}. lamp" in one.question for one in asked
             )

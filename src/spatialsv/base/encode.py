@@ -56,10 +56,17 @@ class LessonEncoder:
         return torch.tensor([*self.prompt, *self._piece(question), *self._piece(NEXT)])
 
     def encode(self, asked: Asked) -> tuple[list[int], list[int]]:
-        """Token ids and labels of what follows the prompt; the answer and its end are scored."""
+        """Token ids and labels of what follows the prompt; the answer and its end are scored.
+
+        What is meant is scored at the end of the question's first line, by its first token.
+        """
         question = [*self._piece(asked.question), *self._piece(NEXT)]
         answer = [*self._piece(asked.answer), *self._piece(END)]
-        return question + answer, [IGNORED] * len(question) + answer
+        labels = [IGNORED] * len(question) + answer
+        if asked.meant is not None:
+            first_line = self._piece(asked.question.split("\n")[0] + "\n")
+            labels[len(first_line)] = self._piece(asked.meant)[0]
+        return question + answer, labels
 
     def batch(self, lessons: Sequence[Sequence[Asked]]) -> dict[str, Any]:
         """Padded tensors, as the model's forward takes them, and the answers' labels and weights.

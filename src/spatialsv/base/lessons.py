@@ -11,7 +11,9 @@ read a view before, and more easily than, it learns to find the view that a ques
 An easy question is asked openly, later also with lettered options. Finding the letter of what one
 means is a skill of its own, and one that a small model learns slowly and forgets at once where it
 must guess. So drills, which tell a thing and ask for its letter, are a rung of their own, without
-images, before all lessons, and stand beside the questions of every lesson.
+images, before all lessons, and stand beside the questions of every lesson. And where options are
+given, what is meant must be known before they are read: it is asked for at the end of the first
+line already, where nothing would be answered otherwise.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ EASY = (*RECOGNITION, "rotation", "among", "around")
 WITHIN = ("places", "depth")  # rungs that stay within one view
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
-LIST, STEP, CHOICE = 2.5, 1.0, 3.0  # how often lists, rungs and easy questions are drawn
+LIST, STEP, CHOICE = 2.5, 1.0, 5.0  # how often lists, rungs and easy questions are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class Asked:
     question: str
     answer: str
     view: int | None = None  # the only view it sees; None: it sees all
+    meant: str | None = None  # what the answer's letter stands for, where it must be known early
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +67,8 @@ class LessonConfig:
     within_until: float = 0.25  # before, every question is about one view
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
     lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
-    open: float = 0.4  # of easy questions, after that; before, all
-    questions: int = 10  # a lesson
+    open: float = 0.3  # of easy questions, after that; before, all
+    questions: int = 12  # a lesson
     drills: int = 4  # beside them
     drills_alone: int = 8  # in a lesson of the first rung
 
@@ -115,8 +118,8 @@ def lesson(
     }
     steps = [step for step in text.steps if later or step[0] in WITHIN]
     choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
-    pool = [(LIST, "list", list_question(v), list_) for v, list_ in enumerate(text.captions)]
-    pool += [(STEP, *step) for step in _thinned(steps, A_RUNG, rng)]
+    pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
+    pool += [(STEP, *step, None) for step in _thinned(steps, A_RUNG, rng)]
     pool += [
         (CHOICE, choice[0], *_easy(choice, open_[choice[0]], rng))
         for choice in _thinned(choices, A_TASK, rng)
@@ -143,13 +146,20 @@ def list_question(view: int) -> str:
     return f"What does image {view + 1} show?"
 
 
-def _asked(kind: str, question: str, answer: str, share: float, rng: np.random.Generator) -> Asked:
+def _asked(
+    kind: str,
+    question: str,
+    answer: str,
+    meant: str | None,
+    share: float,
+    rng: np.random.Generator,
+) -> Asked:
     """The question, with a probability of `share` under blinkers if it is about one view."""
     view = None
     named = re.search(r"image (\d)", question.lower())
     if kind in WITHIN_ONE and named and rng.uniform() < share:
         view = int(named[1]) - 1
-    return Asked(question=question, answer=answer, view=view)
+    return Asked(question=question, answer=answer, view=view, meant=meant)
 
 
 def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> list[tuple]:
@@ -160,12 +170,15 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _easy(choice: tuple, open_: float, rng: np.random.Generator) -> tuple[str, str]:
-    """An easy question, openly with a probability of `open_`, or with lettered options."""
+def _easy(choice: tuple, open_: float, rng: np.random.Generator) -> tuple[str, str, str | None]:
+    """An easy question, openly with a probability of `open_`, or with lettered options.
+
+    Returns: the question, its answer, and what a letter stands for.
+    """
     _, question, answer, options = choice
     if rng.uniform() < open_:
-        return question, answer
-    return _lettered(question, answer, options, rng)
+        return question, answer, None
+    return *_lettered(question, answer, options, rng), answer
 
 
 def _drill(answer: str, options: Sequence[str], rng: np.random.Generator) -> tuple[str, str]:
