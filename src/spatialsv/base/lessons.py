@@ -38,7 +38,7 @@ EASY = (*RECOGNITION, "rotation", "among", "around")
 WITHIN = ("places", "depth")  # rungs that stay within one view
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
-LIST, STEP, CHOICE = 2.5, 1.0, 5.0  # how often lists, rungs and easy questions are drawn
+LIST, STEP, RECOGNISE, SETTING = 2.5, 1.0, 4.0, 8.0  # how often each kind of question is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +121,8 @@ def lesson(
     pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
     pool += [(STEP, *step, None) for step in _thinned(steps, A_RUNG, rng)]
     pool += [
-        (CHOICE, choice[0], *_easy(choice, open_[choice[0]], rng))
-        for choice in _thinned(choices, A_TASK, rng)
+        (RECOGNISE if task in RECOGNITION else SETTING, task, *_easy(choice, open_[task], rng))
+        for task, *choice in _thinned(choices, A_TASK, rng)
     ]
     weights = np.array([weight for weight, *_ in pool])
     count = min(config.questions, len(pool))
@@ -170,12 +170,12 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _easy(choice: tuple, open_: float, rng: np.random.Generator) -> tuple[str, str, str | None]:
+def _easy(choice: Sequence, open_: float, rng: np.random.Generator) -> tuple[str, str, str | None]:
     """An easy question, openly with a probability of `open_`, or with lettered options.
 
     Returns: the question, its answer, and what a letter stands for.
     """
-    _, question, answer, options = choice
+    question, answer, options = choice
     if rng.uniform() < open_:
         return question, answer, None
     return *_lettered(question, answer, options, rng), answer
