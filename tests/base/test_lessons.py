@@ -22,6 +22,7 @@ from spatialsv.base.lessons import (
 )
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.rooms.questions.ladder import RUNGS
 
 ROOMS, SCENES = photograph(range(12), RoomsConfig(samples=1))
 TEXTS = [room_text(room, seen) for room, seen in zip(ROOMS, SCENES.instance, strict=True)]
@@ -47,7 +48,7 @@ def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
         early |= _kinds(text, lesson(text, 0.0, config, rng))
         late |= _kinds(text, lesson(text, config.within_until, config, rng))
     assert early == {"list", *WITHIN, *RECOGNITION}
-    assert late == {"list", *WITHIN, "same", "motion", *EASY}
+    assert late == {"list", *RUNGS, *EASY}
 
 
 @pytest.mark.parametrize("done", [0.0, 1.0])

@@ -25,7 +25,7 @@ def dataset(tiny_scenes, tiny_questions, tiny_labels, processor):
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_is_masked_and_not_scored(dataset, processor, side):
     samples = [dataset.get(0, 0), dataset.images_only(1)]
-    batch = Collate.of(processor, side)(samples)
+    batch = Collate.of(processor, side=side)(samples)
     for row, sample in enumerate(samples):
         kept = batch.attention_mask[row].bool()
         assert torch.equal(batch.input_ids[row][kept], sample.tokens.input_ids)
@@ -76,7 +76,7 @@ def test_padding_does_not_change_what_the_model_says(dataset, processor, tiny_ml
     alone = Collate.of(processor)([short])
     length = len(short.tokens)
     for side in ("left", "right"):
-        batch = Collate.of(processor, side)([short, long])
+        batch = Collate.of(processor, side=side)([short, long])
         kept = batch.attention_mask[0].bool()
         with torch.no_grad():
             expected = model(**alone.model_inputs()).logits[0, :length]

@@ -73,6 +73,14 @@ def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
     assert model.heads.config.feature_channels == 8 and processor.tokenizer.chat_template
 
 
+def test_packed_questions_train_all_arms_and_leave_a_plain_checkpoint(train):
+    folder = train("semi", steps=2, questions_per_sample=3, packed=True)
+    assert all(line["text"] > 0 for line in read_log(folder / "log.jsonl"))
+    assert read_manifest(folder / "manifest.json").about["attention"] == "packed_questions"
+    model, _ = load_spatialsv(folder)
+    assert model.mllm.config.get_text_config()._attn_implementation == "sdpa"
+
+
 def test_a_killed_run_ends_as_if_it_had_not_been(train, monkeypatch):
     settings = {"steps": 6, "save_steps": 2, "questions_per_sample": 2, "accumulation": 2}
     whole = train("semi", "whole", batch_size=3, **settings | {"steps": 6})

@@ -1,8 +1,7 @@
 """Lessons as tokens: one prompt of images, and behind it each question as if it alone followed.
 
-All questions of a room share its visual tokens. They do not see one another, and each stands at the
-positions it would have if it were asked alone, so one forward pass answers them exactly as many
-would (a test holds it), at a fraction of the cost, and no answer gives another one away.
+All questions of a room are packed behind its images (`samples/packing.py`), so that no answer gives
+another one away.
 
 Shapes: B lessons, T tokens, P tokens of the shared prompt.
 """
@@ -10,18 +9,19 @@ Shapes: B lessons, T tokens, P tokens of the shared prompt.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from spatialsv.base.lessons import Asked
-from spatialsv.base.packed import Packing
 from spatialsv.samples.chat import IGNORED
+from spatialsv.samples.packing import Packing, pack
 
 BEGIN, NEXT, END = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -75,46 +75,41 @@ class LessonEncoder:
         letter would be lost among long lists if each token weighed the same.
         """
         encoded = [[self.encode(asked) for asked in lesson] for lesson in lessons]
-        start, count = len(self.prompt), max(map(len, lessons))
-        length = max(sum(len(ids) for ids, _ in lesson) for lesson in encoded)
-        longest = max(len(ids) for lesson in encoded for ids, _ in lesson)
-        shape = (len(lessons), start + length)
+        start = len(self.prompt)
+        packing = pack(start, [[len(ids) for ids, _ in lesson] for lesson in encoded])
+        shape = (len(lessons), start + packing.places.shape[1])
         input_ids = np.full(shape, self.pad_id)
         input_ids[:, :start] = self.prompt
         labels = np.full(shape, IGNORED)
         weights = np.zeros(shape, np.float32)
-        positions = np.zeros((3, *shape), np.int64)
-        positions[..., :start] = self.positions[:, None]
-        follows = self.positions.max() + 1
-        slots = np.zeros((len(lessons), count, longest), np.int64)
-        places = np.zeros((len(lessons), length), np.int64)
-        sees = np.ones((len(lessons), count, start), bool)
-        for row, (lesson, pieces) in enumerate(zip(lessons, encoded, strict=True)):
-            at = 0
-            for number, (asked, (ids, scored)) in enumerate(zip(lesson, pieces, strict=True)):
-                steps = np.arange(len(ids))
-                here = slice(start + at, start + at + len(ids))
+        for row, lesson in enumerate(encoded):
+            at = start
+            for ids, scored in lesson:
+                here = slice(at, at + len(ids))
                 input_ids[row, here], labels[row, here] = ids, scored
                 answer = np.array(scored) != IGNORED
                 weights[row, here] = answer * answer.sum() ** -0.5
-                positions[:, row, here] = follows + steps
-                slots[row, number, : len(ids)] = at + steps
-                places[row, at + steps] = number * longest + steps
-                if asked.view is not None:
-                    sees[row, number] = (self.view_of < 0) | (self.view_of == asked.view)
                 at += len(ids)
+        follows = int(self.positions.max()) + 1
+        ahead = torch.from_numpy(self.positions)[:, None].expand(-1, len(lessons), -1)
+        behind = (follows + packing.steps).expand(3, -1, -1)
         return {
             "input_ids": torch.from_numpy(input_ids),
             "labels": torch.from_numpy(labels),
             "weights": torch.from_numpy(weights),
-            "position_ids": torch.from_numpy(positions),
-            "packing": Packing(
-                prompt=start,
-                slots=torch.from_numpy(slots),
-                places=torch.from_numpy(places),
-                sees=torch.from_numpy(sees),
-            ),
+            "position_ids": torch.cat([ahead, behind], dim=-1),
+            "packing": replace(packing, sees=self._sees(lessons, packing)),
         }
+
+    def _sees(self, lessons: Sequence[Sequence[Asked]], packing: Packing) -> Bool[Tensor, "B Q P"]:
+        """What of the prompt each question sees: all of it, or what is in no other view."""
+        sees = packing.sees.clone()
+        for row, lesson in enumerate(lessons):
+            for number, asked in enumerate(lesson):
+                if asked.view is not None:
+                    own = (self.view_of < 0) | (self.view_of == asked.view)
+                    sees[row, number] = torch.from_numpy(own)
+        return sees
 
 
 def _prompt_positions(begin: int, views: int, side: int) -> Int[np.ndarray, "3 P"]:

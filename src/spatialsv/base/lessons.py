@@ -35,10 +35,11 @@ from spatialsv.scenes.rooms.room import Room
 
 RECOGNITION = ("recognise_what", "recognise_colour")
 EASY = (*RECOGNITION, "rotation", "among", "around")
-WITHIN = ("places", "depth")  # rungs that stay within one view
+WITHIN = ("places", "beside", "depth", "nearer")  # rungs that stay within one view
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
-LIST, STEP, RECOGNISE, SETTING = 2.5, 1.0, 4.0, 8.0  # how often each kind of question is drawn
+LIST, STEP, RECOGNISE, SETTING = 1.5, 1.0, 2.5, 8.0  # how often each kind of question is drawn
+PAIR = 3.0  # instead of STEP, of the rungs that compare two things
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,10 @@ def lesson(
     steps = [step for step in text.steps if later or step[0] in WITHIN]
     choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
     pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
-    pool += [(STEP, *step, None) for step in _thinned(steps, A_RUNG, rng)]
+    pool += [
+        (PAIR if step[0] in ("beside", "nearer") else STEP, *step, None)
+        for step in _thinned(steps, A_RUNG, rng)
+    ]
     pool += [
         (RECOGNISE if task in RECOGNITION else SETTING, task, *_easy(choice, open_[task], rng))
         for task, *choice in _thinned(choices, A_TASK, rng)

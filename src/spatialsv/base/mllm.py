@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer
 
-from spatialsv.base import packed
 from spatialsv.base.architecture import (
     ArchitectureConfig,
     build_image_processor,
@@ -30,6 +29,7 @@ from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
 from spatialsv.base.vision import PatchReader, patch_classes, settle
+from spatialsv.model.packed import attend_packed
 from spatialsv.progress import progress
 from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -52,7 +52,7 @@ class MllmConfig:
         default_factory=lambda: LoopConfig(steps=300, lr=1e-3, lr_muon=3e-3, batch=32)
     )
     language: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=3200, lr=1e-3, lr_muon=3e-3)
+        default_factory=lambda: LoopConfig(steps=3600, lr=1e-3, lr_muon=3e-3)
     )
     seed: int = 0
 
@@ -72,7 +72,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
-    model.set_attn_implementation({"text_config": packed.NAME})
+    attend_packed(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
     blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
     seconds = {

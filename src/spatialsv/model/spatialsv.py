@@ -9,7 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spatialsv.geometry.lifted import Lifted
-from spatialsv.model.families.qwen2_5_vl import ImageProcessorQwen, load_mllm, visual_states
+from spatialsv.model.families.qwen2_5_vl import (
+    ImageProcessorQwen,
+    load_mllm,
+    packed_positions,
+    visual_states,
+)
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
@@ -61,6 +66,8 @@ class SpatialSV(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Logits, and with heads the geometry, of one batch.
 
+        The LLM reads packed batches with `attend_packed`, and those only.
+
         Raises:
             ValueError: with heads, a batch whose samples differ in views or grids.
         """
@@ -69,7 +76,7 @@ class SpatialSV(nn.Module):
             scored, targets = scored_positions(batch.labels)
         wanted = self._wanted_states()
         result = self.mllm(
-            **batch.model_inputs(),
+            **self._inputs(batch),
             logits_to_keep=0 if scored is None else scored,
             output_hidden_states=wanted or False,
             use_cache=False,
@@ -80,9 +87,18 @@ class SpatialSV(nn.Module):
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
         """Visual states at these hidden states (0 = embeddings), without logits: for probes."""
         result = self.mllm.model(
-            **batch.model_inputs(), output_hidden_states=sorted(set(indices)), use_cache=False
+            **self._inputs(batch), output_hidden_states=sorted(set(indices)), use_cache=False
         )
         return self._on_grids(batch, [result.hidden_states[i] for i in indices])
+
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        inputs, packing = batch.model_inputs(), batch.packing
+        if packing is None:
+            return inputs
+        del inputs["attention_mask"]
+        head = batch.input_ids[:, : packing.head]
+        positions = packed_positions(self.mllm, head, batch.image_grid_thw, packing.steps)
+        return inputs | {"position_ids": positions, "packing": packing}
 
     def _wanted_states(self) -> list[int]:
         """The hidden states to keep: the others are freed as the layers go by."""

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spatialsv.geometry.lifted import GeometryLabels, tensors_to
+from spatialsv.samples.packing import Packing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +34,7 @@ class Batch:
     num_views: tuple[int, ...]  # views of each sample, in the order of image_grid_thw
     labels: Int[Tensor, "B T"] | None = None  # -100: not scored
     geometry: GeometryLabels | None = None
+    packing: Packing | None = None  # where each sample's tokens are several chats
 
     def __post_init__(self) -> None:
         size = tuple(self.input_ids.shape)

@@ -1,14 +1,14 @@
 """Questions about a scene as a chat, in the tokens and by the template of the MLLM itself.
 
 The scene's images open the first user turn, then comes the question; further questions about the
-same images are further turns. Only the answers' own tokens, and the token that ends each, are
-scored.
+same images are further turns, or packed behind the images, each as if it came first. Only the
+answers' own tokens, and the token that ends each, are scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,10 +22,11 @@ IGNORED = -100  # a label that no loss reads, as everywhere in transformers
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tokens:
-    """One chat of T tokens."""
+    """One chat of T tokens, or the one head and the tails of several packed ones."""
 
     input_ids: Int[Tensor, " T"]
     labels: Int[Tensor, " T"]  # the token itself where it is scored, else IGNORED
+    tails: tuple[int, ...] = ()  # of packed chats: the tokens of each behind the last visual one
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -70,17 +71,36 @@ class Chat:
             self._kept[key] = self._answered(questions, visual_tokens)
         return self._kept[key]
 
+    def packed(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:
+        """As `answered`, but each question in a chat of its own; the chats share their images."""
+        chats = [self.answered([question], visual_tokens) for question in questions]
+        head = self.head(chats[0])
+        return Tokens(
+            input_ids=torch.cat([chats[0].input_ids[:head], *(c.input_ids[head:] for c in chats)]),
+            labels=torch.cat([chats[0].labels[:head], *(c.labels[head:] for c in chats)]),
+            tails=tuple(len(chat) - head for chat in chats),
+        )
+
+    def head(self, tokens: Tokens) -> int:
+        """How many tokens there are up to the last visual one."""
+        return int((tokens.input_ids == self.image_token_id).nonzero()[-1]) + 1
+
     def prompt(self, question: str, visual_tokens: Sequence[int]) -> Tokens:
         """`question` after its images, up to where the answer begins: for generation."""
         text = self._render(_messages([question], len(visual_tokens)), answer_next=True)
         return self._expand(self._tokenize(text), visual_tokens)
 
     def images_only(self, visual_tokens: Sequence[int]) -> Tokens:
-        """The images and no question: a causal model's visual states are the same either way."""
+        """The images and no question: a causal model's visual states are the same either way.
+
+        What the template writes behind them counts as a tail, so that it can stand among packed
+        chats.
+        """
         key = ("", tuple(visual_tokens))
         if key not in self._kept:
             text = self._render(_messages([], len(visual_tokens)))
-            self._kept[key] = self._expand(self._tokenize(text), visual_tokens)
+            tokens = self._expand(self._tokenize(text), visual_tokens)
+            self._kept[key] = replace(tokens, tails=(len(tokens) - self.head(tokens),))
         return self._kept[key]
 
     def _answered(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:

@@ -12,8 +12,9 @@ from torch.nn.functional import pad
 
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.samples.batch import Batch
-from spatialsv.samples.chat import IGNORED
+from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.dataset import Sample
+from spatialsv.samples.packing import Packing, pack
 from spatialsv.samples.targets import Target
 
 
@@ -27,13 +28,14 @@ class Collate:
     pad_token_id: int
     image_token_id: int
     side: Literal["left", "right"] = "right"
+    packed: bool = False  # whether samples are packed chats
 
     @classmethod
-    def of(cls, processor: Any, side: Literal["left", "right"] = "right") -> Collate:
+    def of(cls, processor: Any, **settings: Any) -> Collate:
         """The collation that an MLLM's processor asks for."""
         tokenizer = processor.tokenizer
         image_token_id = tokenizer.convert_tokens_to_ids(processor.image_token)
-        return cls(pad_token_id=tokenizer.pad_token_id, image_token_id=image_token_id, side=side)
+        return cls(pad_token_id=tokenizer.pad_token_id, image_token_id=image_token_id, **settings)
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """One batch, with labels, and with geometry where any sample has some."""
@@ -48,6 +50,7 @@ class Collate:
             num_views=tuple(len(sample.grid) for sample in samples),
             labels=self._pad([chat.labels for chat in chats], IGNORED),
             geometry=stack_targets([sample.target for sample in samples]),
+            packing=_pack_chats(chats) if self.packed else None,
         )
 
     def _pad(self, rows: list[Tensor], value: int) -> Tensor:
@@ -57,6 +60,22 @@ class Collate:
         return torch.stack(
             [pad(row, end, value=value) for row, end in zip(rows, ends, strict=True)]
         )
+
+
+def _pack_chats(chats: Sequence[Tokens]) -> Packing:
+    """Where the chats of packed samples stand.
+
+    Raises:
+        ValueError: samples with heads of different lengths, that is, other numbers or sizes of
+            views.
+    """
+    heads = {len(chat) - sum(chat.tails) for chat in chats}
+    if len(heads) > 1:
+        raise ValueError(
+            f"samples with {sorted(heads)} tokens up to their last image's end in one batch: packed"
+            " questions need equally many views of one size, so set train.packed to false"
+        )
+    return pack(heads.pop(), [chat.tails for chat in chats])
 
 
 def stack_targets(targets: Sequence[Target | None]) -> GeometryLabels | None:

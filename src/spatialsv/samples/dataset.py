@@ -26,7 +26,8 @@ from spatialsv.scenes.scene import Scenes
 class SamplesConfig:
     """What a sample shows and asks."""
 
-    questions_per_sample: int = 1  # about the same views, asked in turns
+    questions_per_sample: int = 1  # about the same views
+    packed: bool = False  # each as if it were asked alone; else in turns of one chat
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     keep_gib: float = 2.0  # memory for prepared images, GiB
@@ -123,15 +124,17 @@ class SceneDataset(Dataset[Sample]):
         values, grid = self.pixels(row, views)
         visual = self.pixels.visual_tokens(grid)
         return Sample(
-            tokens=(
-                self.chat.answered(questions, visual)
-                if questions
-                else self.chat.images_only(visual)
-            ),
+            tokens=self._tokens(questions, visual),
             pixel_values=values,
             grid=grid,
             target=self.targets and self.targets(row, views),
         )
+
+    def _tokens(self, questions: list[Question], visual: Sequence[int]) -> Tokens:
+        if not questions:
+            return self.chat.images_only(visual)
+        ask = self.chat.packed if self.config.packed else self.chat.answered
+        return ask(questions, visual)
 
     def _group(
         self, questions: Sequence[Question]

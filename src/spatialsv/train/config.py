@@ -58,7 +58,8 @@ class TrainConfig:
     epochs: float | None = None  # times through the questions
     batch_size: int = 24  # samples a forward pass, on each device
     accumulation: int = 1  # forward passes a step
-    questions_per_sample: int = 1  # about one scene, asked in turns
+    questions_per_sample: int = 1  # about one scene
+    packed: bool = False  # each as if it were asked alone; else in turns of one chat
     spatial_share: float = 0.5  # of each batch, for arms with pseudo labels: images without text
     lr_llm: float = 3e-4
     lr_vl_projector: float = 3e-4

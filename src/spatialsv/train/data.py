@@ -70,6 +70,7 @@ def load_data(
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
     options = SamplesConfig(
         questions_per_sample=config.questions_per_sample,
+        packed=config.packed,
         blank_images=arm.blank_images,
         label_stride=config.label_stride,
         keep_gib=config.keep_gib,

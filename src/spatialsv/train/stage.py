@@ -18,6 +18,7 @@ from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
 from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads
+from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
@@ -61,6 +62,8 @@ def run(
     model, processor = load_mllm(base_path(base), attn=config.attention)
     data = load_data(arm, chosen, config, processor, seed, scenes, labels, pseudo)
     set_seed(seed)
+    if config.packed:
+        attend_packed(model)
     model = SpatialSV(model, make_heads(chosen, config, data, model))
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, base_path(base), model, data)
@@ -71,7 +74,7 @@ def run(
         config=config,
         pools=data.pools,
         sampler=data.sampler(config, steps * config.accumulation, seed),
-        collate=Collate.of(processor),
+        collate=Collate.of(processor, packed=config.packed),
         log=StepLog(work / "log.jsonl", f"train {arm} {seed}", config.log_steps),
         steps=steps,
         seed=seed,
@@ -125,7 +128,7 @@ def _about(
         "settings": asdict(arm),
         "base": digest_path(Path(base)) if local else str(base),
         "data": data.digests,
-        "attention": model.mllm.config._attn_implementation,
+        "attention": model.mllm.config.get_text_config()._attn_implementation,
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }
 

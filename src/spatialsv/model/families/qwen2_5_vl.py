@@ -82,6 +82,25 @@ def part_of(parameter: str) -> Part:
     return "vision" if parameter.startswith("model.visual.") else "llm"
 
 
+def packed_positions(
+    mllm: Qwen2_5_VLForConditionalGeneration,
+    head: Int[Tensor, "B P"],
+    image_grid_thw: Int[Tensor, "V 3"],
+    steps: Int[Tensor, "B U"],
+) -> Int[Tensor, "3 B P+U"]:
+    """Time, row and column of packed chats' tokens: each goes on where the last image ends.
+
+    Args:
+        head: the tokens that a sample's chats share, up to the last visual one.
+        steps: the place of each token behind it in its own chat, from 0.
+    """
+    ahead, _ = mllm.model.get_rope_index(
+        head, (head == mllm.config.image_token_id).int(), image_grid_thw=image_grid_thw
+    )
+    behind = ahead.amax(dim=(0, 2))[:, None] + 1 + steps
+    return torch.cat([ahead, behind.expand(3, -1, -1)], dim=-1)
+
+
 def visual_states(
     hidden_states: list[Float[Tensor, "B T D"]],
     input_ids: Int[Tensor, "B T"],

@@ -48,7 +48,7 @@ def test_depth_answers_follow_the_floor_distance_to_the_camera():
     for seed in range(30):
         room, _, found = steps(seed)
         for rung, question, answer in found:
-            if rung != "depth" or "farthest" in question.lower() or "far." in question:
+            if rung != "nearer":
                 continue
             view = int(re.search(r"image (\d)", question)[1]) - 1
             eye = room.cam_to_world[view, :2, 3]
@@ -56,8 +56,39 @@ def test_depth_answers_follow_the_floor_distance_to_the_camera():
                 t.name: np.linalg.norm(t.centre[:2] - eye) for t in room.things
             }  # fmt: skip
             pair = re.search(r"the (.*) or the (.*)\?", question)
-            if pair:
-                assert answer == min(pair.groups(), key=distance.get)
+            assert answer == min(pair.groups(), key=distance.get)
+            asked += 1
+    assert asked > 50
+
+
+def test_what_is_beside_is_left_where_its_pixels_are():
+    sides = set()
+    for seed in range(20):
+        room, instance, found = steps(seed)
+        names = [thing.name for thing in room.things]
+        for rung, question, answer in found:
+            if rung == "beside":
+                view, *pair = re.search(
+                    r"image (\d), is the (.*) left or right of the (.*)\?", question
+                ).groups()
+                pixels = [instance[int(view) - 1] == names.index(name) + 1 for name in pair]
+                one, other = (mask.nonzero()[1].mean() for mask in pixels)
+                assert answer == ("left" if one < other else "right")
+                sides.add(answer)
+    assert sides == {"left", "right"}
+
+
+def test_the_image_that_looks_to_a_side_is_turned_there():
+    asked = 0
+    for seed in range(20):
+        room, _, found = steps(seed)
+        forward = room.cam_to_world[:, :2, 2]
+        for rung, question, answer in found:
+            if rung == "facing":
+                view, side = re.search(r"image (\d), .* looks to the (\w+)\?", question).groups()
+                here, there = forward[int(view) - 1], forward[int(answer[-1]) - 1]
+                left = here[0] * there[1] - here[1] * there[0]  # of the sine of the turn
+                assert {"left": left > 0.6, "right": left < -0.6, "back": here @ there < -0.6}[side]
                 asked += 1
     assert asked > 50
 

@@ -1,7 +1,8 @@
 """Easy questions that lead from naming what one view shows to comparing several.
 
-Rungs: `places` and `depth` within a view, `same` thing across views, camera `motion`. Answers are
-free text, a few words. Images are numbered from 1, things bear their colour.
+Rungs: within a view `places` and `depth`, and of two things which is `beside` the other and which
+is `nearer`; across views the `same` thing, camera `motion`, and which view is `facing` where.
+Answers are free text, a few words. Images are numbered from 1, things bear their colour.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from spatialsv.scenes.rooms.questions.captions import list_things
 from spatialsv.scenes.rooms.questions.visible import Survey, survey, wrap
 from spatialsv.scenes.rooms.room import Room
 
-RUNGS = ("places", "depth", "same", "motion")
+RUNGS = ("places", "beside", "depth", "nearer", "same", "motion", "facing")
+TOWARDS = {"left": 90, "back": 180, "right": -90}  # degrees to the left
+FACING = 25  # degrees off such a direction, at most
 APART = 0.08  # of the width: columns that differ by less are not compared
 MIDDLE = 0.15  # of the width off its middle, at most
 NEARER = 1.15  # a nearer thing is nearer by this factor
@@ -28,9 +31,12 @@ def ladder(room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Genera
     steps: list[Step] = []
     for view in measured.views:
         steps += [("places", *pair) for pair in _places(measured, view, rng)]
+        steps += [("beside", *pair) for pair in _beside(measured, view, rng)]
         steps += [("depth", *pair) for pair in _depth(measured, view, rng)]
+        steps += [("nearer", *pair) for pair in _nearer(measured, view, rng)]
     steps += [("same", *pair) for pair in _same(measured, rng)]
     steps += [("motion", *pair) for pair in _motion(measured, rng)]
+    steps += [("facing", *pair) for pair in _facing(measured)]
     return steps
 
 
@@ -67,11 +73,15 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
     off = np.sort(np.abs(column[order] - 0.5))
     if len(order) and off[0] < MIDDLE and (len(order) < 2 or off[1] - off[0] > APART):
         yield f"What is in the middle of {image}?", names[np.abs(column[order] - 0.5).argmin()]
+
+
+def _beside(measured: Survey, view: int, rng: np.random.Generator):
+    column = measured.column[view]
     pair = _pair(rng, _clear(measured, view), lambda a, b: abs(column[a] - column[b]) > APART)
     if pair is not None:
         a, b = (measured.room.things[i].name for i in pair)
         answer = "left" if column[pair[0]] < column[pair[1]] else "right"
-        yield f"In {image}, is the {a} left or right of the {b}?", answer
+        yield f"In image {view + 1}, is the {a} left or right of the {b}?", answer
 
 
 def _pair(rng: np.random.Generator, things: list[int], differ) -> tuple[int, int] | None:
@@ -95,6 +105,10 @@ def _depth(measured: Survey, view: int, rng: np.random.Generator):
             _say(rng, f"Nearest to farthest in {image}?", f"List {image} from near to far."),
             (", ".join(names)),
         )
+
+
+def _nearer(measured: Survey, view: int, rng: np.random.Generator):
+    distance = measured.range[view]
     pair = _pair(
         rng,
         _clear(measured, view),
@@ -103,7 +117,7 @@ def _depth(measured: Survey, view: int, rng: np.random.Generator):
     if pair is not None:
         a, b = (measured.room.things[i].name for i in pair)
         answer = a if distance[pair[0]] < distance[pair[1]] else b
-        yield f"Which is nearer in {image}, the {a} or the {b}?", answer
+        yield f"Which is nearer in image {view + 1}, the {a} or the {b}?", answer
 
 
 def _same(measured: Survey, rng: np.random.Generator):
@@ -132,6 +146,17 @@ def _motion(measured: Survey, rng: np.random.Generator):
                     f"Camera from image {first + 1} to {second + 1}?",
                 )
                 yield wording, camera_motion(measured, first, second)
+
+
+def _facing(measured: Survey):
+    """Where one image looks to the left, the right or the back of another one's direction."""
+    for view in measured.views:
+        turn = np.degrees(wrap(measured.heading - measured.heading[view]))
+        for side, wanted in TOWARDS.items():
+            off = np.abs(np.degrees(wrap(np.radians(turn - wanted))))
+            if off.min() < FACING:
+                question = f"Seen from image {view + 1}, which image looks to the {side}?"
+                yield question, f"image {off.argmin() + 1}"
 
 
 def camera_motion(measured: Survey, first: int, second: int) -> str:

@@ -1,54 +1,50 @@
-"""Attention over lessons: a shared prompt, and behind it questions that do not see one another.
+"""Attention over packed questions: each token sees the head and its own question, causally.
 
-What masked attention over all tokens would give, without computing what the mask hides, which is
-most of it.
+It is what masked attention over all tokens would give, without computing what the mask hides,
+which is most of it.
 
-Shapes: B lessons, T tokens: P of the prompt and U behind it; Q questions, L tokens of the longest;
-H heads.
+Shapes as in `samples/packing.py`; H heads of queries, K of keys and values, D channels each.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-NAME = "lessons"  # of the attention, as transformers' attn_implementation
+from spatialsv.samples.packing import Packing
+
+NAME = "packed_questions"  # as transformers' attn_implementation
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Packing:
-    """Where the questions of B lessons stand among their tokens."""
-
-    prompt: int  # P
-    slots: Int[Tensor, "B Q L"]  # which token behind the prompt; after the last, any
-    places: Int[Tensor, "B U"]  # which of the Q * L slots holds each token behind the prompt
-    sees: Bool[Tensor, "B Q P"]  # which tokens of the prompt a question sees
+def attend_packed(model: PreTrainedModel) -> None:
+    """Let the LLM of `model` attend by `packing`, which its forward must then be given."""
+    model.set_attn_implementation({"text_config": NAME})
 
 
 def attend(
     module: torch.nn.Module,
     query: Float[Tensor, "B H T D"],
-    key: Float[Tensor, "B H T D"],
-    value: Float[Tensor, "B H T D"],
+    key: Float[Tensor, "B K T D"],
+    value: Float[Tensor, "B K T D"],
     attention_mask: Tensor | None,
     *,
     packing: Packing,
     scaling: float,
     **_,
 ) -> tuple[Float[Tensor, "B T H D"], None]:
-    """Causal attention of each token to the prompt and to its own question."""
+    """The attention, as transformers' layers call it."""
     batch, heads, length, width = query.shape
-    start = packing.prompt
-    prompt = scaled_dot_product_attention(
+    groups = heads // key.shape[1]
+    key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
+    start = packing.head
+    ahead = scaled_dot_product_attention(
         query[:, :, :start], key[:, :, :start], value[:, :, :start], is_causal=True, scale=scaling
     )
     _, questions, longest = packing.slots.shape
-    offset = torch.arange(batch)[:, None]
+    offset = torch.arange(batch, device=query.device)[:, None]
     rows = (packing.slots.flatten(1) + offset * (length - start)).flatten()
 
     def by_question(states: Tensor) -> Tensor:  # (B, H, T, D) -> (B, H, Q, L, D)
@@ -57,7 +53,7 @@ def attend(
         return taken.permute(0, 3, 1, 2, 4)
 
     asked, own, told = by_question(query * scaling), by_question(key), by_question(value)
-    later = torch.ones(longest, longest, dtype=torch.bool).triu(1)
+    later = torch.ones(longest, longest, dtype=torch.bool, device=query.device).triu(1)
     near = (asked @ own.transpose(-1, -2)).masked_fill_(later, float("-inf"))
     far = asked.flatten(2, 3) @ key[:, :, :start].transpose(-1, -2)
     far = far.unflatten(2, (questions, longest))
@@ -68,7 +64,7 @@ def attend(
     found = found.permute(0, 2, 3, 1, 4).reshape(batch * questions * longest, heads * width)
     places = (packing.places + offset * questions * longest).flatten()
     behind = found.index_select(0, places).view(batch, length - start, heads, width)
-    return torch.cat([prompt.transpose(1, 2), behind], dim=1), None
+    return torch.cat([ahead.transpose(1, 2), behind], dim=1), None
 
 
 AttentionInterface.register(NAME, attend)
