@@ -12,7 +12,7 @@ rule base_part:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=6000,
+        mem_mb=18000,
         gpu=GPU,
     params:
         code=code_version("base", "geometry", "model", "samples", "scenes", "teachers"),
