@@ -35,7 +35,7 @@ def _is_drill(asked) -> bool:
 def _kinds(text: RoomText, asked: list) -> set[str]:
     """Rungs and tasks of the questions, drills apart."""
     known = {question: rung for rung, question, _ in text.steps}
-    known |= {stem: task for task, stem, _, _ in text.choices}
+    known |= {stem: task for task, stem, _, _ in text.easy}
     known |= {list_question(view): "list" for view in range(len(text.captions))}
     return {known[one.question.splitlines()[0]] for one in asked if not _is_drill(one)}
 
@@ -57,7 +57,7 @@ def test_answers_are_the_rooms_own(done: float) -> None:
         asked = lesson(text, done, LessonConfig(drills=0), np.random.default_rng(1))
         assert len(asked) == LessonConfig().questions
         known = {(question, answer) for _, question, answer in text.steps}
-        known |= {(stem, answer) for _, stem, answer, _ in text.choices}
+        known |= {(stem, answer) for _, stem, answer, _ in text.easy}
         known |= {(list_question(view), list_) for view, list_ in enumerate(text.captions)}
         for one in asked:
             stem, *options = one.question.splitlines()
@@ -105,7 +105,7 @@ def test_letters_are_asked_for_once_the_skills_behind_them_are_there() -> None:
     lettered = {}
     for task in ("recognise_what", "rotation"):
         choice = (task, "What?", "lamp", ("lamp", "bed", "box"))
-        text = RoomText(captions=(), steps=(), choices=(choice,))
+        text = RoomText(captions=(), steps=(), easy=(choice,))
         for done in (0.0, 0.3, 0.6):
             asked = [lesson(text, done, config, np.random.default_rng(i))[0] for i in range(40)]
             lettered[task, done] = {"\n" in one.question for one in asked}

@@ -3,7 +3,8 @@
 A lesson is a set of questions about one room, each asked by itself after all views. Early lessons
 stay within one view: the list of what it shows, places and depth order within it, what something
 is. Later ones climb: the same thing across views, camera motion, and easy questions: recognition,
-and MindCube's three settings. VSI-Bench's tasks are left to fine-tuning.
+MindCube's three settings, and VSI-Bench's numbers, so that fine-tuning need not teach how numbers
+are written. VSI-Bench's choices are left to fine-tuning.
 
 A question about one view may come with blinkers: it sees that view alone. So the model learns to
 read a view before, and more easily than, it learns to find the view that a question names.
@@ -34,12 +35,14 @@ from spatialsv.scenes.rooms.questions.ladder import ladder
 from spatialsv.scenes.rooms.room import Room
 
 RECOGNITION = ("recognise_what", "recognise_colour")
-EASY = (*RECOGNITION, "rotation", "among", "around")
+SETTINGS = ("rotation", "among", "around")
+NUMBERS = ("counting", "object_size", "abs_distance", "room_size")
+EASY = (*RECOGNITION, *SETTINGS, *NUMBERS)
 WITHIN = ("places", "beside", "depth", "nearer")  # rungs that stay within one view
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
-LIST, STEP, RECOGNISE, SETTING = 1.5, 1.0, 2.5, 8.0  # how often each kind of question is drawn
-PAIR = 3.0  # instead of STEP, of the rungs that compare two things
+LIST, STEP, PAIR = 1.5, 1.0, 3.0  # how often lists, rungs, and rungs that compare two are drawn
+OFTEN = dict.fromkeys(RECOGNITION, 2.5) | dict.fromkeys(SETTINGS, 8.0) | dict.fromkeys(NUMBERS, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class RoomText:
 
     captions: tuple[str, ...]  # one a view, left to right
     steps: tuple[tuple[str, str, str], ...]  # rung, question, answer
-    choices: tuple[tuple[str, str, str, tuple[str, ...]], ...]  # task, question, answer, options
+    easy: tuple[tuple[str, str, str, tuple[str, ...]], ...]  # task, question, answer, options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +80,12 @@ class LessonConfig:
 def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
     """Everything a lesson may say about `room`, one wording each, the same each time."""
     rng = np.random.default_rng([room.seed, 3])
-    easy = [c for c in ask(room, instance) if c.task in EASY]
     return RoomText(
         captions=tuple(list_views(room, instance)),
         steps=tuple(ladder(room, instance, rng)),
-        choices=tuple((c.task, c.stem, c.answer, c.options) for c in easy),
+        easy=tuple(
+            (c.task, c.stem, c.answer, c.options) for c in ask(room, instance) if c.task in EASY
+        ),
     )
 
 
@@ -98,7 +102,7 @@ def read_texts(path: Path) -> list[RoomText]:
         RoomText(
             captions=tuple(record["captions"]),
             steps=tuple(map(tuple, record["steps"])),
-            choices=tuple((*choice, tuple(options)) for *choice, options in record["choices"]),
+            easy=tuple((*question, tuple(options)) for *question, options in record["easy"]),
         )
         for record in map(json.loads, path.read_text().splitlines())
     ]
@@ -113,21 +117,7 @@ def lesson(
         done: how far the run has come, in [0, 1].
     """
     later = int(done >= config.within_until)
-    open_ = {
-        task: config.open if done >= config.lettered_from[task not in RECOGNITION] else 1.0
-        for task in EASY
-    }
-    steps = [step for step in text.steps if later or step[0] in WITHIN]
-    choices = [choice for choice in text.choices if later or choice[0] in RECOGNITION]
-    pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
-    pool += [
-        (PAIR if step[0] in ("beside", "nearer") else STEP, *step, None)
-        for step in _thinned(steps, A_RUNG, rng)
-    ]
-    pool += [
-        (RECOGNISE if task in RECOGNITION else SETTING, task, *_easy(choice, open_[task], rng))
-        for task, *choice in _thinned(choices, A_TASK, rng)
-    ]
+    pool = _pool(text, done, config, rng)
     weights = np.array([weight for weight, *_ in pool])
     count = min(config.questions, len(pool))
     chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
@@ -137,12 +127,30 @@ def lesson(
 
 def drills(text: RoomText, count: int, rng: np.random.Generator) -> list[Asked]:
     """Questions that need no image: which letter stands before a thing that is told."""
+    choices = [options for *_, options in text.easy if options]
     asked = []
-    for i in rng.integers(len(text.choices), size=count):
-        options = text.choices[i][-1]
+    for i in rng.integers(len(choices), size=count):
+        options = choices[i]
         question, letter = _drill(options[rng.integers(len(options))], options, rng)
         asked.append(Asked(question=question, answer=letter))
     return asked
+
+
+def _pool(
+    text: RoomText, done: float, config: LessonConfig, rng: np.random.Generator
+) -> list[tuple[float, str, str, str, str | None]]:
+    """All that may be asked by now: weight, kind, question, answer, what its letter stands for."""
+    later = done >= config.within_until
+    pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
+    steps = [step for step in text.steps if later or step[0] in WITHIN]
+    for rung, question, answer in _thinned(steps, A_RUNG, rng):
+        weight = PAIR if rung in ("beside", "nearer") else STEP
+        pool.append((weight, rung, question, answer, None))
+    easy = [question for question in text.easy if later or question[0] in RECOGNITION]
+    for task, *question in _thinned(easy, A_TASK, rng):
+        lettered = done >= config.lettered_from[task not in RECOGNITION]
+        pool.append((OFTEN[task], task, *_easy(question, config.open if lettered else 1.0, rng)))
+    return pool
 
 
 def list_question(view: int) -> str:
@@ -174,13 +182,13 @@ def _thinned(steps: Sequence[tuple], most: int, rng: np.random.Generator) -> lis
     return [step for same in rungs.values() for step in same[:most]]
 
 
-def _easy(choice: Sequence, open_: float, rng: np.random.Generator) -> tuple[str, str, str | None]:
-    """An easy question, openly with a probability of `open_`, or with lettered options.
+def _easy(easy: Sequence, open_: float, rng: np.random.Generator) -> tuple[str, str, str | None]:
+    """An easy question, openly with a probability of `open_`, else with lettered options if any.
 
     Returns: the question, its answer, and what a letter stands for.
     """
-    question, answer, options = choice
-    if rng.uniform() < open_:
+    question, answer, options = easy
+    if not options or rng.uniform() < open_:
         return question, answer, None
     return *_lettered(question, answer, options, rng), answer
 
