@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Int
 
 from spatialsv.scenes.rooms.questions.captions import list_things
+from spatialsv.scenes.rooms.questions.phrase import BACK, LEFT, RIGHT, say
 from spatialsv.scenes.rooms.questions.visible import Survey, survey, wrap
 from spatialsv.scenes.rooms.room import Room
 
 RUNGS = ("places", "beside", "depth", "nearer", "same", "motion", "facing")
-TOWARDS = {"left": 90, "back": 180, "right": -90}  # degrees to the left
-FACING = 25  # degrees off such a direction, at most
+FACING = np.radians(25.0)  # off the direction to the left, the right or the back, at most
 APART = 0.08  # of the width: columns that differ by less are not compared
 MIDDLE = 0.15  # of the width off its middle, at most
 NEARER = 1.15  # a nearer thing is nearer by this factor
@@ -40,10 +40,6 @@ def ladder(room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Genera
     return steps
 
 
-def _say(rng: np.random.Generator, *wordings: str) -> str:
-    return wordings[rng.integers(len(wordings))]
-
-
 def _clear(measured: Survey, view: int) -> list[int]:
     """Things in `view` whose full name only one thing in the room bears."""
     full = Counter(thing.name for thing in measured.room.things)
@@ -57,7 +53,7 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
     shown = np.flatnonzero(measured.seen[view])
     if len(shown) and np.abs(column[shown] - 0.5).min() > APART / 2:
         for side, here in (("left", column < 0.5), ("right", column > 0.5)):
-            wording = _say(
+            wording = say(
                 rng,
                 f"What is on the {side} half of {image}?",
                 f"{image.capitalize()}, {side} half?",
@@ -70,9 +66,10 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
         side, end, inner = ends[rng.integers(2)]
         if abs(column[order[end]] - column[order[inner]]) > APART:
             yield f"What is farthest to the {side} in {image}?", names[end]
-    off = np.sort(np.abs(column[order] - 0.5))
-    if len(order) and off[0] < MIDDLE and (len(order) < 2 or off[1] - off[0] > APART):
-        yield f"What is in the middle of {image}?", names[np.abs(column[order] - 0.5).argmin()]
+    off = np.abs(column[order] - 0.5)
+    clear = len(order) < 2 or np.diff(np.sort(off))[0] > APART
+    if len(order) and off.min() < MIDDLE and clear:
+        yield f"What is in the middle of {image}?", names[off.argmin()]
 
 
 def _beside(measured: Survey, view: int, rng: np.random.Generator):
@@ -97,12 +94,12 @@ def _depth(measured: Survey, view: int, rng: np.random.Generator):
     names = [measured.room.things[i].name for i in order]
     steps = distance[order[1:]] / distance[order[:-1]]
     if len(order) >= 2 and steps[0] > NEARER:
-        yield _say(rng, f"Which is nearest in {image}?", f"Nearest in {image}?"), names[0]
+        yield say(rng, f"Which is nearest in {image}?", f"Nearest in {image}?"), names[0]
     if len(order) >= 2 and steps[-1] > NEARER:
         yield f"Which is farthest in {image}?", names[-1]
     if len(order) >= 2 and steps.min() > 1.05:
         yield (
-            _say(rng, f"Nearest to farthest in {image}?", f"List {image} from near to far."),
+            say(rng, f"Nearest to farthest in {image}?", f"List {image} from near to far."),
             (", ".join(names)),
         )
 
@@ -129,7 +126,7 @@ def _same(measured: Survey, rng: np.random.Generator):
             continue
         where = np.flatnonzero(measured.seen[:, i])
         answer = ", ".join(str(view + 1) for view in where)
-        yield _say(rng, f"Which images show the {name}?", f"Where is the {name}?"), answer
+        yield say(rng, f"Which images show the {name}?", f"Where is the {name}?"), answer
         if len(where) < len(measured.views):  # yes as often as no: asked where both are true
             wanted = bool(rng.integers(2))
             view = rng.choice(np.flatnonzero(measured.seen[:, i] == wanted))
@@ -140,7 +137,7 @@ def _motion(measured: Survey, rng: np.random.Generator):
     for first in measured.views:
         for second in measured.views:
             if first != second:
-                wording = _say(
+                wording = say(
                     rng,
                     f"From image {first + 1} to image {second + 1}, how did the camera move?",
                     f"Camera from image {first + 1} to {second + 1}?",
@@ -151,9 +148,8 @@ def _motion(measured: Survey, rng: np.random.Generator):
 def _facing(measured: Survey):
     """Where one image looks to the left, the right or the back of another one's direction."""
     for view in measured.views:
-        turn = np.degrees(wrap(measured.heading - measured.heading[view]))
-        for side, wanted in TOWARDS.items():
-            off = np.abs(np.degrees(wrap(np.radians(turn - wanted))))
+        for side, wanted in (("left", LEFT), ("back", BACK), ("right", RIGHT)):
+            off = np.abs(wrap(measured.heading - measured.heading[view] - wanted))
             if off.min() < FACING:
                 question = f"Seen from image {view + 1}, which image looks to the {side}?"
                 yield question, f"image {off.argmin() + 1}"
