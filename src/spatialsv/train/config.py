@@ -35,13 +35,6 @@ ARMS: dict[str, ArmConfig] = {
     "spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points")),
     "blind": ArmConfig(blank_images=True),
     "semi": ArmConfig(distill=True, tasks=("depth", "rays", "points"), pseudo=True),
-    # Table 5: text on half (i), with geometry there (ii), and on the other half too, without text
-    # (iii); its (iv) is `text`.
-    "half": ArmConfig(text_share=0.5),
-    "half_spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points"), text_share=0.5),
-    "half_semi": ArmConfig(
-        distill=True, tasks=("depth", "rays", "points"), text_share=0.5, pseudo=True
-    ),
 }
 
 
