@@ -20,7 +20,6 @@ line already, where nothing would be answered otherwise.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from spatialsv.manifest import write_text
 from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.rooms.questions.captions import list_views
 from spatialsv.scenes.rooms.questions.ladder import ladder
@@ -42,7 +42,7 @@ WITHIN = ("places", "beside", "depth", "nearer")  # rungs that stay within one v
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
 LIST, STEP, PAIR = 1.5, 1.0, 3.0  # how often lists, rungs, and rungs that compare two are drawn
-OFTEN = dict.fromkeys(RECOGNITION, 2.5) | dict.fromkeys(SETTINGS, 8.0) | dict.fromkeys(NUMBERS, 1.0)
+OFTEN = dict.fromkeys(RECOGNITION, 2.5) | dict.fromkeys(SETTINGS, 10.0) | dict.fromkeys(NUMBERS, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,12 @@ class Asked:
 class LessonConfig:
     """What lessons are made of; shares are of the whole run, or of the questions."""
 
-    within_until: float = 0.25  # before, every question is about one view
+    within_until: float = 0.2  # before, every question is about one view
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
     lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
     open: float = 0.3  # of easy questions, after that; before, all
     questions: int = 12  # a lesson
-    drills: int = 4  # beside them
+    drills: int = 3  # beside them
     drills_alone: int = 8  # in a lesson of the first rung
 
 
@@ -91,9 +91,7 @@ def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
 
 def write_texts(path: Path, texts: Iterable[RoomText]) -> None:
     """Write JSON lines, one a room, in one piece."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(asdict(text)) + "\n" for text in texts))
-    temporary.replace(path)
+    write_text(path, "".join(json.dumps(asdict(text)) + "\n" for text in texts))
 
 
 def read_texts(path: Path) -> list[RoomText]:

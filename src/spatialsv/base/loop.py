@@ -33,7 +33,7 @@ class LoopConfig:
     batch: int = 24  # rooms a step
     warmup: int = 100  # steps
     floor: float = 0.05  # of lr, at the end
-    weight_decay: float = 0.03
+    weight_decay: float = 0.3  # of lr; less lets the residual stream grow a hundredfold
     seed: int = 0
     save_every: int = 200  # steps
     log_every: int = 20  # steps
@@ -91,10 +91,11 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
     if config.lr_muon is not None:
         if not hasattr(torch.optim, "Muon"):
             raise RuntimeError(f"torch {torch.__version__} has no Muon: install torch 2.9 or newer")
-        linear = (part for part in module.modules() if isinstance(part, nn.Linear))
-        matrices = [part.weight for part in linear if part.weight is not _embedding(module)]
+        linear = (part.weight for part in module.modules() if isinstance(part, nn.Linear))
+        table = _embedding(module)
+        matrices = [weight for weight in linear if weight.requires_grad and weight is not table]
     taken = {id(parameter) for parameter in matrices}
-    rest = [parameter for parameter in module.parameters() if id(parameter) not in taken]
+    rest = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
     decay = {"weight_decay": config.weight_decay}
     optimisers = [torch.optim.AdamW(rest, config.lr, betas=(0.9, 0.98), **decay)]
     if matrices:

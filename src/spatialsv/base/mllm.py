@@ -1,4 +1,4 @@
-"""The base MLLM from random weights: encoder on patches, LLM on drills, then both on lessons."""
+"""The base MLLM from random weights: encoder on cells, LLM on drills, LLM and merger on lessons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spatialsv.base.corpus import (
 from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
-from spatialsv.base.vision import PatchReader, patch_classes, settle
+from spatialsv.base.vision import CellReader, cell_classes, settle
 from spatialsv.model.packed import attend_packed
 from spatialsv.progress import progress
 from spatialsv.samples.chat import IGNORED
@@ -45,14 +45,15 @@ class MllmConfig:
     shards: int = 48  # of 512 rooms
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
+    cell: int = 4  # pixels; the encoder tells what covers each cell
     vision: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1000, lr=1e-3, lr_muon=3e-3)
+        default_factory=lambda: LoopConfig(steps=1200, lr=1e-3, lr_muon=3e-3)
     )
     drills: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=300, lr=1e-3, lr_muon=3e-3, batch=32)
     )
     language: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=3600, lr=1e-3, lr_muon=3e-3)
+        default_factory=lambda: LoopConfig(steps=4600, lr=1e-3, lr_muon=3e-3)
     )
     seed: int = 0
 
@@ -83,8 +84,12 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
     words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
     settle(model.model.visual.merger, tokens, words)
+    model.model.visual.blocks.requires_grad_(False)
+    model.model.visual.patch_embed.requires_grad_(False)
+    images = scenes.image
+    del scenes  # depth and instances, two gigabytes
     seconds["language"] = _train_language(
-        model, scenes.image, texts, seeing, processor, config, work / "language"
+        model, images, texts, seeing, processor, config, work / "language"
     )
     save_mllm(model, tokenizer, processor, out)
     return seconds
@@ -116,25 +121,26 @@ def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
 
 def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
     """Rung zero: `vision.py`."""
-    patch = config.architecture.patch_size
+    architecture, cell = config.architecture, config.cell
+    token = 2 * architecture.patch_size
 
     @cache
     def classes() -> torch.Tensor:  # not needed where the rung is finished
         shards = [scenes.select(slice(at, at + SHARD)) for at in range(0, len(scenes), SHARD)]
         found = [
-            patch_classes(rooms_of(shard, config.rooms), shard, patch)
-            for shard in progress(shards, "patch classes")
+            cell_classes(rooms_of(shard, config.rooms), shard, token, cell)
+            for shard in progress(shards, "cell classes")
         ]
         return torch.from_numpy(np.concatenate(found))
 
-    reader = PatchReader(config.architecture.width)
+    reader = CellReader(architecture.width, (token // cell) ** 2)
     both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = batch_rows(step, len(scenes), config.vision.batch, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
         tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-        return {"total": reader.loss(tokens, classes()[rows].reshape(-1, 2))}
+        return reader.loss(tokens, classes()[rows].reshape(-1, 2))
 
     return run_loop(both, step_loss, config.vision, folder)
 
@@ -164,7 +170,7 @@ def _train_language(
     config: MllmConfig,
     folder: Path,
 ) -> float:
-    """All other rungs: `lessons.py`."""
+    """All other rungs: `lessons.py`. The encoder's blocks stay as they are, as is usual."""
     loop = config.language
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:

@@ -1,18 +1,22 @@
 """Rung zero: the vision encoder learns what stands where in one image.
 
 As the encoders of real MLLMs come pretrained on single images, ours learns, from single images, to
-tell for each patch of pixels which category and which colour covers most of it, or which surface:
-wall, floor or ceiling. No depth and no camera is shown or asked. The linear reader is thrown away
-afterwards.
+tell for each small cell of pixels which category and which colour covers most of it, or which
+surface: wall, floor or ceiling. No depth and no camera is shown or asked. The linear reader is
+thrown away afterwards, and the encoder's blocks learn no more.
 
-Shapes: M images, P patches an image, G patches a visual token (2 x 2).
+Cells are finer than patches: so tokens say where in them an edge runs, which is what tells a
+list's order and a wall's distance.
+
+Shapes: S scenes, N views, T visual tokens, C cells.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from einops import rearrange
+from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 
 from spatialsv.geometry.rays import point_map, ray_map
@@ -24,30 +28,39 @@ SURFACES = ("wall", "floor", "ceiling")
 KINDS = (*SURFACES, *CATEGORIES)
 
 
-def patch_classes(rooms: list[Room], scenes: Scenes, patch: int) -> Int[np.ndarray, "S N P 2"]:
-    """What covers each patch most: which of `KINDS`, and which colour (0 = a surface).
+def cell_classes(
+    rooms: list[Room], scenes: Scenes, token: int, cell: int
+) -> Int8[np.ndarray, "S N C 2"]:
+    """What covers each cell most: which of `KINDS`, and which colour (0 = a surface).
 
-    A thing goes before surfaces where it covers an eighth. Patches come in the order in which
-    Qwen2.5-VL's image processor writes them: 2 x 2 blocks.
+    A thing goes before surfaces where it covers an eighth. Cells come token by token, row by row
+    within each.
+
+    Args:
+        token: the pixels that a visual token covers, in rows and in columns.
+        cell: the same of a cell; it divides `token`.
     """
     count = len(SURFACES)
     most = count + max(len(room.things) for room in rooms)
-    kinds = np.zeros((len(rooms), most, 2), np.int64)
+    kinds = np.zeros((len(rooms), most, 2), np.int8)
     kinds[:, :count, 0] = np.arange(count)
     for scene, room in enumerate(rooms):
         for k, thing in enumerate(room.things, start=count):
             kinds[scene, k] = KINDS.index(thing.category), list(COLOURS).index(thing.colour) + 1
     instance = scenes.instance.astype(np.int64)
     shown = np.where(instance > 0, instance + count - 1, surfaces(rooms, scenes))
-    views, height, width = shown.shape[1:]
-    rows, columns = height // patch, width // patch
-    blocks = shown.reshape(len(rooms), views, rows // 2, 2, patch, columns // 2, 2, patch)
-    blocks = blocks.transpose(0, 1, 2, 5, 3, 6, 4, 7)  # blocks, their patches, their pixels
-    blocks = blocks.reshape(len(rooms), views, rows * columns, patch**2)
-    counts = np.stack([(blocks == k).sum(-1) for k in range(most)], axis=-1)
+    cells = rearrange(
+        shown,
+        "s n (row r h) (column c w) -> s n (row column r c) (h w)",
+        r=token // cell,
+        c=token // cell,
+        h=cell,
+        w=cell,
+    )
+    counts = np.stack([(cells == k).sum(-1) for k in range(most)], axis=-1)
     things = counts[..., count:]
     winner = np.where(
-        things.max(-1) >= patch, things.argmax(-1) + count, counts[..., :count].argmax(-1)
+        things.max(-1) >= cell**2 / 8, things.argmax(-1) + count, counts[..., :count].argmax(-1)
     )
     return kinds[np.arange(len(rooms))[:, None, None], winner]
 
@@ -76,31 +89,27 @@ def settle(merger: nn.Module, tokens: Float[Tensor, "T D"], size: float) -> None
     merger.mlp[-1].bias.mul_(factor)
 
 
-class PatchReader(nn.Module):
-    """Reads the classes of its four patches from each visual token, linearly."""
+class CellReader(nn.Module):
+    """Reads the classes of its cells from each visual token, linearly."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, cells: int) -> None:
         super().__init__()
         self.sizes = (len(KINDS), len(COLOURS) + 1)
-        self.linear = nn.Linear(width, 4 * sum(self.sizes))
+        self.linear = nn.Linear(width, cells * sum(self.sizes))
 
-    def loss(self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "P 2"]) -> Float[Tensor, ""]:
-        """Cross-entropy over all patches, category and colour together."""
-        logits = self.linear(tokens).float().view(len(classes), -1)
-        category, colour = logits.split(self.sizes, dim=-1)
-        return nn.functional.cross_entropy(category, classes[:, 0]) + nn.functional.cross_entropy(
-            colour, classes[:, 1]
-        )
+    def loss(
+        self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "C 2"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Cross-entropy over all cells, category and colour together.
 
-    @torch.no_grad()
-    def accuracy(
-        self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "P 2"]
-    ) -> tuple[float, float]:
-        """Shares of the patches with a thing whose category, whose colour is right."""
-        logits = self.linear(tokens).float().view(len(classes), -1)
+        Returns: "total", and "category" and "colour", the shares of cells with a thing that are
+            told right.
+        """
+        logits = self.linear(tokens).float().view(len(classes), -1).split(self.sizes, dim=-1)
+        classes = classes.long()
         shown = classes[:, 1] > 0
-        right = [
-            (part.argmax(-1) == classes[:, i])[shown].float().mean().item()
-            for i, part in enumerate(logits.split(self.sizes, dim=-1))
-        ]
-        return right[0], right[1]
+        losses = {"total": torch.zeros(())}
+        for i, (name, part) in enumerate(zip(("category", "colour"), logits, strict=True)):
+            losses["total"] = losses["total"] + nn.functional.cross_entropy(part, classes[:, i])
+            losses[name] = (part.argmax(-1) == classes[:, i])[shown].float().mean()
+        return losses

@@ -62,20 +62,21 @@ def test_depth_answers_follow_the_floor_distance_to_the_camera():
 
 
 def test_what_is_beside_is_left_where_its_pixels_are():
-    sides = set()
+    answers = set()
     for seed in range(20):
         room, instance, found = steps(seed)
         names = [thing.name for thing in room.things]
         for rung, question, answer in found:
-            if rung == "beside":
-                view, *pair = re.search(
-                    r"image (\d), is the (.*) left or right of the (.*)\?", question
-                ).groups()
-                pixels = [instance[int(view) - 1] == names.index(name) + 1 for name in pair]
-                one, other = (mask.nonzero()[1].mean() for mask in pixels)
-                assert answer == ("left" if one < other else "right")
-                sides.add(answer)
-    assert sides == {"left", "right"}
+            if rung != "beside":
+                continue
+            view = int(re.search(r"image (\d)", question)[1]) - 1
+            pair = re.search(r"the ((?!image)[^,]*) (?:left or right of|or) the (.*)\?", question)
+            pixels = [instance[view] == names.index(name) + 1 for name in pair.groups()]
+            left = int(np.argmin([mask.nonzero()[1].mean() for mask in pixels]))
+            sided = question.startswith("In image")
+            assert answer == (("left", "right")[left] if sided else pair.groups()[left])
+            answers.add((sided, left))
+    assert len(answers) == 4
 
 
 def test_the_image_that_looks_to_a_side_is_turned_there():

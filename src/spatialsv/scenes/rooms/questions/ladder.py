@@ -75,9 +75,14 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
 def _beside(measured: Survey, view: int, rng: np.random.Generator):
     column = measured.column[view]
     pair = _pair(rng, _clear(measured, view), lambda a, b: abs(column[a] - column[b]) > APART)
-    if pair is not None:
-        a, b = (measured.room.things[i].name for i in pair)
-        answer = "left" if column[pair[0]] < column[pair[1]] else "right"
+    if pair is None:
+        return
+    a, b = (measured.room.things[i].name for i in pair)
+    a_left = column[pair[0]] < column[pair[1]]
+    if rng.integers(2):
+        yield f"Which is farther left in image {view + 1}, the {a} or the {b}?", a if a_left else b
+    else:
+        answer = "left" if a_left else "right"
         yield f"In image {view + 1}, is the {a} left or right of the {b}?", answer
 
 
