@@ -14,9 +14,10 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [f"data/{stage}/manifest.json" for stage in STAGES],
+        [f"data/{stage}/manifest.json" for stage in [*STAGES, *ALSO]],
 
 
+include: "workflow/rules/gather.smk"
 include: "workflow/rules/scenes.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/pseudo.smk"
@@ -25,4 +26,5 @@ include: "workflow/rules/lift.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/ablations.smk"
 include: "workflow/rules/base.smk"

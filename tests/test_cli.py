@@ -87,6 +87,15 @@ def test_gather_sums_and_deletes_what_is_not_listed(tmp_path, capsys):
     assert str(dropped) in capsys.readouterr().err
 
 
+def test_gather_spares_what_it_is_told_to(tmp_path):
+    listed, spared, dropped = (shard(tmp_path / name, "0000") for name in ("a", "b", "c"))
+    out, absent = tmp_path / "manifest.json", tmp_path / "d/0000.json"
+    line = ["gather", str(listed), "--of", "labels", "--spare", str(spared), str(absent)]
+    assert main([*line, "--out", str(out)]) == 0
+    assert list(read_manifest(out).payload) == ["a/0000.json"]
+    assert spared.exists() and spared.with_suffix(".bin").exists() and not dropped.exists()
+
+
 def test_gather_deletes_nothing_when_a_payload_is_gone(tmp_path, capsys):
     lost, bystander = shard(tmp_path / "a", "0000"), shard(tmp_path / "b", "0000")
     lost.with_suffix(".bin").unlink()

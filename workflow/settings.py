@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 CONFIG = Path("workflow/config")
+RUN = ("overlay", "also")  # what run.yaml says; the rest are settings
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 COMMAND_LINE = "snakemake --config"
 
@@ -26,8 +27,8 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         root: the repository.
-        chosen: `overlay`, the name of a file in workflow/config, and settings from the command
-            line, which win over both files.
+        chosen: what run.yaml says (`overlay`, the name of a file in workflow/config), and settings
+            from the command line, which win over both files.
 
     Raises:
         ValueError: a file is missing, a key is unknown, a value has the wrong type; the message
@@ -48,7 +49,7 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
         layer = yaml.safe_load(text) or {}
         check(layer, schema, path.relative_to(root), yaml.compose(text))
         settings = merge(settings, layer)
-    given = {key: value for key, value in chosen.items() if key != "overlay"}
+    given = {key: value for key, value in chosen.items() if key not in RUN}
     check(given, schema, COMMAND_LINE)
     settings = merge(settings, given)
     for error in Draft202012Validator(schema).iter_errors(settings):

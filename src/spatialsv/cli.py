@@ -167,6 +167,18 @@ def report(arguments: argparse.Namespace) -> None:
     )
 
 
+def ablations(arguments: argparse.Namespace) -> None:
+    """Write the paper's tables: its values beside ours, with tests."""
+    from spatialsv.report.ablations import AblationsConfig, run
+
+    run(
+        evaluate=arguments.evaluate,
+        lift=arguments.lift,
+        config=config(AblationsConfig, arguments),
+        out=arguments.out,
+    )
+
+
 def base(arguments: argparse.Namespace) -> None:
     """Make the shipped weights again, from nothing: hours; a killed run goes on where it was."""
     from spatialsv.base.stage import BaseConfig, run
@@ -178,7 +190,7 @@ def gather(arguments: argparse.Namespace) -> None:
     """Write a stage's own manifest over those of its jobs, and delete what none vouches for."""
     from spatialsv.gather import gather
 
-    gather(arguments.of, arguments.manifests, arguments.out)
+    gather(arguments.of, arguments.manifests, arguments.out, arguments.spare)
 
 
 MANIFEST: dict[str, Any] = {"type": Path, "metavar": "MANIFEST"}
@@ -276,6 +288,11 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--out": OUT,
         },
     ),
+    "ablations": (
+        ablations,
+        "the paper's tables, on our arms",
+        {"--evaluate": MANY, "--lift": MANY, "--config": CONFIG, "--out": OUT},
+    ),
     "base": (
         base,
         "the shipped weights, made again",
@@ -287,6 +304,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         {
             "manifests": MANIFEST | {"nargs": "*"},
             "--of": {"required": True, "metavar": "STAGE"},
+            "--spare": MANY | {"help": "others that stay where they exist"},
             "--out": OUT,
         },
     ),

@@ -10,13 +10,14 @@ from pathlib import Path
 from spatialsv.manifest import Manifest, digest_path, prune, read_manifest, write_manifest
 
 
-def gather(stage: str, manifests: Sequence[Path], out: Path) -> None:
+def gather(stage: str, manifests: Sequence[Path], out: Path, spare: Sequence[Path] = ()) -> None:
     """Write the manifest of `stage` to `out` and clear its folder of leftovers.
 
     A dropped shard, arm or seed would otherwise be versioned with the stage for ever.
 
     Args:
         manifests: those of all jobs of the stage; they lie below the folder of `out`.
+        spare: others that stay, with what they vouch for, where they exist.
 
     Raises:
         ValueError: a manifest belongs to another stage or vouches for a payload that is gone.
@@ -27,7 +28,7 @@ def gather(stage: str, manifests: Sequence[Path], out: Path) -> None:
         if record.stage != stage:
             raise ValueError(f"{path}: a manifest of stage {record.stage!r}, not of {stage!r}")
         counts.update(record.counts)
-    for path in prune(out.parent, [*manifests, out]):
+    for path in prune(out.parent, [*manifests, *spare, out]):
         print(f"deleted {path}: no manifest of {stage} lists it", file=sys.stderr)
     payload = {str(path.relative_to(out.parent)): digest_path(path) for path in manifests}
     write_manifest(out, Manifest(stage=stage, payload=payload, counts=dict(counts)))

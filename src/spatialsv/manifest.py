@@ -50,12 +50,17 @@ class Manifest:
         return self.resolve(found[0])
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON under a temporary name, then rename: nobody reads half a file."""
+def write_text(path: Path, text: str) -> None:
+    """Write `text` under a temporary name, then rename: nobody reads half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    temporary.write_text(text)
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, in one piece."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

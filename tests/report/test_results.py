@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.report.comparisons import blind_check, paired_tests, statement
+from spatialsv.report.comparisons import blind_check, paired_tests, statement, text_pairs
 from spatialsv.report.jobs import Answer
 from spatialsv.report.results import build_results, pool_seeds
 from spatialsv.stats.paired import sign_flip
@@ -90,7 +90,7 @@ def test_pairs_and_their_p_values(runs):
 
 def test_equal_arms_are_not_significant(runs):
     pooled = {arm: pool_seeds(arm, runs["text"]) for arm in ("text", "distill")}
-    (test,) = paired_tests(pooled)
+    (test,) = paired_tests(pooled, text_pairs(pooled))
     assert (test["first"], test["difference"], test["p_holm"]) == ("distill", 0.0, 1.0)
     assert not test["significant"]
 
@@ -124,7 +124,7 @@ def test_blind_check(runs, chance, inside):
 
 def test_statement_names_the_size_and_the_seed(runs):
     pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
-    tests = paired_tests(pooled)
+    tests = paired_tests(pooled, text_pairs(pooled))
     words = " ".join(statement(pooled, runs, tests))
     expected = f"{100 * tests[1]['smallest_difference']:.1f} points between SpatialSV and text"
     assert "120 spatial questions about 40 scenes" in words and expected in words

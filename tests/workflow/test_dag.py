@@ -37,14 +37,41 @@ def smoke(made: Copy, tmp_path: Path) -> Copy:
 
 def test_the_default_is_one_of_each_gather_and_a_job_for_each_shard_and_arm(copy):
     jobs = copy.planned()
-    assert jobs.keys() >= {"scenes_shard", "labels_shard", "pseudo_shard", "train_arm", "report"}
-    stages = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report")
-    assert all(jobs[stage] == 1 for stage in stages)
+    assert jobs.keys() >= {"scenes_shard", "labels_shard", "pseudo_shard"}
+    assert (jobs["gather"], jobs["report"], jobs["train_arm"], jobs["lift_model"]) == (7, 1, 4, 1)
     assert sum(jobs.values()) < 200
 
 
 def test_a_stage_is_a_target(copy):
-    assert copy.planned("labels").keys() == {"scenes_shard", "labels_shard", "labels"}
+    assert copy.planned("labels") == {
+        "scenes_shard": 8,
+        "labels_shard": 8,
+        "gather": 1,
+        "labels": 1,
+    }
+
+
+def test_the_ablations_train_their_arms_by_the_same_rule(copy):
+    jobs = copy.planned("ablations")
+    assert jobs["ablations"] == 1 and "report" not in jobs and "gather" not in jobs
+    assert jobs["train_arm"] == jobs["evaluate_model"] == 16
+    assert jobs["labels_shard"] == 16  # by the rooms teacher and the exact one
+    copy.edit("workflow/config/run.yaml", "also: []", "also: [ablations]")
+    also = copy.planned()
+    assert also["ablations"] == 1 and also["train_arm"] == 17 and also["gather"] == 7
+
+
+def test_what_run_yaml_cannot_name_is_refused(copy):
+    found = copy.snakemake("-n", "--config", "also=[ablation]")
+    assert found.returncode == 1
+    assert "run.yaml can name [ablations]" in found.stdout
+
+
+def test_an_arm_to_measure_that_is_not_defined_is_told(copy):
+    copy.edit("workflow/config/default.yaml", "arms: [spatialsv]", "arms: [spatial]")
+    found = copy.snakemake("-n")
+    assert found.returncode == 1
+    assert "no arm 'spatial' in train.arms to measure; known: text," in found.stdout
 
 
 def test_an_overlay_can_be_chosen_on_the_command_line(copy):
@@ -69,7 +96,7 @@ def test_what_is_made_is_not_made_again(smoke):
 
 def test_an_edit_of_one_stages_code_redoes_it_and_what_reads_it(smoke):
     smoke.edit("src/spatialsv/evaluate/score.py", "from __future__", "# edited\nfrom __future__")
-    assert smoke.planned() == {"evaluate_model": 6, "evaluate": 1, "report": 1}
+    assert smoke.planned() == {"evaluate_model": 6, "gather": 1, "report": 1}
 
 
 def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
@@ -87,19 +114,20 @@ def test_an_edit_of_a_loss_leaves_labels_alone(smoke):
 
 def test_a_parameter_of_one_stage_redoes_it_and_what_reads_it(smoke):
     smoke.edit("workflow/config/smoke.yaml", "fit: {steps: 4}", "fit: {steps: 5}")
-    assert smoke.planned() == {"probe_model": 1, "probe": 1, "report": 1}
+    assert smoke.planned() == {"probe_model": 1, "gather": 1, "report": 1}
 
 
 def test_a_new_arm_trains_nothing_else(smoke):
     smoke.edit(
-        "workflow/config/smoke.yaml", "distill: null", "distill: null\n    rays: {tasks: [rays]}"
+        "workflow/config/default.yaml", "    half: {", "    mine: {tasks: [rays]}\n    half: {"
     )
-    assert smoke.planned() == {"train_arm": 1, "train": 1, "report": 1}
+    assert smoke.planned() == {}  # until it is measured
+    smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, mine, text,")
+    assert smoke.planned() == {"train_arm": 1, "evaluate_model": 1, "gather": 2, "report": 1}
 
 
 def test_the_arms_of_half_the_text_learn_from_the_other_half_without_it(smoke):
-    arms = "distill: null\n    half: {text_share: 0.5}\n    half_semi: {text_share: 0.5, tasks: ["
-    smoke.edit("workflow/config/smoke.yaml", "distill: null", arms + "depth], pseudo: true}")
+    smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, half, half_semi, text,")
     jobs = smoke.planned()
     assert jobs["train_arm"] == 2 and "labels_shard" not in jobs
     assert jobs["pseudo_shard"] == 2  # of four shards of train, those without text
@@ -117,9 +145,9 @@ def test_the_arms_of_half_the_text_learn_from_the_other_half_without_it(smoke):
 
 def test_a_setting_of_one_arm_redoes_that_arm(smoke):
     smoke.edit(
-        "workflow/config/smoke.yaml",
-        "distill: null",
-        "distill: null\n    blind: {taps: [1, 2, 3, 4]}",
+        "workflow/config/default.yaml",
+        "blank_images: true}",
+        "blank_images: true, taps: [1,2,3,4]}",
     )
     jobs = smoke.planned()
     assert (jobs["train_arm"], jobs["evaluate_model"]) == (1, 1)

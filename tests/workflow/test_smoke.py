@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from workflow_copy import BIN, ROOT, Copy, make_copy
 
@@ -80,19 +82,48 @@ def test_a_payload_lost_behind_its_manifest_is_told_with_the_command(smoke):
     assert smoke.snakemake("--forcerun", "evaluate_model").returncode == 0
 
 
-def test_a_killed_run_goes_on_to_the_same_artefacts(smoke, tmp_path):
+def test_the_ablations_leave_the_run_as_it_is(smoke):
+    found = smoke.snakemake("--", "ablations")
+    assert found.returncode == 0, found.stdout
+    assert "geometry_exact" in (smoke.root / "data/ablations/table.md").read_text()
+    assert smoke.planned() == {}
+    again = smoke.snakemake(
+        "--force", "--", "data/train/manifest.json", "data/labels/manifest.json"
+    )
+    assert again.returncode == 0, again.stdout
+    assert smoke.planned("ablations") == {}
+
+
+def finished(root: Path) -> dict[Path, int]:
+    """When each manifest was written whose job Snakemake knows to be finished."""
+    marks = (root / ".snakemake/incomplete").glob("*")
+    torn = {base64.urlsafe_b64decode(mark.name).decode() for mark in marks}
+    found = [path for path in (root / "data").rglob("*.json") if ".zarr" not in str(path)]
+    return {
+        path: path.stat().st_mtime_ns
+        for path in found
+        if str(path.relative_to(root)) not in torn and "payload" in path.read_text()
+    }
+
+
+def test_a_run_killed_at_random_moments_goes_on_to_the_same_artefacts(smoke, tmp_path):
     copy = make_copy(tmp_path)
     copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
     environment = os.environ | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(copy.root / "src"),
     }
-    for wait in (3.0, 11.0, 23.0):  # seconds
-        command = ["snakemake", "--profile", "workflow/profiles/local", "--quiet", "all"]
+    command = ["snakemake", "--profile", "workflow/profiles/local", "--quiet", "all"]
+    for wait in np.random.default_rng(0).uniform(2, 12, size=20):  # seconds
+        before = finished(copy.root)
         with subprocess.Popen(
             command, cwd=copy.root, env=environment, start_new_session=True
         ) as run:
             time.sleep(wait)
             os.killpg(run.pid, signal.SIGKILL)
+        after = finished(copy.root)
+        assert before.items() <= after.items(), "a finished job was repeated"
+    before = finished(copy.root)
     run_smoke(copy)
+    assert before.items() <= finished(copy.root).items(), "a finished job was repeated"
     assert contents(copy.root) == contents(smoke.root)

@@ -11,11 +11,14 @@ from guard import check_provenance, claim
 from settings import code_digest, load_settings, minified
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+ALSO = config["also"]
+if not set(ALSO) <= {"ablations"}:
+    sys.exit(f"snakemake: also {ALSO}: run.yaml can name [ablations], or nothing: []")
 
 try:
     if workflow.is_main_process:  # not in the jobs that a cluster executor starts
         RUN_LOCK = claim(ROOT, sys.argv[1:])
-        check_provenance(ROOT, STAGES, sys.argv[1:])
+        check_provenance(ROOT, [*STAGES, "ablations"], sys.argv[1:])
     settings = load_settings(ROOT, config)
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
@@ -31,6 +34,16 @@ THREADS = 2 if GPU else 1
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
 DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher"}
+
+ARMS = settings["train"]["arms"]
+MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
+TABLES = settings["ablations"]["tables"].values()
+ABLATED = list(dict.fromkeys(arm for table in TABLES for arm in table["arms"]))
+for arm in [*sum(MEASURED.values(), []), *ABLATED]:
+    if arm not in ARMS and arm not in UNTRAINED:
+        known = ", ".join([*ARMS, *UNTRAINED])
+        sys.exit(f"snakemake: no arm {arm!r} in train.arms to measure; known: {known}")
+TRAINED = [arm for arm in ARMS if any(arm in arms for arms in MEASURED.values())]
 
 
 wildcard_constraints:
@@ -62,20 +75,65 @@ def shards(split):
     return [f"{number:04d}" for number in range(rooms // shard)]
 
 
+def shards_of(*splits):
+    """The shards of `splits`, as split/shard."""
+    return [f"{split}/{shard}" for split in splits for shard in shards(split)]
+
+
+def places_of(folder, places):
+    return [f"data/{folder}/{place}.json" for place in places]
+
+
 def scenes_of(*splits):
-    return [f"data/scenes/{split}/{shard}.json" for split in splits for shard in shards(split)]
+    return places_of("scenes", shards_of(*splits))
 
 
-def labels_of(*splits, teacher=settings["labels"]["teacher"]):
-    return [
-        f"data/labels/{teacher}/{split}/{shard}.json" for split in splits for shard in shards(split)
-    ]
+def labels_of(*splits):
+    return places_of(f"labels/{settings['labels']['teacher']}", shards_of(*splits))
+
+
+def manifests_of(stage, arms):
+    """The manifests of the jobs of `stage` that `arms` need, or that are made in any case."""
+    trained = [arm for arm in arms if arm in ARMS]
+    if stage == "scenes":
+        return scenes_of(*settings["scenes"]["splits"])
+    if stage == "labels":
+        return unique(labels_of(*settings["labels"]["splits"]), *map(arm_labels, trained))
+    if stage == "pseudo":
+        made = places_of("pseudo", shards_of(*settings["pseudo"]["splits"]))
+        return unique(made, *map(arm_pseudo, trained))
+    return models_of(stage, trained if stage == "train" else arms)
+
+
+def unique(*lists):
+    return list(dict.fromkeys(sum(lists, [])))
+
+
+def of_run(stage):
+    """The manifests that the report is about."""
+    return manifests_of(stage, MEASURED.get(stage, TRAINED))
+
+
+def of_ablations(stage):
+    """The manifests that the paper's tables are about."""
+    lifted = [arm for arm in ABLATED if ARMS.get(arm, {}).get("tasks")]
+    return manifests_of(stage, {"lift": lifted, "probe": []}.get(stage, ABLATED))
+
+
+def gathered(stage):
+    """The manifests that the stage's own one lists."""
+    return unique(of_run(stage), of_ablations(stage) if "ablations" in ALSO else [])
+
+
+def spared(stage):
+    """What `snakemake ablations` may have made: it stays where it is, but no run waits for it."""
+    return [path for path in of_ablations(stage) if path not in gathered(stage)]
 
 
 def asked_shards(arm):
     """The shards of `train` whose questions an arm is asked: the first ones."""
     every = shards("train")
-    return every[: round(arm.get("text_share", 1) * len(every))]
+    return every[: round(ARMS[arm].get("text_share", 1) * len(every))]
 
 
 def unasked_shards(arm):
@@ -83,47 +141,34 @@ def unasked_shards(arm):
 
     The rest of `train`, or, where all of that is asked, the splits of the stage `pseudo`.
     """
-    if not arm.get("pseudo"):
+    if not ARMS[arm].get("pseudo"):
         return []
     rest = [f"train/{shard}" for shard in shards("train")[len(asked_shards(arm)) :]]
-    return rest or pseudo_splits()
-
-
-def pseudo_splits():
-    return [f"{split}/{shard}" for split in settings["pseudo"]["splits"] for shard in shards(split)]
-
-
-def pseudo_used():
-    """The pseudo labels of the stage's splits and of all arms."""
-    used = [pseudo_splits(), *map(unasked_shards, settings["train"]["arms"].values())]
-    return [f"data/pseudo/{place}.json" for place in dict.fromkeys(sum(used, []))]
+    return rest or shards_of(*settings["pseudo"]["splits"])
 
 
 def arm_section(wildcards):
     """The settings of one training job: the common ones and the arm's own."""
-    return section("train", arms={wildcards.arm: settings["train"]["arms"][wildcards.arm]})
+    return section("train", arms={wildcards.arm: ARMS[wildcards.arm]})
 
 
-def arm_scenes(wildcards):
+def arm_scenes(arm):
     """The scenes that an arm sees, with or without questions."""
-    arm = settings["train"]["arms"][wildcards.arm]
     asked = [f"train/{shard}" for shard in asked_shards(arm)]
-    return [f"data/scenes/{place}.json" for place in [*asked, *unasked_shards(arm)]]
+    return places_of("scenes", [*asked, *unasked_shards(arm)])
 
 
-def arm_labels(wildcards):
+def arm_labels(arm):
     """The labels of an arm that learns geometry."""
-    arm = settings["train"]["arms"][wildcards.arm]
-    if not (arm.get("distill") or arm.get("tasks")):
+    if not (ARMS[arm].get("distill") or ARMS[arm].get("tasks")):
         return []
-    teacher = settings["labels"]["teacher"]
-    return [f"data/labels/{teacher}/train/{shard}.json" for shard in asked_shards(arm)]
+    teacher = ARMS[arm].get("teacher") or settings["labels"]["teacher"]
+    return places_of(f"labels/{teacher}/train", asked_shards(arm))
 
 
-def arm_pseudo(wildcards):
+def arm_pseudo(arm):
     """The pseudo labels of an arm that learns from them."""
-    arm = settings["train"]["arms"][wildcards.arm]
-    return [f"data/pseudo/{place}.json" for place in unasked_shards(arm)]
+    return places_of("pseudo", unasked_shards(arm))
 
 
 def models_of(stage, arms):

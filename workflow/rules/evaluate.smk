@@ -37,14 +37,4 @@ rule evaluate_model:
 
 rule evaluate:
     input:
-        models_of("evaluate", settings["evaluate"]["arms"]),
-    output:
-        manifest="data/evaluate/manifest.json",
-    log:
-        "data/logs/evaluate.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather evaluate"
-    shell:
-        "spatialsv gather --of evaluate --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/evaluate/manifest.json",

@@ -25,14 +25,4 @@ rule labels_shard:
 
 rule labels:
     input:
-        labels_of(*settings["labels"]["splits"]),
-    output:
-        manifest="data/labels/manifest.json",
-    log:
-        "data/logs/labels.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather labels"
-    shell:
-        "spatialsv gather --of labels --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/labels/manifest.json",

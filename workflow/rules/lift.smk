@@ -38,14 +38,4 @@ rule lift_model:
 
 rule lift:
     input:
-        models_of("lift", settings["lift"]["arms"]),
-    output:
-        manifest="data/lift/manifest.json",
-    log:
-        "data/logs/lift.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather lift"
-    shell:
-        "spatialsv gather --of lift --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/lift/manifest.json",

@@ -39,14 +39,4 @@ rule probe_model:
 
 rule probe:
     input:
-        models_of("probe", settings["probe"]["arms"]),
-    output:
-        manifest="data/probe/manifest.json",
-    log:
-        "data/logs/probe.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather probe"
-    shell:
-        "spatialsv gather --of probe --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/probe/manifest.json",

@@ -25,14 +25,4 @@ rule pseudo_shard:
 
 rule pseudo:
     input:
-        pseudo_used(),
-    output:
-        manifest="data/pseudo/manifest.json",
-    log:
-        "data/logs/pseudo.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather pseudo"
-    shell:
-        "spatialsv gather --of pseudo --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/pseudo/manifest.json",

@@ -1,9 +1,9 @@
 rule report:
     input:
-        train=models_of("train", settings["train"]["arms"]),
-        lift=models_of("lift", settings["lift"]["arms"]),
-        probe=models_of("probe", settings["probe"]["arms"]),
-        evaluate=models_of("evaluate", settings["evaluate"]["arms"]),
+        train=of_run("train"),
+        lift=of_run("lift"),
+        probe=of_run("probe"),
+        evaluate=of_run("evaluate"),
         scenes=scenes_of("test"),
     output:
         manifest="data/report/manifest.json",

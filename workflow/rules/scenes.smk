@@ -21,14 +21,4 @@ rule scenes_shard:
 
 rule scenes:
     input:
-        scenes_of(*settings["scenes"]["splits"]),
-    output:
-        manifest="data/scenes/manifest.json",
-    log:
-        "data/logs/scenes.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather scenes"
-    shell:
-        "spatialsv gather --of scenes --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/scenes/manifest.json",

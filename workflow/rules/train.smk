@@ -1,8 +1,8 @@
 rule train_arm:
     input:
-        scenes=arm_scenes,
-        labels=arm_labels,
-        pseudo=arm_pseudo,
+        scenes=lambda wildcards: arm_scenes(wildcards.arm),
+        labels=lambda wildcards: arm_labels(wildcards.arm),
+        pseudo=lambda wildcards: arm_pseudo(wildcards.arm),
     output:
         manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -39,14 +39,4 @@ rule train_arm:
 
 rule train:
     input:
-        models_of("train", settings["train"]["arms"]),
-    output:
-        manifest="data/train/manifest.json",
-    log:
-        "data/logs/train.log",
-    conda:
-        "../../environment.yml"
-    message:
-        "gather train"
-    shell:
-        "spatialsv gather --of train --out {output.manifest} {input} 2>&1 | tee {log}"
+        "data/train/manifest.json",

@@ -28,6 +28,7 @@ STAGES = {
     "probe": "spatialsv.probe:ProbeConfig",
     "evaluate": "spatialsv.evaluate:EvaluateConfig",
     "report": "spatialsv.report:ReportConfig",
+    "ablations": "spatialsv.report.ablations:AblationsConfig",
     "base": "spatialsv.base.stage:BaseConfig",
 }
 SPLIT = {"enum": ["train", "unlabelled", "validation", "test"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from spatialsv.manifest import (
     read_manifest,
     write_json,
     write_manifest,
+    write_text,
 )
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
@@ -114,9 +114,7 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()
         }
         lines.append(json.dumps(clean) + "\n")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(lines))
-    temporary.replace(path)
+    write_text(path, "".join(lines))
 
 
 def _name(model: Path) -> str:

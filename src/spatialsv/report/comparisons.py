@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,20 @@ LEVEL = 0.05  # of Holm-corrected p-values
 Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
 
 
-def paired_tests(pooled: Mapping[str, Sequence[Scored]], seed: int = 0) -> list[dict[str, Any]]:
-    """Every model against text, and text against blind, on all spatial questions.
+def text_pairs(arms: Iterable[str]) -> list[tuple[str, str]]:
+    """Every model against text, and text against blind."""
+    models = [arm for arm in arms if arm not in BASELINES]
+    pairs = [(arm, "text") for arm in models if arm not in ("text", "blind")]
+    return [pair for pair in [*pairs, ("text", "blind")] if set(pair) <= set(models)]
+
+
+def paired_tests(
+    pooled: Mapping[str, Sequence[Scored]], pairs: Iterable[tuple[str, str]], seed: int = 0
+) -> list[dict[str, Any]]:
+    """The first of each pair of arms against the second, on all spatial questions.
 
     Clustered by scene; p-values corrected together (Holm).
     """
-    models = [arm for arm in pooled if arm not in BASELINES]
-    pairs = [(arm, "text") for arm in models if arm not in ("text", "blind")]
-    pairs = [pair for pair in [*pairs, ("text", "blind")] if set(pair) <= set(pooled)]
     tests = []
     for first, second in pairs:
         difference, scenes = differences(pooled[first], pooled[second])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialsv.report.comparisons import Runs, blind_check, paired_tests, statement
+from spatialsv.report.comparisons import Runs, blind_check, paired_tests, statement, text_pairs
 from spatialsv.report.jobs import Answer, Job, arm_label, by_arm
 from spatialsv.scenes.rooms.question import TASKS
 from spatialsv.stats.aggregate import metrics_over_seeds, over_seeds
@@ -36,9 +36,9 @@ def build_results(
         ValueError: arms that were asked different questions.
     """
     pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
-    _check_same_questions(pooled)
+    check_same_questions(pooled)
     summaries = {arm: summarise(scored, resamples, seed) for arm, scored in pooled.items()}
-    tests = paired_tests(pooled, seed)
+    tests = paired_tests(pooled, text_pairs(pooled), seed)
     return {
         "schema": SCHEMA,
         "tasks": _tasks(summaries),
@@ -63,7 +63,8 @@ def pool_seeds(arm: str, seeds: Sequence[Mapping[str, Answer]]) -> list[Scored]:
     ]
 
 
-def _check_same_questions(pooled: Mapping[str, Sequence[Scored]]) -> None:
+def check_same_questions(pooled: Mapping[str, Sequence[Scored]]) -> None:
+    """Raises ValueError where arms were asked different questions, which compare nothing."""
     names = {arm: {question.id for question in scored} for arm, scored in pooled.items()}
     for arm, asked in names.items():
         first = next(iter(names))

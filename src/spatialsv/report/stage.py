@@ -8,7 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.manifest import (
+    Manifest,
+    digest_path,
+    read_manifest,
+    write_json,
+    write_manifest,
+    write_text,
+)
 from spatialsv.report.browser import browser_data, lifted_maps
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import Job, by_arm, read_answers, read_jobs
@@ -66,13 +73,13 @@ def run(
     sentences = [*findings(results), *results["statement"]]
     write_json(out.parent / "results.json", results)
     write_json(out.parent / "metrics.json", flat_metrics(results))
-    _write(
+    write_text(
         out.parent / "table.md",
         "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
     )
     shown = [read_manifest(path) for path in scenes]
     html = fitting_page(results, runs, shown, lifts, read_jobs(train), config, benchmarks)
-    _write(out.parent / "report.html", html)
+    write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
     return _finish(out, results, config)
@@ -134,13 +141,6 @@ def _finish(out: Path, results: dict[str, Any], config: ReportConfig) -> Manifes
     )
     write_manifest(out, manifest)
     return manifest
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _print(text: str) -> None:

@@ -18,6 +18,8 @@ class ArmConfig:
     distill: bool = False  # the teacher's features from the last layer's visual states
     tasks: tuple[Task, ...] = ()  # geometry lifted from the taps
     taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
+    projectors: Literal["four", "shared"] | None = None  # None: as TrainConfig.heads says
+    teacher: str | None = None  # whose labels; None: labels.teacher. For the DAG, as text_share
     blank_images: bool = False  # grey images: what the questions' text gives away
     pseudo: bool = False  # pseudo-labelled images beside the questions, without text
     text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked

@@ -45,8 +45,8 @@ def run(
     A run that was killed goes on from its last checkpoint, and ends as it would have without.
 
     Args:
-        arm: a key of `ARMS`, or of `config.arms`. Its `text_share` is for the DAG, which chooses
-            the manifests: all questions of those given here are asked.
+        arm: a key of `ARMS`, or of `config.arms`. Its `text_share` and `teacher` are for the DAG,
+            which chooses the manifests: all questions of those given here are asked.
         seed: of the heads' first weights and of the order of the samples.
         scenes: manifests of the scenes whose questions are asked.
         labels: manifests of those scenes' labels; arms without geometry do not read them.
@@ -103,6 +103,7 @@ def make_heads(
         config.heads,
         tasks=arm.tasks,
         taps=arm.taps or config.heads.taps,
+        projectors=arm.projectors or config.heads.projectors,
         feature_channels=data.feature_channels,
     )
     return SpatialHeads(settings, mllm.config.get_text_config().hidden_size)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from spatialsv.config import from_mapping
+from spatialsv.manifest import write_text
 
 Kind = Literal["choice", "number"]
 
@@ -64,9 +64,7 @@ class Question:
 
 def write_questions(path: Path, questions: Iterable[Question]) -> None:
     """Write JSON lines, in one piece."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(asdict(q)) + "\n" for q in questions))
-    temporary.replace(path)
+    write_text(path, "".join(json.dumps(asdict(q)) + "\n" for q in questions))
 
 
 def read_questions(path: Path) -> list[Question]:

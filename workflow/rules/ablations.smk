@@ -1,0 +1,23 @@
+# The paper's tables on our arms. A part of `all` and of `dvc repro` where run.yaml says so.
+rule ablations:
+    input:
+        evaluate=of_ablations("evaluate"),
+        lift=of_ablations("lift"),
+    output:
+        manifest="data/ablations/manifest.json",
+    log:
+        "data/logs/ablations.log",
+    benchmark:
+        "data/benchmarks/ablations.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+    params:
+        code=code_version("report", "scenes/rooms/question", "stats"),
+        config=section("ablations"),
+    message:
+        "tables of ablations"
+    shell:
+        "spatialsv ablations --evaluate {input.evaluate} --lift {input.lift}"
+        " --config {params.config:q} --out {output.manifest} > {log} 2>&1"

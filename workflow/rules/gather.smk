@@ -1,0 +1,23 @@
+# A stage's own manifest, over those of its jobs; leftovers that none of them lists are deleted.
+rule gather:
+    input:
+        lambda wildcards: gathered(wildcards.stage),
+    output:
+        manifest="data/{stage}/manifest.json",
+    log:
+        "data/logs/{stage}.log",
+    benchmark:
+        "data/benchmarks/{stage}.tsv"
+    wildcard_constraints:
+        stage="scenes|labels|pseudo|train|lift|probe|evaluate",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=500,
+    params:
+        spare=lambda wildcards: spared(wildcards.stage),
+    message:
+        "gather {wildcards.stage}"
+    shell:
+        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare}"
+        " --out {output.manifest} 2>&1 | tee {log}"
