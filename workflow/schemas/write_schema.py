@@ -65,6 +65,8 @@ def schema() -> dict[str, Any]:
                 "propertyNames": {"pattern": "^[a-z0-9_]+$"},
                 "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
             }
+        if stage == "ablations":
+            own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
         sections[stage] = _object(own | DAG.get(stage, {}))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
