@@ -42,7 +42,8 @@ WITHIN = ("places", "beside", "depth", "nearer")  # rungs that stay within one v
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
 LIST, STEP, PAIR = 1.5, 1.0, 3.0  # how often lists, rungs, and rungs that compare two are drawn
-OFTEN = dict.fromkeys(RECOGNITION, 2.5) | dict.fromkeys(SETTINGS, 10.0) | dict.fromkeys(NUMBERS, 1)
+EASY_OFTEN = ((RECOGNITION, 2.5), (SETTINGS, 10.0), (NUMBERS, 1.0))
+OFTEN = {task: weight for tasks, weight in EASY_OFTEN for task in tasks}
 
 
 @dataclass(frozen=True, kw_only=True)
