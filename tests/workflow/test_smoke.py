@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -82,16 +83,17 @@ def test_a_payload_lost_behind_its_manifest_is_told_with_the_command(smoke):
     assert smoke.snakemake("--forcerun", "evaluate_model").returncode == 0
 
 
-def test_the_ablations_leave_the_run_as_it_is(smoke):
-    found = smoke.snakemake("--", "ablations")
+def test_the_ablations_leave_the_run_as_it_is(smoke, tmp_path):
+    shutil.copytree(smoke.root, tmp_path / "copy")
+    copy = Copy(tmp_path / "copy")
+    found = copy.snakemake("--", "ablations")
     assert found.returncode == 0, found.stdout
-    assert "geometry_exact" in (smoke.root / "data/ablations/table.md").read_text()
-    assert smoke.planned() == {}
-    again = smoke.snakemake(
-        "--force", "--", "data/train/manifest.json", "data/labels/manifest.json"
-    )
+    assert "geometry_exact" in (copy.root / "data/ablations/table.md").read_text()
+    assert copy.planned() == {}
+    gathers = ("data/train/manifest.json", "data/labels/manifest.json")
+    again = copy.snakemake("--force", *gathers)
     assert again.returncode == 0, again.stdout
-    assert smoke.planned("ablations") == {}
+    assert copy.planned("ablations") == {}
 
 
 def finished(root: Path) -> dict[Path, int]:
