@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest, write_text
 from spatialsv.report.comparisons import Runs, paired_tests
-from spatialsv.report.jobs import Job, by_arm, read_answers, read_jobs
+from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.results import check_same_questions, pool_seeds
 from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
 from spatialsv.stats.aggregate import over_seeds
@@ -57,6 +58,7 @@ class AblationsConfig:
     seed: int = 0  # of permutations
 
 
+@cache
 def paper_tables() -> dict[str, Any]:
     """The paper's own values: table -> title and rows, whose scores are in per cent."""
     record = json.loads(files("spatialsv.report").joinpath("paper.json").read_text())
@@ -77,10 +79,7 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     out = Path(out)
     if not config.tables:
         raise ValueError("ablations.tables is empty: there is no table to make")
-    runs = {
-        arm: [read_answers(job) for job in jobs]
-        for arm, jobs in by_arm(read_jobs(evaluate)).items()
-    }
+    runs = read_runs(evaluate)
     lifts = by_arm(read_jobs(lift))
     results = [
         ablation(name, table, runs, lifts, config.seed) for name, table in config.tables.items()

@@ -77,6 +77,13 @@ def arm_label(arm: str) -> str:
     return ARMS.get(arm, arm)
 
 
+def read_runs(paths: Iterable[str | Path]) -> dict[str, list[dict[str, Answer]]]:
+    """The replies of evaluate jobs: arm -> one {question: answer} a seed."""
+    return {
+        arm: [read_answers(job) for job in jobs] for arm, jobs in by_arm(read_jobs(paths)).items()
+    }
+
+
 def read_answers(job: Job) -> dict[str, Answer]:
     """An evaluate job's replies, by question.
 

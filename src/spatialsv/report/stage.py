@@ -18,7 +18,7 @@ from spatialsv.manifest import (
 )
 from spatialsv.report.browser import browser_data, lifted_maps
 from spatialsv.report.comparisons import Runs
-from spatialsv.report.jobs import Job, by_arm, read_answers, read_jobs
+from spatialsv.report.jobs import Job, read_jobs, read_runs
 from spatialsv.report.page import findings, page
 from spatialsv.report.results import build_results
 from spatialsv.report.tables import as_markdown, as_text, results_tables
@@ -63,10 +63,7 @@ def run(
     out = Path(out)
     if not evaluate:
         raise ValueError("no evaluate manifests: there is nothing to report")
-    runs = {
-        arm: [read_answers(job) for job in jobs]
-        for arm, jobs in by_arm(read_jobs(evaluate)).items()
-    }
+    runs = read_runs(evaluate)
     lifts = read_jobs(lift)
     results = build_results(runs, lifts, read_jobs(probe), config.resamples, config.seed)
     tables = results_tables(results)
