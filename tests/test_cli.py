@@ -10,6 +10,7 @@ import pytest
 
 from spatialsv.cli import STAGES, build_parser, main
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
+from spatialsv.scenes.rooms.question import read_questions
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -38,6 +39,7 @@ def test_lists_may_be_empty():
     [
         ('{"qestions": 3}', "scenes.qestions: no such setting; did you mean 'questions'?"),
         ('{"questions": "3"}', "scenes.questions: expected int, found '3'"),
+        ('{"tasks": ["among", "rotate"]}', "scenes.tasks: no task 'rotate'; known: rotation,"),
         ("{questions: 3}", "--config: not JSON"),
     ],
 )
@@ -56,12 +58,15 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 def test_a_shard_of_scenes_by_hand(tmp_path):
     config = {"shard": 1, "questions": 4, "rooms": {"views": 2, "image_size": 16, "samples": 1}}
+    config |= {"tasks": ["room_size", "object_size"]}
     out = tmp_path / "scenes/test/0000.json"
     line = ["scenes", "--split", "test", "--shard", "0", "--out", str(out)]
     assert main([*line, "--config", json.dumps(config)]) == 0
     manifest = read_manifest(out)
     assert manifest.stage == "scenes" and manifest.counts["scenes"] == 1
     assert manifest.find(".zarr").is_dir()
+    asked = read_questions(manifest.find(".questions.jsonl"))
+    assert {question.task for question in asked} == {"room_size", "object_size"}
 
 
 def shard(folder, name: str, stage: str = "labels"):

@@ -38,6 +38,11 @@ def test_unknown_splits_and_too_many_rooms_are_refused() -> None:
         split_seeds("test", SPAN, 1)
 
 
+def test_things_that_find_no_place_are_told() -> None:
+    with pytest.raises(ValueError, match=r"11 things of .* find no place"):
+        make_room(0, RoomsConfig(things=(11, 11), size=(1.6, 1.6), extent=(5.0, 5.0)))
+
+
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.id)
 def test_things_stand_on_the_floor_inside_the_walls_apart(room) -> None:
     assert CONFIG.things[0] <= len(room.things) <= CONFIG.things[1]

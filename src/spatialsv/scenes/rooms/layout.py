@@ -17,6 +17,7 @@ from spatialsv.scenes.rooms.room import MOTIONS, Motion, Room, Thing
 
 REACH = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
 GAP = 0.1  # metres between two such circles
+DRAWS = 1000  # of a room's places, before it is given up
 CLEARANCE = 0.25  # metres between such a circle and a camera
 
 
@@ -35,7 +36,11 @@ class RoomsConfig:
 
 
 def make_room(seed: int, config: RoomsConfig) -> Room:
-    """The room with this seed: the same for the same config on every machine."""
+    """The room with this seed: the same for the same config on every machine.
+
+    Raises:
+        ValueError: things so many or so large that they find no place.
+    """
     rng = np.random.default_rng([seed, 20_26])
     motion = MOTIONS[rng.integers(len(MOTIONS))]
     extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
@@ -46,10 +51,15 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
         target = target + rng.uniform(-0.2, 0.2, size=2)
     cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
     taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
-    while True:  # a crowded draw is drawn again
+    for _ in range(DRAWS):  # a crowded draw is drawn again
         placed = _places(rng, motion, extent, target, taken, count, start, config)
         if len(placed) >= config.things[0]:
             break
+    else:
+        raise ValueError(
+            f"scenes.rooms: {config.things[0]} things of {config.size} m find no place in a room of"
+            f" {extent[0]:.1f} by {extent[1]:.1f} m; ask for fewer or smaller things"
+        )
     things = _name_things(rng, placed, extent, config)
     focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
     middle = config.image_size / 2
@@ -82,7 +92,7 @@ def _places(
         for _ in range(40):
             length = rng.uniform(*config.size)
             if motion == "among" and index == 0:  # small, so that one sees past it
-                length = rng.uniform(config.size[0], 0.95)
+                length = rng.uniform(config.size[0], max(config.size[0], 0.95))
                 x, y = target.tolist()
             else:
                 angle, radius = _direction(rng, motion, index, start, half)

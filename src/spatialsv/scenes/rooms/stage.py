@@ -12,7 +12,7 @@ from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, write_manifest
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.scenes.rooms.question import TASKS, write_questions
 from spatialsv.scenes.rooms.questions import ask, balanced
 from spatialsv.scenes.rooms.splits import split_seeds
 from spatialsv.scenes.store import write_store
@@ -25,10 +25,14 @@ class ScenesConfig:
     splits: dict[str, int] = field(default_factory=dict)  # rooms; multiples of `shard`
     shard: int = 128  # rooms a job; questions are balanced within a shard
     questions: int = 12  # a room, recognition included
+    tasks: tuple[str, ...] = tuple(TASKS)  # what is asked
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
 
     def __post_init__(self) -> None:
+        for task in self.tasks:
+            if task not in TASKS:
+                raise ValueError(f"scenes.tasks: no task {task!r}; known: {', '.join(TASKS)}")
         for split, rooms in self.splits.items():
             split_seeds(split, 0, rooms)
             if rooms % self.shard:
@@ -51,7 +55,10 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
     payload = {store.name: write_store(store, scenes)}
     counts = {"scenes": len(rooms), "views": len(rooms) * config.rooms.views}
     if split not in config.without_text:
-        candidates = [ask(room, seen) for room, seen in zip(rooms, scenes.instance, strict=True)]
+        candidates = [
+            [found for found in ask(room, seen) if found.task in config.tasks]
+            for room, seen in zip(rooms, scenes.instance, strict=True)
+        ]
         rng = np.random.default_rng([seeds.start, 13])
         asked = balanced(candidates, config.questions, rng)
         path = out.with_suffix(".questions.jsonl")
