@@ -39,7 +39,7 @@ def test_lists_may_be_empty():
     [
         ('{"qestions": 3}', "scenes.qestions: no such setting; did you mean 'questions'?"),
         ('{"questions": "3"}', "scenes.questions: expected int, found '3'"),
-        ('{"tasks": ["among", "rotate"]}', "scenes.tasks: no task 'rotate'; known: rotation,"),
+        ('{"tasks": {"test": ["rotate"]}}', "scenes.tasks.test: no task 'rotate'; known: rotation"),
         ("{questions: 3}", "--config: not JSON"),
     ],
 )
@@ -58,7 +58,7 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 def test_a_shard_of_scenes_by_hand(tmp_path):
     config = {"shard": 1, "questions": 4, "rooms": {"views": 2, "image_size": 16, "samples": 1}}
-    config |= {"tasks": ["room_size", "object_size"]}
+    config |= {"tasks": {"test": ["room_size", "object_size"]}}
     out = tmp_path / "scenes/test/0000.json"
     line = ["scenes", "--split", "test", "--shard", "0", "--out", str(out)]
     assert main([*line, "--config", json.dumps(config)]) == 0

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("Snakefile", "workflow", "src", "environment.yml", "pyproject.toml", "dvc.yaml", ".dvc")
+COPIED = (
+    *("Snakefile", "Makefile", "dvc.yaml", ".dvc", ".dvcignore", "workflow", "src"),
+    *("environment.yml", "pyproject.toml", "constraints.txt"),
+)
 BIN = Path(sys.executable).parent
 
 

@@ -65,6 +65,13 @@ def section(name, **more):
     return minified(own | more)
 
 
+def split_section(wildcards):
+    """The settings of one shard of scenes: the common ones and its split's own."""
+    tasks = settings["scenes"].get("tasks", {})
+    own = {split: asked for split, asked in tasks.items() if split == wildcards.split}
+    return section("scenes", tasks=own)
+
+
 def shards(split):
     """The numbers of the shards of `split`."""
     rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard"]

@@ -11,7 +11,7 @@ rule scenes_shard:
         mem_mb=1000,
     params:
         code=code_version("scenes"),
-        config=section("scenes"),
+        config=split_section,
     message:
         "rooms: {wildcards.split} {wildcards.shard}"
     shell:

@@ -58,6 +58,8 @@ def schema() -> dict[str, Any]:
     sections = {}
     for stage, place in STAGES.items():
         own = _mapping(_load(place))["properties"]
+        if stage == "scenes":
+            own["tasks"]["propertyNames"] = SPLIT
         if stage == "train":
             arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
             own["arms"] = {

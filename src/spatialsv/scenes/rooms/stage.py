@@ -25,14 +25,16 @@ class ScenesConfig:
     splits: dict[str, int] = field(default_factory=dict)  # rooms; multiples of `shard`
     shard: int = 128  # rooms a job; questions are balanced within a shard
     questions: int = 12  # a room, recognition included
-    tasks: tuple[str, ...] = tuple(TASKS)  # what is asked
+    tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a split; else every task
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
 
     def __post_init__(self) -> None:
-        for task in self.tasks:
-            if task not in TASKS:
-                raise ValueError(f"scenes.tasks: no task {task!r}; known: {', '.join(TASKS)}")
+        for split, tasks in self.tasks.items():
+            for task in tasks:
+                if task not in TASKS:
+                    known = ", ".join(TASKS)
+                    raise ValueError(f"scenes.tasks.{split}: no task {task!r}; known: {known}")
         for split, rooms in self.splits.items():
             split_seeds(split, 0, rooms)
             if rooms % self.shard:
@@ -55,8 +57,9 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
     payload = {store.name: write_store(store, scenes)}
     counts = {"scenes": len(rooms), "views": len(rooms) * config.rooms.views}
     if split not in config.without_text:
+        tasks = config.tasks.get(split, TASKS)
         candidates = [
-            [found for found in ask(room, seen) if found.task in config.tasks]
+            [found for found in ask(room, seen) if found.task in tasks]
             for room, seen in zip(rooms, scenes.instance, strict=True)
         ]
         rng = np.random.default_rng([seeds.start, 13])
@@ -64,8 +67,8 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
         path = out.with_suffix(".questions.jsonl")
         write_questions(path, asked)
         payload[path.name] = digest_path(path)
-        tasks = Counter(question.task for question in asked)
-        counts |= {"questions": len(asked)} | dict(sorted(tasks.items()))
+        found = Counter(question.task for question in asked)
+        counts |= {"questions": len(asked)} | dict(sorted(found.items()))
     write_manifest(
         out,
         Manifest(
