@@ -87,7 +87,12 @@ def pseudo(arguments: argparse.Namespace) -> None:
     """Label one shard of scenes that have no questions, and keep what the teacher is sure of."""
     from spatialsv.pseudo import PseudoConfig, run
 
-    run(scenes=arguments.scenes, config=config(PseudoConfig, arguments), out=arguments.out)
+    run(
+        scenes=arguments.scenes,
+        teacher=arguments.teacher,
+        config=config(PseudoConfig, arguments),
+        out=arguments.out,
+    )
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -180,7 +185,7 @@ def ablations(arguments: argparse.Namespace) -> None:
 
 
 def base(arguments: argparse.Namespace) -> None:
-    """Make the shipped weights again, from nothing: hours; a killed run goes on where it was."""
+    """Make a base MLLM or its teacher from nothing: hours; a killed run goes on where it was."""
     from spatialsv.base.stage import BaseConfig, run
 
     run(part=arguments.part, config=config(BaseConfig, arguments), out=arguments.out)
@@ -204,6 +209,11 @@ MODEL: dict[str, Any] = {
     "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
 }
 
+TEACHER: dict[str, Any] = {
+    "default": "rooms",
+    "help": "`rooms`: the shipped network; `exact`; or the folder of a network",
+}
+
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
     "scenes": (
         scenes,
@@ -218,12 +228,12 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
     "labels": (
         labels,
         "a teacher's geometry for scenes",
-        {"--scenes": ONE, "--teacher": {"required": True}, "--config": CONFIG, "--out": OUT},
+        {"--scenes": ONE, "--teacher": TEACHER, "--config": CONFIG, "--out": OUT},
     ),
     "pseudo": (
         pseudo,
         "a teacher's geometry for scenes without questions",
-        {"--scenes": ONE, "--config": CONFIG, "--out": OUT},
+        {"--scenes": ONE, "--teacher": TEACHER, "--config": CONFIG, "--out": OUT},
     ),
     "train": (
         train,
@@ -295,7 +305,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
     ),
     "base": (
         base,
-        "the shipped weights, made again",
+        "an MLLM or a teacher, from nothing",
         {"part": {"choices": ["mllm", "teacher"]}, "--config": CONFIG, "--out": OUT},
     ),
     "gather": (

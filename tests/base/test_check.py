@@ -7,10 +7,9 @@ import json
 import pytest
 
 from spatialsv.base.check import check_mllm, check_teacher, score_listings
-from spatialsv.base.stage import WEIGHTS
 from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.teachers.checkpoint import load_network
+from spatialsv.teachers.checkpoint import SHIPPED, load_network
 
 
 def test_perfect_lists_score_one() -> None:
@@ -32,17 +31,17 @@ def test_order_counts_pairs_of_rightly_named_things() -> None:
 
 
 def test_shipped_weights_are_small_and_have_their_recipe() -> None:
-    size = sum(file.stat().st_size for file in WEIGHTS.rglob("*.safetensors"))
+    size = sum(file.stat().st_size for file in SHIPPED.parent.rglob("*.safetensors"))
     assert 0 < size <= 16 * 2**20
     for part in ("mllm", "teacher"):
-        recipe = json.loads((WEIGHTS / part / "RECIPE.json").read_text())
+        recipe = json.loads((SHIPPED.parent / part / "RECIPE.json").read_text())
         assert {"config", "seconds", "scores", "versions"} <= recipe.keys()
 
 
 def test_the_shipped_base_names_and_places_as_its_recipe_says() -> None:
-    model, processor = load_mllm(WEIGHTS / "mllm")
+    model, processor = load_mllm(SHIPPED.parent / "mllm")
     scores = check_mllm(model, processor.tokenizer, processor.image_processor, RoomsConfig(), 24)
-    recipe = json.loads((WEIGHTS / "mllm" / "RECIPE.json").read_text())["scores"]
+    recipe = json.loads((SHIPPED.parent / "mllm" / "RECIPE.json").read_text())["scores"]
     assert scores.category_f1 == pytest.approx(recipe["category_f1"], abs=0.06)
     assert scores.order == pytest.approx(recipe["order"], abs=0.05)
     assert scores.category_f1 > 0.8 and scores.order >= 0.85
@@ -50,6 +49,6 @@ def test_the_shipped_base_names_and_places_as_its_recipe_says() -> None:
 
 
 def test_the_shipped_teacher_measures_depth() -> None:
-    scores = check_teacher(load_network(WEIGHTS / "teacher"), RoomsConfig(), 24)
-    recipe = json.loads((WEIGHTS / "teacher" / "RECIPE.json").read_text())
+    scores = check_teacher(load_network(SHIPPED.parent / "teacher"), RoomsConfig(), 24)
+    recipe = json.loads((SHIPPED.parent / "teacher" / "RECIPE.json").read_text())
     assert scores["abs_rel"] < 1.3 * recipe["scores"]["abs_rel"] < 0.15

@@ -58,7 +58,7 @@ def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
     shard = tmp_path / "0000.json"
     digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
     write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
-    with pytest.raises(ValueError, match=r"labels\.teacher: 'sensor'"):
+    with pytest.raises(ValueError, match=r"teacher 'sensor': neither"):
         run(shard, "sensor", LabelsConfig(), tmp_path / "out.json")
 
 

@@ -29,7 +29,10 @@ def test_tables_are_printed_with_the_page_last(finished_run, tmp_path, capsys):
 
 def test_what_is_written(report):
     manifest = read_manifest(report / "manifest.json")
-    assert set(manifest.payload) == {"results.json", "metrics.json", "table.md", "report.html"}
+    assert set(manifest.payload) == {
+        *("results.json", "metrics.json", "scores.csv", "curves.csv"),
+        *("table.md", "report.html"),
+    }
     results = json.loads((report / "results.json").read_text())
     metrics = json.loads((report / "metrics.json").read_text())
     first = results["rows"][0]
@@ -39,6 +42,8 @@ def test_what_is_written(report):
     ]
     assert results["lift"]["spatialsv"]["abs_rel"] == {"mean": 0.12, "deviation": None, "n": 1}
     assert "| SpatialSV |" in (report / "table.md").read_text()
+    assert (report / "scores.csv").read_text().splitlines()[1].startswith("base,")
+    assert (report / "curves.csv").read_text().startswith("step,text,")
 
 
 def test_the_page_stands_alone(report):

@@ -57,6 +57,18 @@ def test_an_arm_to_measure_that_is_not_defined_is_told(copy):
     assert "no arm 'spatial' in train.arms to measure; known: text," in found.stdout
 
 
+def test_a_base_of_ones_own_is_made_first(copy):
+    copy.edit("workflow/config/default.yaml", "base: rooms", "base: own")
+    copy.edit("workflow/config/default.yaml", "teacher: rooms", "teacher: own")
+    jobs = copy.planned()
+    assert jobs["base_part"] == 2
+    commands = copy.snakemake("-n", "--printshellcmds").stdout
+    assert "--base data/base/mllm/checkpoint" in commands
+    assert "--model data/base/mllm/checkpoint" in commands  # the arm `base`
+    assert commands.count("--teacher data/base/teacher/checkpoint") == jobs["labels_shard"] + 1
+    assert "weights/mllm" not in commands and "--out data/train/own/text/0" in commands
+
+
 def test_an_overlay_can_be_chosen_on_the_command_line(copy):
     found = copy.snakemake("-n", "--quiet", "all", "--config", "overlay=smok")
     assert found.returncode == 1

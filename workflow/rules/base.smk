@@ -1,4 +1,4 @@
-# The weights in src/spatialsv/weights, made again from nothing. No part of `all`: it takes hours.
+# An MLLM and a teacher from nothing: "own" in train.base and labels.teacher. It takes hours.
 rule base_part:
     output:
         manifest="data/base/{part}/manifest.json",
@@ -10,21 +10,25 @@ rule base_part:
         part="mllm|teacher",
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: 16 if GPU else 2
     resources:
         mem_mb=18000,
         gpu=GPU,
     params:
         code=code_version("base", "geometry", "model", "samples", "scenes", "teachers"),
-        config=section("base"),
+        config=base_section,
     message:
-        "shipped weights: {wildcards.part}"
+        "base {wildcards.part}"
     shell:
         "spatialsv base {wildcards.part}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 
+# The shipped weights, made again: the two recipes, put in the package.
 rule base:
     input:
         "data/base/mllm/manifest.json",
         "data/base/teacher/manifest.json",
+    shell:
+        "cp -r data/base/mllm/checkpoint/. src/spatialsv/weights/mllm/"
+        " && cp -r data/base/teacher/checkpoint/. src/spatialsv/weights/teacher/"

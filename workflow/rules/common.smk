@@ -23,8 +23,11 @@ try:
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
+# What is fine-tuned and who labels: shipped, or "own", made by the rules of base.smk.
 BASE = settings["train"]["base"]
-SHIPPED = "src/spatialsv/weights/mllm"
+TEACHER = settings["labels"]["teacher"]
+MLLM = "data/base/mllm/checkpoint" if BASE == "own" else "src/spatialsv/weights/mllm"
+MLLM_MADE = ["data/base/mllm/manifest.json"] if BASE == "own" else []
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]
 UNTRAINED = ["base", *BASELINES]
@@ -59,10 +62,30 @@ def code_version(*packages):
     return code_digest(ROOT, {"config", "manifest", *packages})
 
 
+def shipped(part, name):
+    """The shipped weights that a job depends on by their digest; own ones are inputs."""
+    return [] if name == "own" else [f"weights/{part}"]
+
+
+def teacher_made(teacher):
+    return ["data/base/teacher/manifest.json"] if teacher == "own" else []
+
+
+def teacher_path(teacher):
+    """What a labelling job loads: a network's folder, or a name."""
+    return "data/base/teacher/checkpoint" if teacher == "own" else teacher
+
+
 def section(name, **more):
     """The settings of stage `name` for one job, as JSON; `more` replaces some."""
     own = {key: value for key, value in settings[name].items() if key not in DAG_SETTINGS}
     return minified(own | more)
+
+
+def base_section(wildcards):
+    """The settings of one part of the base."""
+    other = {"mllm": "teacher", "teacher": "mllm"}[wildcards.part]
+    return minified({key: value for key, value in settings["base"].items() if key != other})
 
 
 def split_section(wildcards):
@@ -96,7 +119,7 @@ def scenes_of(*splits):
 
 
 def labels_of(*splits):
-    return places_of(f"labels/{settings['labels']['teacher']}", shards_of(*splits))
+    return places_of(f"labels/{TEACHER}", shards_of(*splits))
 
 
 def manifests_of(stage, arms):
@@ -169,7 +192,7 @@ def arm_labels(arm):
     """The labels of an arm that learns geometry."""
     if not (ARMS[arm].get("distill") or ARMS[arm].get("tasks")):
         return []
-    teacher = ARMS[arm].get("teacher") or settings["labels"]["teacher"]
+    teacher = ARMS[arm].get("teacher") or TEACHER
     return places_of(f"labels/{teacher}/train", asked_shards(arm))
 
 
@@ -189,14 +212,16 @@ def models_of(stage, arms):
 
 
 def model_of(wildcards):
-    """The training manifest that a measuring job waits for."""
-    return [] if wildcards.arm in UNTRAINED else model_path(wildcards)
+    """The manifest that a measuring job waits for."""
+    if wildcards.arm in UNTRAINED:
+        return MLLM_MADE if wildcards.arm == "base" else []
+    return model_path(wildcards)
 
 
 def model_path(wildcards):
-    """What a measuring job loads: the arm's training manifest, the shipped model, or a name."""
+    """What a measuring job loads: the arm's training manifest, the base model, or a name."""
     if wildcards.arm in UNTRAINED:
-        return SHIPPED if wildcards.arm == "base" else wildcards.arm
+        return MLLM if wildcards.arm == "base" else wildcards.arm
     return f"data/train/{BASE}/{wildcards.arm}/{wildcards.seed}/manifest.json"
 
 
@@ -206,9 +231,9 @@ def baseline_scenes(wildcards):
 
 
 def model_code(*packages):
-    """As `code_version`; a job on the shipped model depends on its weights as well."""
+    """As `code_version`; a job on the base model depends on its weights as well."""
 
     def digest(wildcards):
-        return code_version(*packages, *(["weights/mllm"] if wildcards.arm == "base" else []))
+        return code_version(*packages, *(shipped("mllm", BASE) if wildcards.arm == "base" else []))
 
     return digest

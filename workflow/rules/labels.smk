@@ -1,6 +1,7 @@
 rule labels_shard:
     input:
         scenes="data/scenes/{split}/{shard}.json",
+        teacher=lambda wildcards: teacher_made(wildcards.teacher),
     output:
         manifest="data/labels/{teacher}/{split}/{shard}.json",
     log:
@@ -12,14 +13,20 @@ rule labels_shard:
     resources:
         mem_mb=2000,
     params:
-        code=code_version(
-            "geometry", "labels", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+        code=lambda wildcards: code_version(
+            "geometry",
+            "labels",
+            "scenes/scene",
+            "scenes/store",
+            "teachers",
+            *shipped("teacher", wildcards.teacher),
         ),
+        teacher=lambda wildcards: teacher_path(wildcards.teacher),
         config=section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv labels --scenes {input.scenes} --teacher {wildcards.teacher}"
+        "spatialsv labels --scenes {input.scenes} --teacher {params.teacher}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -1,6 +1,7 @@
 rule pseudo_shard:
     input:
         scenes="data/scenes/{split}/{shard}.json",
+        teacher=teacher_made(TEACHER),
     output:
         manifest="data/pseudo/{split}/{shard}.json",
     log:
@@ -13,13 +14,19 @@ rule pseudo_shard:
         mem_mb=2000,
     params:
         code=code_version(
-            "geometry", "pseudo", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+            "geometry",
+            "pseudo",
+            "scenes/scene",
+            "scenes/store",
+            "teachers",
+            *shipped("teacher", TEACHER),
         ),
+        teacher=teacher_path(TEACHER),
         config=section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv pseudo --scenes {input.scenes}"
+        "spatialsv pseudo --scenes {input.scenes} --teacher {params.teacher}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

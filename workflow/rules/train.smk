@@ -3,6 +3,7 @@ rule train_arm:
         scenes=lambda wildcards: arm_scenes(wildcards.arm),
         labels=lambda wildcards: arm_labels(wildcards.arm),
         pseudo=lambda wildcards: arm_pseudo(wildcards.arm),
+        base=MLLM_MADE,
     output:
         manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -25,9 +26,9 @@ rule train_arm:
             "scenes/scene",
             "scenes/store",
             "train",
-            "weights/mllm",
+            *shipped("mllm", BASE),
         ),
-        base=BASE,
+        base=MLLM,
         config=arm_section,
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"

@@ -41,10 +41,10 @@ DAG = {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard": {"type": "integer", "minimum": 1},
     },
-    "labels": {"teacher": {"enum": ["rooms", "exact"]}, "splits": SPLITS},
+    "labels": {"teacher": {"enum": ["rooms", "exact", "own"]}, "splits": SPLITS},
     "pseudo": {"splits": SPLITS},
     "train": {
-        "base": {"type": "string", "pattern": "^[a-z0-9_]+$"},
+        "base": {"enum": ["rooms", "own"]},
         "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
     },
     "lift": {"arms": NAMES},

@@ -72,13 +72,13 @@ def list_things(
     for start in progress(range(0, len(images), SCENES), "listing"):
         scenes = images[start : start + SCENES]
         pixels, grid = patchify(np.concatenate(scenes.repeat(views, axis=0)), image_processor)
-        batch = prompts.repeat(len(scenes), 1)
+        batch = prompts.repeat(len(scenes), 1).to(model.device)
         output = model.generate(
             input_ids=batch,
             attention_mask=torch.ones_like(batch),
             mm_token_type_ids=(batch == encoder.image_id).int(),
-            pixel_values=pixels,
-            image_grid_thw=grid,
+            pixel_values=pixels.to(model.device),
+            image_grid_thw=grid.to(model.device),
             max_new_tokens=48,
         )
         replies += tokenizer.batch_decode(output[:, batch.shape[1] :], skip_special_tokens=True)
@@ -97,11 +97,12 @@ def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int
 def check_teacher(network: TeacherNetwork, rooms: RoomsConfig, count: int) -> dict[str, float]:
     """Errors over the first `count` validation rooms, in the labels' own unit, nothing aligned."""
     _, scenes = photograph(split_seeds("validation", 0, count), rooms)
+    device = next(network.parameters()).device
     ratios, angles, offsets = [], [], []
     for start in range(0, count, 16):
         part = scenes.select(slice(start, start + 16))
-        truth = exact_labels(part, np.arange(part.depth.shape[1]))
-        lifted = network(torch.from_numpy(part.image / np.float32(255))).lifted
+        truth = exact_labels(part, np.arange(part.depth.shape[1])).to(device)
+        lifted = network(torch.from_numpy(part.image / np.float32(255)).to(device)).lifted
         ratios.append((lifted.depth / truth.depth)[truth.valid])
         cosine = torch.cosine_similarity(lifted.ray_directions, truth.ray_directions, dim=-1)
         angles.append(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).flatten())

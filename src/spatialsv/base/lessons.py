@@ -73,6 +73,7 @@ class LessonConfig:
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
     lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
     open: float = 0.3  # of easy questions, after that; before, all
+    without: tuple[str, ...] = ()  # tasks of EASY that are left to fine-tuning
     questions: int = 12  # a lesson
     drills: int = 3  # beside them
     drills_alone: int = 8  # in a lesson of the first rung
@@ -145,7 +146,11 @@ def _pool(
     for rung, question, answer in _thinned(steps, A_RUNG, rng):
         weight = PAIR if rung in ("beside", "nearer") else STEP
         pool.append((weight, rung, question, answer, None))
-    easy = [question for question in text.easy if later or question[0] in RECOGNITION]
+    easy = [
+        question
+        for question in text.easy
+        if question[0] not in config.without and (later or question[0] in RECOGNITION)
+    ]
     for task, *question in _thinned(easy, A_TASK, rng):
         lettered = done >= config.lettered_from[task not in RECOGNITION]
         pool.append((OFTEN[task], task, *_easy(question, config.open if lettered else 1.0, rng)))

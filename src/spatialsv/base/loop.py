@@ -59,20 +59,24 @@ def run_loop(module: nn.Module, step_loss: Step, config: LoopConfig, folder: Pat
     optimisers = make_optimisers(module, config)
     start, seconds = _restore(folder, module, optimisers)
     began, window = time.monotonic(), []
+    device = next(module.parameters()).device
     for step in progress(range(start, config.steps), folder.name, total=config.steps - start):
         for optimiser, peak in zip(optimisers, (config.lr, config.lr_muon), strict=False):
             for group in optimiser.param_groups:
                 group["lr"] = peak * learning_rate(step, config)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             losses = step_loss(step, np.random.default_rng([config.seed, step]))
         module.zero_grad()
         losses["total"].backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
-        window.append({name: float(value.detach()) for name, value in losses.items()})
+        window.append({name: value.detach() for name, value in losses.items()})
         if (step + 1) % config.log_every == 0:
-            means = {name: np.mean([row[name] for row in window]).item() for name in window[0]}
+            means = {
+                name: torch.stack([row[name] for row in window]).double().mean().item()
+                for name in window[0]
+            }
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps({"step": step + 1} | means) + "\n")
             window = []
@@ -124,7 +128,9 @@ def _restore(folder: Path, module, optimisers) -> tuple[int, float]:
     if not path.exists():
         (folder / "log.jsonl").unlink(missing_ok=True)
         return 0, 0.0
-    state = torch.load(path, weights_only=True)  # tensors and numbers only, nothing is run
+    state = torch.load(
+        path, map_location="cpu", weights_only=True
+    )  # tensors and numbers only, nothing is run
     module.load_state_dict(state["module"])
     for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(kept)
@@ -134,6 +140,11 @@ def _restore(folder: Path, module, optimisers) -> tuple[int, float]:
     kept = [row for row in rows if json.loads(row)["step"] <= state["step"]]
     (folder / "log.jsonl").write_text("".join(row + "\n" for row in kept))
     return state["step"], state["seconds"]
+
+
+def accelerator() -> torch.device:
+    """Where to train: on a GPU where there is one."""
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
 def batch_rows(step: int, count: int, batch: int, seed: int) -> np.ndarray:

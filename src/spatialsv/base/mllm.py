@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from spatialsv.base.corpus import (
 )
 from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
-from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
+from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.base.vision import CellReader, cell_classes, settle
 from spatialsv.model.packed import attend_packed
 from spatialsv.progress import progress
@@ -72,7 +73,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     scenes = load_corpus(stores, ["image", "instance"])
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
-    model = build_model(config.architecture, config.seed)
+    model = build_model(config.architecture, config.seed).to(accelerator())
     attend_packed(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
     blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
@@ -81,7 +82,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
         "drills": _train_drills(model, texts, blind, config, work / "drills"),
     }
     pixels, grid = patchify(np.concatenate(scenes.image[:32]), processor)
-    tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
+    tokens = model.model.visual(pixels.to(model.device), grid_thw=grid).pooler_output
     words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
     settle(model.model.visual.merger, tokens, words)
     model.model.visual.blocks.requires_grad_(False)
@@ -91,7 +92,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     seconds["language"] = _train_language(
         model, images, texts, seeing, processor, config, work / "language"
     )
-    save_mllm(model, tokenizer, processor, out)
+    save_mllm(model.to("cpu"), tokenizer, processor, out)
     return seconds
 
 
@@ -133,14 +134,15 @@ def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: 
         ]
         return torch.from_numpy(np.concatenate(found))
 
-    reader = CellReader(architecture.width, (token // cell) ** 2)
+    device = model.device
+    reader = CellReader(architecture.width, (token // cell) ** 2).to(device)
     both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = batch_rows(step, len(scenes), config.vision.batch, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
-        tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-        return reader.loss(tokens, classes()[rows].reshape(-1, 2))
+        tokens = model.model.visual(pixels.to(device), grid_thw=grid).pooler_output
+        return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
     return run_loop(both, step_loss, config.vision, folder)
 
@@ -185,8 +187,9 @@ def _train_language(
     return run_loop(model, step_loss, loop, folder)
 
 
-def _answers(model, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _answers(model, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Next-token cross-entropy on the answers, and the share of their tokens guessed right."""
+    batch = {name: value.to(model.device) for name, value in batch.items()}
     labels, weights = batch.pop("labels")[:, 1:], batch.pop("weights")[:, 1:]
     scored = labels != IGNORED
     states = model.model(**batch, use_cache=False).last_hidden_state[:, :-1][scored]

@@ -1,8 +1,7 @@
-"""The stage `base`: train the shipped weights from nothing, and say beside them how."""
+"""The stage `base`: train an MLLM and a teacher from nothing, and say beside them how."""
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from spatialsv.base.check import check_mllm, check_teacher
+from spatialsv.base.loop import accelerator
 from spatialsv.base.mllm import MllmConfig, train_mllm
 from spatialsv.base.teacher import TeacherConfig, train_teacher
 from spatialsv.config import to_mapping
@@ -19,7 +19,7 @@ from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
 from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.teachers.checkpoint import load_network
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
+CHECKPOINT = "checkpoint"  # beside the manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +31,22 @@ class BaseConfig:
     check_rooms: int = 256  # validation rooms that the scores are measured on
 
 
-def run(
-    part: Literal["mllm", "teacher"], config: BaseConfig, out: Path, to: Path = WEIGHTS
-) -> None:
-    """Train `part`, save it in `to`/`part` with its RECIPE.json, and write the manifest `out`.
+def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None:
+    """Train `part`, save it with its RECIPE.json in checkpoint/ beside the manifest `out`.
 
-    A killed run goes on from its last checkpoint, which lies beside `out`.
+    A killed run goes on from where it was: rungs and their states lie beside `out` too.
     """
-    work, target = out.parent, to / part
+    work, target = out.parent, out.parent / CHECKPOINT
     rooms = (config.mllm if part == "mllm" else config.teacher).rooms
     if part == "mllm":
         seconds = train_mllm(config.mllm, work, target)
         model, processor = load_mllm(target)
+        model.to(accelerator())
         parts = (model, processor.tokenizer, processor.image_processor)
         scores = asdict(check_mllm(*parts, rooms, config.check_rooms))
     else:
         seconds = {"network": train_teacher(config.teacher, work, target)}
-        model = load_network(target)
+        model = load_network(target).to(accelerator())
         scores = check_teacher(model, rooms, config.check_rooms)
     recipe = {
         "config": to_mapping(getattr(config, part)),
@@ -62,7 +61,7 @@ def run(
         out,
         Manifest(
             stage="base",
-            payload={os.path.relpath(target, out.parent): digest_path(target)},
+            payload={CHECKPOINT: digest_path(target)},
             config=recipe["config"],
             about=recipe["scores"],
         ),

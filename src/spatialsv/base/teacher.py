@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from spatialsv.base.corpus import load_corpus, render_corpus
-from spatialsv.base.loop import LoopConfig, batch_rows, run_loop
+from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -42,7 +42,8 @@ def train_teacher(config: TeacherConfig, work: Path, out: Path) -> float:
     stores = render_corpus(work / "scenes" / "teacher", "teacher", config.shards, config.rooms)
     scenes = load_corpus(stores, ["image"])
     torch.manual_seed(config.seed)
-    network = TeacherNetwork(config.network)
+    device = accelerator()
+    network = TeacherNetwork(config.network).to(device)
 
     def step_loss(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = batch_rows(step, len(scenes), config.loop.batch, config.loop.seed)
@@ -51,8 +52,8 @@ def train_teacher(config: TeacherConfig, work: Path, out: Path) -> float:
         if rng.uniform() < config.fewer_views:
             count = rng.integers(1, len(views))
             views = views[rng.integers(len(views) - count + 1) :][:count]
-        prediction = network(_exposed(chosen.image[:, views], rng))
-        return teacher_loss(prediction, exact_labels(chosen, views), config.loss)
+        prediction = network(_exposed(chosen.image[:, views], rng).to(device))
+        return teacher_loss(prediction, exact_labels(chosen, views).to(device), config.loss)
 
     seconds = run_loop(network, step_loss, config.loop, work / "teacher")
     save_network(network, out)

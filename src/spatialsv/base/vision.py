@@ -108,7 +108,7 @@ class CellReader(nn.Module):
         logits = self.linear(tokens).float().view(len(classes), -1).split(self.sizes, dim=-1)
         classes = classes.long()
         shown = classes[:, 1] > 0
-        losses = {"total": torch.zeros(())}
+        losses = {"total": torch.zeros((), device=tokens.device)}
         for i, (name, part) in enumerate(zip(("category", "colour"), logits, strict=True)):
             losses["total"] = losses["total"] + nn.functional.cross_entropy(part, classes[:, i])
             losses[name] = (part.argmax(-1) == classes[:, i])[shown].float().mean()

@@ -12,9 +12,7 @@ from spatialsv.labels.errors import label_errors
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_store, write_store
-from spatialsv.teachers.exact import ExactTeacher
-from spatialsv.teachers.rooms import RoomsTeacher
-from spatialsv.teachers.teacher import Teacher
+from spatialsv.teachers.load import load_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +53,6 @@ def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)
-
-
-def load_teacher(name: str, batch_size: int) -> Teacher:
-    """The teacher of this name.
-
-    Raises:
-        ValueError: there is none, or its weights are missing.
-    """
-    if name == "exact":
-        return ExactTeacher()
-    if name == "rooms":
-        return RoomsTeacher.load(batch_size=batch_size)
-    raise ValueError(f"labels.teacher: {name!r} is not one of 'rooms', 'exact'")
 
 
 def drop_unsure(labels: Scenes, percent: float) -> Scenes:

@@ -14,7 +14,7 @@ from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json,
 from spatialsv.pseudo.gate import GateConfig, Reason, gate
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_store, write_store
-from spatialsv.teachers.rooms import RoomsTeacher
+from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.teacher import Teacher
 
 
@@ -27,8 +27,10 @@ class PseudoConfig:
     batch_size: int = 8  # scenes
 
 
-def run(scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | None = None) -> Manifest:
-    """Label the scenes of one manifest with the rooms teacher, or with `teacher`; gate; write.
+def run(
+    scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | str = "rooms"
+) -> Manifest:
+    """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
 
     The store holds the scenes that keep enough. `counts` has the pixels of each `Reason`, and
     the metrics beside `out` the kept share over all scenes; `about` lists the share of each scene
@@ -38,7 +40,9 @@ def run(scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | None =
         ValueError: missing scenes or weights, or no scene that keeps enough.
     """
     seen = read_store(read_manifest(scenes).find(".zarr"), ["image"])
-    labels = (teacher or RoomsTeacher.load(batch_size=config.batch_size)).label(seen)
+    if isinstance(teacher, str):
+        teacher = load_teacher(teacher, config.batch_size)
+    labels = teacher.label(seen)
     reason = gate_labels(labels, config.gate)
     kept = (reason == Reason.KEPT).mean(axis=(1, 2, 3))
     chosen = np.flatnonzero(kept >= config.floor)

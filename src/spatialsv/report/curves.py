@@ -44,6 +44,15 @@ def read_curves(log: Path) -> dict[str, Curve]:
     return curves
 
 
+def curves_by_term(logs: Mapping[str, Path]) -> dict[str, dict[str, Curve]]:
+    """Each loss term of several arms: term -> arm -> curve. An arm without a log is left out."""
+    terms: dict[str, dict[str, Curve]] = {}
+    for arm, log in logs.items():
+        for term, curve in (read_curves(log) if log.is_file() else {}).items():
+            terms.setdefault(term, {})[arm] = curve
+    return terms
+
+
 def _numbers(record: Mapping[str, Any]) -> list[tuple[str, float]]:
     found = []
     for name, value in record.items():

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from spatialsv.report.curves import Curve, panel, read_curves
+from spatialsv.report.curves import Curve, panel
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import Job, arm_label, by_arm
 from spatialsv.report.palette import arm_class, legend
@@ -23,10 +23,11 @@ FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then
 def page(
     results: Mapping[str, Any],
     train: Sequence[Job],
+    curves: Mapping[str, Mapping[str, Curve]],
     browser: Mapping[str, Any],
     benchmarks: Sequence[Path] = (),
 ) -> str:
-    """The whole page."""
+    """The whole page; `curves` are those of `training_curves`."""
     order = [row["arm"] for row in results["rows"]]
     order += [arm for arm in by_arm(train) if arm not in order]
     browser = dict(browser, colours=[arm_class(arm["name"], order) for arm in browser["arms"]])
@@ -39,7 +40,7 @@ def page(
             "lead": lead(results),
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
             "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
-            "curves": curves_section(train, order),
+            "curves": curves_section(train, curves, order),
             "timings": timings_section(benchmarks),
             "data": embed(browser),
         },
@@ -105,13 +106,11 @@ def all_metrics(results: Mapping[str, Any]) -> str:
     )
 
 
-def curves_section(train: Sequence[Job], order: Sequence[str]) -> str:
-    """A panel a loss term, a line an arm; the first seed of each. Empty without training logs."""
-    terms: dict[str, dict[str, Curve]] = {}
-    for arm, jobs in by_arm(train).items():
-        log = jobs[0].manifest.resolve("log.jsonl")
-        for term, curve in (read_curves(log) if log.is_file() else {}).items():
-            terms.setdefault(term, {})[arm] = curve
+def curves_section(
+    train: Sequence[Job], curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]
+) -> str:
+    """A panel a loss term, a line an arm. Empty without training logs."""
+    terms = dict(curves)
     if "total" in terms and terms.get("loss") is not None:
         del terms["loss"]  # the same number under another name
     if not terms:

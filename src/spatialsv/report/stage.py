@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from spatialsv.manifest import (
 )
 from spatialsv.report.browser import browser_data, lifted_maps
 from spatialsv.report.comparisons import Runs
-from spatialsv.report.jobs import Job, read_jobs, read_runs
+from spatialsv.report.curves import Curve, curves_by_term
+from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.page import findings, page
+from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
 from spatialsv.report.tables import as_markdown, as_text, results_tables
 
@@ -49,7 +51,7 @@ def run(
     scenes: Paths = (),
     benchmarks: Paths = (),
 ) -> Manifest:
-    """Write results.json, table.md, report.html and `out`; print the tables and the page's path.
+    """Write the tables, the page and `out`; print the tables and the page's path.
 
     Args:
         evaluate: manifests of evaluate jobs; lift, probe, train: of those stages, or none.
@@ -74,8 +76,12 @@ def run(
         out.parent / "table.md",
         "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
     )
+    trained = read_jobs(train)
+    curves = training_curves(trained)
+    write_text(out.parent / "scores.csv", scores_csv(results))
+    write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
     shown = [read_manifest(path) for path in scenes]
-    html = fitting_page(results, runs, shown, lifts, read_jobs(train), config, benchmarks)
+    html = fitting_page(results, runs, shown, lifts, trained, curves, config, benchmarks)
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
@@ -98,12 +104,19 @@ def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
     return {"evaluate": replies} | geometry
 
 
+def training_curves(train: Sequence[Job]) -> dict[str, dict[str, Curve]]:
+    """Each loss term's curve by arm, of each arm's first seed."""
+    first = {arm: jobs[0].manifest.resolve("log.jsonl") for arm, jobs in by_arm(train).items()}
+    return curves_by_term(first)
+
+
 def fitting_page(
     results: dict[str, Any],
     runs: Runs,
     scenes: Sequence[Manifest],
     lift: Sequence[Job],
     train: Sequence[Job],
+    curves: Mapping[str, Mapping[str, Curve]],
     config: ReportConfig,
     benchmarks: Paths,
 ) -> str:
@@ -115,7 +128,7 @@ def fitting_page(
     limit, maps = config.browser_scenes, lifted_maps(lift)
     while True:
         data = browser_data(runs, scenes, maps, limit, config.image_side, config.image_quality)
-        html = page(results, train, data, [Path(path) for path in benchmarks])
+        html = page(results, train, curves, data, [Path(path) for path in benchmarks])
         size = len(html.encode()) / 1e6  # MB
         if size <= config.max_megabytes:
             return html
@@ -128,7 +141,10 @@ def fitting_page(
 
 
 def _finish(out: Path, results: dict[str, Any], config: ReportConfig) -> Manifest:
-    names = ("results.json", "metrics.json", "table.md", "report.html")
+    names = (
+        *("results.json", "metrics.json", "scores.csv", "curves.csv"),
+        *("table.md", "report.html"),
+    )
     manifest = Manifest(
         stage="report",
         payload={name: digest_path(out.parent / name) for name in names},

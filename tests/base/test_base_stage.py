@@ -1,0 +1,64 @@
+"""The stage on next to nothing: both parts, from nothing to what the other stages load."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spatialsv.base import corpus, mllm
+from spatialsv.base.stage import BaseConfig, run
+from spatialsv.config import from_mapping
+from spatialsv.manifest import read_manifest
+from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.teachers.load import load_teacher
+from spatialsv.teachers.rooms import RoomsTeacher
+
+ROOMS = {"views": 2, "image_size": 16, "samples": 1}
+LOOP = {"steps": 2, "lr": 1e-3, "batch": 2, "log_every": 1, "save_every": 1}
+SMALL = {
+    "mllm": {
+        "rooms": ROOMS,
+        "shards": 1,
+        "architecture": {
+            **{"image_size": 16, "patch_size": 4, "vision_width": 32, "vision_layers": 1},
+            **{"vision_heads": 2, "width": 32, "layers": 2, "heads": 2, "mlp": 32},
+        },
+        "lessons": {"questions": 2, "drills": 1, "drills_alone": 2, "without": ["rotation"]},
+        **dict.fromkeys(("vision", "drills", "language"), LOOP),
+    },
+    "teacher": {
+        "rooms": ROOMS,
+        "shards": 1,
+        "network": {
+            **{"image_size": 16, "patch_size": 4, "width": 32, "layers": 4, "heads": 2},
+            **{"global_layers": [3], "taps": [0, 1, 2, 3], "head_width": 32},
+        },
+        "loop": LOOP,
+    },
+    "check_rooms": 1,
+}
+
+
+@pytest.fixture
+def few_rooms(monkeypatch):
+    for module in (corpus, mllm):
+        monkeypatch.setattr(module, "SHARD", 4)
+
+
+@pytest.mark.parametrize("part", ["mllm", "teacher"])
+def test_from_nothing_to_a_checkpoint_that_loads(part, few_rooms, tmp_path):
+    out = tmp_path / part / "manifest.json"
+    config = from_mapping(BaseConfig, SMALL, "base")
+    run(part, config, out)
+    checkpoint = read_manifest(out).resolve("checkpoint")
+    recipe = json.loads((checkpoint / "RECIPE.json").read_text())
+    assert recipe["config"]["rooms"]["image_size"] == 16
+    first = out.read_text()
+    run(part, config, out)  # its rungs are finished: nothing is trained again
+    assert json.loads(first)["config"] == json.loads(out.read_text())["config"]
+    if part == "mllm":
+        model, _ = load_mllm(checkpoint)
+        assert model.config.text_config.hidden_size == 32
+    else:
+        assert isinstance(load_teacher(str(checkpoint), 1), RoomsTeacher)
