@@ -1,11 +1,14 @@
-"""Two refusals that Snakemake itself does not make: a second run, and artefacts of unknown make."""
+"""Refusals that Snakemake itself does not make, each within seconds and with its remedy.
+
+A second run in one clone, artefacts of unknown make, and a run that lacks what no rule can make.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -76,6 +79,33 @@ def check_provenance(root: Path, stages: Sequence[str], arguments: Sequence[str]
             "for; `snakemake --cores 1 --touch --forceall all` adopts data/ as it is; "
             "`make clean` deletes it."
         )
+
+
+def check_needs(
+    root: Path,
+    needs: Mapping[str, Mapping[str, str]],
+    lacks: Sequence[str],
+    arguments: Sequence[str],
+) -> None:
+    """Refuse to start what would fail hours later for want of something that no rule makes.
+
+    Args:
+        needs: what must lie where: name -> `path`, from `root`, and `get`, how to come by it.
+        lacks: what this version cannot do, in sentences.
+
+    Raises:
+        RuntimeError: something is missing; the message lists all of it, not only the first.
+    """
+    if any(LOOKING.fullmatch(argument) for argument in arguments):
+        return
+    missing = [
+        f"{name}: no {need['path']}\n    {need['get']}"
+        for name, need in needs.items()
+        if not (root / need["path"]).exists()
+    ]
+    if told := [*missing, *lacks]:
+        listed = "".join(f"\n  {number}. {one}" for number, one in enumerate(told, start=1))
+        raise RuntimeError(f"this run needs what is not here (`-n` plans it all the same):{listed}")
 
 
 def _artefacts(data: Path, stages: Sequence[str]) -> Iterator[Path]:

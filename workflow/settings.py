@@ -19,6 +19,7 @@ from jsonschema.exceptions import ValidationError
 CONFIG = Path("workflow/config")
 RUN = ("overlay", "also")  # what run.yaml says; the rest are settings
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
+IN_HOUSE = ("rooms", "own")  # models that are shipped, or made by the rules of base.smk
 COMMAND_LINE = "snakemake --config"
 
 
@@ -54,7 +55,43 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
     settings = merge(settings, given)
     for error in Draft202012Validator(schema).iter_errors(settings):
         raise ValueError(f"overlay {overlay!r}: {_dotted(error.absolute_path)}{error.message}")
-    return settings
+    return with_model(settings)
+
+
+def with_model(settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with what `models` says of the one that `train.base` names laid upon `train`.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    base, models = settings["train"]["base"], settings["models"]
+    if base in IN_HOUSE:
+        return settings
+    if base not in models:
+        known = ", ".join([*IN_HOUSE, *models])
+        raise ValueError(f"train.base: no model {base!r}; known: {known}")
+    return settings | {"train": merge(settings["train"], models[base].get("train", {}))}
+
+
+def outside(root: Path, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What a run needs that no rule makes, and what this version cannot do for it.
+
+    Returns: name -> `path` and `get`, how to come by it; and sentences.
+    """
+    needs, source = dict(settings["needs"]), root / "src" / "spatialsv"
+    lacks = []
+    if model := settings["models"].get(settings["train"]["base"]):
+        path, hub, revision = model["path"], model["hub"], model["revision"]
+        get = f"hf download {hub} --revision {revision} --local-dir {path}"
+        needs = {f"the MLLM {hub}": {"path": path, "get": get}, **needs}
+        if not (source / f"model/families/{model['family']}.py").is_file():
+            lacks.append(f"this version cannot load MLLMs of the family {model['family']}")
+    reader, teacher = settings["scenes"]["source"], settings["labels"]["teacher"]
+    if reader != "rooms" and not (source / f"scenes/readers/{reader}.py").is_file():
+        lacks.append(f"scenes.source: this version has no reader for {reader}")
+    if teacher != "own" and not (source / f"teachers/{teacher}.py").is_file():
+        lacks.append(f"labels.teacher: this version has no teacher {teacher}; there is `rooms`")
+    return needs, lacks
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def gather(arguments: argparse.Namespace) -> None:
     """Write a stage's own manifest over those of its jobs, and delete what none vouches for."""
     from spatialsv.gather import gather
 
-    gather(arguments.of, arguments.manifests, arguments.out, arguments.spare)
+    gather(arguments.of, arguments.manifests, arguments.out, arguments.spare, arguments.within)
 
 
 MANIFEST: dict[str, Any] = {"type": Path, "metavar": "MANIFEST"}
@@ -315,6 +315,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "manifests": MANIFEST | {"nargs": "*"},
             "--of": {"required": True, "metavar": "STAGE"},
             "--spare": MANY | {"help": "others that stay where they exist"},
+            "--within": {"type": Path, "metavar": "FOLDER", "help": "where leftovers are deleted"},
             "--out": OUT,
         },
     ),

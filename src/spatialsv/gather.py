@@ -10,7 +10,13 @@ from pathlib import Path
 from spatialsv.manifest import Manifest, digest_path, prune, read_manifest, write_manifest
 
 
-def gather(stage: str, manifests: Sequence[Path], out: Path, spare: Sequence[Path] = ()) -> None:
+def gather(
+    stage: str,
+    manifests: Sequence[Path],
+    out: Path,
+    spare: Sequence[Path] = (),
+    within: Path | None = None,
+) -> None:
     """Write the manifest of `stage` to `out` and clear its folder of leftovers.
 
     A dropped shard, arm or seed would otherwise be versioned with the stage for ever.
@@ -18,6 +24,7 @@ def gather(stage: str, manifests: Sequence[Path], out: Path, spare: Sequence[Pat
     Args:
         manifests: those of all jobs of the stage; they lie below the folder of `out`.
         spare: others that stay, with what they vouch for, where they exist.
+        within: the folder to clear; that of `out` if not given.
 
     Raises:
         ValueError: a manifest belongs to another stage or vouches for a payload that is gone.
@@ -28,7 +35,7 @@ def gather(stage: str, manifests: Sequence[Path], out: Path, spare: Sequence[Pat
         if record.stage != stage:
             raise ValueError(f"{path}: a manifest of stage {record.stage!r}, not of {stage!r}")
         counts.update(record.counts)
-    for path in prune(out.parent, [*manifests, *spare, out]):
+    for path in prune(within or out.parent, [*manifests, *spare, out]):
         print(f"deleted {path}: no manifest of {stage} lists it", file=sys.stderr)
     payload = {str(path.relative_to(out.parent)): digest_path(path) for path in manifests}
     write_manifest(out, Manifest(stage=stage, payload=payload, counts=dict(counts)))

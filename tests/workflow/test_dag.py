@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from workflow_copy import Copy
+import yaml
+from workflow_copy import ROOT, Copy
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -37,7 +39,7 @@ def test_a_stage_is_a_target(copy):
 def test_the_ablations_train_their_arms_by_the_same_rule(copy):
     jobs = copy.planned("ablations")
     assert jobs["ablations"] == 1 and "report" not in jobs and "gather" not in jobs
-    assert jobs["train_arm"] == jobs["evaluate_model"] == 16
+    assert jobs["train_arm"] == 16 and jobs["evaluate_model"] == 17  # and the untuned base
     assert jobs["labels_shard"] == 16  # by the rooms teacher and the exact one
     copy.edit("workflow/config/run.yaml", "also: []", "also: [ablations]")
     also = copy.planned()
@@ -67,6 +69,41 @@ def test_a_base_of_ones_own_is_made_first(copy):
     assert "--model data/base/mllm/checkpoint" in commands  # the arm `base`
     assert commands.count("--teacher data/base/teacher/checkpoint") == jobs["labels_shard"] + 1
     assert "weights/mllm" not in commands and "--out data/train/own/text/0" in commands
+
+
+PAPER = yaml.safe_load((ROOT / "workflow/config/paper.yaml").read_text())
+
+
+@pytest.mark.parametrize("model", PAPER["models"])
+def test_the_papers_run_can_be_planned_for_each_of_its_models(copy, model):
+    chosen = ("--config", "overlay=paper", f"train={{base: {model}}}")
+    found = copy.snakemake("-n", "--quiet", "reason", "host", "--printshellcmds", *chosen)
+    assert found.returncode == 0, found.stdout
+    (text,) = [line for line in found.stdout.splitlines() if "--arm text --seed 0" in line]
+    assert f"--base external/models/{model} " in text
+    own = PAPER["models"][model].get("train", {})
+    taps = own.get("heads", PAPER["train"]["heads"])["taps"]
+    assert f'"taps":{json.dumps(taps).replace(" ", "")}' in text
+    assert f'"lr_llm":{own.get("lr_llm", 2e-07)}' in text
+
+
+def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):
+    found = copy.snakemake("--config", "overlay=paper")
+    assert found.returncode == 1
+    for told in (
+        "hf download Qwen/Qwen2.5-VL-3B-Instruct --revision 66285546d2b821cf",
+        "MindCube: no external/MindCube/",
+        "VSI-Bench: no external/VSI-Bench/",
+        "Depth Anything 3: no external/models/da3",
+    ):
+        assert told in found.stdout
+    assert "Traceback" not in found.stdout and not (copy.root / "data").exists()
+
+
+def test_a_model_that_is_not_defined_is_told(copy):
+    found = copy.snakemake("-n", "--config", "train={base: qwen9}")
+    assert found.returncode == 1
+    assert "train.base: no model 'qwen9'; known: rooms, own" in found.stdout
 
 
 def test_an_overlay_can_be_chosen_on_the_command_line(copy):

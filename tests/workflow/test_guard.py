@@ -1,4 +1,4 @@
-"""The two refusals: a second run, and artefacts of unknown make."""
+"""The refusals: a second run, artefacts of unknown make, needs that are not here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guard import check_provenance, claim
+from guard import check_needs, check_provenance, claim
 
 HOLDER = """
 import sys, time
@@ -88,3 +88,25 @@ def test_logs_and_half_written_stores_are_no_artefacts(tmp_path):
     (tmp_path / "data/scenes/0000.zarr").mkdir(parents=True)
     (tmp_path / "data/scenes/0000.zarr/zarr.json").write_text("{}")
     check_provenance(tmp_path, ["scenes"], [])
+
+
+NEEDS = {
+    "MindCube": {"path": "external/MindCube", "get": "hf download MindCube"},
+    "weights": {"path": "external/weights", "get": "hf download weights"},
+}
+
+
+def test_all_that_is_missing_is_told_at_once_with_its_remedy(tmp_path):
+    (tmp_path / "external/weights").mkdir(parents=True)
+    with pytest.raises(RuntimeError) as told:
+        check_needs(tmp_path, NEEDS, ["no reader for tapes"], ["--cores", "2"])
+    message = str(told.value)
+    assert "1. MindCube: no external/MindCube\n    hf download MindCube" in message
+    assert "2. no reader for tapes" in message and "weights" not in message
+
+
+def test_needs_stop_neither_a_look_nor_a_run_that_has_them(tmp_path):
+    check_needs(tmp_path, NEEDS, [], ["-n"])
+    for need in NEEDS.values():
+        (tmp_path / need["path"]).mkdir(parents=True)
+    check_needs(tmp_path, NEEDS, [], ["--cores", "2"])

@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from guard import check_provenance, claim
-from settings import code_digest, load_settings, minified
+from guard import check_needs, check_provenance, claim
+from settings import code_digest, load_settings, minified, outside
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 ALSO = config["also"]
@@ -20,13 +20,19 @@ try:
         RUN_LOCK = claim(ROOT, sys.argv[1:])
         check_provenance(ROOT, [*STAGES, "ablations"], sys.argv[1:])
     settings = load_settings(ROOT, config)
+    if workflow.is_main_process:
+        check_needs(ROOT, *outside(ROOT, settings), sys.argv[1:])
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
-# What is fine-tuned and who labels: shipped, or "own", made by the rules of base.smk.
+# What is fine-tuned and who labels: shipped, "own" (made by the rules of base.smk), or from outside.
 BASE = settings["train"]["base"]
 TEACHER = settings["labels"]["teacher"]
-MLLM = "data/base/mllm/checkpoint" if BASE == "own" else "src/spatialsv/weights/mllm"
+MLLM = {
+    "rooms": "src/spatialsv/weights/mllm",
+    "own": "data/base/mllm/checkpoint",
+    **{name: model["path"] for name, model in settings["models"].items()},
+}[BASE]
 MLLM_MADE = ["data/base/mllm/manifest.json"] if BASE == "own" else []
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]
@@ -36,7 +42,7 @@ GPU = 1 if shutil.which("nvidia-smi") else 0
 THREADS = 2 if GPU else 1
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
-DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher"}
+DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "source"}
 
 ARMS = settings["train"]["arms"]
 MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
@@ -63,8 +69,8 @@ def code_version(*packages):
 
 
 def shipped(part, name):
-    """The shipped weights that a job depends on by their digest; own ones are inputs."""
-    return [] if name == "own" else [f"weights/{part}"]
+    """The shipped weights, which a job depends on by their digest."""
+    return [f"weights/{part}"] if name == "rooms" else []
 
 
 def teacher_made(teacher):
@@ -158,6 +164,11 @@ def gathered(stage):
 def spared(stage):
     """What `snakemake ablations` may have made: it stays where it is, but no run waits for it."""
     return [path for path in of_ablations(stage) if path not in gathered(stage)]
+
+
+def folder_of(stage):
+    """The folder that a gather clears: of one model's jobs, so that other models' stay."""
+    return f"data/{stage}/{BASE}" if stage in ("train", *MEASURED) else f"data/{stage}"
 
 
 def asked_shards(arm):

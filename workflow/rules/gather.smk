@@ -16,8 +16,9 @@ rule gather:
         mem_mb=500,
     params:
         spare=lambda wildcards: spared(wildcards.stage),
+        within=lambda wildcards: folder_of(wildcards.stage),
     message:
         "gather {wildcards.stage}"
     shell:
-        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare}"
+        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare} --within {params.within}"
         " --out {output.manifest} 2>&1 | tee {log}"

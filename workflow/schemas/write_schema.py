@@ -35,16 +35,19 @@ SPLIT = {"enum": ["train", "unlabelled", "validation", "test"]}
 NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 SPLITS = {"type": "array", "items": SPLIT, "uniqueItems": True}
 COUNT = {"type": "integer", "minimum": 0}
+TEXT = {"type": "string"}
+NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
 # What the rules read for themselves.
 DAG = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard": {"type": "integer", "minimum": 1},
+        "source": NAME,
     },
-    "labels": {"teacher": {"enum": ["rooms", "exact", "own"]}, "splits": SPLITS},
+    "labels": {"teacher": NAME, "splits": SPLITS},
     "pseudo": {"splits": SPLITS},
     "train": {
-        "base": {"enum": ["rooms", "own"]},
+        "base": NAME,
         "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
     },
     "lift": {"arms": NAMES},
@@ -70,10 +73,19 @@ def schema() -> dict[str, Any]:
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
         sections[stage] = _object(own | DAG.get(stage, {}))
+    sections["models"] = _named(
+        {
+            **{"path": TEXT, "hub": TEXT, "family": NAME},
+            "revision": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
+            "train": sections["train"],
+        },
+        ["path", "hub", "revision", "family"],
+    )
+    sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_object(sections),
-        "required": list(STAGES),
+        "required": list(sections),
     }
 
 
@@ -84,6 +96,12 @@ def _load(place: str) -> type:
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _named(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """A mapping from names of one's own; null in place of an entry drops it."""
+    entry = _object(properties) | {"type": ["object", "null"], "required": required}
+    return {"type": "object", "additionalProperties": entry}
 
 
 def _mapping(cls: type) -> dict[str, Any]:
