@@ -53,6 +53,10 @@ def test_seeds_give_a_mean_and_a_spread(runs):
     assert told["seeds"] == 2
     assert told["scores"]["spatial"]["mean"] == pytest.approx((first + second) / 2)
     assert told["scores"]["spatial"]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert told["by_seed"]["deviation"] == 0  # the reference has the same two seeds
+    other = ablation("turned", table, runs | {"text": seeds, "distill": seeds[::-1]}, {})["rows"][0]
+    assert other["by_seed"]["deviation"] == pytest.approx(2**0.5 * abs(first - second))
+    assert ablation("one", table, runs | {"text": seeds}, {})["rows"][0]["by_seed"] is None
 
 
 def test_the_papers_rows_stand_beside_ours(runs):

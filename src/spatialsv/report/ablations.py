@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest, write_text
-from spatialsv.report.comparisons import Runs, paired_tests
-from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
+from spatialsv.report.comparisons import Runs, differences, paired_tests
+from spatialsv.report.jobs import Answer, Job, by_arm, read_jobs, read_runs
 from spatialsv.report.results import check_same_questions, pool_seeds
 from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
 from spatialsv.stats.aggregate import over_seeds
@@ -112,7 +112,7 @@ def ablation(
 
     Scores are in [0, 1], means over seeds; the paper's are in per cent, as printed. `test` is that
     of the arm against the table's reference, on all spatial questions; p-values are corrected
-    together within the table (Holm).
+    together within the table (Holm). `by_seed` is the spread of that difference over seeds.
 
     Raises:
         ValueError: an arm that was not evaluated, or arms asked different questions.
@@ -126,7 +126,7 @@ def ablation(
     paper = paper_tables()[table.paper] if table.paper else None
     rows = []
     for place, arm in enumerate(table.arms):
-        answers = [[answer.scored for answer in run.values()] for run in runs[arm]]
+        answers = [_scored(run) for run in runs[arm]]
         ratios = [job.metrics.get("abs_rel_over_mean_depth") for job in lifts.get(arm, ())]
         rows.append(
             {
@@ -136,10 +136,25 @@ def ablation(
                 "lifted": _spread([ratio for ratio in ratios if ratio is not None]),
                 "paper": paper["rows"][place] if paper else {},
                 "test": tests.get(arm),
+                "by_seed": _by_seed(answers, runs[table.against]),
             }
         )
     title = f"{paper['title']} ({name})" if paper else name
     return {"name": name, "title": title, "against": table.against, "rows": rows}
+
+
+def _by_seed(
+    answers: Sequence[Sequence[Scored]], against: Sequence[Mapping[str, Answer]]
+) -> dict[str, Any] | None:
+    """How an arm's difference from the reference varies from seed to seed; None without pairs."""
+    if len(answers) != len(against):
+        return None
+    pairs = zip(answers, against, strict=True)
+    return _spread([float(differences(a, _scored(b))[0].mean()) for a, b in pairs])
+
+
+def _scored(run: Mapping[str, Answer]) -> list[Scored]:
+    return [answer.scored for answer in run.values()]
 
 
 def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | None]:

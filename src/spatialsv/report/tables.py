@@ -131,13 +131,15 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
             cells.append(_over_seeds(row["scores"][name]))
             cells += [_printed(row["paper"].get(name))] if name in pools else []
         cells.append("-" if row["lifted"] is None else f"{row['lifted']['mean']:.2f}")
-        rows.append((*cells, *_tested(row["test"])))
+        rows.append((*cells, *_tested(row["test"], row["by_seed"])))
     note = (
         f"Per cent right, means over seeds ± their standard deviation ({first['seeds']} seeds of"
         " training). Numbers, which score mean relative accuracy, are in all spatial only. The"
         f" tests compare each row with {against} on all spatial questions: two-sided, paired,"
-        " clustered by scene, corrected together; the last column is the true difference that"
-        " they would find four times out of five. The paper's values are of Qwen2.5-VL-3B, on"
+        " clustered by scene, corrected together; they take the trained models as given, and how"
+        " a difference varies with the seed of training is told by its ±. The last column is the"
+        " true difference that they would find four times out of five. The paper's values are of"
+        " Qwen2.5-VL-3B, on"
         " MindCube-Tiny and VSI-Bench: other questions and another model, so compare differences"
         " between rows, not levels."
     )
@@ -148,21 +150,28 @@ def _over_seeds(score: Mapping[str, Any] | None) -> str:
     """Per cent, with the deviation over seeds where there are several."""
     if score is None:
         return "-"
-    spread = "" if score["deviation"] is None else f" ± {100 * score['deviation']:.1f}"
-    return f"{100 * score['mean']:.1f}{spread}"
+    return f"{100 * score['mean']:.1f}{_deviation(score)}"
+
+
+def _deviation(score: Mapping[str, Any] | None) -> str:
+    """The deviation over seeds, in points; nothing where there is none."""
+    known = score is not None and score["deviation"] is not None
+    return f" ± {100 * score['deviation']:.1f}" if known else ""
 
 
 def _printed(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _tested(test: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _tested(
+    test: Mapping[str, Any] | None, by_seed: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
     """A test in words: difference in points, corrected p, verdict, the least it could show."""
     if test is None:
         return ("-",) * 4
     found = test["smallest_difference"]
     return (
-        f"{100 * test['difference']:+.1f}",
+        f"{100 * test['difference']:+.1f}{_deviation(by_seed)}",
         _p(test["p_holm"]),
         "significant" if test["significant"] else "not significant",
         "-" if found is None else f"{100 * found:.1f}",
