@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from workflow_copy import BIN, ROOT, Copy, make_copy
+from workflow_copy import ROOT, Copy, make_copy
 
+SMOKE = "workflow/config/smoke.yaml"
 WEIGHTS = ROOT / "src/spatialsv/weights"
 pytestmark = [
     pytest.mark.long,
@@ -71,6 +72,61 @@ def test_dvc_starts_no_job_after_the_run(smoke):
     assert smoke.run("dvc", "status", "--quiet").returncode == 0
 
 
+@pytest.fixture
+def own(smoke, tmp_path) -> Copy:
+    """A copy of `smoke` of one's own, to change."""
+    shutil.copytree(smoke.root, tmp_path / "copy", symlinks=True)
+    return Copy(tmp_path / "copy")
+
+
+def test_an_experiment_redoes_what_it_changes_and_dvc_compares_it(own):
+    name = ("-c", "user.name=tester", "-c", "user.email=tester@example.org")
+    first = own.run(
+        "sh",
+        "-c",
+        f"git init -q && dvc repro -q && git add -A && git {' '.join(name)} commit -qm smoke",
+    )
+    assert first.returncode == 0, first.stdout
+    found = own.run("dvc", "exp", "run", "-S", f"{SMOKE}:probe.fit.steps=5")
+    assert found.returncode == 0, found.stdout
+    ran = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", found.stdout)
+    assert set(ran) - {"probe"} == {"probe_model", "gather", "report"}
+    shown = own.run("dvc", "metrics", "show").stdout
+    assert "evaluate.text.spatial" in shown
+    compared = own.run("dvc", "metrics", "diff").stdout
+    assert "probe.spatialsv.abs_rel" in compared and "evaluate" not in compared
+    assert own.run("dvc", "plots", "show").returncode == 0
+    page = (own.root / "dvc_plots/index.html").read_text()
+    assert "Text loss" in page and '"arm": "spatialsv"' in page
+
+
+def test_a_dropped_shard_leaves_no_trace(own):
+    gone = ("scenes/train/0003", "labels/rooms/train/0003")
+    assert all((own.root / f"data/{name}.json").exists() for name in gone)
+    own.edit(SMOKE, "train: 32", "train: 24")
+    found = own.snakemake()
+    assert found.returncode == 0, found.stdout
+    assert not list((own.root / "data/scenes").rglob("0003*"))
+    assert not list((own.root / "data/labels").rglob("0003*"))
+    assert own.planned() == {}
+
+
+def test_the_second_of_two_runs_leaves_and_the_first_is_not_torn(smoke, own):
+    own.edit(SMOKE, "fit: {steps: 4}", "fit: {steps: 5}")
+    with own.start("snakemake", "--profile", "workflow/profiles/local") as first:
+        while (own.root / ".snakemake/run.lock").read_text().strip() != str(first.pid):
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = own.snakemake()
+        assert second.returncode == 1
+        assert f"another run is at work in {own.root} (process {first.pid})" in second.stdout
+        assert first.wait() == 0
+    assert own.planned() == {}
+    own.edit(SMOKE, "fit: {steps: 5}", "fit: {steps: 4}")
+    run_smoke(own)
+    assert contents(own.root) == contents(smoke.root)
+
+
 def test_a_payload_lost_behind_its_manifest_is_told_with_the_command(smoke):
     page = smoke.root / "data/scenes/test/0000.questions.jsonl"
     text = page.read_text()
@@ -111,16 +167,10 @@ def finished(root: Path) -> dict[Path, int]:
 def test_a_run_killed_at_random_moments_goes_on_to_the_same_artefacts(smoke, tmp_path):
     copy = make_copy(tmp_path)
     copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
-    environment = os.environ | {
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(copy.root / "src"),
-    }
     command = ["snakemake", "--profile", "workflow/profiles/local", "--quiet", "all"]
     for wait in np.random.default_rng(0).uniform(2, 12, size=20):  # seconds
         before = finished(copy.root)
-        with subprocess.Popen(
-            command, cwd=copy.root, env=environment, start_new_session=True
-        ) as run:
+        with copy.start(*command) as run:
             time.sleep(wait)
             os.killpg(run.pid, signal.SIGKILL)
         after = finished(copy.root)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
-    *("Snakefile", "Makefile", "dvc.yaml", ".dvc", ".dvcignore", "workflow", "src"),
+    *("Snakefile", "Makefile", "dvc.yaml", ".dvc", ".dvcignore", ".gitignore", "workflow", "src"),
     *("environment.yml", "pyproject.toml", "constraints.txt"),
 )
 BIN = Path(sys.executable).parent
@@ -25,20 +25,30 @@ class Copy:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """`command` in the copy, on the copy's sources; both streams in `stdout`."""
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """`command` in the background, with its children in a process group of their own."""
+        return subprocess.Popen(
+            command, cwd=self.root, env=self.environment(), start_new_session=True
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The tools of this test, on the copy's sources."""
         environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
             "SNAKEMAKE_PROFILE": "workflow/profiles/local",
         }
         environment.pop("OMP_NUM_THREADS", None)
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        return environment
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("snakemake", "--profile", "workflow/profiles/local", *arguments)

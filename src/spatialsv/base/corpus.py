@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -22,26 +26,45 @@ SHARD = 512  # rooms
 
 
 def render_corpus(folder: Path, split: str, shards: int, config: RoomsConfig) -> list[Path]:
-    """Render the shards of `split` that `folder` lacks."""
+    """Render the shards of `split` that `folder` lacks, as many at once as there are cores."""
     folder.mkdir(parents=True, exist_ok=True)
     stores = [folder / f"{shard:04d}.zarr" for shard in range(shards)]
-    for shard, store in enumerate(progress(stores, f"rooms of {split}")):
-        if not store.exists():
-            write_store(store, photograph(split_seeds(split, shard * SHARD, SHARD), config)[1])
+    wanted = [
+        (store, split_seeds(split, shard * SHARD, SHARD), config)
+        for shard, store in enumerate(stores)
+        if not store.exists()
+    ]
+    _each(_render, wanted, f"rooms of {split}")
     return stores
+
+
+def _render(store: Path, seeds: range, config: RoomsConfig) -> None:
+    write_store(store, photograph(seeds, config)[1])
+
+
+def _each(work: Callable[..., None], wanted: Sequence[tuple], title: str) -> None:
+    """Call `work` with each of `wanted`, in processes of their own."""
+    if not wanted:
+        return
+    cores = min(os.cpu_count() or 1, len(wanted))
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(work, *arguments) for arguments in wanted]
+        for job in progress(as_completed(jobs), title, total=len(jobs)):
+            job.result()
 
 
 def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomText]:
     """What can be said of all rooms; each shard's texts are written once, beside it."""
-    texts: list[RoomText] = []
-    for store in progress(stores, "describing rooms"):
-        path = store.with_suffix(".lessons.jsonl")
-        if not path.exists():
-            scenes = read_store(store, ["instance"])
-            pairs = zip(rooms_of(scenes, config), scenes.instance, strict=True)
-            write_texts(path, [room_text(room, instance) for room, instance in pairs])
-        texts += read_texts(path)
-    return texts
+    paths = {store: store.with_suffix(".lessons.jsonl") for store in stores}
+    wanted = [(store, path, config) for store, path in paths.items() if not path.exists()]
+    _each(_describe, wanted, "describing rooms")
+    return [text for path in paths.values() for text in read_texts(path)]
+
+
+def _describe(store: Path, path: Path, config: RoomsConfig) -> None:
+    scenes = read_store(store, ["instance"])
+    pairs = zip(rooms_of(scenes, config), scenes.instance, strict=True)
+    write_texts(path, [room_text(room, instance) for room, instance in pairs])
 
 
 def rooms_of(scenes: Scenes, config: RoomsConfig) -> list[Room]:

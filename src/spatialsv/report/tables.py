@@ -139,9 +139,8 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
         " clustered by scene, corrected together; they take the trained models as given, and how"
         " a difference varies with the seed of training is told by its ±. The last column is the"
         " true difference that they would find four times out of five. The paper's values are of"
-        " Qwen2.5-VL-3B, on"
-        " MindCube-Tiny and VSI-Bench: other questions and another model, so compare differences"
-        " between rows, not levels."
+        " Qwen2.5-VL-3B, on MindCube-Tiny and VSI-Bench: other questions and another model, so"
+        " compare differences between rows, not levels."
     )
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
 

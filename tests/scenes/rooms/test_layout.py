@@ -38,6 +38,14 @@ def test_unknown_splits_and_too_many_rooms_are_refused() -> None:
         split_seeds("test", SPAN, 1)
 
 
+def test_more_views_walk_no_farther_around() -> None:
+    rooms = [make_room(seed, RoomsConfig(views=6)) for seed in range(40)]
+    for room in (room for room in rooms if room.motion == "around"):
+        ahead = room.cam_to_world[:, :2, 2]
+        yaws = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
+        assert abs(yaws[-1] - yaws[0]) < np.pi  # beyond it left and right would change places
+
+
 def test_things_that_find_no_place_are_told() -> None:
     with pytest.raises(ValueError, match=r"11 things of .* find no place"):
         make_room(0, RoomsConfig(things=(11, 11), size=(1.6, 1.6), extent=(5.0, 5.0)))

@@ -160,7 +160,9 @@ def _cameras(
     """Cameras at eye height along one of MindCube's motions, on or around `target`."""
     height = rng.uniform(1.3, 1.6)
     clockwise = rng.choice([-1.0, 1.0])
-    step = np.radians(rng.uniform(32, 50))
+    step = np.radians(rng.uniform(32, 50)) * min(
+        1, 3 / max(config.views - 1, 1)
+    )  # below 180 in all
     views = np.arange(config.views)
     if motion == "rotation":  # each view is turned right by a quarter
         yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
