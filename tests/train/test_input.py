@@ -1,6 +1,5 @@
 """Bad input is told before the first step, with what to do about it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,9 @@ def test_an_arm_that_makes_no_sense(train, settings, message):
         train("mine", arms={"mine": settings})
 
 
-def test_settings_are_laid_upon_the_arm_of_that_name():
-    config = TrainConfig(arms={"spatialsv": {"tasks": ["depth"]}, "distill": {}})
-    assert config.arm("spatialsv") == replace(ARMS["spatialsv"], tasks=("depth",))
+def test_an_arm_is_what_the_settings_say_of_it_and_nothing_else():
+    config = TrainConfig(arms={"spatialsv": {"tasks": ["depth"]}})
+    assert config.arm("spatialsv") == ArmConfig(tasks=("depth",))  # no distillation
     assert config.arm("distill") == ARMS["distill"]
 
 

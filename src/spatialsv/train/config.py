@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from spatialsv.config import from_mapping
@@ -31,6 +31,7 @@ class ArmConfig:
         return self.distill or bool(self.tasks)
 
 
+# For training by hand. The DAG spells each arm out, since it must know what to make for it.
 ARMS: dict[str, ArmConfig] = {
     "text": ArmConfig(),
     "distill": ArmConfig(distill=True),
@@ -73,7 +74,7 @@ class TrainConfig:
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
     heads: SpatialHeadsConfig = field(default_factory=SpatialHeadsConfig)  # tasks: the arm's
-    arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # laid upon ARMS, or new ones
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # others, or in place of ARMS
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -87,7 +88,7 @@ class TrainConfig:
             raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}")
 
     def arm(self, name: str) -> ArmConfig:
-        """The arm `name`: what `arms` says of it, laid upon the arm of that name in `ARMS`.
+        """The arm `name` of `arms`, else of `ARMS`.
 
         Raises:
             ValueError: neither knows it, or it teaches nothing.
@@ -95,8 +96,10 @@ class TrainConfig:
         if name not in ARMS and name not in self.arms:
             known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
             raise ValueError(f"train.arms: no arm {name!r}; known: {known}")
-        settings = asdict(ARMS.get(name, ArmConfig())) | dict(self.arms.get(name, {}))
-        arm = from_mapping(ArmConfig, settings, f"train.arms.{name}")
+        if name in self.arms:
+            arm = from_mapping(ArmConfig, self.arms[name], f"train.arms.{name}")
+        else:
+            arm = ARMS[name]
         if not (arm.text or arm.geometry):
             raise ValueError(f"train.arms.{name}: neither text, distill nor tasks to learn")
         if not 0 < arm.text_share <= 1:
