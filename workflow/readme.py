@@ -1,21 +1,49 @@
-"""Put the table of the last run into the README, between its two markers."""
+"""Put the tables of a finished run into the README, between the markers of its overlay.
+
+    python workflow/readme.py [OVERLAY] [CLONE]
+
+OVERLAY is that of the run, CLONE the working copy it was made in: `default`, and this one.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MARKERS = re.compile(r"(<!-- results:.*?-->\n).*?(<!-- /results -->)", flags=re.DOTALL)
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from settings import load_settings, minified  # noqa: E402
 
 
-def main() -> None:
-    table = (ROOT / "data" / "report" / "table.md").read_text()
+def main(overlay: str = "default", clone: str = str(ROOT)) -> None:
+    """Write the block and print it."""
+    block = results(overlay, Path(clone))
     readme = ROOT / "README.md"
-    readme.write_text(
-        MARKERS.sub(lambda m: f"{m[1]}\n{table.strip()}\n\n{m[2]}", readme.read_text())
+    text, found = re.subn(
+        rf"(<!-- results of {overlay}:.*?-->\n).*?(<!-- /results -->)",
+        lambda match: f"{match[1]}\n{block}\n\n{match[2]}",
+        readme.read_text(),
+        flags=re.DOTALL,
     )
+    if not found:
+        sys.exit(f"{readme}: no line `<!-- results of {overlay}: ... -->`")
+    readme.write_text(text)
+    print(block)
+
+
+def results(overlay: str, clone: Path) -> str:
+    """The run's tables, and the digest of the settings that it was made with."""
+    settings = load_settings(clone, {"overlay": overlay})
+    digest = sha256(minified(settings).encode()).hexdigest()[:16]
+    tables = [clone / f"data/{stage}/table.md" for stage in ("report", "ablations")]
+    parts = [path.read_text().strip() for path in tables if path.is_file()]
+    if not parts:
+        sys.exit(f"{tables[0]}: missing; run `snakemake --cores all --config overlay={overlay}`")
+    return "\n\n".join([f"Overlay `{overlay}`, configuration {digest}.", *parts])
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
