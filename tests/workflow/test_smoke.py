@@ -72,6 +72,15 @@ def test_dvc_starts_no_job_after_the_run(smoke):
     assert smoke.run("dvc", "status", "--quiet").returncode == 0
 
 
+def test_dvc_makes_the_same_artefacts_as_snakemake(smoke, tmp_path):
+    copy = make_copy(tmp_path)
+    copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: smoke")
+    found = copy.run("sh", "-c", "git init -q && dvc repro")
+    assert found.returncode == 0, found.stdout
+    assert contents(copy.root) == contents(smoke.root)
+    assert copy.planned() == {}
+
+
 @pytest.fixture
 def own(smoke, tmp_path) -> Copy:
     """A copy of `smoke` of one's own, to change."""
