@@ -6,6 +6,7 @@ A second run in one clone, artefacts of unknown make, and a run that lacks what 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +80,30 @@ def check_provenance(root: Path, stages: Sequence[str], arguments: Sequence[str]
             "for; `snakemake --cores 1 --touch --forceall all` adopts data/ as it is; "
             "`make clean` deletes it."
         )
+
+
+def drop_torn(root: Path, stages: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Delete a stage's own manifest where one that it lists is gone.
+
+    A job that was forced and failed has lost its manifest, and Snakemake would not make that one
+    again as long as the stage's own still stands.
+
+    Returns: what was found, a line each; a look deletes nothing.
+    """
+    looking = any(LOOKING.fullmatch(argument) for argument in arguments)
+    found = []
+    for stage in stages:
+        own = root / "data" / stage / "manifest.json"
+        if not own.is_file():
+            continue
+        listed = json.loads(own.read_text()).get("payload", {})
+        gone = [name for name in listed if not (own.parent / name).exists()]
+        if gone:
+            if not looking:
+                own.unlink()
+            first = f"{own.relative_to(root).parent / gone[0]}"
+            found.append(f"{first} is gone, though its stage lists it: a run makes it again")
+    return found
 
 
 def check_needs(

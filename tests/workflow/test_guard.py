@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guard import check_needs, check_provenance, claim
+from guard import check_needs, check_provenance, claim, drop_torn
 
 HOLDER = """
 import sys, time
@@ -88,6 +88,19 @@ def test_logs_and_half_written_stores_are_no_artefacts(tmp_path):
     (tmp_path / "data/scenes/0000.zarr").mkdir(parents=True)
     (tmp_path / "data/scenes/0000.zarr/zarr.json").write_text("{}")
     check_provenance(tmp_path, ["scenes"], [])
+
+
+def test_a_stage_whose_jobs_manifest_is_gone_is_made_again(tmp_path):
+    own = tmp_path / "data/train/manifest.json"
+    job = own.parent / "rooms/text/0/manifest.json"
+    job.parent.mkdir(parents=True)
+    job.write_text("{}")
+    own.write_text('{"payload": {"rooms/text/0/manifest.json": "0"}}')
+    assert drop_torn(tmp_path, ["scenes", "train"], []) == [] and own.is_file()
+    job.unlink()
+    (told,) = drop_torn(tmp_path, ["train"], ["-n"])
+    assert told.startswith("data/train/rooms/text/0/manifest.json is gone") and own.is_file()
+    assert drop_torn(tmp_path, ["train"], []) == [told] and not own.exists()
 
 
 NEEDS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from guard import check_needs, check_provenance, claim
+from guard import check_needs, check_provenance, claim, drop_torn
 from settings import code_digest, load_settings, minified, outside
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
@@ -19,6 +19,8 @@ try:
     if workflow.is_main_process:  # not in the jobs that a cluster executor starts
         RUN_LOCK = claim(ROOT, sys.argv[1:])
         check_provenance(ROOT, [*STAGES, "ablations"], sys.argv[1:])
+        for told in drop_torn(ROOT, STAGES, sys.argv[1:]):
+            print(f"snakemake: {told}", file=sys.stderr)
     settings = load_settings(ROOT, config)
     if workflow.is_main_process:
         check_needs(ROOT, *outside(ROOT, settings), sys.argv[1:])
