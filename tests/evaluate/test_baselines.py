@@ -37,7 +37,12 @@ def test_frequency_takes_the_commonest_letter_and_the_first_of_a_tie():
     assert 2 <= float(reply) <= 2.1 and expected == 1.0  # beyond 2.1 or below 2, one truth loses
 
 
-def test_a_task_never_trained_is_an_error():
+def test_of_a_choice_never_trained_any_option_is_taken():
+    asked = ask("among", "A", ("x", "y", "z", "w"))
+    assert FrequencyBaseline.fit(TRAIN).answer(asked) == ("any option", 0.25)
+
+
+def test_a_number_never_trained_is_an_error():
     with pytest.raises(ValueError, match="no training question of task 'room_size'"):
         FrequencyBaseline.fit(TRAIN).answer(ask("room_size", "12"))
 

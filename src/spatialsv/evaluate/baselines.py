@@ -16,6 +16,8 @@ from jaxtyping import Float
 from spatialsv.evaluate.score import TOLERANCES, extract, mean_relative_accuracy, score
 from spatialsv.scenes.rooms.question import Question
 
+ANY_OPTION = "any option"
+
 
 class Baseline(Protocol):
     """A way to answer without images."""
@@ -40,7 +42,7 @@ class RandomBaseline:
 
     def answer(self, question: Question) -> tuple[str, float]:
         if question.kind == "choice":
-            return "any option", 1 / len(question.options)
+            return ANY_OPTION, 1 / len(question.options)
         drawn = _of_task(self.answers, question)
         truth = np.full_like(drawn, float(question.answer))
         return "any training answer", float(mean_relative_accuracy(drawn, truth).mean())
@@ -48,7 +50,10 @@ class RandomBaseline:
 
 @dataclass(frozen=True)
 class FrequencyBaseline:
-    """Per task the letter most frequent in training, or the number that scores best there."""
+    """Per task the letter most frequent in training, or the number that scores best there.
+
+    Of a choice that training never asks it knows no letter, and takes any option.
+    """
 
     answers: dict[str, str]
     name: str = "frequency"
@@ -70,6 +75,8 @@ class FrequencyBaseline:
         return cls(answers | {task: f"{best_constant(n):.6g}" for task, n in numbers.items()})
 
     def answer(self, question: Question) -> tuple[str, float]:
+        if question.kind == "choice" and question.task not in self.answers:
+            return ANY_OPTION, 1 / len(question.options)
         reply = _of_task(self.answers, question)
         return reply, score(extract(reply, question), question)
 
