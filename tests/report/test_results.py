@@ -3,7 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.report.comparisons import blind_check, paired_tests, statement, text_pairs
+from spatialsv.report.comparisons import (
+    blind_check,
+    difference_by_seed,
+    paired_tests,
+    statement,
+    text_pairs,
+)
 from spatialsv.report.jobs import Answer
 from spatialsv.report.results import build_results, pool_seeds
 from spatialsv.stats.paired import sign_flip
@@ -129,3 +135,18 @@ def test_statement_names_the_size_and_the_seed(runs):
     expected = f"{100 * tests[1]['smallest_difference']:.1f} points between SpatialSV and text"
     assert "120 spatial questions about 40 scenes" in words and expected in words
     assert "not the luck of training" in words
+
+
+def test_several_seeds_are_told_by_the_spread_of_the_difference(runs):
+    (text,), (ours,) = runs["text"], runs["spatialsv"]
+    seeds = runs | {"text": [text, text], "spatialsv": [ours, text]}
+    difference = difference_by_seed([ours], [text])["mean"]
+    assert difference_by_seed(seeds["spatialsv"], seeds["text"]) == {
+        "mean": pytest.approx(difference / 2),
+        "deviation": pytest.approx(abs(difference) / 2**0.5),
+        "n": 2,
+    }
+    assert difference_by_seed(seeds["spatialsv"], [text]) is None
+    pooled = {arm: pool_seeds(arm, found) for arm, found in seeds.items()}
+    words = " ".join(statement(pooled, seeds, paired_tests(pooled, text_pairs(pooled))))
+    assert "Over 2 seeds of training" in words and "not the luck of training" not in words

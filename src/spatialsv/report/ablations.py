@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest, write_text
-from spatialsv.report.comparisons import Runs, differences, paired_tests
-from spatialsv.report.jobs import Answer, Job, by_arm, read_jobs, read_runs
+from spatialsv.report.comparisons import Runs, difference_by_seed, paired_tests, scored
+from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.results import check_same_questions, pool_seeds
 from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
 from spatialsv.stats.aggregate import over_seeds
@@ -126,7 +126,7 @@ def ablation(
     paper = paper_tables()[table.paper] if table.paper else None
     rows = []
     for place, arm in enumerate(table.arms):
-        answers = [_scored(run) for run in runs[arm]]
+        answers = [scored(run) for run in runs[arm]]
         ratios = [job.metrics.get("abs_rel_over_mean_depth") for job in lifts.get(arm, ())]
         rows.append(
             {
@@ -136,25 +136,11 @@ def ablation(
                 "lifted": _spread([ratio for ratio in ratios if ratio is not None]),
                 "paper": paper["rows"][place] if paper else {},
                 "test": tests.get(arm),
-                "by_seed": _by_seed(answers, runs[table.against]),
+                "by_seed": difference_by_seed(runs[arm], runs[table.against]),
             }
         )
     title = f"{paper['title']} ({name})" if paper else name
     return {"name": name, "title": title, "against": table.against, "rows": rows}
-
-
-def _by_seed(
-    answers: Sequence[Sequence[Scored]], against: Sequence[Mapping[str, Answer]]
-) -> dict[str, Any] | None:
-    """How an arm's difference from the reference varies from seed to seed; None without pairs."""
-    if len(answers) != len(against):
-        return None
-    pairs = zip(answers, against, strict=True)
-    return _spread([float(differences(a, _scored(b))[0].mean()) for a, b in pairs])
-
-
-def _scored(run: Mapping[str, Answer]) -> list[Scored]:
-    return [answer.scored for answer in run.values()]
 
 
 def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
+from spatialsv.stats.aggregate import over_seeds
 from spatialsv.stats.paired import holm, sign_flip
 from spatialsv.stats.power import smallest_difference
 from spatialsv.stats.summary import Scored, Summary
@@ -60,6 +62,26 @@ def differences(
     return np.array(values, dtype=float), [question.scene for question in chosen]
 
 
+def difference_by_seed(
+    first: Sequence[Mapping[str, Answer]], second: Sequence[Mapping[str, Answer]]
+) -> dict[str, Any] | None:
+    """How the difference between two arms varies from seed to seed of training.
+
+    Returns: mean, deviation and n of the differences on all spatial questions; None where the arms
+    have not the same number of seeds.
+    """
+    if len(first) != len(second):
+        return None
+    pairs = zip(first, second, strict=True)
+    found = [float(differences(scored(a), scored(b))[0].mean()) for a, b in pairs]
+    return asdict(over_seeds(found))
+
+
+def scored(run: Mapping[str, Answer]) -> list[Scored]:
+    """One seed's replies as scores."""
+    return [answer.scored for answer in run.values()]
+
+
 def statement(
     pooled: Mapping[str, Sequence[Scored]], runs: Runs, tests: Sequence[Mapping[str, Any]]
 ) -> list[str]:
@@ -78,6 +100,12 @@ def statement(
             found.append(
                 f"On a single task the same holds for {100 * single:.0f} points (the median over "
                 "tasks), so columns that differ by less show nothing by themselves."
+            )
+        by_seed = difference_by_seed(runs[test["first"]], runs["text"])
+        if by_seed and by_seed["deviation"] is not None:
+            found.append(
+                f"Over {by_seed['n']} seeds of training that difference has a standard deviation of"
+                f" {100 * by_seed['deviation']:.1f} points; tests take the trained models as given."
             )
     trained = [len(seeds) for arm, seeds in runs.items() if arm not in (*BASELINES, "base")]
     if trained and max(trained) == 1:
