@@ -38,7 +38,7 @@ def claim(root: Path, arguments: Sequence[str]) -> TextIO | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if any(LOOKING.fullmatch(argument) for argument in arguments):
+        if _looks(arguments):
             return None
         handle.seek(0)
         raise RuntimeError(
@@ -47,7 +47,7 @@ def claim(root: Path, arguments: Sequence[str]) -> TextIO | None:
         ) from None
     for stale in (folder / "locks").glob("*.lock"):
         stale.unlink()
-    if any(LOOKING.fullmatch(argument) for argument in arguments):
+    if _looks(arguments):
         handle.close()
         return None
     handle.truncate(0)
@@ -90,7 +90,6 @@ def drop_torn(root: Path, stages: Sequence[str], arguments: Sequence[str]) -> li
 
     Returns: what was found, a line each; a look deletes nothing.
     """
-    looking = any(LOOKING.fullmatch(argument) for argument in arguments)
     found = []
     for stage in stages:
         own = root / "data" / stage / "manifest.json"
@@ -99,9 +98,9 @@ def drop_torn(root: Path, stages: Sequence[str], arguments: Sequence[str]) -> li
         listed = json.loads(own.read_text()).get("payload", {})
         gone = [name for name in listed if not (own.parent / name).exists()]
         if gone:
-            if not looking:
+            if not _looks(arguments):
                 own.unlink()
-            first = f"{own.relative_to(root).parent / gone[0]}"
+            first = own.relative_to(root).parent / gone[0]
             found.append(f"{first} is gone, though its stage lists it: a run makes it again")
     return found
 
@@ -121,7 +120,7 @@ def check_needs(
     Raises:
         RuntimeError: something is missing; the message lists all of it, not only the first.
     """
-    if any(LOOKING.fullmatch(argument) for argument in arguments):
+    if _looks(arguments):
         return
     missing = [
         f"{name}: no {need['path']}\n    {need['get']}"
@@ -131,6 +130,11 @@ def check_needs(
     if told := [*missing, *lacks]:
         listed = "".join(f"\n  {number}. {one}" for number, one in enumerate(told, start=1))
         raise RuntimeError(f"this run needs what is not here (`-n` plans it all the same):{listed}")
+
+
+def _looks(arguments: Sequence[str]) -> bool:
+    """Whether Snakemake was asked for a look only, which starts no job."""
+    return any(LOOKING.fullmatch(argument) for argument in arguments)
 
 
 def _artefacts(data: Path, stages: Sequence[str]) -> Iterator[Path]:

@@ -20,5 +20,5 @@ rule gather:
     message:
         "gather {wildcards.stage}"
     shell:
-        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare} --within {params.within}"
-        " --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare}"
+        " --within {params.within} --out {output.manifest} 2>&1 | tee {log}"

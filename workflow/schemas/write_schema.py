@@ -67,7 +67,7 @@ def schema() -> dict[str, Any]:
             arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
             own["arms"] = {
                 "type": "object",
-                "propertyNames": {"pattern": "^[a-z0-9_]+$"},
+                "propertyNames": NAME,
                 "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
             }
         if stage == "ablations":

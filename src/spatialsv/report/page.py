@@ -13,7 +13,7 @@ from typing import Any
 
 from spatialsv.report.curves import Curve, panel
 from spatialsv.report.intervals import interval_figure
-from spatialsv.report.jobs import Job, arm_label, by_arm
+from spatialsv.report.jobs import arm_label
 from spatialsv.report.palette import arm_class, legend
 from spatialsv.report.tables import Table, as_html, full_geometry_tables, results_tables
 
@@ -22,14 +22,13 @@ FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then
 
 def page(
     results: Mapping[str, Any],
-    train: Sequence[Job],
     curves: Mapping[str, Mapping[str, Curve]],
     browser: Mapping[str, Any],
     benchmarks: Sequence[Path] = (),
 ) -> str:
-    """The whole page; `curves` are those of `training_curves`."""
+    """The whole page; `curves` are each loss term's, by arm."""
     order = [row["arm"] for row in results["rows"]]
-    order += [arm for arm in by_arm(train) if arm not in order]
+    order += [arm for arm in curve_arms(curves) if arm not in order]
     browser = dict(browser, colours=[arm_class(arm["name"], order) for arm in browser["arms"]])
     asset = files("spatialsv.report")
     return fill(
@@ -40,7 +39,7 @@ def page(
             "lead": lead(results),
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
             "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
-            "curves": curves_section(train, curves, order),
+            "curves": curves_section(curves, order),
             "timings": timings_section(benchmarks),
             "data": embed(browser),
         },
@@ -106,9 +105,12 @@ def all_metrics(results: Mapping[str, Any]) -> str:
     )
 
 
-def curves_section(
-    train: Sequence[Job], curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]
-) -> str:
+def curve_arms(curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
+    """The arms that have any curve."""
+    return list(dict.fromkeys(arm for term in curves.values() for arm in term))
+
+
+def curves_section(curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]) -> str:
     """A panel a loss term, a line an arm. Empty without training logs."""
     terms = dict(curves)
     if "total" in terms and terms.get("loss") is not None:
@@ -117,7 +119,7 @@ def curves_section(
         return ""
     ordered = [term for term in FIRST_TERMS if term in terms]
     ordered += sorted(set(terms) - set(FIRST_TERMS))
-    arms = {arm: arm_label(arm) for arm in by_arm(train)}
+    arms = {arm: arm_label(arm) for arm in curve_arms(curves)}
     panels = "".join(f"<li>{panel(term, terms[term], order)}</li>" for term in ordered)
     return (
         '<section aria-labelledby="curves"><h2 id="curves">Training</h2>'

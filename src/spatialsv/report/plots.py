@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spatialsv.report.curves import Curve
@@ -31,7 +31,7 @@ def curves_csv(curves: Mapping[str, Curve]) -> str:
     return _csv((rows[step] for step in sorted(rows)), ["step", *curves])
 
 
-def _csv(rows, names: Sequence[str] = ()) -> str:
+def _csv(rows: Iterable[Mapping[str, Any]], names: Sequence[str] = ()) -> str:
     rows = list(rows)
     text = io.StringIO()
     columns = list(names) or list(dict.fromkeys(name for row in rows for name in row))

@@ -76,12 +76,11 @@ def run(
         out.parent / "table.md",
         "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
     )
-    trained = read_jobs(train)
-    curves = training_curves(trained)
+    curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
     shown = [read_manifest(path) for path in scenes]
-    html = fitting_page(results, runs, shown, lifts, trained, curves, config, benchmarks)
+    html = fitting_page(results, runs, shown, lifts, curves, config, benchmarks)
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
@@ -115,7 +114,6 @@ def fitting_page(
     runs: Runs,
     scenes: Sequence[Manifest],
     lift: Sequence[Job],
-    train: Sequence[Job],
     curves: Mapping[str, Mapping[str, Curve]],
     config: ReportConfig,
     benchmarks: Paths,
@@ -128,7 +126,7 @@ def fitting_page(
     limit, maps = config.browser_scenes, lifted_maps(lift)
     while True:
         data = browser_data(runs, scenes, maps, limit, config.image_side, config.image_quality)
-        html = page(results, train, curves, data, [Path(path) for path in benchmarks])
+        html = page(results, curves, data, [Path(path) for path in benchmarks])
         size = len(html.encode()) / 1e6  # MB
         if size <= config.max_megabytes:
             return html
