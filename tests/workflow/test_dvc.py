@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from workflow_copy import ROOT, Copy
+from workflow_copy import Copy
 
 pytestmark = pytest.mark.xdist_group("workflow")
-DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 @pytest.fixture(scope="session")
@@ -82,17 +79,6 @@ def test_an_edit_is_noticed_by_both_tools_and_redoes_nothing_before_it(
     assert "report" in jobs or changed == {"pseudo"}  # from which no arm of this run learns
     before = ORDER[: min(map(ORDER.index, changed))]
     assert not [job for job in jobs if job.split("_")[0] in before]
-
-
-def test_dvc_watches_all_code_that_a_rule_watches():
-    for stage, described in DVC.items():
-        described = described.get("do", described)
-        rule = (ROOT / f"workflow/rules/{stage}.smk").read_text()
-        rule = re.sub(r'shipped\("(\w+)", [\w.]+\)', r'"weights/\1"', rule)
-        watched = re.search(r"(?:code_version|model_code)\(([^)]*)\)", rule)[1]
-        for package in [*re.findall(r'"([^"]+)"', watched), "config", "manifest"]:
-            source = f"src/spatialsv/{package}"
-            assert {source, f"{source}.py"} & set(described["deps"]), (stage, package)
 
 
 def test_a_clone_that_pulled_has_nothing_to_do_and_notices_a_later_edit(adopted, tmp_path):

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.xdist_group("smoke"),
     pytest.mark.skipif(
         not (WEIGHTS / "mllm").is_dir() or not (WEIGHTS / "teacher").is_dir(),
-        reason="src/spatialsv/weights is incomplete: `snakemake base` makes it",
+        reason="src/spatialsv/weights is incomplete: `make base` makes it",
     ),
 ]
 

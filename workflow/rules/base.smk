@@ -24,11 +24,7 @@ rule base_part:
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 
-# The shipped weights, made again: the two recipes, put in the package.
 rule base:
     input:
         "data/base/mllm/manifest.json",
         "data/base/teacher/manifest.json",
-    shell:
-        "cp -r data/base/mllm/checkpoint/. src/spatialsv/weights/mllm/"
-        " && cp -r data/base/teacher/checkpoint/. src/spatialsv/weights/teacher/"

@@ -70,11 +70,6 @@ def code_version(*packages):
     return code_digest(ROOT, {"config", "manifest", *packages})
 
 
-def shipped(part, name):
-    """The shipped weights, which a job depends on by their digest."""
-    return [f"weights/{part}"] if name == "rooms" else []
-
-
 def teacher_made(teacher):
     return ["data/base/teacher/manifest.json"] if teacher == "own" else []
 
@@ -247,6 +242,6 @@ def model_code(*packages):
     """As `code_version`; a job on the base model depends on its weights as well."""
 
     def digest(wildcards):
-        return code_version(*packages, *(shipped("mllm", BASE) if wildcards.arm == "base" else []))
+        return code_version(*packages, *(["weights/mllm"] if wildcards.arm == "base" else []))
 
     return digest

@@ -13,13 +13,8 @@ rule labels_shard:
     resources:
         mem_mb=2000,
     params:
-        code=lambda wildcards: code_version(
-            "geometry",
-            "labels",
-            "scenes/scene",
-            "scenes/store",
-            "teachers",
-            *shipped("teacher", wildcards.teacher),
+        code=code_version(
+            "geometry", "labels", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
         ),
         teacher=lambda wildcards: teacher_path(wildcards.teacher),
         config=section("labels"),

@@ -14,12 +14,7 @@ rule pseudo_shard:
         mem_mb=2000,
     params:
         code=code_version(
-            "geometry",
-            "pseudo",
-            "scenes/scene",
-            "scenes/store",
-            "teachers",
-            *shipped("teacher", TEACHER),
+            "geometry", "pseudo", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
         ),
         teacher=teacher_path(TEACHER),
         config=section("pseudo"),

@@ -26,7 +26,7 @@ rule train_arm:
             "scenes/scene",
             "scenes/store",
             "train",
-            *shipped("mllm", BASE),
+            "weights/mllm",
         ),
         base=MLLM,
         config=arm_section,

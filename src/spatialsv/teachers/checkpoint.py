@@ -39,7 +39,7 @@ def load_network(folder: Path = SHIPPED) -> TeacherNetwork:
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
-            raise ValueError(f"{path}: missing; `snakemake base` makes the teacher's weights")
+            raise ValueError(f"{path}: missing; `make base` makes the teacher's weights")
     try:
         record = json.loads(config_path.read_text())
     except json.JSONDecodeError as error:
