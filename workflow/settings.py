@@ -73,8 +73,10 @@ def with_model(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"train": merge(settings["train"], models[base].get("train", {}))}
 
 
-def outside(root: Path, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """What a run needs that no rule makes, and what this version cannot do for it.
+def outside(
+    root: Path, settings: Mapping[str, Any], arms: Iterable[str]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What a run of `arms` needs that no rule makes, and what this version cannot do for it.
 
     Returns: name -> `path` and `get`, how to come by it; and sentences.
     """
@@ -86,11 +88,16 @@ def outside(root: Path, settings: Mapping[str, Any]) -> tuple[dict[str, dict[str
         needs = {f"the MLLM {hub}": {"path": path, "get": get}, **needs}
         if not (source / f"model/families/{model['family']}.py").is_file():
             lacks.append(f"this version cannot load MLLMs of the family {model['family']}")
-    reader, teacher = settings["scenes"]["source"], settings["labels"]["teacher"]
+    reader = settings["scenes"]["source"]
     if reader != "rooms" and not (source / f"scenes/readers/{reader}.py").is_file():
         lacks.append(f"scenes.source: this version has no reader for {reader}")
-    if teacher != "own" and not (source / f"teachers/{teacher}.py").is_file():
-        lacks.append(f"labels.teacher: this version has no teacher {teacher}; there is `rooms`")
+    asked = {"labels.teacher": settings["labels"]["teacher"]}
+    for arm in arms:
+        if teacher := settings["train"]["arms"].get(arm, {}).get("teacher"):
+            asked[f"train.arms.{arm}.teacher"] = teacher
+    for setting, teacher in asked.items():
+        if teacher != "own" and not (source / f"teachers/{teacher}.py").is_file():
+            lacks.append(f"{setting}: this version has no teacher {teacher}; there is `rooms`")
     return needs, lacks
 
 

@@ -100,6 +100,13 @@ def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):
     assert "Traceback" not in found.stdout and not (copy.root / "data").exists()
 
 
+def test_the_teacher_of_a_single_arm_is_looked_for_before_its_job_comes(copy):
+    chosen = ("--config", "train={arms: {geometry_exact: {teacher: nobody}}}", "--", "ablations")
+    found = copy.snakemake(*chosen)
+    assert found.returncode == 1
+    assert "train.arms.geometry_exact.teacher: this version has no teacher nobody" in found.stdout
+
+
 def test_a_model_that_is_not_defined_is_told(copy):
     found = copy.snakemake("-n", "--config", "train={base: qwen9}")
     assert found.returncode == 1

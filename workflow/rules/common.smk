@@ -22,8 +22,6 @@ try:
         for told in drop_torn(ROOT, STAGES, sys.argv[1:]):
             print(f"snakemake: {told}", file=sys.stderr)
     settings = load_settings(ROOT, config)
-    if workflow.is_main_process:
-        check_needs(ROOT, *outside(ROOT, settings), sys.argv[1:])
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
@@ -55,6 +53,12 @@ for arm in [*sum(MEASURED.values(), []), *ABLATED]:
         known = ", ".join([*ARMS, *UNTRAINED])
         sys.exit(f"snakemake: no arm {arm!r} in train.arms to measure; known: {known}")
 TRAINED = [arm for arm in ARMS if any(arm in arms for arms in MEASURED.values())]
+MADE = [*TRAINED, *(ABLATED if "ablations" in [*ALSO, *sys.argv] else [])]
+try:
+    if workflow.is_main_process:
+        check_needs(ROOT, *outside(ROOT, settings, MADE), sys.argv[1:])
+except RuntimeError as error:
+    sys.exit(f"snakemake: {error}")
 
 
 wildcard_constraints:
