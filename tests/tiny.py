@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     GenerationConfig,
     Qwen2_5_VLConfig,
@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from spatialsv.samples.views import Views
 from spatialsv.scenes.rooms.question import Question
 from spatialsv.scenes.scene import Scenes
 
@@ -50,7 +51,7 @@ TEXT = (
 
 def save_tiny_mllm(folder: Path, seed: int = 0) -> Path:
     """Save model, tokenizer, chat template and image processor to `folder`."""
-    tokenizer = _tokenizer()
+    tokenizer = byte_tokenizer(SPECIAL, TEMPLATE)
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_config(tokenizer))
     model.generation_config = GenerationConfig(
@@ -63,8 +64,14 @@ def save_tiny_mllm(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _tokenizer() -> Qwen2Tokenizer:
-    """A byte-level BPE as Qwen2's, learnt from three sentences."""
+def byte_tokenizer(
+    special: tuple[str, ...],
+    template: str,
+    bos: str | None = None,
+    eos: str = "<|im_end|>",
+    pad: str = "<|endoftext|>",
+) -> Qwen2Tokenizer:
+    """A byte-level BPE as Qwen2's, learnt from three sentences; `bos` opens every text."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = Qwen2Tokenizer().backend_tokenizer.pre_tokenizer
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -75,11 +82,16 @@ def _tokenizer() -> Qwen2Tokenizer:
         vocab=learnt["vocab"],
         merges=[tuple(pair) for pair in learnt["merges"]],
         unk_token=None,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
-    tokenizer.chat_template = TEMPLATE
+    tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
+    if bos:
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, tokenizer.convert_tokens_to_ids(bos))]
+        )
+    tokenizer.chat_template = template
     return tokenizer
 
 
@@ -120,6 +132,17 @@ def _config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
         vision_start_token_id=token["<|vision_start|>"],
         vision_end_token_id=token["<|vision_end|>"],
         tie_word_embeddings=True,
+    )
+
+
+def shown(processor, *lengths: int) -> Views:
+    """Images that take so many visual tokens each, in one row, without pixels."""
+    tokens = list(torch.arange(sum(lengths)).split(lengths))
+    return Views(
+        kind="image",
+        inputs={},
+        placeholders=tuple(torch.full_like(t, processor.visual["image"]) for t in tokens),
+        grids=tuple(t[None] for t in tokens),
     )
 
 

@@ -10,7 +10,7 @@ from spatialsv.base import corpus, mllm
 from spatialsv.base.stage import BaseConfig, run
 from spatialsv.config import from_mapping
 from spatialsv.manifest import read_manifest
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.rooms import RoomsTeacher
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from spatialsv.base.check import check_mllm, check_teacher, score_listings
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.teachers.checkpoint import SHIPPED, load_network
 

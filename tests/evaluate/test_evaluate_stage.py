@@ -110,7 +110,8 @@ def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked):
     write_manifest(tmp_path / "train.json", train)
     manifest = run(tmp_path / "train.json", shards, CONFIG, tmp_path / "out" / "manifest.json")
     assert manifest.about["blank_images"]
-    assert all(prompt.images.pixel_values.unique(dim=0).shape[0] == 1 for prompt in asked)
+    pixels = [prompt.views.inputs["pixel_values"] for prompt in asked]
+    assert all(values.unique(dim=0).shape[0] == 1 for values in pixels)
 
 
 @pytest.mark.parametrize("name", ["random", "frequency"])

@@ -1,8 +1,10 @@
+from copy import copy
+
 import pytest
 import torch
 
-from spatialsv.evaluate.generate import Images, Prompt, generate
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.evaluate.generate import Prompt, generate
+from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import Chat
 
 QUESTIONS = (
@@ -32,14 +34,11 @@ def mllm(tiny_mllm):
 def prompts(mllm, tiny_scenes):
     """Four questions for each of four sets of images; one set shows one view only."""
     _, processor = mllm
-    chat, found = Chat(processor.tokenizer), []
-    for scene, views in ((0, (0, 1)), (1, (0, 1)), (2, (1,)), (3, (1, 0))):
-        pictures = [tiny_scenes.image[scene, view] for view in views]
-        values = processor.image_processor(images=pictures, return_tensors="pt")
-        images = Images(**values)
-        tokens = (images.image_grid_thw.prod(-1) // 4).tolist()
+    chat, found = Chat(processor), []
+    for scene, chosen in ((0, (0, 1)), (1, (0, 1)), (2, (1,)), (3, (1, 0))):
+        views = processor.prepare([tiny_scenes.image[scene, view] for view in chosen], "image")
         found += [
-            Prompt(tokens=chat.prompt(text, tokens).input_ids, images=images) for text in QUESTIONS
+            Prompt(tokens=chat.prompt(text, views).input_ids, views=views) for text in QUESTIONS
         ]
     return found
 
@@ -52,7 +51,9 @@ class Numbers:
 
 
 def replies(mllm, prompts, batch_size, max_new_tokens=6):
-    found = dict(generate(mllm[0], Numbers(), prompts, max_new_tokens, batch_size))
+    model, family = mllm[0], copy(mllm[1])
+    family.tokenizer = Numbers()
+    found = dict(generate(model, family, prompts, max_new_tokens, batch_size))
     assert sorted(found) == list(range(len(prompts)))
     return [found[index] for index in range(len(prompts))]
 
@@ -66,9 +67,7 @@ def test_replies_are_those_of_transformers_generate(mllm, prompts):
         output = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            mm_token_type_ids=(ids == model.config.image_token_id).int(),
-            pixel_values=prompt.images.pixel_values,
-            image_grid_thw=prompt.images.image_grid_thw,
+            **mllm[1].inputs([prompt.views], ids),
             max_new_tokens=6,
             do_sample=False,
         )
@@ -98,4 +97,4 @@ def test_a_model_that_cannot_stop_is_refused(mllm, prompts, monkeypatch):
     model, processor = mllm
     monkeypatch.setattr(model.generation_config, "eos_token_id", None)
     with pytest.raises(ValueError, match="names no eos_token_id"):
-        next(generate(model, processor.tokenizer, prompts, 4, 4))
+        next(generate(model, processor, prompts, 4, 4))

@@ -78,7 +78,7 @@ def test_labels_of_unequal_sizes_are_refused_by_name():
             ray_directions=maps,
             points=maps[:, :, :2],
             valid=maps[..., 0] > 0,
-            present=torch.ones(1, dtype=torch.bool),
+            present=torch.ones(1, 2, dtype=torch.bool),
         )
 
 

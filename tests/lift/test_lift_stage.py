@@ -12,8 +12,8 @@ from spatialsv.geometry.rays import RayMap
 from spatialsv.lift import LiftConfig, run
 from spatialsv.lift.forward import Lifter
 from spatialsv.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.scenes.store import read_store, write_store
 
@@ -33,11 +33,11 @@ def shards(tmp_path_factory, tiny_scenes):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_mllm):
     folder = tmp_path_factory.mktemp("rooms") / "spatialsv" / "0"
-    mllm, processor = load_mllm(tiny_mllm)
+    mllm, family = load_mllm(tiny_mllm)
     torch.manual_seed(0)
     config = SpatialHeadsConfig(output_size=(16, 16))
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
-    save_spatialsv(folder, SpatialSV(mllm, heads), processor)
+    save_spatialsv(folder, SpatialSV(mllm, family, heads))
     write_manifest(
         folder / "manifest.json", Manifest(stage="train", payload={"mllm": "", "heads": ""})
     )
@@ -76,8 +76,8 @@ def test_the_store_holds_what_the_heads_say(trained, shards, tmp_path, tiny_scen
 
 
 def test_a_model_without_heads_is_refused(tiny_mllm, shards, tmp_path):
-    mllm, processor = load_mllm(tiny_mllm)
-    save_spatialsv(tmp_path, SpatialSV(mllm), processor)
+    mllm, family = load_mllm(tiny_mllm)
+    save_spatialsv(tmp_path, SpatialSV(mllm, family))
     with pytest.raises(ValueError, match="no 3D heads"):
         run(tmp_path, shards, LiftConfig(), tmp_path / "manifest.json")
 

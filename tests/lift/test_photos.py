@@ -13,8 +13,8 @@ from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.lift import lift_photos
 from spatialsv.lift.export import DEPTH_STEPS, GLTF_AXES, file_names
 from spatialsv.lift.photo import Photo, read_photo
-from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 
 
@@ -33,11 +33,11 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lifted(tmp_path_factory, photos, tiny_mllm):
     folder = tmp_path_factory.mktemp("model")
-    mllm, processor = load_mllm(tiny_mllm)
+    mllm, family = load_mllm(tiny_mllm)
     torch.manual_seed(0)
     config = SpatialHeadsConfig(output_size=(16, 16))
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
-    save_spatialsv(folder, SpatialSV(mllm, heads), processor)
+    save_spatialsv(folder, SpatialSV(mllm, family, heads))
     out = folder / "out"
     return out, lift_photos(photos, out, model=folder, size=32)
 

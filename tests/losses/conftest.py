@@ -27,7 +27,7 @@ def labels(draw) -> GeometryLabels:
         ray_directions=draw(-1, 1, *size, 3),
         points=draw(-2, 2, *size, 3),
         valid=draw(0, 1, *size) > 0.25,
-        present=torch.tensor([True, False, True]),
+        present=torch.tensor([[True, True], [False, False], [True, False]]),
         features=draw(-1, 1, 3, 2, 4, 6, 5),
     )
 

@@ -14,7 +14,7 @@ LAMBDA = 0.2
 
 def pixels(labels):
     """Indices (b, n, r, c) of the pixels that count."""
-    keep = labels.valid.numpy() & labels.present.numpy()[:, None, None, None]
+    keep = labels.valid.numpy() & labels.present.numpy()[:, :, None, None]
     return {tuple(index) for index in np.argwhere(keep)}
 
 
@@ -68,7 +68,7 @@ def reference_normal(y, m, c, omega, scales):
 def reference_distill(states, features, present):
     values = []
     for b, n, r, col in np.ndindex(3, 2, 2, 3):
-        if present[b]:
+        if present[b, n]:
             pooled = features[b, n, 2 * r : 2 * r + 2, 2 * col : 2 * col + 2].mean((0, 1))
             state = states[b, n, r, col]
             values.append(state @ pooled / np.linalg.norm(state) / np.linalg.norm(pooled))
@@ -132,7 +132,7 @@ def test_what_does_not_count_is_never_seen(lifted, labels, distilled):
     """NaN in invalid pixels and in a sample without geometry: same terms, and no gradient there."""
     config = SpatialLossConfig()
     expected = spatial_losses(lifted, labels, config, distilled)
-    hidden = ~(labels.valid & labels.present[:, None, None, None])
+    hidden = ~(labels.valid & labels.present[:, :, None, None])
     spoilt = {}
     for box in (lifted, labels):
         for name, value in vars(box).items():
@@ -220,6 +220,7 @@ def test_gradients_are_those_of_finite_differences(lifted, labels, distilled):
         **{
             k: v[:, :1, :3, :4] for k, v in vars(labels).items() if k not in ("present", "features")
         },
+        present=labels.present[:, :1],
         features=labels.features[:, :1],
     )
     inputs = [v[:, :1, :3, :4].clone().requires_grad_() for v in vars(lifted).values()]

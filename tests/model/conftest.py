@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from spatialsv.model.dpt import DPTConfig
-from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.batch import Batch
+from spatialsv.samples.chat import Chat
+from spatialsv.samples.collate import Collate
+from spatialsv.samples.dataset import Sample
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +25,16 @@ def loaded(tiny_mllm):
 
 @pytest.fixture(scope="module")
 def make_batch(loaded):
-    """Images (samples, views, H, W, 3) and a question each to a Batch, padded on either side."""
-    _, processor = loaded
+    """Images of each sample's views and a question each to a Batch, padded on either side."""
+    family, chat = loaded[1], Chat(loaded[1])
 
-    def make(images: np.ndarray | list, questions: list[str], side: str = "right") -> Batch:
-        messages = [
-            [{"role": "user", "content": [*({"type": "image"} for _ in views), text(question)]}]
-            for views, question in zip(images, questions, strict=True)
+    def make(images, questions: list[str], side: str = "right", kind: str = "image") -> Batch:
+        shown = [family.prepare(list(views), kind) for views in images]
+        samples = [
+            Sample(tokens=chat.prompt(question, views), views=views, target=None)
+            for question, views in zip(questions, shown, strict=True)
         ]
-        processor.tokenizer.padding_side = side
-        inputs = processor(
-            text=[processor.apply_chat_template(m, tokenize=False) for m in messages],
-            images=[image for views in images for image in views],
-            padding=True,
-            return_tensors="pt",
-        )
-        return Batch(**inputs, num_views=tuple(len(views) for views in images))
-
-    def text(question: str) -> dict:
-        return {"type": "text", "text": question}
+        return replace(Collate(processor=family, side=side)(samples), labels=None)
 
     return make
 

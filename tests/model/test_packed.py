@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.losses.text import text_loss
-from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.collate import Collate
@@ -43,7 +43,7 @@ def samples(tiny_scenes, tiny_questions, tiny_labels, models):
 
 
 def _loss_and_gradient(mllm, processor, samples, **settings):
-    output = SpatialSV(mllm)(Collate.of(processor, **settings)(samples))
+    output = SpatialSV(mllm, processor)(Collate(processor=processor, **settings)(samples))
     loss = text_loss(output.logits, output.targets)
     mllm.zero_grad()
     loss.backward()
@@ -63,20 +63,22 @@ def test_geometry_is_the_same(models, samples):
     torch.manual_seed(0)
     heads = SpatialHeads(SpatialHeadsConfig(taps=(1, 2, 3, 4)), hidden_size=32)
     with torch.no_grad():
-        found = SpatialSV(packed, heads)(Collate.of(processor, packed=True)(samples[0])).lifted
+        found = SpatialSV(packed, processor, heads)(
+            Collate(processor=processor, packed=True)(samples[0])
+        ).lifted
         first = [samples[1][0], samples[1][len(samples[0][0].tokens.tails)]]
-        expected = SpatialSV(plain, heads)(Collate.of(processor)(first)).lifted
+        expected = SpatialSV(plain, processor, heads)(Collate(processor=processor)(first)).lifted
     assert_close(found.depth, expected.depth, rtol=1e-4, atol=1e-5)
     assert_close(found.points, expected.points, rtol=1e-4, atol=1e-5)
 
 
 def test_no_question_sees_another(models, samples):
     packed, _, processor = models
-    batch = Collate.of(processor, packed=True)(samples[0])
+    batch = Collate(processor=processor, packed=True)(samples[0])
     first = batch.packing.head + samples[0][0].tokens.tails[0]
     changed = batch.input_ids.clone()
     changed[0, batch.packing.head : first] = 5  # another first question
-    model = SpatialSV(packed)
+    model = SpatialSV(packed, processor)
     plain = [
         model(type(batch)(**vars(batch) | {"input_ids": ids, "labels": None})).logits[0]
         for ids in (batch.input_ids, changed)

@@ -65,13 +65,13 @@ def test_scenes_without_labels_are_named(tiny_mllm, shards, tmp_path):
 
 
 def test_features_do_not_depend_on_their_batch_and_random_weights_differ(tiny_mllm, tiny_scenes):
-    mllm, processor = load_frozen(tiny_mllm, random_weights=False, seed=0)
-    taps = spread_taps(mllm)
+    model = load_frozen(tiny_mllm, random_weights=False, seed=0)
+    taps = spread_taps(model.mllm)
     assert taps == (1, 2, 3, 4)
-    one, two = (visual_features(mllm, processor, tiny_scenes, taps, b, "x") for b in (1, 4))
+    one, two = (visual_features(model, tiny_scenes, taps, b, "x") for b in (1, 4))
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-    fresh, _ = load_frozen(tiny_mllm, random_weights=True, seed=1)
-    other = visual_features(fresh, processor, tiny_scenes, taps, 4, "x")
+    fresh = load_frozen(tiny_mllm, random_weights=True, seed=1)
+    other = visual_features(fresh, tiny_scenes, taps, 4, "x")
     assert not torch.allclose(other[-1], two[-1], atol=1e-2)
     assert not any(p.requires_grad for p in fresh.parameters())

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.samples.packing import pack
+from tiny import shown
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +37,31 @@ def test_every_token_stands_in_the_slot_that_names_it():
 
 
 def test_packed_chats_are_those_asked_alone(processor, tiny_questions):
-    chat = Chat(processor.tokenizer)
-    asked = tiny_questions[:3]
-    packed = chat.packed(asked, [4, 4])
+    chat = Chat(processor)
+    asked, views = tiny_questions[:3], shown(processor, 4, 4)
+    packed = chat.packed(asked, views)
     head = len(packed) - sum(packed.tails)
     at = head
     for question, length in zip(asked, packed.tails, strict=True):
-        alone = chat.answered([question], [4, 4])
+        alone = chat.answered([question], views)
         here = slice(at, at + length)
         assert torch.equal(alone.input_ids[:head], packed.input_ids[:head])
         assert torch.equal(alone.input_ids[head:], packed.input_ids[here])
         assert torch.equal(alone.labels[head:], packed.labels[here])
         at += length
-    assert at == len(packed) and packed.input_ids[head - 1] == chat.image_token_id
+    assert at == len(packed) and int(packed.input_ids[head - 1]) in processor.visual_tokens
 
 
 def test_images_without_text_stand_among_packed_chats(dataset, processor):
     samples = [dataset.get(0, 0), dataset.images_only(1)]
-    packing = Collate.of(processor, packed=True)(samples).packing
+    packing = Collate(processor=processor, packed=True)(samples).packing
     assert packing.head == len(samples[1].tokens) - samples[1].tokens.tails[0]
     assert packing.slots.shape[1] == 3
-    assert Collate.of(processor)(samples).packing is None
+    assert Collate(processor=processor)(samples).packing is None
 
 
 def test_samples_with_other_images_cannot_be_packed_together(dataset, processor, tiny_questions):
     single = dataset.prompt(replace(tiny_questions[0], views=(0,)))
     short = replace(single, target=None, tokens=replace(single.tokens, tails=(3,)))
     with pytest.raises(ValueError, match=r"set train\.packed to false"):
-        Collate.of(processor, packed=True)([dataset.get(0, 0), short])
+        Collate(processor=processor, packed=True)([dataset.get(0, 0), short])

@@ -100,11 +100,11 @@ def test_loss_ignores_invalid_pixels_and_absent_scenes():
     prediction = network(torch.rand(2, 2, 32, 32, 3))
     valid = labels.valid.clone()
     valid[0, 1, 5:9] = False
-    present = torch.tensor([True, False])
+    present = torch.tensor([[True, True], [False, False]])
 
     def loss(fill: float) -> torch.Tensor:
         depth = torch.where(valid, labels.depth, fill)
-        depth = torch.where(present[:, None, None, None], depth, fill)
+        depth = torch.where(present[:, :, None, None], depth, fill)
         altered = GeometryLabels(
             **{**vars(labels), "depth": depth, "valid": valid, "present": present}
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.train import TrainConfig
 from spatialsv.train.data import load_data
 
@@ -46,4 +46,5 @@ def test_an_arm_without_text_sees_its_labelled_scenes(load):
 
 def test_a_blind_arm_sees_grey(load):
     pools = load("blind").pools
-    assert pools.text.get(0, 0).pixel_values.equal(pools.text.get(0, 17).pixel_values)
+    first, last = (pools.text.get(0, i).views.inputs["pixel_values"] for i in (0, 17))
+    assert first.equal(last)

@@ -69,15 +69,15 @@ def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
     assert set(manifest.payload) == names - {"manifest.json"}
     assert manifest.about["attention"] == "sdpa" and manifest.about["seed"] == 0
     assert {"scenes", "labels"} == set(manifest.about["data"])
-    model, processor = load_spatialsv(folder)
-    assert model.heads.config.feature_channels == 8 and processor.tokenizer.chat_template
+    model = load_spatialsv(folder)
+    assert model.heads.config.feature_channels == 8 and model.family.tokenizer.chat_template
 
 
 def test_packed_questions_train_all_arms_and_leave_a_plain_checkpoint(train):
     folder = train("semi", steps=2, questions_per_sample=3, packed=True)
     assert all(line["text"] > 0 for line in read_log(folder / "log.jsonl"))
     assert read_manifest(folder / "manifest.json").about["attention"] == "packed_questions"
-    model, _ = load_spatialsv(folder)
+    model = load_spatialsv(folder)
     assert model.mllm.config.get_text_config()._attn_implementation == "sdpa"
 
 
@@ -177,4 +177,4 @@ def test_bf16_runs(train):
     folder = train(steps=1, precision="bf16")
     (line,) = read_log(folder / "log.jsonl")
     assert line["loss"] > 0
-    assert load_spatialsv(folder)[0].mllm.dtype == torch.float32
+    assert load_spatialsv(folder).mllm.dtype == torch.float32

@@ -16,7 +16,7 @@ from spatialsv.base.mllm import MllmConfig, train_mllm
 from spatialsv.base.teacher import TeacherConfig, train_teacher
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.checkpoint import load_network
 
 CHECKPOINT = "checkpoint"  # beside the manifest
@@ -40,9 +40,9 @@ def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None
     rooms = (config.mllm if part == "mllm" else config.teacher).rooms
     if part == "mllm":
         seconds = train_mllm(config.mllm, work, target)
-        model, processor = load_mllm(target)
+        model, family = load_mllm(target)
         model.to(accelerator())
-        parts = (model, processor.tokenizer, processor.image_processor)
+        parts = (model, family.tokenizer, family.image_processor)
         scores = asdict(check_mllm(*parts, rooms, config.check_rooms))
     else:
         seconds = {"network": train_teacher(config.teacher, work, target)}

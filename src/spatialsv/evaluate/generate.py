@@ -13,43 +13,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Images:
-    """The views that a prompt shows, as the image processor delivers them."""
-
-    pixel_values: Float[Tensor, "P D"]
-    image_grid_thw: Int[Tensor, "V 3"]  # patches of each view: time, height, width
+from spatialsv.model.families.family import Family
+from spatialsv.samples.views import Views
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prompt:
-    """One prompt's tokens, placeholders of its images expanded; equal images share one object."""
+    """One prompt's tokens, placeholders of its views expanded; equal views share one object."""
 
     tokens: Int[Tensor, " T"]
-    images: Images
+    views: Views
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts with the same images and the same tokens up to the last of them."""
+    """Prompts with the same views and the same tokens up to the last of them."""
 
     head: Int[Tensor, " P"]
-    images: Images
+    views: Views
     members: list[int]  # indices of the prompts
     tails: list[Int[Tensor, " _"]]  # each of its own length
 
 
 def generate(
     model: PreTrainedModel,
-    tokenizer: Any,
+    family: Family,
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     batch_size: int,
@@ -57,7 +51,8 @@ def generate(
     """The greedy reply to each prompt, as (index of the prompt, text), batch by batch.
 
     Args:
-        model: a Qwen2.5-VL in eval mode; its generation config names the tokens that end a reply.
+        model: in eval mode; its generation config names the tokens that end a reply.
+        family: its adapter.
         batch_size: most prompts in one forward pass.
 
     Raises:
@@ -70,26 +65,29 @@ def generate(
             f"{model.name_or_path}: generation_config.json names no eos_token_id, so replies would "
             "never end; add it"
         )
-    groups = _groups(prompts, model.config.image_token_id, batch_size)
+    groups = _groups(prompts, torch.tensor(sorted(family.visual_tokens)), batch_size)
     for batch in _batches(groups, batch_size):
-        replies = _reply(model, batch, torch.tensor(stops, device=model.device), max_new_tokens)
+        ends = torch.tensor(stops, device=model.device)
+        replies = _reply(model, family, batch, ends, max_new_tokens)
         members = [member for group in batch for member in group.members]
         for member, tokens in zip(members, replies, strict=True):
-            yield member, tokenizer.decode(tokens, skip_special_tokens=True)
+            yield member, family.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
-def _groups(prompts: Sequence[Prompt], image_token: int, batch_size: int) -> list[_Group]:
+def _groups(
+    prompts: Sequence[Prompt], visual_tokens: Int[Tensor, " _"], batch_size: int
+) -> list[_Group]:
     """Prompts by equal head, at most `batch_size` together."""
     found: dict[tuple, _Group] = {}
     for index, prompt in enumerate(prompts):
-        places = (prompt.tokens == image_token).nonzero()
+        places = torch.isin(prompt.tokens, visual_tokens).nonzero()
         if not len(places):
             raise ValueError(f"prompt {index} shows no image")
         cut = int(places[-1]) + 1
         head, tail = prompt.tokens[:cut], prompt.tokens[cut:]
-        key = (id(prompt.images), tuple(head.tolist()))
+        key = (id(prompt.views), tuple(head.tolist()))
         if key not in found:
-            found[key] = _Group(head, prompt.images, [], [])
+            found[key] = _Group(head, prompt.views, [], [])
         found[key].members.append(index)
         found[key].tails.append(tail)
     parts = [
@@ -97,7 +95,7 @@ def _groups(prompts: Sequence[Prompt], image_token: int, batch_size: int) -> lis
         for group in found.values()
         for start in range(0, len(group.members), batch_size)
     ]
-    return [_Group(g.head, g.images, g.members[part], g.tails[part]) for g, part in parts]
+    return [_Group(g.head, g.views, g.members[part], g.tails[part]) for g, part in parts]
 
 
 def _batches(groups: list[_Group], batch_size: int) -> Iterator[list[_Group]]:
@@ -115,10 +113,14 @@ def _batches(groups: list[_Group], batch_size: int) -> Iterator[list[_Group]]:
 
 @torch.inference_mode()
 def _reply(
-    model: PreTrainedModel, groups: list[_Group], stops: Int[Tensor, " E"], max_new_tokens: int
+    model: PreTrainedModel,
+    family: Family,
+    groups: list[_Group],
+    stops: Int[Tensor, " E"],
+    max_new_tokens: int,
 ) -> list[list[int]]:
     """Tokens of each reply, without the one that ends it."""
-    cache, position = _run_heads(model, groups)  # position: where each prompt goes on, (B,)
+    cache, position = _run_heads(model, family, groups)  # position: where each prompt goes on, (B,)
     tails = [tail for group in groups for tail in group.tails]
     lengths = torch.tensor([len(tail) for tail in tails], device=model.device)
     longest = int(lengths.max())
@@ -151,22 +153,24 @@ def _reply(
 
 
 def _run_heads(
-    model: PreTrainedModel, groups: list[_Group]
+    model: PreTrainedModel, family: Family, groups: list[_Group]
 ) -> tuple[DynamicCache, Int[Tensor, " B"]]:
     """Keys and values of the heads, copied for each prompt, and the position after each head."""
-    ids = torch.stack([group.head for group in groups]).to(model.device)  # (G, P)
+    ids = torch.stack([group.head for group in groups])  # (G, P)
+    inputs = family.inputs([group.views for group in groups], ids)
+    inputs = {name: value.to(model.device) for name, value in inputs.items()}
+    ids = ids.to(model.device)
     output = model(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        mm_token_type_ids=(ids == model.config.image_token_id).int(),
-        pixel_values=torch.cat([g.images.pixel_values for g in groups]).to(model.device),
-        image_grid_thw=torch.cat([g.images.image_grid_thw for g in groups]).to(model.device),
-        past_key_values=DynamicCache(config=model.config.text_config),
+        **inputs,
+        past_key_values=DynamicCache(config=model.config.get_text_config()),
         use_cache=True,
         logits_to_keep=1,
     )
-    # An image takes fewer positions than tokens; the model keeps the difference.
-    position = ids.shape[1] + model.model.rope_deltas[:, 0]  # (G,)
+    # An image may take fewer positions than tokens: ask where a token behind the head would stand.
+    positions = family.positions(model, ids, inputs, torch.zeros_like(ids[:, :1]))
+    position = positions.reshape(-1, *positions.shape[-2:])[0, :, -1]  # (G,)
     sizes = torch.tensor([len(group.members) for group in groups], device=model.device)
     rows = torch.arange(len(groups), device=model.device).repeat_interleave(sizes)
     output.past_key_values.batch_select_indices(rows)

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from spatialsv.evaluate.baselines import Baseline, FrequencyBaseline, RandomBaseline
-from spatialsv.evaluate.generate import Images, Prompt, generate
+from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.evaluate.replies import (
     Reply,
     dumps,
@@ -28,10 +28,10 @@ from spatialsv.manifest import (
     write_json,
     write_manifest,
 )
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
-from spatialsv.samples.pixels import Pixels
+from spatialsv.samples.views import SceneViews, Views
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.store import read_store
 from spatialsv.stats.summary import summarise
@@ -190,19 +190,17 @@ def _asker(
     checkpoint: str, config: EvaluateConfig, blank: bool
 ) -> Callable[[_Shard, list[Question]], Iterator[tuple[Question, str]]]:
     """A function that asks a shard's questions."""
-    model, processor = load_mllm(checkpoint)
+    model, family = load_mllm(checkpoint)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    chat = Chat(processor.tokenizer)
+    chat = Chat(family)
 
     def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
         if not questions:
             return
         scenes = read_store(shard.manifest.find(".zarr"), ["image"])
-        pixels = Pixels(scenes.image, processor.image_processor, blank)
-        prompts = _prompts(questions, scenes.ids, pixels, chat)
-        batches = generate(
-            model, processor.tokenizer, prompts, config.max_new_tokens, config.batch_size
-        )
+        shown = SceneViews(scenes.image, family, blank=blank, keep_gib=0.0)
+        prompts = _prompts(questions, scenes.ids, shown, chat)
+        batches = generate(model, family, prompts, config.max_new_tokens, config.batch_size)
         for index, text in batches:
             yield questions[index], text
 
@@ -210,20 +208,18 @@ def _asker(
 
 
 def _prompts(
-    questions: list[Question], scenes: tuple[str, ...], pixels: Pixels, chat: Chat
+    questions: list[Question], scenes: tuple[str, ...], shown: SceneViews, chat: Chat
 ) -> list[Prompt]:
     rows = {name: row for row, name in enumerate(scenes)}
-    shown: dict[tuple, tuple[Images, list[int]]] = {}
+    known: dict[tuple, Views] = {}
     prompts = []
     for question in questions:
         # Blank images are all alike, so all scenes can share one head.
-        key = (0 if pixels.blank else rows[question.scene], question.views)
-        if key not in shown:
-            values, grid = pixels(key[0], question.views)
-            images = Images(pixel_values=values.flatten(0, 1), image_grid_thw=grid)
-            shown[key] = (images, pixels.visual_tokens(grid))
-        images, sizes = shown[key]
-        prompts.append(Prompt(tokens=chat.prompt(question.text, sizes).input_ids, images=images))
+        key = (0 if shown.blank else rows[question.scene], question.views)
+        if key not in known:
+            known[key] = shown(*key)
+        tokens = chat.prompt(question.text, known[key]).input_ids
+        prompts.append(Prompt(tokens=tokens, views=known[key]))
     return prompts
 
 

@@ -7,7 +7,7 @@ view's camera frame, lengths divided by the sample's scale (see `normalise_scene
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,13 +19,15 @@ T = TypeVar("T")
 
 
 def tensors_to(container: T, device: torch.device | str) -> T:
-    """A copy of a dataclass with its tensors, and those of dataclasses inside it, on `device`."""
-    moved = {
-        field.name: value.to(device)
-        for field in fields(container)
-        if hasattr(value := getattr(container, field.name), "to")
-    }
-    return replace(container, **moved)
+    """A copy of a dataclass with its tensors, and those of what stands in it, on `device`."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: moved(one) for name, one in value.items()}
+        return value.to(device) if hasattr(value, "to") else value
+
+    values = {field.name: moved(getattr(container, field.name)) for field in fields(container)}
+    return replace(container, **values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,14 +43,15 @@ class GeometryLabels:
     ray_directions: Float[Tensor, "B N H W 3"]
     points: Float[Tensor, "B N H W 3"]
     valid: Bool[Tensor, "B N H W"]
-    present: Bool[Tensor, " B"]  # False: this sample has no geometry, and teaches none
+    present: Bool[Tensor, "B N"]  # False: this view has no geometry, or is none, and teaches none
     features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
 
     def __post_init__(self) -> None:
         self._check_maps()
         samples, views = self.depth.shape[:2]
-        if tuple(self.present.shape) != (samples,):
-            raise ValueError(f"present: expected ({samples},), found {tuple(self.present.shape)}")
+        if tuple(self.present.shape) != (samples, views):
+            found = tuple(self.present.shape)
+            raise ValueError(f"present: expected ({samples}, {views}), found {found}")
         if self.features is not None and tuple(self.features.shape[:2]) != (samples, views):
             found = tuple(self.features.shape)
             raise ValueError(f"features: expected ({samples}, {views}, h, w, C), found {found}")
@@ -94,7 +97,7 @@ def labels_from_cameras(
     intrinsics: Float[Tensor, "B N 3 3"],
     cam_to_world: Float[Tensor, "B N 4 4"],
     features: Float[Tensor, "B N h w C"] | None = None,
-    present: Bool[Tensor, " B"] | None = None,
+    present: Bool[Tensor, "B N"] | None = None,
 ) -> GeometryLabels:
     """Labels with the rays and points that follow from depth and cameras.
 
@@ -106,7 +109,7 @@ def labels_from_cameras(
     depth = torch.where(valid, depth, 0)
     points = point_map(depth.to(intrinsics.dtype), rays)
     if present is None:
-        present = torch.ones(len(depth), dtype=torch.bool, device=depth.device)
+        present = torch.ones(depth.shape[:2], dtype=torch.bool, device=depth.device)
     return GeometryLabels(
         depth=depth,
         ray_origins=rays.origins.to(depth.dtype),

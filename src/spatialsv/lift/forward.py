@@ -36,7 +36,7 @@ class Lifter:
 
     def __init__(self, model: Path, batch_size: int = 8) -> None:
         folder = read_manifest(model).path.parent if model.suffix == ".json" else model
-        self.model, self.processor = load_spatialsv(folder)
+        self.model = load_spatialsv(folder)
         if self.model.heads is None or not self.model.heads.config.tasks:
             raise ValueError(
                 f"{model}: no 3D heads beside mllm/, so nothing can be lifted; train an arm with"
@@ -61,8 +61,8 @@ class Lifter:
         Raises:
             ValueError: scenes without images.
         """
-        data = SceneDataset(scenes, [], self.processor)
-        collate = Collate.of(self.processor)
+        data = SceneDataset(scenes, [], self.model.family)
+        collate = Collate(processor=self.model.family)
         for start in progress(range(0, len(scenes), self.batch_size), "lift"):
             rows = slice(start, min(start + self.batch_size, len(scenes)))
             batch = collate([data.images_only(row) for row in range(rows.start, rows.stop)])

@@ -13,15 +13,15 @@ from torch import Tensor
 def distill_loss(
     distilled: Float[Tensor, "B N h w C"],
     features: Float[Tensor, "B N H W C"],
-    present: Bool[Tensor, " B"],
+    present: Bool[Tensor, "B N"],
 ) -> Float[Tensor, ""]:
-    """Minus the mean cosine, in [-1, 1], over the tokens of samples that have geometry.
+    """Minus the mean cosine, in [-1, 1], over the tokens of views that have geometry.
 
     Features are average-pooled to the grid of visual tokens and carry no gradient.
     """
     target = pool_features(features.detach().to(distilled.dtype), distilled.shape[2:4])
     cosine = F.cosine_similarity(distilled, target, dim=-1)  # (B, N, h, w)
-    counted = present[:, None, None, None].expand(cosine.shape)
+    counted = present[:, :, None, None].expand(cosine.shape)
     return -(cosine.where(counted, 0).sum() / counted.sum().clamp_min(1))
 
 

@@ -29,8 +29,8 @@ def residual(
 
 
 def counted(labels: GeometryLabels) -> Bool[Tensor, "B N H W"]:
-    """The pixels that teach: valid ones, of samples that have geometry."""
-    return labels.valid & labels.present[:, None, None, None]
+    """The pixels that teach: valid ones, of views that have geometry."""
+    return labels.valid & labels.present[:, :, None, None]
 
 
 def at_size(

@@ -42,7 +42,7 @@ def spatial_losses(
     """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
 
     Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
-    samples whose `labels.present` is False add nothing, to values or gradients; where none is left,
+    views whose `labels.present` is False add nothing, to values or gradients; where none is left,
     all terms are exactly 0. Confidences are at least 1, so that their logarithms exist.
 
     Raises:

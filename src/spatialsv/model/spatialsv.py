@@ -17,13 +17,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spatialsv.geometry.lifted import Lifted
-from spatialsv.model.families.qwen2_5_vl import (
-    ImageProcessorQwen,
-    load_mllm,
-    packed_positions,
-    visual_states,
-)
+from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
+from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
 
@@ -41,13 +37,21 @@ class Output:
 class SpatialSV(nn.Module):
     """The MLLM, and on the side the heads that lift its visual states.
 
+    Args:
+        mllm: any that `load_mllm` loads.
+        family: its adapter.
+        heads: None for the MLLM alone.
+
     Raises:
         ValueError: heads of another width than the MLLM's, or taps that it does not have.
     """
 
-    def __init__(self, mllm: PreTrainedModel, heads: SpatialHeads | None = None) -> None:
+    def __init__(
+        self, mllm: PreTrainedModel, family: Family, heads: SpatialHeads | None = None
+    ) -> None:
         super().__init__()
         self.mllm = mllm
+        self.family = family
         self.heads = heads
         text = mllm.config.get_text_config()
         self.last = text.num_hidden_layers  # the index of the final, normed hidden state
@@ -67,9 +71,6 @@ class SpatialSV(nn.Module):
         """Logits, and with heads the geometry, of one batch.
 
         The LLM reads packed batches with `attend_packed`, and those only.
-
-        Raises:
-            ValueError: with heads, a batch whose samples differ in views or grids.
         """
         scored, targets = None, None
         if batch.labels is not None:
@@ -89,7 +90,7 @@ class SpatialSV(nn.Module):
         result = self.mllm.model(
             **self._inputs(batch), output_hidden_states=sorted(set(indices)), use_cache=False
         )
-        return self._on_grids(batch, [result.hidden_states[i] for i in indices])
+        return [batch.visual_states(result.hidden_states[i]) for i in indices]
 
     def _inputs(self, batch: Batch) -> dict[str, Any]:
         inputs, packing = batch.model_inputs(), batch.packing
@@ -97,7 +98,7 @@ class SpatialSV(nn.Module):
             return inputs
         del inputs["attention_mask"]
         head = batch.input_ids[:, : packing.head]
-        positions = packed_positions(self.mllm, head, batch.image_grid_thw, packing.steps)
+        positions = self.family.positions(self.mllm, head, batch.inputs, packing.steps)
         return inputs | {"position_ids": positions, "packing": packing}
 
     def _wanted_states(self) -> list[int]:
@@ -111,25 +112,13 @@ class SpatialSV(nn.Module):
         self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
     ) -> tuple[Lifted | None, Tensor | None]:
         wanted = self._wanted_states()
-        states = self._on_grids(batch, [hidden_states[i] for i in wanted])
-        grids = dict(zip(wanted, states, strict=True))
+        grids = {i: batch.visual_states(hidden_states[i]) for i in wanted}
         config = self.heads.config
         lifted = self.heads([grids[tap] for tap in config.taps]) if config.tasks else None
         distilled = None
         if self.heads.distill is not None:
             distilled = self.heads.distilled(grids[self.last])
         return lifted, distilled
-
-    def _on_grids(self, batch: Batch, hidden_states: list[Tensor]) -> list[Tensor]:
-        config = self.mllm.config
-        return visual_states(
-            hidden_states,
-            batch.input_ids,
-            batch.image_grid_thw,
-            batch.num_views,
-            image_token_id=config.image_token_id,
-            merge_size=config.vision_config.spatial_merge_size,
-        )
 
 
 def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int[Tensor, "B K"]]:
@@ -144,13 +133,13 @@ def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int
     return positions, following[:, positions]
 
 
-def save_spatialsv(folder: Path, model: SpatialSV, processor: ImageProcessorQwen) -> None:
+def save_spatialsv(folder: Path, model: SpatialSV) -> None:
     """Write mllm/ (a plain checkpoint for any tool) and, where there are heads, heads/."""
     temporary = folder / f".mllm.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     model.mllm.save_pretrained(temporary)
-    processor.save_pretrained(temporary)
+    model.family.save_processor(temporary)
     shutil.rmtree(folder / "mllm", ignore_errors=True)
     temporary.replace(folder / "mllm")
     shutil.rmtree(folder / "heads", ignore_errors=True)
@@ -162,8 +151,8 @@ def load_spatialsv(
     folder: Path,
     dtype: torch.dtype = torch.float32,
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
-) -> tuple[SpatialSV, ImageProcessorQwen]:
+) -> SpatialSV:
     """The model that `save_spatialsv` wrote, in eval mode; its heads, if any, stay in float32."""
-    mllm, processor = load_mllm(folder / "mllm", dtype=dtype, attn=attn)
+    mllm, family = load_mllm(folder / "mllm", dtype=dtype, attn=attn)
     heads = load_heads(folder / "heads") if (folder / "heads").is_dir() else None
-    return SpatialSV(mllm, heads).eval(), processor
+    return SpatialSV(mllm, family, heads).eval()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spatialsv.manifest import read_manifest
-from spatialsv.model.families.qwen2_5_vl import load_mllm
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.progress import progress
 from spatialsv.samples.collate import Collate
@@ -54,13 +53,13 @@ def checkpoint_of(model: Path) -> Path:
     return model / "mllm" if (model / "mllm").is_dir() else model
 
 
-def load_frozen(model: Path, random_weights: bool, seed: int) -> tuple[PreTrainedModel, Any]:
-    """The MLLM and its processor; with `random_weights`, one of its shape that learnt nothing."""
-    mllm, processor = load_mllm(checkpoint_of(model))
+def load_frozen(model: Path, random_weights: bool, seed: int) -> SpatialSV:
+    """The MLLM without heads; with `random_weights`, one of its shape that learnt nothing."""
+    mllm, family = load_mllm(checkpoint_of(model))
     if random_weights:
         torch.manual_seed(seed)
         mllm = type(mllm)(mllm.config).eval()
-    return mllm.requires_grad_(False), processor
+    return SpatialSV(mllm.requires_grad_(False), family)
 
 
 def spread_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:
@@ -71,8 +70,7 @@ def spread_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:
 
 @torch.no_grad()
 def visual_features(
-    mllm: PreTrainedModel,
-    processor: Any,
+    model: SpatialSV,
     scenes: Scenes,
     taps: Sequence[int],
     batch_size: int,
@@ -82,15 +80,11 @@ def visual_features(
 
     No question is asked: in a causal model what comes after the images does not change them.
     """
-    model, data, collate = (
-        SpatialSV(mllm),
-        SceneDataset(scenes, [], processor),
-        Collate.of(processor),
-    )
+    data, collate = SceneDataset(scenes, [], model.family), Collate(processor=model.family)
     parts = []
     for start in progress(range(0, len(scenes), batch_size), label):
         rows = range(start, min(start + batch_size, len(scenes)))
-        batch = collate([data.images_only(row) for row in rows]).to(mllm.device)
+        batch = collate([data.images_only(row) for row in rows]).to(model.mllm.device)
         parts.append([state.cpu() for state in model.visual_states(batch, list(taps))])
     return [torch.cat(tap) for tap in zip(*parts, strict=True)]
 

@@ -133,11 +133,11 @@ def _features(
     model: Path, seen: Scenes, test: Scenes, config: ProbeConfig, random_weights: bool
 ) -> tuple[Features, Features]:
     """Standardised features of the training and of the test scenes."""
-    mllm, processor = load_frozen(model, random_weights, config.seed)
-    mllm.to("cuda" if torch.cuda.is_available() else "cpu")
-    taps = config.taps or spread_taps(mllm)
+    frozen = load_frozen(model, random_weights, config.seed)
+    frozen.to("cuda" if torch.cuda.is_available() else "cpu")
+    taps = config.taps or spread_taps(frozen.mllm)
     train, held_out = (
-        visual_features(mllm, processor, scenes, taps, config.feature_batch, label)
+        visual_features(frozen, scenes, taps, config.feature_batch, label)
         for scenes, label in ((seen, "features"), (test, "test features"))
     )
     standardise = Standardise.fit(train)

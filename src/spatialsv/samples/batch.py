@@ -1,6 +1,6 @@
 """`Batch`: what one training or evaluation step reads, whoever collated it.
 
-Shapes: B samples, T tokens, V views of all samples together, P image patches of all views.
+Shapes: B samples, T tokens, N views of the sample that has most, h w visual tokens of a view.
 """
 
 from __future__ import annotations
@@ -17,36 +17,29 @@ from spatialsv.samples.packing import Packing
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Tokens, images and targets of B samples, as the processor of the MLLM delivers them.
+    """Tokens, views and targets of B samples.
 
     A spatial-only sample has every label at -100: its tokens are its images' and nothing is said
     about them. `geometry` may be absent, or present for some samples only (`geometry.present`).
 
     Raises:
-        ValueError: token maps of different shapes, or views that `image_grid_thw` does not hold.
+        ValueError: token maps of different shapes.
     """
 
     input_ids: Int[Tensor, "B T"]
     attention_mask: Int[Tensor, "B T"]
-    mm_token_type_ids: Int[Tensor, "B T"]  # 0 text, 1 image
-    pixel_values: Float[Tensor, "P D"]
-    image_grid_thw: Int[Tensor, "V 3"]  # patches of each view: time, height, width
-    num_views: tuple[int, ...]  # views of each sample, in the order of image_grid_thw
+    inputs: dict[str, Tensor]  # what else the MLLM's forward takes, in its family's own names
+    places: Int[Tensor, "B N h w"]  # the token that holds each visual state; of no view, 0
     labels: Int[Tensor, "B T"] | None = None  # -100: not scored
     geometry: GeometryLabels | None = None
     packing: Packing | None = None  # where each sample's tokens are several chats
 
     def __post_init__(self) -> None:
         size = tuple(self.input_ids.shape)
-        for name in ("attention_mask", "mm_token_type_ids", "labels"):
+        for name in ("attention_mask", "labels"):
             value = getattr(self, name)
             if value is not None and tuple(value.shape) != size:
                 raise ValueError(f"{name}: expected {size} like input_ids, found {value.shape}")
-        if len(self.num_views) != size[0] or sum(self.num_views) != len(self.image_grid_thw):
-            raise ValueError(
-                f"num_views {self.num_views}: expected {size[0]} counts that add up to the"
-                f" {len(self.image_grid_thw)} images of image_grid_thw"
-            )
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with all tensors on `device`."""
@@ -57,7 +50,10 @@ class Batch:
         return {
             "input_ids": self.input_ids,
             "attention_mask": self.attention_mask,
-            "mm_token_type_ids": self.mm_token_type_ids,
-            "pixel_values": self.pixel_values,
-            "image_grid_thw": self.image_grid_thw,
+            **self.inputs,
         }
+
+    def visual_states(self, states: Float[Tensor, "B T D"]) -> Float[Tensor, "B N h w D"]:
+        """Hidden states at the visual tokens, view by view in raster order."""
+        rows = torch.arange(len(states), device=states.device)[:, None, None, None]
+        return states[rows, self.places]

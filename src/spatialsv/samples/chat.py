@@ -1,7 +1,7 @@
 """Questions about a scene as a chat, in the tokens and by the template of the MLLM itself.
 
-The scene's images open the first user turn, then comes the question; further questions about the
-same images are further turns, or packed behind the images, each as if it came first. Only the
+The scene's views open the first user turn, then comes the question; further questions about the
+same views are further turns, or packed behind the views, each as if it came first. Only the
 answers' own tokens, and the token that ends each, are scored.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from spatialsv.samples.views import ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
 
 IGNORED = -100  # a label that no loss reads, as everywhere in transformers
@@ -36,44 +36,46 @@ class Chat:
     """Turns questions into tokens. A question asked by itself is tokenized once.
 
     Args:
-        tokenizer: a fast Hugging Face tokenizer with a chat template that writes one `image_token`
-            an image.
-        image_token: the placeholder that is repeated for each visual token.
+        processor: with a fast Hugging Face tokenizer, whose chat template writes one placeholder
+            an image, or one for the video.
 
     Raises:
-        ValueError: a tokenizer without a chat template, or without `image_token`.
+        ValueError: a tokenizer without a chat template.
     """
 
-    def __init__(self, tokenizer: Any, image_token: str = "<|image_pad|>") -> None:
-        if not tokenizer.chat_template:
+    def __init__(self, processor: ViewProcessor) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        if not self.tokenizer.chat_template:
             raise ValueError(
-                f"{tokenizer.name_or_path}: no chat template; save chat_template.jinja beside it"
+                f"{self.tokenizer.name_or_path}: no chat template; save chat_template.jinja beside"
+                " it"
             )
-        if image_token not in tokenizer.get_vocab():
-            raise ValueError(
-                f"{tokenizer.name_or_path}: no token {image_token!r} in its vocabulary"
-            )
-        self.tokenizer = tokenizer
-        self.image_token_id: int = tokenizer.convert_tokens_to_ids(image_token)
-        self._kept: dict[tuple[str, tuple[int, ...]], Tokens] = {}
+        self._opening = self._before_any_text()
+        closing = self._behind_answers()
+        ended = self.tokenizer.eos_token in closing
+        self._end = "" if ended else self.tokenizer.eos_token  # Vicuna's template writes none
+        self._closing = closing if ended else ""
+        self._visual = torch.tensor(sorted(processor.visual_tokens))
+        self._kept: dict[tuple, Tokens] = {}
 
-    def answered(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:
-        """`questions` with their answers, one turn each, after as many images as `visual_tokens`.
+    def answered(self, questions: Sequence[Question], views: Views) -> Tokens:
+        """`questions` with their answers, one turn each, after `views`.
 
         Args:
-            questions: about the same views, in the order they are asked.
-            visual_tokens: how many visual tokens each image takes.
+            questions: about these views, in the order they are asked.
+            views: what is shown.
         """
         if len(questions) > 1:  # other questions stand together in the next epoch
-            return self._answered(questions, visual_tokens)
-        key = (questions[0].id, tuple(visual_tokens))
+            return self._answered(questions, views)
+        key = (questions[0].id, *_lengths(views))
         if key not in self._kept:
-            self._kept[key] = self._answered(questions, visual_tokens)
+            self._kept[key] = self._answered(questions, views)
         return self._kept[key]
 
-    def packed(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:
-        """As `answered`, but each question in a chat of its own; the chats share their images."""
-        chats = [self.answered([question], visual_tokens) for question in questions]
+    def packed(self, questions: Sequence[Question], views: Views) -> Tokens:
+        """As `answered`, but each question in a chat of its own; the chats share their views."""
+        chats = [self.answered([question], views) for question in questions]
         head = self.head(chats[0])
         return Tokens(
             input_ids=torch.cat([chats[0].input_ids[:head], *(c.input_ids[head:] for c in chats)]),
@@ -83,53 +85,62 @@ class Chat:
 
     def head(self, tokens: Tokens) -> int:
         """How many tokens there are up to the last visual one."""
-        return int((tokens.input_ids == self.image_token_id).nonzero()[-1]) + 1
+        return int(torch.isin(tokens.input_ids, self._visual).nonzero()[-1]) + 1
 
-    def prompt(self, question: str, visual_tokens: Sequence[int]) -> Tokens:
-        """`question` after its images, up to where the answer begins: for generation."""
-        text = self._render(_messages([question], len(visual_tokens)), answer_next=True)
-        return self._expand(self._tokenize(text), visual_tokens)
+    def prompt(self, question: str, views: Views) -> Tokens:
+        """`question` after its views, up to where the answer begins: for generation."""
+        text = self._render(self._messages([question], views), answer_next=True)
+        return self._expand(self._tokenize(text), views)
 
-    def images_only(self, visual_tokens: Sequence[int]) -> Tokens:
-        """The images and no question: a causal model's visual states are the same either way.
+    def images_only(self, views: Views) -> Tokens:
+        """The views and no question: a causal model's visual states are the same either way.
 
         What the template writes behind them counts as a tail, so that it can stand among packed
         chats.
         """
-        key = ("", tuple(visual_tokens))
+        key = ("", *_lengths(views))
         if key not in self._kept:
-            text = self._render(_messages([], len(visual_tokens)))
-            tokens = self._expand(self._tokenize(text), visual_tokens)
+            tokens = self._expand(self._tokenize(self._render(self._messages([], views))), views)
             self._kept[key] = replace(tokens, tails=(len(tokens) - self.head(tokens),))
         return self._kept[key]
 
-    def _answered(self, questions: Sequence[Question], visual_tokens: Sequence[int]) -> Tokens:
+    def _answered(self, questions: Sequence[Question], views: Views) -> Tokens:
         answers = [question.answer for question in questions]
-        messages = _messages([q.text for q in questions], len(visual_tokens), answers)
-        text = self._render(messages)
+        messages = self._messages([q.text for q in questions], views, answers)
+        text, spans = self._said(messages)
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = torch.tensor(encoded["input_ids"])
         starts = torch.tensor([start for start, _ in encoded["offset_mapping"]])
         labels = torch.full_like(ids, IGNORED)
-        for turn in range(len(questions)):
-            begin, end = self._span(messages[: 2 * turn + 2], text)
+        for begin, end in spans:
             inside = (starts >= begin) & (starts < end)
             ends = inside & (ids == self.tokenizer.eos_token_id)
             # what the template writes after the end token (a newline) is not the model's to say
             inside &= ends.cumsum(0) - ends.long() == 0
             labels[inside] = ids[inside]
-        return self._expand(Tokens(input_ids=ids, labels=labels), visual_tokens)
+        return self._expand(self._opened(ids, labels, text), views)
 
-    def _span(self, messages: list[dict], text: str) -> tuple[int, int]:
-        """Where in `text` the last answer of `messages` stands, as characters."""
-        before = self._render(messages[:-1], answer_next=True)
-        after = self._render(messages)
-        if not (text.startswith(after) and after.startswith(before)):
-            raise ValueError(
-                f"{self.tokenizer.name_or_path}: its chat template rewrites earlier turns, so the"
-                " answers' tokens cannot be told apart; set questions_per_sample to 1"
-            )
-        return len(before), len(after)
+    def _said(self, messages: list[dict]) -> tuple[str, list[tuple[int, int]]]:
+        """The chat, each answer behind just what comes before it in generation, and its place.
+
+        Some templates write another line before an answer that is told than before one that is to
+        come, so the chat is put together turn by turn.
+        """
+        text, spans, done = "", [], ""
+        for turn in range(2, len(messages) + 1, 2):
+            asked = self._render(messages[: turn - 1], answer_next=True)
+            if not asked.startswith(done):
+                raise ValueError(
+                    f"{self.tokenizer.name_or_path}: its chat template rewrites earlier turns, so"
+                    " the answers' tokens cannot be told apart; set questions_per_sample to 1"
+                )
+            text += asked.removeprefix(done)
+            done = self._render(messages[:turn])
+            answer = messages[turn - 1]["content"][0]["text"] + self._closing
+            reply = done.removeprefix(asked) if done.startswith(asked) else answer
+            spans.append((len(text), len(text) + len(reply)))
+            text += reply
+        return text, spans
 
     def _render(self, messages: list[dict], answer_next: bool = False) -> str:
         return self.tokenizer.apply_chat_template(
@@ -138,32 +149,61 @@ class Chat:
 
     def _tokenize(self, text: str) -> Tokens:
         ids = torch.tensor(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return Tokens(input_ids=ids, labels=torch.full_like(ids, IGNORED))
+        return self._opened(ids, torch.full_like(ids, IGNORED), text)
 
-    def _expand(self, tokens: Tokens, visual_tokens: Sequence[int]) -> Tokens:
-        """Repeat each image's placeholder once for each of its visual tokens."""
-        places = tokens.input_ids == self.image_token_id
-        if int(places.sum()) != len(visual_tokens):
+    def _opened(self, ids: Tensor, labels: Tensor, text: str) -> Tokens:
+        """With the token that opens every text, where the template has not written it."""
+        written = self.tokenizer.bos_token and text.startswith(self.tokenizer.bos_token)
+        opening = self._opening[:0] if written else self._opening
+        silent = torch.full_like(opening, IGNORED)
+        return Tokens(input_ids=torch.cat([opening, ids]), labels=torch.cat([silent, labels]))
+
+    def _before_any_text(self) -> Int[Tensor, " _"]:
+        """What the tokenizer puts before every text by itself, such as LLaMA's <s>."""
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        full = self.tokenizer("a")["input_ids"]
+        at = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
+        return torch.tensor(full[:at], dtype=torch.long)
+
+    def _behind_answers(self) -> str:
+        """What the template writes behind an answer."""
+        said = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
+        said.append({"role": "assistant", "content": [{"type": "text", "text": "b"}]})
+        return self._render(said).rpartition("b")[2]
+
+    def _messages(self, texts: list[str], views: Views, answers: Sequence[str] = ()) -> list[dict]:
+        """Chat messages; without texts, one user turn of views alone."""
+        content: list[dict] = [{"type": views.kind} for _ in views.placeholders]
+        messages = [] if texts else [{"role": "user", "content": content}]
+        for turn, text in enumerate(texts):
+            messages.append({"role": "user", "content": [*content, {"type": "text", "text": text}]})
+            content = []
+            if turn < len(answers):
+                answer = [{"type": "text", "text": answers[turn] + self._end}]
+                messages.append({"role": "assistant", "content": answer})
+        return messages
+
+    def _expand(self, tokens: Tokens, views: Views) -> Tokens:
+        """Put the tokens that stand for each item in the place of its placeholder."""
+        written = torch.tensor(self.processor.written[views.kind])
+        windows = tokens.input_ids.unfold(0, len(written), 1)
+        places = (windows == written).all(dim=1).nonzero()[:, 0]
+        if len(places) != len(views.placeholders):
             raise ValueError(
-                f"the chat has {int(places.sum())} image placeholders for {len(visual_tokens)}"
-                " images; a question must not contain the placeholder itself"
+                f"the chat has {len(places)} {views.kind} placeholders for"
+                f" {len(views.placeholders)}; a question must not contain the placeholder itself"
             )
-        repeats = torch.ones_like(tokens.input_ids)
-        repeats[places] = torch.tensor(list(visual_tokens))
+        ids, labels, done = [], [], 0
+        for place, stand in zip(places.tolist(), views.placeholders, strict=True):
+            ids += [tokens.input_ids[done:place], stand]
+            labels += [tokens.labels[done:place], torch.full_like(stand, IGNORED)]
+            done = place + len(written)
         return Tokens(
-            input_ids=tokens.input_ids.repeat_interleave(repeats),
-            labels=tokens.labels.repeat_interleave(repeats),
+            input_ids=torch.cat([*ids, tokens.input_ids[done:]]),
+            labels=torch.cat([*labels, tokens.labels[done:]]),
         )
 
 
-def _messages(texts: list[str], images: int, answers: Sequence[str] = ()) -> list[dict]:
-    """Chat messages; without texts, one user turn of images alone."""
-    content: list[dict] = [{"type": "image"} for _ in range(images)]
-    messages = [] if texts else [{"role": "user", "content": content}]
-    for turn, text in enumerate(texts):
-        messages.append({"role": "user", "content": [*content, {"type": "text", "text": text}]})
-        content = []
-        if turn < len(answers):
-            answer = [{"type": "text", "text": answers[turn]}]
-            messages.append({"role": "assistant", "content": answer})
-    return messages
+def _lengths(views: Views) -> tuple[str | int, ...]:
+    """What of `views` the tokens depend on."""
+    return (views.kind, *map(len, views.placeholders))

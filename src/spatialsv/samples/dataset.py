@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from spatialsv.samples.chat import Chat, Tokens
-from spatialsv.samples.pixels import Pixels
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
+from spatialsv.samples.views import Kind, SceneViews, ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
 from spatialsv.scenes.scene import Scenes
 
@@ -28,6 +25,7 @@ class SamplesConfig:
 
     questions_per_sample: int = 1  # about the same views
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
+    views_as: Kind = "image"  # separate images, or the frames of one video
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     keep_gib: float = 2.0  # memory for prepared images, GiB
@@ -38,8 +36,7 @@ class Sample:
     """One chat, its N images, and their geometry where it is known."""
 
     tokens: Tokens
-    pixel_values: Float[Tensor, "N P D"]
-    grid: Int[Tensor, "N 3"]
+    views: Views
     target: Target | None
 
 
@@ -49,7 +46,7 @@ class SceneDataset(Dataset[Sample]):
     Args:
         scenes: with images.
         questions: about these scenes; none where only `images_only` is wanted.
-        processor: the MLLM's, with `tokenizer`, `image_processor` and `image_token`.
+        processor: the MLLM's.
         labels: a label store of the same scenes; None teaches no geometry.
         config: what samples show and ask.
         seed: of which questions stand together.
@@ -63,7 +60,7 @@ class SceneDataset(Dataset[Sample]):
         self,
         scenes: Scenes,
         questions: Sequence[Question],
-        processor: Any,
+        processor: ViewProcessor,
         labels: Scenes | None = None,
         config: SamplesConfig | None = None,
         seed: int = 0,
@@ -74,10 +71,11 @@ class SceneDataset(Dataset[Sample]):
         if self.config.questions_per_sample < 1:
             raise ValueError("questions_per_sample: expected 1 or more")
         self.scenes, self.seed = scenes, seed
-        self.chat = Chat(processor.tokenizer, processor.image_token)
-        self.pixels = Pixels(
+        self.chat = Chat(processor)
+        self.shown = SceneViews(
             scenes.image,
-            processor.image_processor,
+            processor,
+            kind=self.config.views_as,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
         )
@@ -111,30 +109,27 @@ class SceneDataset(Dataset[Sample]):
     def prompt(self, question: Question) -> Sample:
         """`question` without its answer: for generation."""
         row = self._row(question)
-        values, grid = self.pixels(row, question.views)
-        tokens = self.chat.prompt(question.text, self.pixels.visual_tokens(grid))
+        views = self.shown(row, question.views)
         target = self.targets and self.targets(row, question.views)
-        return Sample(tokens=tokens, pixel_values=values, grid=grid, target=target)
+        return Sample(tokens=self.chat.prompt(question.text, views), views=views, target=target)
 
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
         return self._sample(row, tuple(range(self.scenes.depth.shape[1])), [])
 
-    def _sample(self, row: int, views: tuple[int, ...], questions: list[Question]) -> Sample:
-        values, grid = self.pixels(row, views)
-        visual = self.pixels.visual_tokens(grid)
+    def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
+        views = self.shown(row, chosen)
         return Sample(
-            tokens=self._tokens(questions, visual),
-            pixel_values=values,
-            grid=grid,
-            target=self.targets and self.targets(row, views),
+            tokens=self._tokens(questions, views),
+            views=views,
+            target=self.targets and self.targets(row, chosen),
         )
 
-    def _tokens(self, questions: list[Question], visual: Sequence[int]) -> Tokens:
+    def _tokens(self, questions: list[Question], views: Views) -> Tokens:
         if not questions:
-            return self.chat.images_only(visual)
+            return self.chat.images_only(views)
         ask = self.chat.packed if self.config.packed else self.chat.answered
-        return ask(questions, visual)
+        return ask(questions, views)
 
     def _group(
         self, questions: Sequence[Question]

@@ -39,11 +39,11 @@ def teacher_loss(
     without valid depth teach no depth; every pixel teaches its ray.
     """
     lifted = prediction.lifted
-    valid = labels.valid & labels.present[:, None, None, None]
+    valid = labels.valid & labels.present[:, :, None, None]
     residual = lifted.depth.log() - torch.where(valid, labels.depth, 1).log()
     origins = (lifted.ray_origins - labels.ray_origins).abs().sum(-1)
     directions = (lifted.ray_directions - labels.ray_directions).abs().sum(-1)
-    everywhere = labels.present[:, None, None, None].expand_as(valid)
+    everywhere = labels.present[:, :, None, None].expand_as(valid)
     distance = (lifted.points - labels.points).abs().sum(-1)
     terms = {
         "depth": _confident(residual.abs(), lifted.depth_confidence, valid, config.confidence),

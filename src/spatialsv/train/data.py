@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spatialsv.manifest import Manifest, digest_bytes, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
+from spatialsv.samples.views import ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store
@@ -43,7 +43,7 @@ def load_data(
     name: str,
     arm: ArmConfig,
     config: TrainConfig,
-    processor: Any,
+    processor: ViewProcessor,
     seed: int,
     scenes: Sequence[Path],
     labels: Sequence[Path],

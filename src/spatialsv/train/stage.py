@@ -16,8 +16,8 @@ from transformers import set_seed
 
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
-from spatialsv.model.families.qwen2_5_vl import load_mllm
 from spatialsv.model.heads import SpatialHeads
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.samples.collate import Collate
@@ -59,12 +59,12 @@ def run(
         ValueError: an unknown arm, or data that do not fit it; before any training.
     """
     chosen = config.arm(arm)
-    model, processor = load_mllm(base_path(base), attn=config.attention)
-    data = load_data(arm, chosen, config, processor, seed, scenes, labels, pseudo)
+    mllm, family = load_mllm(base_path(base), attn=config.attention)
+    data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo)
     set_seed(seed)
     if config.packed:
-        attend_packed(model)
-    model = SpatialSV(model, make_heads(chosen, config, data, model))
+        attend_packed(mllm)
+    model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm))
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, base_path(base), model, data)
     work = _work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
@@ -74,7 +74,7 @@ def run(
         config=config,
         pools=data.pools,
         sampler=data.sampler(config, steps * config.accumulation, seed),
-        collate=Collate.of(processor, packed=config.packed),
+        collate=Collate(processor=family, packed=config.packed),
         log=StepLog(work / "log.jsonl", f"train {arm} {seed}", config.log_steps),
         steps=steps,
         seed=seed,
@@ -83,7 +83,7 @@ def run(
     if config.gradient_checkpointing:
         model.mllm.gradient_checkpointing_enable()
     trainer.resume()
-    return _finish(out, work, model, processor, config, about)
+    return _finish(out, work, model, config, about)
 
 
 def base_path(base: str | Path) -> str | Path:
@@ -150,14 +150,13 @@ def _finish(
     out: Path,
     work: Path,
     model: SpatialSV,
-    processor: Any,
     config: TrainConfig,
     about: dict[str, Any],
 ) -> Manifest:
     """Put everything in its place, the manifest last, and only then drop the checkpoints."""
     out.unlink(missing_ok=True)
     model.to("cpu").to(torch.float32)
-    save_spatialsv(out.parent, model, processor)
+    save_spatialsv(out.parent, model)
     lines = read_log(work / "log.jsonl")
     shutil.copyfile(work / "log.jsonl", out.parent / "log.jsonl")
     write_json(out.parent / "metrics.json", mean_of_last(lines) | {"steps": len(lines)})

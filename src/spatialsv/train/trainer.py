@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from spatialsv.model.families.qwen2_5_vl import part_of
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
@@ -62,8 +61,8 @@ class SpatialTrainer(Trainer):
         seed: int,
         work: Path,
     ) -> None:
-        model.mllm.model.visual.requires_grad_(False)
-        model.mllm.model.visual.merger.requires_grad_(True)
+        for name, parameter in model.mllm.named_parameters():
+            parameter.requires_grad_(model.family.part_of(name) != "vision")
         self.arm, self.config, self.sampler = arm, config, sampler
         self._terms: dict[str, Tensor] = {}
         super().__init__(
@@ -172,7 +171,8 @@ def parameter_groups(
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            part = part_of(name.removeprefix("mllm.")) if name.startswith("mllm.") else "heads"
+            own = name.removeprefix("mllm.")
+            part = model.family.part_of(own) if own != name else "heads"
             groups.setdefault((part, name in decayed), []).append(parameter)
     return [
         {

@@ -1,0 +1,137 @@
+"""`Family`: all that SpatialSV must know of one family of MLLMs.
+
+A file beside this one is an adapter: a subclass that says
+- which classes of transformers load the model and prepare its images;
+- which parameters are its vision encoder and its vision-language projector;
+- how one sample's views are prepared, which tokens stand for them in the chat, and where among
+  those tokens each cell of each view stands (`prepare`);
+- what its forward takes of several samples together (`inputs`, `join`), where that is more than
+  their tensors one after the other.
+`tests/model/families` holds it to that by planting a marker in an image. An adapter of your own
+needs no place here: see `spatialsv.model.mllm.load_mllm`.
+
+Shapes: N views, h w a view's grid of visual tokens, B samples, T tokens, V images of all samples.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
+
+from spatialsv.samples.views import Kind, Views
+
+Part = Literal["vision", "projector", "llm"]
+Taps = tuple[int, int, int, int]
+
+
+class Family(ABC):
+    """An MLLM's processor, and where its parts and its visual tokens are.
+
+    Args:
+        tokenizer: a fast one, with the chat template.
+        image_processor: of the class `image_processor_class`.
+        config: the model's.
+    """
+
+    model_class: ClassVar[type[PreTrainedModel]]
+    image_processor_class: ClassVar[type]  # one that needs Pillow and no torchvision
+    vision: ClassVar[tuple[str, ...]] = ("model.vision_tower.",)  # how its parameters' names begin
+    projector: ClassVar[tuple[str, ...]] = ("model.multi_modal_projector.",)
+    # Table 6 of the paper; an MLLM of another depth gets taps spread alike.
+    taps: ClassVar[dict[int, Taps]] = {}  # layers of the LLM -> taps
+    lr_llm: ClassVar[float] = 1e-5
+    lr_vl_projector: ClassVar[float] = 1e-5
+    lr_heads: ClassVar[float] = 1e-5
+
+    def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        self.config = config
+        self.visual: dict[Kind, int] = self.visual_ids()
+        # What the chat's template writes for one item: mostly the token itself, once.
+        self.written: dict[Kind, tuple[int, ...]] = {k: (id_,) for k, id_ in self.visual.items()}
+
+    def visual_ids(self) -> dict[Kind, int]:
+        """The ids of the tokens that hold visual states."""
+        return {"image": self.config.image_token_id, "video": self.config.video_token_id}
+
+    @property
+    def visual_tokens(self) -> frozenset[int]:
+        """The ids of the tokens that hold visual states."""
+        return frozenset(self.visual.values())
+
+    @classmethod
+    def load_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Family:
+        """The processor of the checkpoint in the folder, or of the hub id, `name`."""
+        return cls(
+            AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False),
+            cls.image_processor_class.from_pretrained(name, local_files_only=local),
+            config,
+        )
+
+    def save_processor(self, folder: str | os.PathLike[str]) -> None:
+        """Save what any other tool reads: tokenizer, chat template, image settings."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)
+
+    def part_of(self, parameter: str) -> Part:
+        """The part that the model's parameter of this name belongs to.
+
+        "projector" is what turns the encoder's patches into LLM tokens.
+        """
+        if parameter.startswith(self.projector):
+            return "projector"
+        return "vision" if parameter.startswith(self.vision) else "llm"
+
+    def default_taps(self) -> Taps:
+        """The paper's taps for an LLM of this depth, or taps spread like its."""
+        layers = self.config.get_text_config().num_hidden_layers
+        return self.taps.get(layers) or tuple(layers * eighth // 8 for eighth in (1, 3, 5, 7))
+
+    @abstractmethod
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+        """The views of one sample, in the order in which they are shown."""
+
+    def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
+        """What the model's forward takes for B samples beside tokens and their mask."""
+        names = dict.fromkeys(name for views in shown for name in views.inputs)
+        return {
+            name: self.join(name, [v.inputs[name] for v in shown if name in v.inputs])
+            for name in names
+        }
+
+    def join(self, name: str, values: Sequence[Tensor]) -> Tensor:
+        """The tensors of several samples as one."""
+        return torch.cat(list(values))
+
+    def positions(
+        self,
+        mllm: PreTrainedModel,
+        head: Int[Tensor, "B P"],
+        inputs: dict[str, Tensor],
+        steps: Int[Tensor, "B U"],
+    ) -> Int[Tensor, "*axes B P+U"]:
+        """The positions of packed chats' tokens: each goes on where the last view ends.
+
+        Args:
+            head: the tokens that a sample's chats share, up to the last visual one.
+            inputs: what `inputs` gave for the whole batch.
+            steps: the place of each token behind it in its own chat, from 0.
+        """
+        ahead = torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
+        return torch.cat([ahead, head.shape[1] + steps], dim=-1)
+
+
+def runs(lengths: Sequence[int]) -> list[Int[Tensor, " _"]]:
+    """0, 1, 2, ... cut into runs of these lengths."""
+    return list(torch.arange(sum(lengths)).split(list(lengths)))

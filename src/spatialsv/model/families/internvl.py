@@ -1,0 +1,82 @@
+"""InternVL3 (arXiv 2504.10479): a view is cut into square tiles, with a thumbnail behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from transformers import InternVLForConditionalGeneration, PreTrainedConfig
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
+    GotOcr2ImageProcessorPil,
+    get_optimal_tiled_canvas,
+)
+
+from spatialsv.model.families.family import Family, runs
+from spatialsv.samples.views import Kind, Views
+
+
+class InternVL(Family):
+    """InternVL3. A view's grid is that of its tiles put together; its thumbnail is in no grid.
+
+    The tiles of a view are at most the image processor's `max_patches`; frames have one.
+    """
+
+    model_class = InternVLForConditionalGeneration
+    image_processor_class = GotOcr2ImageProcessorPil
+    taps = {24: (3, 9, 15, 21), 28: (3, 9, 15, 21)}  # noqa: RUF012
+
+    def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
+        super().__init__(tokenizer, image_processor, config)
+        self.written["video"] = (tokenizer.convert_tokens_to_ids("<video>"),)
+        self.side = isqrt(config.image_seq_length)  # tokens of a tile, one way
+
+    def visual_ids(self) -> dict[Kind, int]:
+        """See `Family`: frames of a video are written as images."""
+        return {"image": self.config.image_token_id, "video": self.config.image_token_id}
+
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+        """See `Family`."""
+        tiled = kind == "image"
+        out = self.image_processor(images=list(images), crop_to_patches=tiled, return_tensors="pt")
+        counts = [int(count) for count in out["num_patches"]]
+        tokens = runs([count * self.side**2 for count in counts])
+        stand = [self._framed(len(run)) for run in tokens]
+        return Views(
+            kind=kind,
+            inputs={"pixel_values": out["pixel_values"]},
+            placeholders=tuple(stand) if tiled else (self._as_video(stand),),
+            grids=tuple(
+                self._grid(run, image.shape[:2] if tiled else None)
+                for run, image in zip(tokens, images, strict=True)
+            ),
+        )
+
+    def _grid(self, run: Int[Tensor, " _"], size: tuple[int, int] | None) -> Int[Tensor, "_ _"]:
+        """The tokens of an image of this size, tile by tile in `run`, as one map."""
+        columns, rows = 1, 1
+        if size is not None:
+            processor = self.image_processor
+            tile = (processor.size["height"], processor.size["width"])
+            columns, rows = get_optimal_tiled_canvas(
+                tuple(size), tile, processor.min_patches, processor.max_patches
+            )
+        tiles = run[: rows * columns * self.side**2].view(rows, columns, self.side, self.side)
+        return tiles.transpose(1, 2).reshape(rows * self.side, columns * self.side)
+
+    def _framed(self, count: int) -> Int[Tensor, " _"]:
+        """So many visual tokens between those that open and close an image."""
+        begin, end = self.tokenizer.convert_tokens_to_ids(["<img>", "</img>"])
+        return torch.tensor([begin, *[self.visual["image"]] * count, end])
+
+    def _as_video(self, frames: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " _"]:
+        """One line a frame, numbered from 1."""
+        parts = []
+        for number, frame in enumerate(frames, start=1):
+            told = f"Frame{number}: " if number == 1 else f"\nFrame{number}: "
+            parts += [*self.tokenizer(told, add_special_tokens=False)["input_ids"], *frame.tolist()]
+        return torch.tensor(parts)

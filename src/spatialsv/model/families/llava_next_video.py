@@ -1,0 +1,62 @@
+"""LLaVA-NeXT-Video (transformers' Vicuna model): images in tiles, video frames pooled two by two.
+
+The paper's "LLaVA-NeXT-Video" is either this model or LLaVA-Video-7B-Qwen2, which it cites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from transformers import LlavaNextVideoForConditionalGeneration
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
+
+from spatialsv.model.families.anyres import Anyres, stack_tiles
+from spatialsv.model.families.family import runs
+from spatialsv.samples.views import Kind, Views
+
+
+class LlavaNextVideo(Anyres):
+    """LLaVA-NeXT-Video.
+
+    Frames are squashed to the encoder's square and not cropped to it, as its own video processor
+    would, so that a grid is a whole view's (ours).
+    """
+
+    model_class = LlavaNextVideoForConditionalGeneration
+    image_processor_class = LlavaNextImageProcessorPil
+    projector = ("model.multi_modal_projector.", "model.image_newline", "model.vision_resampler.")
+    taps = {32: (4, 11, 18, 25)}  # noqa: RUF012
+
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+        """See `Family`."""
+        prepared = [self.image_processor(images=[i], return_tensors="pt") for i in images]
+        tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W), the squashed one first
+        if kind == "video":
+            return self._video(torch.stack([one[0, 0] for one in tiles])[None])
+        maps = [self.tiled(*self.unpadded(image.shape[:2])) for image in images]
+        tokens = runs([count for _, count in maps])
+        return Views(
+            kind="image",
+            inputs={
+                "pixel_values": stack_tiles(tiles),
+                "image_sizes": torch.tensor([image.shape[:2] for image in images]),
+            },
+            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
+            grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
+        )
+
+    def _video(self, frames: Float[Tensor, "1 N C H W"]) -> Views:
+        count, side = frames.shape[1], self.side // self.config.spatial_pool_stride
+        tokens = runs([side**2] * count)
+        return Views(
+            kind="video",
+            inputs={"pixel_values_videos": frames},
+            placeholders=(torch.full((side**2 * count,), self.visual["video"]),),
+            grids=tuple(run.view(side, side) for run in tokens),
+        )

@@ -1,0 +1,75 @@
+"""LLaVA-OneVision (arXiv 2408.03326): one image in tiles, several padded to a square each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from transformers import LlavaOnevisionForConditionalGeneration
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+    LlavaOnevisionImageProcessorPil,
+)
+
+from spatialsv.model.families.anyres import Anyres
+from spatialsv.model.families.family import runs
+from spatialsv.samples.views import Kind, Views
+
+
+class LlavaOneVision(Anyres):
+    """LLaVA-OneVision 1. The paper has no settings for it; they are those of its successor."""
+
+    model_class = LlavaOnevisionForConditionalGeneration
+    image_processor_class = LlavaOnevisionImageProcessorPil
+    projector = ("model.multi_modal_projector.", "model.image_newline")
+    lr_llm = 2e-7
+
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+        """See `Family`."""
+        if kind == "video":
+            return self._video(images)
+        out = self.image_processor(images=[list(images)], return_tensors="pt")
+        maps = [self._map(image.shape[:2], len(images)) for image in images]
+        tokens = runs([count for _, count in maps])
+        return Views(
+            kind="image",
+            inputs={name: torch.as_tensor(value) for name, value in out.items()},
+            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
+            grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
+        )
+
+    def _map(self, size: tuple[int, int], images: int) -> tuple[Int[Tensor, "h w"], int]:
+        """The map of an image among its own tokens, and how many they are."""
+        if images > 1:  # padded to a square, and a line end behind it
+            square = torch.arange(self.side**2).view(self.side, self.side)
+            return within_square(square, size), self.side**2 + 1
+        rows, columns = self.unpadded(size)
+        most = int(self.config.vision_aspect_ratio.removeprefix("anyres_max_")) * self.side**2
+        if (ratio := sqrt(rows * columns / most)) > 1.1:  # as the model shrinks it
+            rows, columns = int(rows // ratio), int(columns // ratio)
+        return self.tiled(rows, columns)
+
+    def _video(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Views:
+        """Each frame squashed to a square; tokens are pooled two by two, with one line end."""
+        # An image that is alone comes squashed, before its tiles.
+        alone = [self.image_processor(images=[[i]], return_tensors="pt") for i in images]
+        frames = torch.stack([one["pixel_values"][0, 0] for one in alone])[None]
+        side = ceil(self.side / 2)
+        tokens = runs([side**2] * len(images))
+        return Views(
+            kind="video",
+            inputs={"pixel_values_videos": frames},
+            placeholders=(torch.full((side**2 * len(images) + 1,), self.visual["video"]),),
+            grids=tuple(run.view(side, side) for run in tokens),
+        )
+
+
+def within_square(square: Int[Tensor, "s s"], size: tuple[int, int]) -> Int[Tensor, "h w"]:
+    """The cells of a square map that an image covers, which was padded on two sides to fill it."""
+    longest, side = max(size), len(square)
+    rows, columns = (max(1, round(side * length / longest)) for length in size)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    return square[top : top + rows, left : left + columns]

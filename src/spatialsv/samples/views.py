@@ -1,0 +1,93 @@
+"""What a sample shows, as its MLLM takes it, and where each view's visual tokens will stand.
+
+Shapes: N views of one sample, h w a view's grid of visual tokens, S scenes, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+GREY = 127  # of 255: what a blind model is shown
+Kind = Literal["image", "video"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Views:
+    """The views of one sample, prepared.
+
+    Where an MLLM merges frames of a video, two grids hold the same tokens; what is no part of a
+    view's picture (line ends, thumbnails) is in no grid.
+    """
+
+    kind: Kind  # what the chat's template is told they are
+    inputs: dict[str, Tensor]  # of the MLLM's forward: pixels, and what belongs to them
+    placeholders: tuple[Int[Tensor, " _"], ...]  # the tokens that stand for each item of the chat
+    grids: tuple[Int[Tensor, "_ _"], ...]  # each view's tokens, counted over the visual ones
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+
+@runtime_checkable
+class ViewProcessor(Protocol):
+    """What samples need to know of an MLLM; `model.families` has them."""
+
+    tokenizer: Any
+    visual_tokens: frozenset[int]  # ids that hold visual states
+    written: dict[Kind, tuple[int, ...]]  # the ids that the chat's template writes for one item
+
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+        """The views of one sample, in the order in which they are shown."""
+
+    def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
+        """What the MLLM's forward takes for B samples beside tokens and their mask."""
+
+
+class SceneViews:
+    """The prepared views of S scenes.
+
+    Args:
+        image: the scenes' images.
+        processor: the MLLM's own; it may resize.
+        kind: whether the views of a sample are separate images or the frames of a video.
+        blank: show plain grey instead, of the same size.
+        keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
+    """
+
+    def __init__(
+        self,
+        image: UInt8[np.ndarray, "S N H W 3"],
+        processor: ViewProcessor,
+        kind: Kind = "image",
+        blank: bool = False,
+        keep_gib: float = 2.0,
+    ) -> None:
+        self.image = image
+        self.processor = processor
+        self.kind: Kind = kind
+        self.blank = blank
+        self._room = int(keep_gib * 2**30)  # bytes
+        self._kept: dict[tuple[int, tuple[int, ...]], Views] = {}
+
+    def __call__(self, row: int, views: Sequence[int]) -> Views:
+        """The `views` of the scene at `row`; blank ones are those of any scene."""
+        key = (0 if self.blank else row, tuple(views))
+        return self._kept.get(key) or self._prepare(key)
+
+    def _prepare(self, key: tuple[int, tuple[int, ...]]) -> Views:
+        row, chosen = key
+        images = self.image[row, list(chosen)]
+        if self.blank:
+            images = np.full_like(images, GREY)
+        shown = self.processor.prepare(list(images), self.kind)
+        size = sum(value.nbytes for value in shown.inputs.values())
+        if size <= self._room:
+            self._room -= size
+            self._kept[key] = shown
+        return shown
