@@ -19,6 +19,7 @@ rule evaluate_model:
         code=model_code(
             "evaluate",
             "model/families",
+            "model/mllm",
             "samples",
             "scenes/rooms/question",
             "scenes/scene",
