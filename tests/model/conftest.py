@@ -31,7 +31,7 @@ def make_batch(loaded):
     def make(images, questions: list[str], side: str = "right", kind: str = "image") -> Batch:
         shown = [family.prepare(list(views), kind) for views in images]
         samples = [
-            Sample(tokens=chat.prompt(question, views), views=views, target=None)
+            Sample(ids=(question,), tokens=chat.prompt(question, views), views=views, target=None)
             for question, views in zip(questions, shown, strict=True)
         ]
         return replace(Collate(processor=family, side=side)(samples), labels=None)

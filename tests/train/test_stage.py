@@ -12,6 +12,7 @@ from spatialsv.manifest import read_manifest
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.train import TrainConfig, run
 from spatialsv.train.log import StepLog, read_log
+from spatialsv.train.loss import arm_losses
 
 SMALL = {
     "batch_size": 4,
@@ -166,6 +167,26 @@ def test_training_overfits_a_few_questions(train):
     assert last["depth/l2"] < 0.5 * first["depth/l2"]
     assert last["distill"] < first["distill"] - 0.05
     assert last["loss"] < first["loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_questions(
+    train, tmp_path, monkeypatch
+):
+    calls = []
+
+    def spoilt(*args):
+        terms = arm_losses(*args)
+        calls.append(1)
+        return terms if len(calls) < 3 else terms | {"total": terms["total"] * float("nan")}
+
+    monkeypatch.setattr("spatialsv.train.trainer.arm_losses", spoilt)
+    with pytest.raises(FloatingPointError, match=r"step 2: .*'total': 'nan'\}; .*not_finite.json"):
+        train("text", "spoilt", steps=3, batch_size=2, accumulation=2, save_steps=1)
+    work = tmp_path / "spoilt/.work"
+    told = json.loads((work / "not_finite.json").read_text())
+    assert told["step"] == 2 and len(told["questions"]) == 2  # of the first half of step 2
+    assert all(name.startswith("plane-") for name in told["questions"])
+    assert [path.name for path in work.glob("checkpoint-*")] == ["checkpoint-1"]
 
 
 def test_epochs_are_times_through_the_questions(train):

@@ -29,6 +29,7 @@ class Batch:
     input_ids: Int[Tensor, "B T"]
     attention_mask: Int[Tensor, "B T"]
     inputs: dict[str, Tensor]  # what else the MLLM's forward takes, in its family's own names
+    ids: tuple[str, ...]  # of the questions, or of scenes without any
     places: Int[Tensor, "B N h w"]  # the token that holds each visual state; of no view, 0
     labels: Int[Tensor, "B T"] | None = None  # -100: not scored
     geometry: GeometryLabels | None = None

@@ -41,6 +41,7 @@ class Collate:
             input_ids=input_ids,
             attention_mask=self._pad([torch.ones_like(chat.input_ids) for chat in chats], 0),
             inputs=self.processor.inputs(shown, input_ids),
+            ids=tuple(name for sample in samples for name in sample.ids),
             places=visual_places(input_ids, shown, self.processor.visual_tokens),
             labels=self._pad([chat.labels for chat in chats], IGNORED),
             geometry=stack_targets([sample.target for sample in samples], list(map(len, shown))),

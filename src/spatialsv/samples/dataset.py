@@ -35,6 +35,7 @@ class SamplesConfig:
 class Sample:
     """One chat, its N images, and their geometry where it is known."""
 
+    ids: tuple[str, ...]  # of its questions; without any, of its scene
     tokens: Tokens
     views: Views
     target: Target | None
@@ -111,7 +112,8 @@ class SceneDataset(Dataset[Sample]):
         row = self._row(question)
         views = self.shown(row, question.views)
         target = self.targets and self.targets(row, question.views)
-        return Sample(tokens=self.chat.prompt(question.text, views), views=views, target=target)
+        tokens = self.chat.prompt(question.text, views)
+        return Sample(ids=(question.id,), tokens=tokens, views=views, target=target)
 
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
@@ -120,6 +122,7 @@ class SceneDataset(Dataset[Sample]):
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)
         return Sample(
+            ids=tuple(question.id for question in questions) or (self.scenes.ids[row],),
             tokens=self._tokens(questions, views),
             views=views,
             target=self.targets and self.targets(row, chosen),

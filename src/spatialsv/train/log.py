@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +37,12 @@ class StepLog(TrainerCallback):
         logs: dict[str, float | int] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write the step down; stop the run where its loss is not finite.
-
-        Raises:
-            FloatingPointError: the loss is not finite.
-        """
+        """Write the step down."""
         if "loss" not in (logs or {}):
             return  # Trainer's summary of the run, which has times in it
         line = {"step": state.global_step} | {k: v for k, v in logs.items() if k != "epoch"}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if not math.isfinite(line["loss"]):
-            raise FloatingPointError(
-                f"{self.label}: loss {line['loss']} at step {state.global_step} ({line}); "
-                "lower train.lr_llm or train.lr_heads"
-            )
         if self.bar is not None:
             self.bar.update(1)
             if state.global_step % self.every == 0 or state.global_step == state.max_steps:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from spatialsv.manifest import write_json
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
@@ -28,6 +29,7 @@ from spatialsv.train.log import StepLog
 from spatialsv.train.loss import arm_losses
 
 WEIGHTS = "model.safetensors"
+NOT_FINITE = "not_finite.json"
 WHOLE = "whole"  # an empty file, written last into a checkpoint
 
 
@@ -65,6 +67,7 @@ class SpatialTrainer(Trainer):
             parameter.requires_grad_(model.family.part_of(name) != "vision")
         self.arm, self.config, self.sampler = arm, config, sampler
         self._terms: dict[str, Tensor] = {}
+        self._ids: list[str] = []  # of this step's questions
         super().__init__(
             model=model,
             args=_arguments(config, steps, seed, work),
@@ -92,6 +95,8 @@ class SpatialTrainer(Trainer):
         batch = inputs["batch"]
         output = model(batch)
         terms = arm_losses(output, batch, self.arm, self.config)
+        self._ids += batch.ids
+        self._stop_unless_finite(terms)
         for name, value in terms.items():
             part = value.detach() / self.current_gradient_accumulation_steps
             self._terms[name] = self._terms.get(name, 0) + part
@@ -101,6 +106,7 @@ class SpatialTrainer(Trainer):
         """Add the loss terms of this step, then log as Trainer does."""
         terms = {name: float(value) for name, value in self._terms.items() if name != "total"}
         self._terms.clear()
+        self._ids.clear()
         super().log(logs | terms, start_time)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -125,7 +131,25 @@ class SpatialTrainer(Trainer):
             for is_mllm, parameters in parts.items()
             if parameters
         }
+        self._stop_unless_finite({"gradient of the MLLM": norms[True]})
         return norms[True]
+
+    def _stop_unless_finite(self, values: dict[str, Tensor]) -> None:
+        """Stop before weights are spoilt, and keep what it happened on.
+
+        Raises:
+            FloatingPointError: one of `values` is not finite.
+        """
+        found = torch.stack([value.detach().float() for value in values.values()])
+        if found.isfinite().all():
+            return
+        step, path = self.state.global_step + 1, Path(self.args.output_dir) / NOT_FINITE
+        told = {name: str(value) for name, value in zip(values, found.tolist(), strict=True)}
+        write_json(path, {"step": step, "values": told, "questions": self._ids})
+        raise FloatingPointError(
+            f"step {step}: {told}; {path} names the questions of this step. Lower train.lr_llm or"
+            " train.lr_heads, or look at their scenes' labels"
+        )
 
     def resume(self) -> None:
         """Train from the last whole checkpoint, or from the start."""
