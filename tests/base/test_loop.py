@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -37,10 +37,10 @@ def _train(folder, config: LoopConfig, steps_before_the_kill: int | None = None)
         return {"total": ((module(data[rows]) - noise) ** 2).mean()}
 
     if steps_before_the_kill is None:
-        run_loop(module, step_loss, config, folder)
+        run_loop(module, step_loss, config, folder, asdict(config))
     else:
         with pytest.raises(KeyboardInterrupt):
-            run_loop(module, step_loss, config, folder)
+            run_loop(module, step_loss, config, folder, asdict(config))
     return module
 
 
@@ -55,6 +55,13 @@ def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill, l
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1] and len(logs[0].splitlines()) == 6
     assert json.loads(logs[0].splitlines()[-1])["step"] == 12
+
+
+def test_checkpoints_of_other_settings_are_not_resumed(tmp_path) -> None:
+    _train(tmp_path / "one", CONFIG)
+    other = replace(CONFIG, lr=2e-2)
+    again = _train(tmp_path / "one", other)
+    assert torch.equal(again.weight, _train(tmp_path / "fresh", other).weight)
 
 
 @needs_muon

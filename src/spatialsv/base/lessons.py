@@ -31,7 +31,7 @@ from jaxtyping import Int
 from spatialsv.manifest import write_text
 from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.rooms.questions.captions import list_views
-from spatialsv.scenes.rooms.questions.ladder import ladder
+from spatialsv.scenes.rooms.questions.ladder import RUNGS, ladder
 from spatialsv.scenes.rooms.room import Room
 
 RECOGNITION = ("recognise_what", "recognise_colour")
@@ -73,10 +73,17 @@ class LessonConfig:
     blinkers: tuple[float, float] = (0.6, 0.15)  # before and after that, where one view is asked
     lettered_from: tuple[float, float] = (0.25, 0.5)  # recognition, and MindCube's settings
     open: float = 0.3  # of easy questions, after that; before, all
-    without: tuple[str, ...] = ()  # tasks of EASY that are left to fine-tuning
+    without: tuple[str, ...] = ()  # tasks of EASY and rungs of the ladder, left to fine-tuning
     questions: int = 12  # a lesson
     drills: int = 3  # beside them
     drills_alone: int = 8  # in a lesson of the first rung
+
+    def __post_init__(self) -> None:
+        known = (*EASY, *RUNGS)
+        if unknown := [name for name in self.without if name not in known]:
+            raise ValueError(
+                f"lessons.without: no lesson {unknown[0]!r}; known: {', '.join(known)}"
+            )
 
 
 def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
@@ -142,7 +149,11 @@ def _pool(
     """All that may be asked by now: weight, kind, question, answer, what its letter stands for."""
     later = done >= config.within_until
     pool = [(LIST, "list", list_question(v), list_, None) for v, list_ in enumerate(text.captions)]
-    steps = [step for step in text.steps if later or step[0] in WITHIN]
+    steps = [
+        step
+        for step in text.steps
+        if step[0] not in config.without and (later or step[0] in WITHIN)
+    ]
     for rung, question, answer in _thinned(steps, A_RUNG, rng):
         weight = PAIR if rung in ("beside", "nearer") else STEP
         pool.append((weight, rung, question, answer, None))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,14 +49,19 @@ def learning_rate(step: int, config: LoopConfig) -> float:
     return config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def run_loop(module: nn.Module, step_loss: Step, config: LoopConfig, folder: Path) -> float:
+def run_loop(
+    module: nn.Module, step_loss: Step, config: LoopConfig, folder: Path, settings: dict[str, Any]
+) -> float:
     """Train `module` until `config.steps`, from the last checkpoint in `folder` if there is one.
 
-    `step_loss` returns named losses, of which "total" is minimised; means go to `log.jsonl`.
+    Args:
+        step_loss: gives named losses, of which "total" is minimised; means go to `log.jsonl`.
+        settings: all that the run depends on; checkpoints of other settings are not resumed.
 
     Returns: seconds spent over all runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_others(folder, settings)
     optimisers = make_optimisers(module, config)
     start, seconds = _restore(folder, module, optimisers)
     began, window = time.monotonic(), []
@@ -121,6 +127,14 @@ def _save(folder: Path, module, optimisers, step: int, seconds: float) -> None:
     state = {"module": module.state_dict(), "optimisers": states}
     torch.save(state | {"step": step, "seconds": seconds}, temporary)
     temporary.replace(folder / "checkpoint.pt")
+
+
+def _forget_others(folder: Path, settings: dict[str, Any]) -> None:
+    """Drop the checkpoint in `folder` if it is of other settings."""
+    told, own = folder / "settings.json", json.dumps(settings, indent=1, sort_keys=True)
+    if not told.exists() or told.read_text() != own:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        told.write_text(own)
 
 
 def _restore(folder: Path, module, optimisers) -> tuple[int, float]:

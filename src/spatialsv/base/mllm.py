@@ -30,6 +30,7 @@ from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.base.vision import CellReader, cell_classes, settle
+from spatialsv.config import to_mapping
 from spatialsv.model.packed import attend_packed
 from spatialsv.progress import progress
 from spatialsv.samples.chat import IGNORED
@@ -144,7 +145,14 @@ def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: 
         tokens = model.model.visual(pixels.to(device), grid_thw=grid).pooler_output
         return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
-    return run_loop(both, step_loss, config.vision, folder)
+    return run_loop(both, step_loss, config.vision, folder, _settings(config))
+
+
+def _settings(config: MllmConfig, *rungs: str) -> dict[str, Any]:
+    """What the first rung depends on, and what `rungs` do beside it."""
+    later = {"drills", "language", "lessons"} - set(rungs)
+    settings = {name: value for name, value in to_mapping(config).items() if name not in later}
+    return settings | {"drills_alone": config.lessons.drills_alone} if rungs else settings
 
 
 def _train_drills(
@@ -160,7 +168,8 @@ def _train_drills(
             encoder.batch([drills(texts[row], config.lessons.drills_alone, rng) for row in rows]),
         )
 
-    return run_loop(model.model.language_model, step_loss, loop, folder)
+    settings = _settings(config, "drills")
+    return run_loop(model.model.language_model, step_loss, loop, folder, settings)
 
 
 def _train_language(
@@ -184,7 +193,7 @@ def _train_language(
             model, encoder.batch(lessons) | {"pixel_values": pixels, "image_grid_thw": grid}
         )
 
-    return run_loop(model, step_loss, loop, folder)
+    return run_loop(model, step_loss, loop, folder, to_mapping(config))
 
 
 def _answers(model, batch: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spatialsv.base.corpus import load_corpus, render_corpus
 from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
+from spatialsv.config import to_mapping
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -55,7 +56,7 @@ def train_teacher(config: TeacherConfig, work: Path, out: Path) -> float:
         prediction = network(_exposed(chosen.image[:, views], rng).to(device))
         return teacher_loss(prediction, exact_labels(chosen, views).to(device), config.loss)
 
-    seconds = run_loop(network, step_loss, config.loop, work / "teacher")
+    seconds = run_loop(network, step_loss, config.loop, work / "teacher", to_mapping(config))
     save_network(network, out)
     return seconds
 
