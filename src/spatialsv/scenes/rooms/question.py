@@ -39,6 +39,9 @@ TASKS: dict[str, Task] = {
     "object_size": Task(kind="number", unit="cm"),
     "abs_distance": Task(kind="number", unit="m"),
     "room_size": Task(kind="number", unit="m2"),
+    # Within one view, as CV-Bench asks (arXiv 2406.16860)
+    "relation": Task(kind="choice"),
+    "depth_order": Task(kind="choice"),
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),

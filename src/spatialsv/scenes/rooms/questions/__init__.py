@@ -21,6 +21,7 @@ from spatialsv.scenes.rooms.questions.quantity import counting, object_size, roo
 from spatialsv.scenes.rooms.questions.recognition import recognise_colour, recognise_what
 from spatialsv.scenes.rooms.questions.route import route_planning
 from spatialsv.scenes.rooms.questions.visible import survey
+from spatialsv.scenes.rooms.questions.within import depth_order, relation
 from spatialsv.scenes.rooms.room import Room
 
 __all__ = ["Candidate", "ask", "balanced", "blind_accuracy"]
@@ -39,6 +40,8 @@ FAMILIES = (
     room_size,
     recognise_what,
     recognise_colour,
+    relation,
+    depth_order,
 )
 
 
