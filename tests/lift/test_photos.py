@@ -35,7 +35,7 @@ def lifted(tmp_path_factory, photos, tiny_mllm):
     folder = tmp_path_factory.mktemp("model")
     mllm, family = load_mllm(tiny_mllm)
     torch.manual_seed(0)
-    config = SpatialHeadsConfig(output_size=(16, 16))
+    config = SpatialHeadsConfig(taps=(1, 2, 3, 4), output_size=(16, 16))
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
     save_spatialsv(folder, SpatialSV(mllm, family, heads))
     out = folder / "out"

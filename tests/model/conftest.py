@@ -49,6 +49,7 @@ def images() -> np.ndarray:
 def heads() -> SpatialHeads:
     torch.manual_seed(0)
     config = SpatialHeadsConfig(
+        taps=(1, 2, 3, 4),
         projector_width=16,
         output_size=(12, 16),
         dpt=DPTConfig(width=8, reassembly=(8, 12, 16, 16), output_width=4),

@@ -16,6 +16,9 @@ from spatialsv.train.loss import arm_losses
 
 SMALL = {
     "batch_size": 4,
+    "lr_llm": 3e-4,
+    "lr_vl_projector": 3e-4,
+    "lr_heads": 1e-3,
     "log_steps": 100,
     "heads": {"projector_width": 8, "output_size": [8, 8]},
     "label_stride": 4,
@@ -192,6 +195,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_questions(
 def test_epochs_are_times_through_the_questions(train):
     folder = train("text", steps=None, epochs=2, batch_size=6)
     assert len(read_log(folder / "log.jsonl")) == 6  # 18 questions, twice, six at a time
+
+
+def test_rates_and_taps_that_are_not_given_are_the_familys(train):
+    own = {"lr_llm": None, "lr_vl_projector": None, "lr_heads": None}
+    folder = train(steps=1, **own)
+    rates = read_manifest(folder / "manifest.json").about["rates"]
+    assert rates == {"llm": 2e-7, "projector": 1e-5, "heads": 1e-5}
+    assert load_spatialsv(folder).heads.config.taps == (0, 1, 2, 3)  # of 4 layers
+    given = train(steps=1, out="given", lr_heads=0.5, heads=SMALL["heads"] | {"taps": [1, 2, 3, 4]})
+    assert read_manifest(given / "manifest.json").about["rates"]["heads"] == 0.5
+    assert load_spatialsv(given).heads.config.taps == (1, 2, 3, 4)
 
 
 def test_bf16_runs(train):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -81,10 +80,7 @@ def test_the_papers_run_can_be_planned_for_each_of_its_models(copy, model):
     assert found.returncode == 0, found.stdout
     (text,) = [line for line in found.stdout.splitlines() if "--arm text --seed 0" in line]
     assert f"--base external/models/{model} " in text
-    own = PAPER["models"][model].get("train", {})
-    taps = own.get("heads", PAPER["train"]["heads"])["taps"]
-    assert f'"taps":{json.dumps(taps).replace(" ", "")}' in text
-    assert f'"lr_llm":{own.get("lr_llm", 2e-07)}' in text
+    assert '"taps":null' in text and '"lr_llm":null' in text  # Table 6's, which its family knows
 
 
 def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):

@@ -36,7 +36,8 @@ CHANNELS = {"depth": 1, "rays": 6, "points": 3}  # each head adds one for its co
 class SpatialHeadsConfig:
     """Which states are read and what is built on them."""
 
-    taps: tuple[int, int, int, int] = (1, 2, 3, 4)  # as in HF hidden_states: 0 = embeddings
+    # As in HF hidden_states: 0 = embeddings. None is for training only: the family's own.
+    taps: tuple[int, int, int, int] | None = None
     projectors: Literal["four", "shared"] = "four"
     projector_width: int = 64
     tasks: tuple[Task, ...] = ("depth", "rays", "points")

@@ -45,9 +45,9 @@ ARMS: dict[str, ArmConfig] = {
 class TrainConfig:
     """How long, how fast and on how much at once; the same for every arm.
 
-    The defaults are for the shipped model of a few million parameters. The paper's rates for
-    Qwen2.5-VL-3B and 7B are 2e-7 (LLM), 1e-5 (vision-language projector) and 1e-5 (3D parts), at
-    batches of 16.
+    A rate that is None, or taps that are, are those of the MLLM's family (Table 6 of the paper, for
+    batches of 16). The shipped model of a few million parameters needs far higher ones, as in
+    workflow/config/default.yaml.
     """
 
     steps: int | None = 400  # optimiser's steps; null where `epochs` is given
@@ -57,9 +57,9 @@ class TrainConfig:
     questions_per_sample: int = 1  # about one scene
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
     spatial_share: float = 0.5  # of each batch, for arms with pseudo labels: images without text
-    lr_llm: float = 3e-4
-    lr_vl_projector: float = 3e-4
-    lr_heads: float = 1e-3  # projectors and heads of the geometry, and of the distillation
+    lr_llm: float | None = None  # None: the family's; so for all three
+    lr_vl_projector: float | None = None
+    lr_heads: float | None = None  # projectors and heads of the geometry, and of the distillation
     weight_decay: float = 0.01  # on matrices only
     warmup_ratio: float = 0.03  # of all steps
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"

@@ -16,6 +16,7 @@ from transformers import set_seed
 
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
+from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
@@ -24,7 +25,7 @@ from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.log import StepLog, mean_of_last, read_log
-from spatialsv.train.trainer import SpatialTrainer
+from spatialsv.train.trainer import SpatialTrainer, rates_of
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
@@ -64,9 +65,9 @@ def run(
     set_seed(seed)
     if config.packed:
         attend_packed(mllm)
-    model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm))
+    model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm, family))
     steps = steps_of(chosen, config, data)
-    about = _about(arm, seed, chosen, base_path(base), model, data)
+    about = _about(arm, seed, chosen, config, base_path(base), model, data)
     work = _work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
     trainer = SpatialTrainer(
         model,
@@ -94,7 +95,7 @@ def base_path(base: str | Path) -> str | Path:
 
 
 def make_heads(
-    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: Any
+    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: Any, family: Family
 ) -> SpatialHeads | None:
     """The heads that `arm` trains; None where it has no geometry."""
     if not arm.geometry:
@@ -102,7 +103,7 @@ def make_heads(
     settings = replace(
         config.heads,
         tasks=arm.tasks,
-        taps=arm.taps or config.heads.taps,
+        taps=arm.taps or config.heads.taps or family.default_taps(),
         projectors=arm.projectors or config.heads.projectors,
         feature_channels=data.feature_channels,
     )
@@ -119,7 +120,13 @@ def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
 
 
 def _about(
-    name: str, seed: int, arm: ArmConfig, base: str | Path, model: SpatialSV, data: TrainingData
+    name: str,
+    seed: int,
+    arm: ArmConfig,
+    config: TrainConfig,
+    base: str | Path,
+    model: SpatialSV,
+    data: TrainingData,
 ) -> dict[str, Any]:
     """Where the checkpoint comes from; a run is resumed only where all of this is the same."""
     local = Path(base).is_dir()
@@ -130,6 +137,7 @@ def _about(
         "base": digest_path(Path(base)) if local else str(base),
         "data": data.digests,
         "attention": model.mllm.config.get_text_config()._attn_implementation,
+        "rates": rates_of(config, model.family),
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }
 

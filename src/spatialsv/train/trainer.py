@@ -19,6 +19,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from spatialsv.manifest import write_json
+from spatialsv.model.families.family import Family
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
@@ -183,15 +184,21 @@ class SpatialTrainer(Trainer):
         safetensors.torch.load_model(model or self.model, path, strict=True)
 
 
+def rates_of(config: TrainConfig, family: Family) -> dict[str, float]:
+    """The learning rate of each part: the config's, or the family's where it has none."""
+    given = {
+        "llm": (config.lr_llm, family.lr_llm),
+        "projector": (config.lr_vl_projector, family.lr_vl_projector),
+        "heads": (config.lr_heads, family.lr_heads),
+    }
+    return {part: own if rate is None else rate for part, (rate, own) in given.items()}
+
+
 def parameter_groups(
     model: SpatialSV, config: TrainConfig, decayed: list[str]
 ) -> list[dict[str, Any]]:
     """AdamW's groups: each part at its own rate, with weight decay on `decayed` names only."""
-    rates = {
-        "llm": config.lr_llm,
-        "projector": config.lr_vl_projector,
-        "heads": config.lr_heads,
-    }
+    rates = rates_of(config, model.family)
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

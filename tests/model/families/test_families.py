@@ -40,6 +40,22 @@ def noise(sizes, seed=0):
     return [[rng.integers(0, 255, (*s, 3), dtype=np.uint8) for s in views] for views in sizes]
 
 
+TABLE_6 = [  # family, layers of the LLM, its rate, taps; the other rates are 1e-5 for all
+    ("qwen2_5_vl", 36, 2e-7, (4, 12, 20, 28)),
+    ("qwen2_5_vl", 28, 2e-7, (3, 10, 17, 24)),
+    ("llava_next_video", 32, 1e-5, (4, 11, 18, 25)),
+    ("internvl", 24, 1e-5, (3, 9, 15, 21)),  # 1B
+    ("internvl", 28, 1e-5, (3, 9, 15, 21)),  # 2B and 8B
+]
+
+
+@pytest.mark.parametrize(("family", "layers", "rate", "taps"), TABLE_6)
+def test_rates_and_taps_are_those_of_the_papers_table_6(family, layers, rate, taps):
+    known = FAMILIES[family]
+    assert known.taps[layers] == taps and known.lr_llm == rate
+    assert known.lr_vl_projector == known.lr_heads == 1e-5
+
+
 def test_every_family_has_a_checkpoint_here():
     assert set(SAVE) == set(FAMILIES)
 
