@@ -129,6 +129,13 @@ def lift(arguments: argparse.Namespace) -> None:
     )
 
 
+def export(arguments: argparse.Namespace) -> None:
+    """Write a trained model as a plain checkpoint that transformers loads by itself."""
+    from spatialsv.model.export import export
+
+    export(arguments.model, arguments.out, arguments.keep_heads)
+
+
 def probe(arguments: argparse.Namespace) -> None:
     """Train a fresh depth probe on the frozen visual states of a model."""
     from spatialsv.probe import ProbeConfig, run
@@ -259,6 +266,15 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--train-scenes": MANY | {"help": "whose mean depth is the baseline"},
             "--config": CONFIG,
             "--out": {"type": Path, "required": True, "help": "the manifest, or a folder"},
+        },
+    ),
+    "export": (
+        export,
+        "a trained model as a plain checkpoint",
+        {
+            "model": MANIFEST,
+            "--keep-heads": {"action": "store_true", "help": "beside it, for `lift`"},
+            "--out": {"type": Path, "required": True, "help": "a folder that is not there yet"},
         },
     ),
     "probe": (

@@ -152,7 +152,11 @@ def load_spatialsv(
     dtype: torch.dtype = torch.float32,
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
 ) -> SpatialSV:
-    """The model that `save_spatialsv` wrote, in eval mode; its heads, if any, stay in float32."""
-    mllm, family = load_mllm(folder / "mllm", dtype=dtype, attn=attn)
+    """The model in a folder of a training job, or in an exported one, in eval mode.
+
+    Its heads, if any, stay in float32.
+    """
+    plain = folder / "mllm" if (folder / "mllm").is_dir() else folder
+    mllm, family = load_mllm(plain, dtype=dtype, attn=attn)
     heads = load_heads(folder / "heads") if (folder / "heads").is_dir() else None
     return SpatialSV(mllm, family, heads).eval()

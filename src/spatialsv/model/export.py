@@ -1,0 +1,69 @@
+"""A trained model as others take it: a plain checkpoint, with the heads beside it if wanted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from spatialsv.manifest import Manifest, read_manifest, write_text
+
+HEADS = "heads"  # within the exported folder; transformers does not look there
+
+
+def export(model: Path, out: Path, keep_heads: bool = False) -> None:
+    """Copy a trained MLLM to `out`, where transformers loads it without this package.
+
+    Answers cost what the base's do: its parameters are the base's in name, number and shape.
+
+    Args:
+        model: a train manifest.
+        out: a folder that is not there yet.
+        keep_heads: put the 3D heads into `HEADS` within it, so that `spatialsv lift` can read it.
+
+    Raises:
+        ValueError: `out` exists, or heads are wanted of a model that was trained without.
+    """
+    manifest = read_manifest(model)
+    if manifest.stage != "train" or "mllm" not in manifest.payload:
+        raise ValueError(f"{model}: a {manifest.stage} manifest; give that of a training job")
+    if keep_heads and "heads" not in manifest.payload:
+        raise ValueError(f"{model}: trained without 3D heads, so there are none to keep")
+    if out.exists():
+        raise ValueError(f"{out}: exists; give a folder that does not")
+    shutil.copytree(manifest.resolve("mllm"), out)
+    if keep_heads:
+        shutil.copytree(manifest.resolve("heads"), out / HEADS)
+    write_text(out / "README.md", model_card(manifest, keep_heads))
+
+
+def model_card(manifest: Manifest, heads: bool) -> str:
+    """What the checkpoint is, what it was trained from and how, in Markdown."""
+    about, config = manifest.about, manifest.config
+    arm = about["settings"]
+    signals = [name for name in ("text", "distill") if arm[name]] + list(arm["tasks"])
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: image-text-to-text",
+        "tags: [spatialsv]",
+        "---",
+        "",
+        f"# SpatialSV, arm {about['arm']}, seed {about['seed']}",
+        "",
+        "Fine-tuned with 3D supervision (arXiv 2606.19915) by an open implementation.",
+        "It loads as any checkpoint of its base does, and costs the same.",
+        "",
+        f"- base: `{about['base']}`; its licence holds for this checkpoint, too",
+        f"- taught by: {', '.join(signals)}",
+        f"- steps: {manifest.counts['steps']}, batches of"
+        f" {config['batch_size'] * config['accumulation']} samples, rates {about['rates']}",
+        *(f"- {name}: {digest}" for name, digest in about["data"].items()),
+        *(f"- {name} {version}" for name, version in about["libraries"].items()),
+    ]
+    if heads:
+        lines += [
+            "",
+            f"`{HEADS}/` holds the 3D heads: `spatialsv lift --model THIS_FOLDER photo.jpg --out"
+            " lifted/`.",
+        ]
+    return "\n".join(lines) + "\n"

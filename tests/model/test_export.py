@@ -1,0 +1,97 @@
+"""Exports: loaded by transformers alone, with the base's parameters and our answers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spatialsv.cli import main
+from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.model.export import HEADS, export
+from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
+
+ALONE = """
+import json, sys
+sys.modules["spatialsv"] = None  # not installed here
+import torch
+from transformers import AutoModelForImageTextToText
+folder, asked = sys.argv[1:]
+model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+inputs = torch.load(asked, weights_only=True)
+print(json.dumps(model.generate(**inputs, max_new_tokens=8, do_sample=False).tolist()))
+"""
+ABOUT = {
+    "arm": "spatialsv",
+    "seed": 0,
+    "settings": {"text": True, "distill": True, "tasks": ["depth"]},
+    "base": "some/base",
+    "data": {"scenes": "0a1b"},
+    "rates": {"llm": 1e-5},
+    "libraries": {"torch": "2.13.0"},
+}
+
+
+@pytest.fixture
+def trained(loaded, heads, tmp_path):
+    """A training job's folder, its weights moved away from the base's."""
+    torch.manual_seed(3)
+    folder = tmp_path / "trained"
+    save_spatialsv(folder, SpatialSV(*loaded, heads))
+    weights = folder / "mllm/model.safetensors"
+    manifest = Manifest(
+        stage="train",
+        payload={"mllm": digest_path(weights), "heads": "0"},
+        counts={"steps": 2},
+        config={"batch_size": 2, "accumulation": 3},
+        about=ABOUT,
+    )
+    write_manifest(folder / "manifest.json", manifest)
+    return folder / "manifest.json"
+
+
+def test_transformers_alone_gives_the_same_answers_token_for_token(
+    trained, tmp_path, make_batch, images
+):
+    export(trained, tmp_path / "out")
+    inputs = make_batch(images, ["Where?", "Which is left?"], side="left").model_inputs()
+    ours = load_spatialsv(trained.parent).mllm.generate(**inputs, max_new_tokens=8, do_sample=False)
+    torch.save(inputs, tmp_path / "inputs.pt")
+    command = [sys.executable, "-c", ALONE, str(tmp_path / "out"), str(tmp_path / "inputs.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ours.tolist()
+
+
+def test_its_parameters_are_the_bases(trained, tmp_path, tiny_mllm):
+    export(trained, tmp_path / "out")
+    base, out = (load_file(f / "model.safetensors") for f in (tiny_mllm, tmp_path / "out"))
+    assert {name: value.shape for name, value in base.items()} == {
+        name: value.shape for name, value in out.items()
+    }
+    assert not (tmp_path / "out" / HEADS).exists()
+    assert "taught by: text, distill, depth" in (tmp_path / "out/README.md").read_text()
+    assert "batches of 6 samples" in (tmp_path / "out/README.md").read_text()
+
+
+def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images):
+    assert main(["export", str(trained), "--keep-heads", "--out", str(tmp_path / "out")]) == 0
+    batch, folders = make_batch(images, ["Where?", "What?"]), (tmp_path / "out", trained.parent)
+    with torch.no_grad():
+        found, expected = (load_spatialsv(folder)(batch).lifted.depth for folder in folders)
+    assert torch.equal(found, expected)
+    assert "heads" in (tmp_path / "out/README.md").read_text()
+
+
+def test_what_cannot_be_exported_is_told(trained, tmp_path):
+    with pytest.raises(ValueError, match="exists; give a folder that does not"):
+        export(trained, tmp_path)
+    scenes = tmp_path / "scenes.json"
+    write_manifest(scenes, Manifest(stage="scenes", payload={}))
+    with pytest.raises(ValueError, match="a scenes manifest; give that of a training job"):
+        export(scenes, tmp_path / "out")
+    write_manifest(trained, Manifest(stage="train", payload={"mllm": "0"}, about=ABOUT))
+    with pytest.raises(ValueError, match="without 3D heads"):
+        export(trained, tmp_path / "out", keep_heads=True)
