@@ -197,6 +197,36 @@ def test_epochs_are_times_through_the_questions(train):
     assert len(read_log(folder / "log.jsonl")) == 6  # 18 questions, twice, six at a time
 
 
+LORA = {"lora": {"rank": 4, "dropout": 0.1}, "lr_llm": 1e-2, "questions_per_sample": 2}
+
+
+def test_lora_moves_the_llms_matrices_alone_and_leaves_a_plain_checkpoint(train, tiny_mllm):
+    before = load_file(tiny_mllm / "model.safetensors")
+    after = load_file(train(steps=2, **LORA) / "mllm/model.safetensors")
+    assert {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in after.items()}
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    llm = {name for name in moved if "visual" not in name}
+    assert llm == {n for n in before if "layers" in n and "proj.weight" in n and "visual" not in n}
+    assert all("merger" in name for name in moved - llm)
+
+
+def test_a_killed_run_with_lora_ends_as_if_it_had_not_been(train, monkeypatch):
+    settings = LORA | {"steps": 5, "save_steps": 2, "accumulation": 2}
+    whole = train("spatialsv", "whole", **settings)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(KilledError):
+            train("spatialsv", "cut", **settings)
+    cut = train("spatialsv", "cut", **settings)
+    assert same(whole, cut)
+    assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
+
+
+def test_lora_on_matrices_that_are_not_there_is_told(train):
+    with pytest.raises(ValueError, match=r"train.lora.matrices: the LLM has no 'w1'"):
+        train(steps=1, lora={"matrices": ["w1"]})
+
+
 def test_rates_and_taps_that_are_not_given_are_the_familys(train):
     own = {"lr_llm": None, "lr_vl_projector": None, "lr_heads": None}
     folder = train(steps=1, **own)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from spatialsv.config import from_mapping
 from spatialsv.losses.total import SpatialLossConfig
 from spatialsv.model.heads import SpatialHeadsConfig, Task
+from spatialsv.train.lora import LoraSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class TrainConfig:
     lr_llm: float | None = None  # None: the family's; so for all three
     lr_vl_projector: float | None = None
     lr_heads: float | None = None  # projectors and heads of the geometry, and of the distillation
+    lora: LoraSettings | None = None  # None: the whole LLM is trained
     weight_decay: float = 0.01  # on matrices only
     warmup_ratio: float = 0.03  # of all steps
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"

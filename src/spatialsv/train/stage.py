@@ -25,10 +25,11 @@ from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.log import StepLog, mean_of_last, read_log
+from spatialsv.train.lora import add_lora
 from spatialsv.train.trainer import SpatialTrainer, rates_of
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
-LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "numpy")
 
 
 def run(
@@ -65,6 +66,7 @@ def run(
     set_seed(seed)
     if config.packed:
         attend_packed(mllm)
+    lora = add_lora(mllm, config.lora) if config.lora else None
     model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm, family))
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
@@ -84,6 +86,8 @@ def run(
     if config.gradient_checkpointing:
         model.mllm.gradient_checkpointing_enable()
     trainer.resume()
+    if lora is not None:
+        lora.merge_and_unload()
     return _finish(out, work, model, config, about)
 
 

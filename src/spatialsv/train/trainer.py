@@ -27,6 +27,7 @@ from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.log import StepLog
+from spatialsv.train.lora import ADAPTER
 from spatialsv.train.loss import arm_losses
 
 WEIGHTS = "model.safetensors"
@@ -65,7 +66,9 @@ class SpatialTrainer(Trainer):
         work: Path,
     ) -> None:
         for name, parameter in model.mllm.named_parameters():
-            parameter.requires_grad_(model.family.part_of(name) != "vision")
+            part = model.family.part_of(name)
+            adapted = config.lora is not None and part == "llm"
+            parameter.requires_grad_(ADAPTER in name if adapted else part != "vision")
         self.arm, self.config, self.sampler = arm, config, sampler
         self._terms: dict[str, Tensor] = {}
         self._ids: list[str] = []  # of this step's questions
