@@ -197,6 +197,15 @@ def test_epochs_are_times_through_the_questions(train):
     assert len(read_log(folder / "log.jsonl")) == 6  # 18 questions, twice, six at a time
 
 
+def test_a_model_trained_on_videos_is_shown_videos_later(train):
+    as_images = train("text", "images", steps=2, views_as="image")
+    folder = train("text", steps=2, views_as="video")
+    assert load_spatialsv(folder).family.views_as == "video"
+    assert load_spatialsv(as_images).family.views_as == "image"
+    assert not (as_images / "mllm/spatialsv.json").exists()
+    assert not same(folder, as_images)
+
+
 LORA = {"lora": {"rank": 4, "dropout": 0.1}, "lr_llm": 1e-2, "questions_per_sample": 2}
 
 

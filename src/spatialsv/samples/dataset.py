@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from spatialsv.samples.chat import Chat, Tokens
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
-from spatialsv.samples.views import Kind, SceneViews, ViewProcessor, Views
+from spatialsv.samples.views import SceneViews, ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
 from spatialsv.scenes.scene import Scenes
 
@@ -25,7 +25,6 @@ class SamplesConfig:
 
     questions_per_sample: int = 1  # about the same views
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
-    views_as: Kind = "image"  # separate images, or the frames of one video
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     keep_gib: float = 2.0  # memory for prepared images, GiB
@@ -76,7 +75,6 @@ class SceneDataset(Dataset[Sample]):
         self.shown = SceneViews(
             scenes.image,
             processor,
-            kind=self.config.views_as,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
         )

@@ -40,6 +40,7 @@ class ViewProcessor(Protocol):
 
     tokenizer: Any
     visual_tokens: frozenset[int]  # ids that hold visual states
+    views_as: Kind  # separate images, or the frames of one video
     written: dict[Kind, tuple[int, ...]]  # the ids that the chat's template writes for one item
 
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
@@ -55,7 +56,6 @@ class SceneViews:
     Args:
         image: the scenes' images.
         processor: the MLLM's own; it may resize.
-        kind: whether the views of a sample are separate images or the frames of a video.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
     """
@@ -64,13 +64,11 @@ class SceneViews:
         self,
         image: UInt8[np.ndarray, "S N H W 3"],
         processor: ViewProcessor,
-        kind: Kind = "image",
         blank: bool = False,
         keep_gib: float = 2.0,
     ) -> None:
         self.image = image
         self.processor = processor
-        self.kind: Kind = kind
         self.blank = blank
         self._room = int(keep_gib * 2**30)  # bytes
         self._kept: dict[tuple[int, tuple[int, ...]], Views] = {}
@@ -85,7 +83,7 @@ class SceneViews:
         images = self.image[row, list(chosen)]
         if self.blank:
             images = np.full_like(images, GREY)
-        shown = self.processor.prepare(list(images), self.kind)
+        shown = self.processor.prepare(list(images), self.processor.views_as)
         size = sum(value.nbytes for value in shown.inputs.values())
         if size <= self._room:
             self._room -= size

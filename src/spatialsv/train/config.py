@@ -8,6 +8,7 @@ from typing import Any, Literal
 from spatialsv.config import from_mapping
 from spatialsv.losses.total import SpatialLossConfig
 from spatialsv.model.heads import SpatialHeadsConfig, Task
+from spatialsv.samples.views import Kind
 from spatialsv.train.lora import LoraSettings
 
 
@@ -55,6 +56,7 @@ class TrainConfig:
     epochs: float | None = None  # times through the questions
     batch_size: int = 24  # samples a forward pass, on each device
     accumulation: int = 1  # forward passes a step
+    views_as: Kind | None = None  # images, or one video; None: as the base was, else images
     questions_per_sample: int = 1  # about one scene
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
     spatial_share: float = 0.5  # of each batch, for arms with pseudo labels: images without text

@@ -62,6 +62,7 @@ def run(
     """
     chosen = config.arm(arm)
     mllm, family = load_mllm(base_path(base), attn=config.attention)
+    family.views_as = config.views_as or family.views_as
     data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo)
     set_seed(seed)
     if config.packed:

@@ -15,6 +15,7 @@ Shapes: N views, h w a view's grid of visual tokens, B samples, T tokens, V imag
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from spatialsv.samples.views import Kind, Views
 
+OWN = "spatialsv.json"  # in a checkpoint: how it was shown its views, if not as images
 Part = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 
@@ -56,6 +58,7 @@ class Family(ABC):
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.config = config
+        self.views_as: Kind = "image"  # or the frames of one video, as it was trained
         self.visual: dict[Kind, int] = self.visual_ids()
         # What the chat's template writes for one item: mostly the token itself, once.
         self.written: dict[Kind, tuple[int, ...]] = {k: (id_,) for k, id_ in self.visual.items()}
@@ -72,17 +75,23 @@ class Family(ABC):
     @classmethod
     def load_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Family:
         """The processor of the checkpoint in the folder, or of the hub id, `name`."""
-        return cls(
+        family = cls(
             AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False),
             cls.image_processor_class.from_pretrained(name, local_files_only=local),
             config,
         )
+        own = Path(name) / OWN
+        if local and own.is_file():
+            family.views_as = json.loads(own.read_text())["views_as"]
+        return family
 
     def save_processor(self, folder: str | os.PathLike[str]) -> None:
         """Save what any other tool reads: tokenizer, chat template, image settings."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
+        if self.views_as != "image":
+            (Path(folder) / OWN).write_text(json.dumps({"views_as": self.views_as}) + "\n")
 
     def part_of(self, parameter: str) -> Part:
         """The part that the model's parameter of this name belongs to.
