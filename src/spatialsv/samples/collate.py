@@ -69,14 +69,12 @@ def visual_places(
         ValueError: a row with another number of visual tokens than its views have.
     """
     rows, columns = (max(grid.shape[axis] for v in shown for grid in v.grids) for axis in (0, 1))
-    is_visual = torch.isin(input_ids, torch.tensor(sorted(visual_tokens)))
+    visual = torch.tensor(sorted(visual_tokens))
+    is_visual = torch.isin(input_ids, visual)
     places = input_ids.new_zeros(len(shown), max(map(len, shown)), rows, columns)
     for row, views in enumerate(shown):
         found = is_visual[row].nonzero()[:, 0]
-        needed = sum(
-            int(torch.isin(stand, torch.tensor(sorted(visual_tokens))).sum())
-            for stand in views.placeholders
-        )
+        needed = sum(int(torch.isin(stand, visual).sum()) for stand in views.placeholders)
         if len(found) != needed:
             raise ValueError(
                 f"sample {row} of the batch has {len(found)} visual tokens, and its views need"
