@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from transformers import (
     GenerationConfig,
     InternVLConfig,
@@ -99,7 +100,7 @@ def save_qwen3_vl(folder: Path) -> Path:
     )
     size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
     processor = Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size=size)
-    return _save(folder, Qwen3VLForConditionalGeneration(config), tokenizer, processor)
+    return _save(folder, Qwen3VLForConditionalGeneration, config, tokenizer, processor)
 
 
 def save_internvl(folder: Path) -> Path:
@@ -117,7 +118,7 @@ def save_internvl(folder: Path) -> Path:
     processor = GotOcr2ImageProcessorPil(
         size={"height": 56, "width": 56}, min_patches=1, max_patches=4
     )
-    return _save(folder, InternVLForConditionalGeneration(config), tokenizer, processor)
+    return _save(folder, InternVLForConditionalGeneration, config, tokenizer, processor)
 
 
 def save_llava_onevision(folder: Path) -> Path:
@@ -136,7 +137,7 @@ def save_llava_onevision(folder: Path) -> Path:
     processor = LlavaOnevisionImageProcessorPil(
         size={"height": 56, "width": 56}, image_grid_pinpoints=PINPOINTS
     )
-    return _save(folder, LlavaOnevisionForConditionalGeneration(config), tokenizer, processor)
+    return _save(folder, LlavaOnevisionForConditionalGeneration, config, tokenizer, processor)
 
 
 def save_llava_next_video(folder: Path) -> Path:
@@ -157,7 +158,7 @@ def save_llava_next_video(folder: Path) -> Path:
         crop_size={"height": 56, "width": 56},
         image_grid_pinpoints=PINPOINTS,
     )
-    return _save(folder, LlavaNextVideoForConditionalGeneration(config), tokenizer, processor)
+    return _save(folder, LlavaNextVideoForConditionalGeneration, config, tokenizer, processor)
 
 
 SAVE: dict[str, Callable[[Path], Path]] = {
@@ -181,7 +182,9 @@ def _ids(tokenizer, tokens: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(tokens, tokenizer.convert_tokens_to_ids(list(tokens)), strict=True))
 
 
-def _save(folder: Path, model, tokenizer, processor) -> Path:
+def _save(folder: Path, kind, config, tokenizer, processor) -> Path:
+    torch.manual_seed(0)
+    model = kind(config)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
