@@ -63,6 +63,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+def work_folder(folder: Path, identity: dict[str, Any]) -> Path:
+    """The folder of a run's checkpoints, emptied if they are of a run that depends on other things.
+
+    Args:
+        identity: all that the run depends on, ready for JSON.
+    """
+    told, fresh = folder / "run.json", folder.with_name(f"{folder.name}.json")
+    write_json(fresh, identity)
+    if not told.is_file() or told.read_bytes() != fresh.read_bytes():
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh.replace(told)
+    return folder
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write `manifest` to `path`, after its payload is complete."""
     fields = ("stage", "payload", "counts", "config", "about")

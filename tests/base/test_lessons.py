@@ -51,6 +51,17 @@ def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
     assert late == {"list", *RUNGS, *EASY}
 
 
+def test_what_is_left_to_fine_tuning_is_never_asked() -> None:
+    left = ("rotation", "beside", "nearer", "places")
+    config, asked = LessonConfig(questions=40, without=left), set()
+    for text in TEXTS:
+        for done in (0.0, 1.0):
+            asked |= _kinds(text, lesson(text, done, config, np.random.default_rng(0)))
+    assert asked == {"list", *RUNGS, *EASY} - set(left)
+    with pytest.raises(ValueError, match=r"lessons\.without: no lesson 'besides'; known: recogn"):
+        LessonConfig(without=("besides",))
+
+
 @pytest.mark.parametrize("done", [0.0, 1.0])
 def test_answers_are_the_rooms_own(done: float) -> None:
     for text in TEXTS:

@@ -13,6 +13,7 @@ from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.train import TrainConfig, run
 from spatialsv.train.log import StepLog, read_log
 from spatialsv.train.loss import arm_losses
+from spatialsv.train.trainer import SpatialTrainer
 
 SMALL = {
     "batch_size": 4,
@@ -204,6 +205,21 @@ def test_a_model_trained_on_videos_is_shown_videos_later(train):
     assert load_spatialsv(as_images).family.views_as == "image"
     assert not (as_images / "mllm/spatialsv.json").exists()
     assert not same(folder, as_images)
+
+
+@pytest.mark.parametrize("part", ["mllm.", "heads."])
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(train, monkeypatch, part):
+    clip = SpatialTrainer._clip_grad_norm
+
+    def spoilt(self, model):
+        named = [(n, p) for n, p in model.named_parameters() if n.startswith(part)]
+        next(p for _, p in named if p.grad is not None).grad.fill_(float("inf"))
+        return clip(self, model)
+
+    monkeypatch.setattr(SpatialTrainer, "_clip_grad_norm", spoilt)
+    told = {"mllm.": "'gradient, MLLM': '(inf|nan)'", "heads.": "'gradient, 3D parts': '(inf|nan)'"}
+    with pytest.raises(FloatingPointError, match=told[part]):
+        train(steps=2)
 
 
 LORA = {"lora": {"rank": 4, "dropout": 0.1}, "lr_llm": 1e-2, "questions_per_sample": 2}

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spatialsv.manifest import work_folder
 from spatialsv.progress import progress
 
 Step = Callable[[int, np.random.Generator], dict[str, Tensor]]  # step number, rng -> losses
@@ -60,8 +61,7 @@ def run_loop(
 
     Returns: seconds spent over all runs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _forget_others(folder, settings)
+    work_folder(folder, settings)
     optimisers = make_optimisers(module, config)
     start, seconds = _restore(folder, module, optimisers)
     began, window = time.monotonic(), []
@@ -127,14 +127,6 @@ def _save(folder: Path, module, optimisers, step: int, seconds: float) -> None:
     state = {"module": module.state_dict(), "optimisers": states}
     torch.save(state | {"step": step, "seconds": seconds}, temporary)
     temporary.replace(folder / "checkpoint.pt")
-
-
-def _forget_others(folder: Path, settings: dict[str, Any]) -> None:
-    """Drop the checkpoint in `folder` if it is of other settings."""
-    told, own = folder / "settings.json", json.dumps(settings, indent=1, sort_keys=True)
-    if not told.exists() or told.read_text() != own:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
-        told.write_text(own)
 
 
 def _restore(folder: Path, module, optimisers) -> tuple[int, float]:

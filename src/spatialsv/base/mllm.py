@@ -145,14 +145,13 @@ def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: 
         tokens = model.model.visual(pixels.to(device), grid_thw=grid).pooler_output
         return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
-    return run_loop(both, step_loss, config.vision, folder, _settings(config))
+    settings = _without(config, "drills", "language", "lessons")
+    return run_loop(both, step_loss, config.vision, folder, settings)
 
 
-def _settings(config: MllmConfig, *rungs: str) -> dict[str, Any]:
-    """What the first rung depends on, and what `rungs` do beside it."""
-    later = {"drills", "language", "lessons"} - set(rungs)
-    settings = {name: value for name, value in to_mapping(config).items() if name not in later}
-    return settings | {"drills_alone": config.lessons.drills_alone} if rungs else settings
+def _without(config: MllmConfig, *later: str) -> dict[str, Any]:
+    """What a rung depends on: all settings but those of `later` ones."""
+    return {name: value for name, value in to_mapping(config).items() if name not in later}
 
 
 def _train_drills(
@@ -168,7 +167,8 @@ def _train_drills(
             encoder.batch([drills(texts[row], config.lessons.drills_alone, rng) for row in rows]),
         )
 
-    settings = _settings(config, "drills")
+    settings = _without(config, "language", "lessons")
+    settings["drills_alone"] = config.lessons.drills_alone
     return run_loop(model.model.language_model, step_loss, loop, folder, settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from spatialsv.manifest import (
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
-from spatialsv.samples.views import SceneViews, Views
+from spatialsv.samples.views import SceneViews
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.store import read_store
 from spatialsv.stats.summary import summarise
@@ -198,7 +199,7 @@ def _asker(
         if not questions:
             return
         scenes = read_store(shard.manifest.find(".zarr"), ["image"])
-        shown = SceneViews(scenes.image, family, blank=blank, keep_gib=0.0)
+        shown = SceneViews(scenes.image, family, blank=blank, keep_gib=inf)
         prompts = _prompts(questions, scenes.ids, shown, chat)
         batches = generate(model, family, prompts, config.max_new_tokens, config.batch_size)
         for index, text in batches:
@@ -211,15 +212,10 @@ def _prompts(
     questions: list[Question], scenes: tuple[str, ...], shown: SceneViews, chat: Chat
 ) -> list[Prompt]:
     rows = {name: row for row, name in enumerate(scenes)}
-    known: dict[tuple, Views] = {}
     prompts = []
     for question in questions:
-        # Blank images are all alike, so all scenes can share one head.
-        key = (0 if shown.blank else rows[question.scene], question.views)
-        if key not in known:
-            known[key] = shown(*key)
-        tokens = chat.prompt(question.text, known[key]).input_ids
-        prompts.append(Prompt(tokens=tokens, views=known[key]))
+        views = shown(rows[question.scene], question.views)  # kept: the same views, the same object
+        prompts.append(Prompt(tokens=chat.prompt(question.text, views).input_ids, views=views))
     return prompts
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from spatialsv.manifest import Manifest, read_manifest, write_text
-
-HEADS = "heads"  # within the exported folder; transformers does not look there
+from spatialsv.model.spatialsv import HEADS, MLLM
 
 
 def export(model: Path, out: Path, keep_heads: bool = False) -> None:
@@ -24,16 +24,18 @@ def export(model: Path, out: Path, keep_heads: bool = False) -> None:
         ValueError: `out` exists, or heads are wanted of a model that was trained without.
     """
     manifest = read_manifest(model)
-    if manifest.stage != "train" or "mllm" not in manifest.payload:
+    if manifest.stage != "train" or MLLM not in manifest.payload:
         raise ValueError(f"{model}: a {manifest.stage} manifest; give that of a training job")
-    if keep_heads and "heads" not in manifest.payload:
+    if keep_heads and HEADS not in manifest.payload:
         raise ValueError(f"{model}: trained without 3D heads, so there are none to keep")
     if out.exists():
         raise ValueError(f"{out}: exists; give a folder that does not")
-    shutil.copytree(manifest.resolve("mllm"), out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")  # a killed copy leaves no half `out`
+    shutil.copytree(manifest.resolve(MLLM), temporary)
     if keep_heads:
-        shutil.copytree(manifest.resolve("heads"), out / HEADS)
-    write_text(out / "README.md", model_card(manifest, keep_heads))
+        shutil.copytree(manifest.resolve(HEADS), temporary / HEADS)
+    write_text(temporary / "README.md", model_card(manifest, keep_heads))
+    temporary.replace(out)
 
 
 def model_card(manifest: Manifest, heads: bool) -> str:

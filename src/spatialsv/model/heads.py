@@ -47,10 +47,16 @@ class SpatialHeadsConfig:
 
 
 class SpatialHeads(nn.Module):
-    """Projectors shared by the tasks, and one DPT head a task, each with a confidence map."""
+    """Projectors shared by the tasks, and one DPT head a task, each with a confidence map.
+
+    Raises:
+        ValueError: tasks, and no taps to lift them from.
+    """
 
     def __init__(self, config: SpatialHeadsConfig, hidden_size: int) -> None:
         super().__init__()
+        if config.tasks and config.taps is None:
+            raise ValueError("heads.taps: name four hidden states, such as family.default_taps()")
         self.config = config
         self.hidden_size = hidden_size
         width = config.projector_width

@@ -23,6 +23,8 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
 
+MLLM, HEADS = "mllm", "heads"  # in the folder of a trained model
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Output:
@@ -61,7 +63,7 @@ class SpatialSV(nn.Module):
             raise ValueError(
                 f"heads read states of width {heads.hidden_size}, the MLLM's is {text.hidden_size}"
             )
-        for tap in heads.config.taps:
+        for tap in heads.config.taps or ():
             if not 0 <= tap <= self.last:
                 raise ValueError(
                     f"tap {tap}: the MLLM has hidden states 0 (embeddings) to {self.last}"
@@ -140,11 +142,11 @@ def save_spatialsv(folder: Path, model: SpatialSV) -> None:
     temporary.mkdir(parents=True)
     model.mllm.save_pretrained(temporary)
     model.family.save_processor(temporary)
-    shutil.rmtree(folder / "mllm", ignore_errors=True)
-    temporary.replace(folder / "mllm")
-    shutil.rmtree(folder / "heads", ignore_errors=True)
+    shutil.rmtree(folder / MLLM, ignore_errors=True)
+    temporary.replace(folder / MLLM)
+    shutil.rmtree(folder / HEADS, ignore_errors=True)
     if model.heads is not None:
-        save_heads(model.heads, folder / "heads")
+        save_heads(model.heads, folder / HEADS)
 
 
 def load_spatialsv(
@@ -156,7 +158,7 @@ def load_spatialsv(
 
     Its heads, if any, stay in float32.
     """
-    plain = folder / "mllm" if (folder / "mllm").is_dir() else folder
+    plain = folder / MLLM if (folder / MLLM).is_dir() else folder
     mllm, family = load_mllm(plain, dtype=dtype, attn=attn)
-    heads = load_heads(folder / "heads") if (folder / "heads").is_dir() else None
+    heads = load_heads(folder / HEADS) if (folder / HEADS).is_dir() else None
     return SpatialSV(mllm, family, heads).eval()

@@ -125,7 +125,7 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
             " make all labels of images of one size"
         )
     most = max(views)
-    # What a sample lacks, views or all labels, stands in the batch as zeros, marked absent.
+    # What a sample lacks, views or all labels, stands in the batch as another's, marked absent.
     filled = [_filled(target, known[0], most) for target in targets]
     taught = [0 if target is None else count for target, count in zip(targets, views, strict=True)]
     present = torch.arange(most) < torch.tensor(taught)[:, None]
@@ -143,7 +143,7 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
 
 
 def _filled(target: Target | None, like: Target, views: int) -> Target:
-    """`target` with as many `views`; a missing one is `like`, which is not to be read."""
+    """`target` with as many `views`, the last one repeated; without a target, `like`'s."""
     own = target or like
 
     def repeated(value: Tensor | None) -> Tensor | None:

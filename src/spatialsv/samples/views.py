@@ -70,7 +70,7 @@ class SceneViews:
         self.image = image
         self.processor = processor
         self.blank = blank
-        self._room = int(keep_gib * 2**30)  # bytes
+        self._room = keep_gib * 2**30  # bytes
         self._kept: dict[tuple[int, tuple[int, ...]], Views] = {}
 
     def __call__(self, row: int, views: Sequence[int]) -> Views:

@@ -17,8 +17,10 @@ ADAPTER = "lora_"  # in the names of what is trained in the LLM
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """Which matrices of the LLM get an adapter, and how large. Full fine-tuning's rates are low
-    for it: 1e-4 is usual."""
+    """Which matrices of the LLM get an adapter, and how large.
+
+    The rates of full fine-tuning are low for adapters; 1e-4 is usual.
+    """
 
     rank: int = 16
     alpha: float = 32.0

@@ -15,7 +15,7 @@ import torch
 from transformers import set_seed
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
+from spatialsv.manifest import Manifest, digest_path, work_folder, write_json, write_manifest
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
@@ -71,7 +71,7 @@ def run(
     model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm, family))
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
-    work = _work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
+    work = work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
     trainer = SpatialTrainer(
         model,
         arm=chosen,
@@ -145,18 +145,6 @@ def _about(
         "rates": rates_of(config, model.family),
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }
-
-
-def _work_folder(work: Path, identity: dict[str, Any]) -> Path:
-    """The folder of a run's checkpoints, emptied if they are of another run."""
-    told = work / "run.json"
-    fresh = work.with_name(f"{work.name}.json")
-    write_json(fresh, identity)
-    if not told.is_file() or told.read_bytes() != fresh.read_bytes():
-        shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
-    fresh.replace(told)
-    return work
 
 
 def _finish(

@@ -31,6 +31,7 @@ from spatialsv.train.lora import ADAPTER
 from spatialsv.train.loss import arm_losses
 
 WEIGHTS = "model.safetensors"
+GRADIENT_OF = {True: "MLLM", False: "3D parts"}
 NOT_FINITE = "not_finite.json"
 WHOLE = "whole"  # an empty file, written last into a checkpoint
 
@@ -135,7 +136,7 @@ class SpatialTrainer(Trainer):
             for is_mllm, parameters in parts.items()
             if parameters
         }
-        self._stop_unless_finite({"gradient of the MLLM": norms[True]})
+        self._stop_unless_finite({f"gradient, {GRADIENT_OF[part]}": n for part, n in norms.items()})
         return norms[True]
 
     def _stop_unless_finite(self, values: dict[str, Tensor]) -> None:

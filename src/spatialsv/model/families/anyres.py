@@ -16,7 +16,8 @@ from transformers.models.llava_next_video.modeling_llava_next_video import (
     unpad_image,
 )
 
-from spatialsv.model.families.family import Family
+from spatialsv.model.families.family import Family, runs
+from spatialsv.samples.views import Views
 
 
 class Anyres(Family):
@@ -49,6 +50,33 @@ class Anyres(Family):
         count = self.side**2 + rows * (columns + 1)
         lines = torch.arange(self.side**2, count).view(rows, columns + 1)
         return lines[:, :columns], count
+
+    def as_images(
+        self, inputs: dict[str, Tensor], maps: Sequence[tuple[Int[Tensor, "_ _"], int]]
+    ) -> Views:
+        """Views of which each is a map among its own tokens, and so many tokens."""
+        tokens = runs([count for _, count in maps])
+        return Views(
+            kind="image",
+            inputs=inputs,
+            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
+            grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
+        )
+
+    def as_video(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]], side: int, ends: int) -> Views:
+        """The first, squashed tile of each image as a frame of side x side pooled tokens.
+
+        Args:
+            ends: the tokens behind the last frame's.
+        """
+        tokens = runs([side**2] * len(tiles))
+        count = side**2 * len(tiles) + ends
+        return Views(
+            kind="video",
+            inputs={"pixel_values_videos": torch.stack([one[0, 0] for one in tiles])[None]},
+            placeholders=(torch.full((count,), self.visual["video"]),),
+            grids=tuple(run.view(side, side) for run in tokens),
+        )
 
     def join(self, name: str, values: Sequence[Tensor]) -> Tensor:
         """See `Family`."""

@@ -59,13 +59,14 @@ class Family(ABC):
         self.image_processor = image_processor
         self.config = config
         self.views_as: Kind = "image"  # or the frames of one video, as it was trained
-        self.visual: dict[Kind, int] = self.visual_ids()
+        # The tokens that hold visual states; where none is a video's own, frames are as images.
+        image = config.image_token_id
+        self.visual: dict[Kind, int] = {
+            "image": image,
+            "video": getattr(config, "video_token_id", image),
+        }
         # What the chat's template writes for one item: mostly the token itself, once.
         self.written: dict[Kind, tuple[int, ...]] = {k: (id_,) for k, id_ in self.visual.items()}
-
-    def visual_ids(self) -> dict[Kind, int]:
-        """The ids of the tokens that hold visual states."""
-        return {"image": self.config.image_token_id, "video": self.config.video_token_id}
 
     @property
     def visual_tokens(self) -> frozenset[int]:
@@ -137,8 +138,16 @@ class Family(ABC):
             inputs: what `inputs` gave for the whole batch.
             steps: the place of each token behind it in its own chat, from 0.
         """
-        ahead = torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
-        return torch.cat([ahead, head.shape[1] + steps], dim=-1)
+        ahead = self.head_positions(mllm, head, inputs)
+        follows = ahead.reshape(-1, *head.shape).amax(dim=(0, 2))[:, None] + 1
+        behind = (follows + steps).expand(*ahead.shape[:-1], -1)
+        return torch.cat([ahead, behind], dim=-1)
+
+    def head_positions(
+        self, mllm: PreTrainedModel, head: Int[Tensor, "B P"], inputs: dict[str, Tensor]
+    ) -> Int[Tensor, "*axes B P"]:
+        """The positions of a head's tokens: 0, 1, 2, ... where the model has none of its own."""
+        return torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
 
 
 def runs(lengths: Sequence[int]) -> list[Int[Tensor, " _"]]:

@@ -35,10 +35,6 @@ class InternVL(Family):
         self.written["video"] = (tokenizer.convert_tokens_to_ids("<video>"),)
         self.side = isqrt(config.image_seq_length)  # tokens of a tile, one way
 
-    def visual_ids(self) -> dict[Kind, int]:
-        """See `Family`: frames of a video are written as images."""
-        return {"image": self.config.image_token_id, "video": self.config.image_token_id}
-
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
         """See `Family`."""
         tiled = kind == "image"

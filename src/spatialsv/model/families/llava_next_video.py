@@ -9,15 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 from transformers import LlavaNextVideoForConditionalGeneration
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
 
 from spatialsv.model.families.anyres import Anyres, stack_tiles
-from spatialsv.model.families.family import runs
 from spatialsv.samples.views import Kind, Views
 
 
@@ -38,25 +36,7 @@ class LlavaNextVideo(Anyres):
         prepared = [self.image_processor(images=[i], return_tensors="pt") for i in images]
         tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W), the squashed one first
         if kind == "video":
-            return self._video(torch.stack([one[0, 0] for one in tiles])[None])
+            return self.as_video(tiles, self.side // self.config.spatial_pool_stride, 0)
         maps = [self.tiled(*self.unpadded(image.shape[:2])) for image in images]
-        tokens = runs([count for _, count in maps])
-        return Views(
-            kind="image",
-            inputs={
-                "pixel_values": stack_tiles(tiles),
-                "image_sizes": torch.tensor([image.shape[:2] for image in images]),
-            },
-            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
-            grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
-        )
-
-    def _video(self, frames: Float[Tensor, "1 N C H W"]) -> Views:
-        count, side = frames.shape[1], self.side // self.config.spatial_pool_stride
-        tokens = runs([side**2] * count)
-        return Views(
-            kind="video",
-            inputs={"pixel_values_videos": frames},
-            placeholders=(torch.full((side**2 * count,), self.visual["video"]),),
-            grids=tuple(run.view(side, side) for run in tokens),
-        )
+        sizes = torch.tensor([image.shape[:2] for image in images])
+        return self.as_images({"pixel_values": stack_tiles(tiles), "image_sizes": sizes}, maps)

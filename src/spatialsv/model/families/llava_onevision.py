@@ -15,7 +15,6 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 
 from spatialsv.model.families.anyres import Anyres
-from spatialsv.model.families.family import runs
 from spatialsv.samples.views import Kind, Views
 
 
@@ -29,17 +28,12 @@ class LlavaOneVision(Anyres):
 
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
         """See `Family`."""
-        if kind == "video":
-            return self._video(images)
+        if kind == "video":  # an image that is alone comes squashed, before its tiles
+            alone = [self.image_processor(images=[[i]], return_tensors="pt") for i in images]
+            return self.as_video([one["pixel_values"] for one in alone], ceil(self.side / 2), 1)
         out = self.image_processor(images=[list(images)], return_tensors="pt")
         maps = [self._map(image.shape[:2], len(images)) for image in images]
-        tokens = runs([count for _, count in maps])
-        return Views(
-            kind="image",
-            inputs={name: torch.as_tensor(value) for name, value in out.items()},
-            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
-            grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
-        )
+        return self.as_images({name: torch.as_tensor(value) for name, value in out.items()}, maps)
 
     def _map(self, size: tuple[int, int], images: int) -> tuple[Int[Tensor, "h w"], int]:
         """The map of an image among its own tokens, and how many they are."""
@@ -51,20 +45,6 @@ class LlavaOneVision(Anyres):
         if (ratio := sqrt(rows * columns / most)) > 1.1:  # as the model shrinks it
             rows, columns = int(rows // ratio), int(columns // ratio)
         return self.tiled(rows, columns)
-
-    def _video(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Views:
-        """Each frame squashed to a square; tokens are pooled two by two, with one line end."""
-        # An image that is alone comes squashed, before its tiles.
-        alone = [self.image_processor(images=[[i]], return_tensors="pt") for i in images]
-        frames = torch.stack([one["pixel_values"][0, 0] for one in alone])[None]
-        side = ceil(self.side / 2)
-        tokens = runs([side**2] * len(images))
-        return Views(
-            kind="video",
-            inputs={"pixel_values_videos": frames},
-            placeholders=(torch.full((side**2 * len(images) + 1,), self.visual["video"]),),
-            grids=tuple(run.view(side, side) for run in tokens),
-        )
 
 
 def within_square(square: Int[Tensor, "s s"], size: tuple[int, int]) -> Int[Tensor, "h w"]:

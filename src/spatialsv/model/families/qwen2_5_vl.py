@@ -87,16 +87,10 @@ class Qwen25VL(Family):
         image, video = (input_ids == self.visual[kind] for kind in ("image", "video"))
         return super().inputs(shown, input_ids) | {"mm_token_type_ids": image.int() + 2 * video}
 
-    def positions(
-        self,
-        mllm: PreTrainedModel,
-        head: Int[Tensor, "B P"],
-        inputs: dict[str, Tensor],
-        steps: Int[Tensor, "B U"],
-    ) -> Int[Tensor, "3 B P+U"]:
+    def head_positions(
+        self, mllm: PreTrainedModel, head: Int[Tensor, "B P"], inputs: dict[str, Tensor]
+    ) -> Int[Tensor, "3 B P"]:
         """See `Family`: time, row and column."""
         grids = {name: value for name, value in inputs.items() if name.endswith("_grid_thw")}
         types = inputs["mm_token_type_ids"][:, : head.shape[1]]
-        ahead, _ = mllm.model.get_rope_index(head, types, **grids)
-        behind = ahead.amax(dim=(0, 2))[:, None] + 1 + steps
-        return torch.cat([ahead, behind.expand(3, -1, -1)], dim=-1)
+        return mllm.model.get_rope_index(head, types, **grids)[0]
