@@ -43,6 +43,10 @@ def test_an_arms_misspelt_setting(train):
         ({"pseudo": True}, "pseudo labels, but neither"),
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
         ({"text_share": 0.0}, r"mine\.text_share: expected a part of 1, found 0\.0"),
+        (
+            {"tasks": ["depth"], "spatial_weight": 0.0},
+            r"mine\.spatial_weight: expected more than 0, found 0\.0",
+        ),
         ({"steps_share": -1.0}, r"mine\.steps_share: expected more than 0, found -1\.0"),
     ],
 )

@@ -263,8 +263,58 @@ def test_rates_and_taps_that_are_not_given_are_the_familys(train):
     assert load_spatialsv(given).heads.config.taps == (1, 2, 3, 4)
 
 
-def test_bf16_runs(train):
+@pytest.mark.parametrize("there", [True, False])
+def test_bf16_is_used_where_the_device_has_it(train, monkeypatch, there):
+    monkeypatch.setattr("spatialsv.train.trainer.has_bf16", lambda device: there)
     folder = train(steps=1, precision="bf16")
     (line,) = read_log(folder / "log.jsonl")
-    assert line["loss"] > 0
+    (plain,) = read_log(train(steps=1, out="plain") / "log.jsonl")
+    assert line["loss"] == pytest.approx(plain["loss"], rel=0.05)
+    assert (line["loss"] == plain["loss"]) == (not there)
+    assert read_manifest(folder / "manifest.json").about["precision"] == (
+        "bf16" if there else "fp32"
+    )
     assert load_spatialsv(folder).mllm.dtype == torch.float32
+
+
+@pytest.mark.parametrize("by", ["uncertainty", "gradient_norm"])
+def test_adaptive_weights_count_in_the_loss_and_outlive_a_kill(train, monkeypatch, by):
+    own = {"weighting": {"by": by, "every": 2}, "heads": SMALL["heads"] | {"taps": [2, 2, 3, 4]}}
+    settings = own | {"steps": 6, "save_steps": 2, "accumulation": 2}
+    whole = train("spatialsv", "whole", **settings)
+    lines = read_log(whole / "log.jsonl")
+    assert not any(name.startswith("weight/") for name in lines[0])  # all are 1
+    last = lines[-1]
+    weights = {name[7:]: value for name, value in last.items() if name.startswith("weight/")}
+    assert set(weights) == {"text", "distill", "depth", "rays", "points"}
+    assert len(set(weights.values())) == 5 and min(weights.values()) > 0
+    losses = {name: value for name, value in last.items() if name.split("/")[0] in weights}
+    total = sum(weights[name.split("/")[0]] * value for name, value in losses.items())
+    assert last["loss"] == pytest.approx(total, rel=1e-5)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)
+        with pytest.raises(KilledError):
+            train("spatialsv", "cut", **settings)
+    cut = train("spatialsv", "cut", **settings)
+    assert same(whole, cut)
+    assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
+
+
+def test_measuring_gradients_changes_nothing_but_the_weights(train):
+    """At a rate of almost nothing, the run is the one without."""
+    heads = SMALL["heads"] | {"taps": [2, 2, 3, 4]}
+    still = {"weighting": {"by": "gradient_norm", "rate": 1e-30, "every": 1}, "heads": heads}
+    plain = train("spatialsv", "plain", steps=2, heads=heads, gradient_checkpointing=True)
+    assert same(plain, train("spatialsv", steps=2, gradient_checkpointing=True, **still))
+
+
+def test_gradient_norms_need_a_layer_below_every_tap(train):
+    with pytest.raises(ValueError, match=r"train\.weighting: gradient_norm needs a layer"):
+        train(steps=1, weighting={"by": "gradient_norm"})  # the family's taps begin at 0
+
+
+def test_a_spatial_weight_scales_all_beside_the_text(train):
+    arms = {"light": {"distill": True, "tasks": ["depth"], "spatial_weight": 0.25}}
+    (line,) = read_log(train("light", steps=1, arms=arms) / "log.jsonl")
+    spatial = sum(value for name, value in line.items() if name == "distill" or "/" in name)
+    assert line["loss"] == pytest.approx(line["text"] + 0.25 * spatial, rel=1e-5)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spatialsv.manifest import work_folder
+from spatialsv.model.precision import has_bf16
 from spatialsv.progress import progress
 
 Step = Callable[[int, np.random.Generator], dict[str, Tensor]]  # step number, rng -> losses
@@ -39,7 +40,7 @@ class LoopConfig:
     seed: int = 0
     save_every: int = 200  # steps
     log_every: int = 20  # steps
-    bf16: bool = True  # autocast; the weights stay in float32
+    bf16: bool = True  # autocast, where the device has it; the weights stay in float32
 
 
 def learning_rate(step: int, config: LoopConfig) -> float:
@@ -66,11 +67,12 @@ def run_loop(
     start, seconds = _restore(folder, module, optimisers)
     began, window = time.monotonic(), []
     device = next(module.parameters()).device
+    bf16 = config.bf16 and has_bf16(device.type)
     for step in progress(range(start, config.steps), folder.name, total=config.steps - start):
         for optimiser, peak in zip(optimisers, (config.lr, config.lr_muon), strict=False):
             for group in optimiser.param_groups:
                 group["lr"] = peak * learning_rate(step, config)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             losses = step_loss(step, np.random.default_rng([config.seed, step]))
         module.zero_grad()
         losses["total"].backward()

@@ -1,7 +1,8 @@
-"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1."""
+"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1 unless told."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from spatialsv.losses.distill import distill_loss
 from spatialsv.losses.masked import at_size, counted
 from spatialsv.losses.points import point_terms
 from spatialsv.losses.rays import ray_terms
+from spatialsv.losses.temporal import temporal_term
 
 Signal = Literal["distill", "depth", "rays", "points"]
 
@@ -31,6 +33,8 @@ class SpatialLossConfig:
     l2: Literal["norm", "square"] = "norm"
     gradient_scales: int = 4  # of depth; 1: the paper's formula to the letter
     normal_scales: int = 3  # of points
+    temporal: bool = False  # of depth, a term beyond the paper: neighbouring views change alike
+    temporal_change: float = 0.05  # where the label's own change is at most this part of its depth
 
 
 def spatial_losses(
@@ -38,9 +42,11 @@ def spatial_losses(
     labels: GeometryLabels,
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
 
+    Terms are as they are, and `weights`, by signal, count in the total alone; those left out are 1.
     Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
     views whose `labels.present` is False add nothing, to values or gradients; where none is left,
     all terms are exactly 0. Confidences are at least 1, so that their logarithms exist.
@@ -58,21 +64,31 @@ def spatial_losses(
             found = GEOMETRY[task](lifted, labels, config)
             terms |= {f"{task}/{name}": value for name, value in found.items()}
     zero = torch.zeros((), device=labels.depth.device)
-    return terms | {"total": sum(terms.values(), zero)}
+    weighed = [(weights or {}).get(signal_of(name), 1.0) * term for name, term in terms.items()]
+    return terms | {"total": sum(weighed, zero)}
+
+
+def signal_of(term: str) -> str:
+    """The signal that a term belongs to: "depth" of "depth/l2"."""
+    return term.split("/")[0]
 
 
 def _depth(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
     size = tuple(labels.depth.shape[2:])
-    depth = _predicted(lifted, "depth")
-    return depth_terms(
-        at_size(depth, size),
+    depth = at_size(_predicted(lifted, "depth"), size)
+    target, mask = labels.depth.to(depth.dtype), counted(labels)
+    terms = depth_terms(
+        depth,
         at_size(lifted.depth_confidence, size),
-        labels.depth.to(depth.dtype),
-        counted(labels),
+        target,
+        mask,
         lambda_c=config.lambda_c,
         l2=config.l2,
         scales=config.gradient_scales,
     )
+    if config.temporal:
+        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change)
+    return terms
 
 
 def _rays(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:

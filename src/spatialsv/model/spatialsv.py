@@ -77,7 +77,7 @@ class SpatialSV(nn.Module):
         scored, targets = None, None
         if batch.labels is not None:
             scored, targets = scored_positions(batch.labels)
-        wanted = self._wanted_states()
+        wanted = self.wanted_states()
         result = self.mllm(
             **self._inputs(batch),
             logits_to_keep=0 if scored is None else scored,
@@ -103,7 +103,7 @@ class SpatialSV(nn.Module):
         positions = self.family.positions(self.mllm, head, batch.inputs, packing.steps)
         return inputs | {"position_ids": positions, "packing": packing}
 
-    def _wanted_states(self) -> list[int]:
+    def wanted_states(self) -> list[int]:
         """The hidden states to keep: the others are freed as the layers go by."""
         if self.heads is None:
             return []
@@ -113,7 +113,7 @@ class SpatialSV(nn.Module):
     def _lift(
         self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
     ) -> tuple[Lifted | None, Tensor | None]:
-        wanted = self._wanted_states()
+        wanted = self.wanted_states()
         grids = {i: batch.visual_states(hidden_states[i]) for i in wanted}
         config = self.heads.config
         lifted = self.heads([grids[tap] for tap in config.taps]) if config.tasks else None

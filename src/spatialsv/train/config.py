@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from spatialsv.config import from_mapping
 from spatialsv.losses.total import SpatialLossConfig
+from spatialsv.losses.weighting import WeightingConfig
 from spatialsv.model.heads import SpatialHeadsConfig, Task
 from spatialsv.samples.views import Kind
 from spatialsv.train.lora import LoraSettings
@@ -14,13 +15,14 @@ from spatialsv.train.lora import LoraSettings
 
 @dataclass(frozen=True, kw_only=True)
 class ArmConfig:
-    """One way to fine-tune the base: which losses, on what it sees. All weigh 1."""
+    """One way to fine-tune the base: which losses, on what it sees."""
 
     text: bool = True  # the answers' cross-entropy; without it no question is asked
     distill: bool = False  # the teacher's features from the last layer's visual states
     tasks: tuple[Task, ...] = ()  # geometry lifted from the taps
     taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
     projectors: Literal["four", "shared"] | None = None  # None: as TrainConfig.heads says
+    spatial_weight: float = 1.0  # of all that is taught beside the text, which weighs 1
     teacher: str | None = None  # whose labels; None: labels.teacher. For the DAG, as text_share
     blank_images: bool = False  # grey images: what the questions' text gives away
     pseudo: bool = False  # pseudo-labelled images beside the questions, without text
@@ -68,7 +70,9 @@ class TrainConfig:
     warmup_ratio: float = 0.03  # of all steps
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
     max_grad_norm: float = 1.0  # of the MLLM's gradient, and of the 3D parts', separately
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast, weights stay in fp32
+    precision: Literal["fp32", "bf16"] = (
+        "fp32"  # bf16: autocast, where the device has it; weights stay fp32
+    )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False  # less memory, a third more time
     save_steps: int = 100  # between two checkpoints to resume from
@@ -76,6 +80,7 @@ class TrainConfig:
     keep_gib: float = 2.0  # memory for prepared images, GiB
     text_reduction: Literal["mean", "sum"] = "mean"  # over a batch's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
+    weighting: WeightingConfig | None = None  # None: the paper's, every signal weighs 1
     losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
     heads: SpatialHeadsConfig = field(default_factory=SpatialHeadsConfig)  # tasks: the arm's
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # others, or in place of ARMS
@@ -113,6 +118,11 @@ class TrainConfig:
         if arm.steps_share <= 0:
             raise ValueError(
                 f"train.arms.{name}.steps_share: expected more than 0, found {arm.steps_share}"
+            )
+        if arm.spatial_weight <= 0:
+            raise ValueError(
+                f"train.arms.{name}.spatial_weight: expected more than 0, found"
+                f" {arm.spatial_weight}; an arm without tasks learns from text alone"
             )
         if arm.pseudo and not arm.geometry:
             raise ValueError(f"train.arms.{name}: pseudo labels, but neither distill nor tasks")

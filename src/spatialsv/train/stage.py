@@ -26,7 +26,7 @@ from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.log import StepLog, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
-from spatialsv.train.trainer import SpatialTrainer, rates_of
+from spatialsv.train.trainer import SpatialTrainer, precision_of, rates_of
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "numpy")
@@ -142,6 +142,7 @@ def _about(
         "base": digest_path(Path(base)) if local else str(base),
         "data": data.digests,
         "attention": model.mllm.config.get_text_config()._attn_implementation,
+        "precision": precision_of(config),
         "rates": rates_of(config, model.family),
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }

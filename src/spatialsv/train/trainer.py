@@ -7,9 +7,10 @@ whole run, whose batches are known beforehand.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -18,14 +19,17 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from spatialsv.losses.weighting import RULES, errors_of
 from spatialsv.manifest import write_json
 from spatialsv.model.families.family import Family
+from spatialsv.model.precision import has_bf16
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.log import StepLog
 from spatialsv.train.lora import ADAPTER
 from spatialsv.train.loss import arm_losses
@@ -33,6 +37,7 @@ from spatialsv.train.loss import arm_losses
 WEIGHTS = "model.safetensors"
 GRADIENT_OF = {True: "MLLM", False: "3D parts"}
 NOT_FINITE = "not_finite.json"
+WEIGHTING = "weighting.json"  # in a checkpoint: the state of adaptive weights
 WHOLE = "whole"  # an empty file, written last into a checkpoint
 
 
@@ -71,6 +76,10 @@ class SpatialTrainer(Trainer):
             adapted = config.lora is not None and part == "llm"
             parameter.requires_grad_(ADAPTER in name if adapted else part != "vision")
         self.arm, self.config, self.sampler = arm, config, sampler
+        own = config.weighting
+        self.weighting = RULES[own.by](own) if own else None
+        self._shared = shared_parameters(model) if own and own.by == "gradient_norm" else []
+        self._norms: dict[str, Tensor] = {}  # of the signals' gradients, in steps that measure them
         self._terms: dict[str, Tensor] = {}
         self._ids: list[str] = []  # of this step's questions
         super().__init__(
@@ -96,12 +105,15 @@ class SpatialTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The sum of all terms, each with weight 1; the terms are kept for the log."""
+        """The weighted sum of all terms; the terms are kept for the log."""
         batch = inputs["batch"]
         output = model(batch)
-        terms = arm_losses(output, batch, self.arm, self.config)
+        weights = self.weighting.weights if self.weighting else None
+        terms = arm_losses(output, batch, self.arm, self.config, weights)
         self._ids += batch.ids
         self._stop_unless_finite(terms)
+        if self._measures_gradients():
+            self._norms = gradient_norms(terms, self._shared)
         for name, value in terms.items():
             part = value.detach() / self.current_gradient_accumulation_steps
             self._terms[name] = self._terms.get(name, 0) + part
@@ -110,9 +122,25 @@ class SpatialTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the loss terms of this step, then log as Trainer does."""
         terms = {name: float(value) for name, value in self._terms.items() if name != "total"}
+        weights = self._adapt(terms) if self.weighting and terms else {}
         self._terms.clear()
         self._ids.clear()
-        super().log(logs | terms, start_time)
+        super().log(logs | terms | weights, start_time)
+
+    def _measures_gradients(self) -> bool:
+        """Whether this forward pass is the first of a step that measures each signal's gradient."""
+        own = self.config.weighting
+        return bool(self._shared) and not self._terms and self.state.global_step % own.every == 0
+
+    def _adapt(self, terms: dict[str, float]) -> dict[str, float]:
+        """Set the next step's weights. Returns: those of this step, for the log."""
+        used = {
+            f"weight/{signal}": weight for signal, weight in sorted(self.weighting.weights.items())
+        }
+        norms = {signal: float(norm) for signal, norm in self._norms.items()}
+        self.weighting.update(errors_of(terms), norms)
+        self._norms.clear()
+        return used
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for each part of the model."""
@@ -167,12 +195,16 @@ class SpatialTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        if self.weighting and self.args.should_save:
+            write_json(self._checkpoint() / WEIGHTING, self.weighting.state)
         self._mark_whole()
 
     def _mark_whole(self) -> None:
         if self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            (folder / WHOLE).touch()
+            (self._checkpoint() / WHOLE).touch()
+
+    def _checkpoint(self) -> Path:
+        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # Trainer's own would refuse the shared tensors of tied embeddings, and pickle its arguments
@@ -184,8 +216,16 @@ class SpatialTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        path = Path(resume_from_checkpoint) / WEIGHTS
-        safetensors.torch.load_model(model or self.model, path, strict=True)
+        folder = Path(resume_from_checkpoint)
+        safetensors.torch.load_model(model or self.model, folder / WEIGHTS, strict=True)
+        if self.weighting:
+            self.weighting.state = json.loads((folder / WEIGHTING).read_text())
+
+
+def precision_of(config: TrainConfig) -> Literal["fp32", "bf16"]:
+    """What is really computed in: bf16 only where the device has instructions for it."""
+    device = torch.accelerator.current_accelerator()
+    return config.precision if has_bf16(device.type if device else "cpu") else "fp32"
 
 
 def rates_of(config: TrainConfig, family: Family) -> dict[str, float]:
@@ -229,7 +269,7 @@ def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> Traini
         lr_scheduler_type=config.schedule,
         warmup_steps=config.warmup_ratio,
         max_grad_norm=config.max_grad_norm,
-        bf16=config.precision == "bf16",
+        bf16=precision_of(config) == "bf16",
         use_cpu=not torch.accelerator.is_available(),  # Trainer must be told for bf16
         save_strategy="steps",
         save_steps=config.save_steps,
