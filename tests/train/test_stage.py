@@ -1,6 +1,7 @@
 """Training: artefacts, exact resumption, a loss that falls, arms that learn what they say."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,28 @@ def test_a_spatial_weight_scales_all_beside_the_text(train):
     (line,) = read_log(train("light", steps=1, arms=arms) / "log.jsonl")
     spatial = sum(value for name, value in line.items() if name == "distill" or "/" in name)
     assert line["loss"] == pytest.approx(line["text"] + 0.25 * spatial, rel=1e-5)
+
+
+DEPTH = {"depth_too": {"tasks": ["depth"]}}
+
+
+def test_tensorboard_holds_every_step_once_after_a_kill(train, monkeypatch, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(KilledError):
+            train("depth_too", steps=4, save_steps=2, arms=DEPTH)
+    folder = train("depth_too", steps=4, save_steps=2, arms=DEPTH)
+    found = events.EventAccumulator(str(tmp_path / "events/depth_too/0")).Reload()
+    lines = read_log(folder / "log.jsonl")
+    for name in ("text", "depth/l2", "grad_norm"):
+        told = [(event.step, event.value) for event in found.Scalars(name)]
+        assert told == [(line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines]
+
+
+def test_tensorboard_that_is_not_installed_is_told_before_training(train, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "events")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"not installed: pip install 'spatialsv\[tensorboard\]'"):
+        train("text", steps=1)

@@ -53,6 +53,26 @@ class Scenes:
         return (self.select(slice(i, i + 1)) for i in range(len(self)))
 
 
+def fault(scenes: Scenes) -> str | None:
+    """The first value that cannot be right, with its scene and view; None where all can.
+
+    Cameras, features and scales must be finite, and so must depths that may be used; those must be
+    positive as well.
+    """
+    for name in ("intrinsics", "cam_to_world", "features", "scale", "depth"):
+        values = getattr(scenes, name)
+        if values is None:
+            continue
+        wrong = ~np.isfinite(values)
+        if name == "depth":
+            wrong = scenes.valid & (wrong | (values <= 0))
+        if wrong.any():
+            first = tuple(int(i) for i in np.argwhere(wrong)[0])
+            view = f", view {first[1]}" if len(first) > 1 else ""
+            return f"{name} of scene {scenes.ids[first[0]]!r}{view} holds {values[first]}"
+    return None
+
+
 def stack(parts: list[Scenes]) -> Scenes:
     """One stack of all `parts`, which must agree in shape, unit and source.
 

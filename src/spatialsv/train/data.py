@@ -11,7 +11,7 @@ from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.scene import Scenes, fault, stack
 from spatialsv.scenes.store import read_store
 from spatialsv.train.config import ArmConfig, TrainConfig
 
@@ -53,7 +53,8 @@ def load_data(
 
     Raises:
         ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not
-            belong to the scenes or lack features; the message names the arm and the remedy.
+            belong to the scenes, lack features or hold NaN; the message tells arm or file, and the
+            remedy.
     """
     read = {
         "scenes": _read(scenes),
@@ -97,7 +98,14 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
 
 
 def _stack(manifests: list[Manifest]) -> Scenes:
-    return stack([read_store(m.find(".zarr"), ("features",)) for m in manifests])
+    return stack([_labels(m.find(".zarr")) for m in manifests])
+
+
+def _labels(store: Path) -> Scenes:
+    labels = read_store(store, ("features",))
+    if found := fault(labels):
+        raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
+    return labels
 
 
 def _split(

@@ -1,14 +1,17 @@
-"""Every step's losses in a JSON-lines file, and some of them on the terminal."""
+"""Every step's losses: in a JSON-lines file, on the terminal, and in TensorBoard if wanted."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from spatialsv.progress import progress
+
+EVENTS = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads for its own
 
 
 class StepLog(TrainerCallback):
@@ -53,6 +56,55 @@ class StepLog(TrainerCallback):
     ) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class TensorBoard(TrainerCallback):
+    """The same numbers as events in `folder`; a resumed run's steps take the place of lost ones.
+
+    Raises:
+        ValueError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ValueError(
+                f"{EVENTS} is set, but TensorBoard is not installed: pip install"
+                " 'spatialsv[tensorboard]', or unset it"
+            ) from None
+        self.folder, self.make_writer = folder, SummaryWriter
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.writer = self.make_writer(str(self.folder), purge_step=state.global_step + 1)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float | int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the step down."""
+        if "loss" in (logs or {}):
+            for name, value in logs.items():
+                self.writer.add_scalar(name, value, state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.writer.close()
+
+
+def loggers(path: Path, arm: str, seed: int, every: int) -> list[TrainerCallback]:
+    """What writes a run down: `path` always, TensorBoard where the environment names its folder."""
+    logs: list[TrainerCallback] = [StepLog(path, f"train {arm} {seed}", every)]
+    if folder := os.environ.get(EVENTS):
+        logs.append(TensorBoard(Path(folder) / arm / str(seed)))
+    return logs
 
 
 def read_log(path: Path) -> list[dict[str, float | int]]:

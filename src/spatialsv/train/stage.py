@@ -24,7 +24,7 @@ from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
-from spatialsv.train.log import StepLog, mean_of_last, read_log
+from spatialsv.train.log import loggers, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
 from spatialsv.train.trainer import SpatialTrainer, precision_of, rates_of
 
@@ -79,7 +79,7 @@ def run(
         pools=data.pools,
         sampler=data.sampler(config, steps * config.accumulation, seed),
         collate=Collate(processor=family, packed=config.packed),
-        log=StepLog(work / "log.jsonl", f"train {arm} {seed}", config.log_steps),
+        logs=loggers(work / "log.jsonl", arm, seed, config.log_steps),
         steps=steps,
         seed=seed,
         work=work,

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from spatialsv.losses.weighting import RULES, errors_of
@@ -30,7 +30,6 @@ from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.gradients import gradient_norms, shared_parameters
-from spatialsv.train.log import StepLog
 from spatialsv.train.lora import ADAPTER
 from spatialsv.train.loss import arm_losses
 
@@ -51,7 +50,7 @@ class SpatialTrainer(Trainer):
         pools: what `sampler` draws from.
         sampler: every batch of the run.
         collate: samples to a batch.
-        log: takes each step's loss terms.
+        logs: take each step's loss terms.
         steps: of the optimiser.
         seed: Trainer's own; nothing here draws from it.
         work: the folder of the checkpoints.
@@ -66,7 +65,7 @@ class SpatialTrainer(Trainer):
         pools: Pools,
         sampler: BatchSampler,
         collate: Collate,
-        log: StepLog,
+        logs: list[TrainerCallback],
         steps: int,
         seed: int,
         work: Path,
@@ -87,7 +86,7 @@ class SpatialTrainer(Trainer):
             args=_arguments(config, steps, seed, work),
             train_dataset=pools,
             data_collator=lambda samples: {"batch": collate(samples)},  # Trainer wants a mapping
-            callbacks=[log],
+            callbacks=logs,
         )
         self.remove_callback(PrinterCallback)
 
