@@ -236,14 +236,15 @@ def test_lora_moves_the_llms_matrices_alone_and_leaves_a_plain_checkpoint(train,
     assert all("merger" in name for name in moved - llm)
 
 
-def test_a_killed_run_with_lora_ends_as_if_it_had_not_been(train, monkeypatch):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_run_with_lora_ends_as_if_it_had_not_been(train, monkeypatch, workers):
     settings = LORA | {"steps": 5, "save_steps": 2, "accumulation": 2}
     whole = train("spatialsv", "whole", **settings)
     with monkeypatch.context() as patch:
         kill_at(patch, 3)
         with pytest.raises(KilledError):
-            train("spatialsv", "cut", **settings)
-    cut = train("spatialsv", "cut", **settings)
+            train("spatialsv", "cut", **settings, workers=workers)
+    cut = train("spatialsv", "cut", **settings, workers=workers)
     assert same(whole, cut)
     assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
 

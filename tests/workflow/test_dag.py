@@ -70,6 +70,14 @@ def test_a_base_of_ones_own_is_made_first(copy):
     assert "weights/mllm" not in commands and "--out data/train/own/text/0" in commands
 
 
+def test_several_processes_are_started_by_torchrun(copy):
+    copy.edit("workflow/config/default.yaml", "  steps: 220", "  steps: 220\n  processes: 2")
+    commands = copy.snakemake("-n", "--printshellcmds").stdout.splitlines()
+    trained = [line for line in commands if " train --arm " in line]
+    start = "torchrun --standalone --nproc-per-node 2 -m spatialsv.cli train --arm "
+    assert len(trained) == 4 and all(start in line for line in trained)
+
+
 PAPER = yaml.safe_load((ROOT / "workflow/config/paper.yaml").read_text())
 
 

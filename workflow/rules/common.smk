@@ -40,6 +40,9 @@ UNTRAINED = ["base", *BASELINES]
 # A job that runs a model takes the GPU; without one, a core, and as many run as there are cores.
 GPU = 1 if shutil.which("nvidia-smi") else 0
 THREADS = 2 if GPU else 1
+# Processes of a training job, one a GPU where there are any; torchrun starts several.
+PROCESSES = settings["train"].get("processes", 1)
+TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
 DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "source"}

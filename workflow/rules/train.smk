@@ -12,10 +12,10 @@ rule train_arm:
         f"data/benchmarks/train/{BASE}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
-    threads: THREADS
+    threads: THREADS * PROCESSES
     resources:
-        mem_mb=4000,
-        gpu=GPU,
+        mem_mb=4000 * PROCESSES,
+        gpu=GPU * PROCESSES,
     params:
         code=code_version(
             "geometry",
@@ -30,10 +30,11 @@ rule train_arm:
         ),
         base=MLLM,
         config=arm_section,
+        spatialsv="spatialsv" if PROCESSES == 1 else TORCHRUN,
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv train --arm {wildcards.arm} --seed {wildcards.seed} --base {params.base}"
+        "{params.spatialsv} train --arm {wildcards.arm} --seed {wildcards.seed} --base {params.base}"
         " --scenes {input.scenes} --labels {input.labels} --pseudo {input.pseudo}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 

@@ -42,7 +42,7 @@ def spatial_losses(
     labels: GeometryLabels,
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float | Tensor] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
 

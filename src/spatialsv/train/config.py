@@ -57,7 +57,10 @@ class TrainConfig:
     steps: int | None = 400  # optimiser's steps; null where `epochs` is given
     epochs: float | None = None  # times through the questions
     batch_size: int = 24  # samples a forward pass, on each device
-    accumulation: int = 1  # forward passes a step
+    accumulation: int = 1  # forward passes a step, on each device
+    processes: int = 1  # one a device, started by torchrun
+    sharded: bool = False  # weights and optimiser over the processes (FSDP2), not a copy each
+    workers: int = 0  # further processes, beside each, that prepare its batches
     views_as: Kind | None = None  # images, or one video; None: as the base was, else images
     questions_per_sample: int = 1  # about one scene
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
@@ -77,8 +80,8 @@ class TrainConfig:
     gradient_checkpointing: bool = False  # less memory, a third more time
     save_steps: int = 100  # between two checkpoints to resume from
     log_steps: int = 20  # between two lines on the terminal; the log file has every step
-    keep_gib: float = 2.0  # memory for prepared images, GiB
-    text_reduction: Literal["mean", "sum"] = "mean"  # over a batch's scored tokens
+    keep_gib: float = 2.0  # memory for prepared images, GiB, in each process and worker
+    text_reduction: Literal["mean", "sum"] = "mean"  # over a step's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     weighting: WeightingConfig | None = None  # None: the paper's, every signal weighs 1
     losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
@@ -90,11 +93,26 @@ class TrainConfig:
             raise ValueError(
                 f"train: steps {self.steps} and epochs {self.epochs}: give one, set the other null"
             )
-        for name in ("batch_size", "accumulation", "save_steps", "log_steps", "label_stride"):
+        positive = ("batch_size", "accumulation", "processes", "save_steps", "log_steps")
+        for name in (*positive, "label_stride"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}: expected 1 or more, found {getattr(self, name)}")
+        if self.workers < 0:
+            raise ValueError(f"train.workers: expected 0 or more, found {self.workers}")
+        if self.sharded and self.processes == 1:
+            raise ValueError("train.sharded: one process has none to share with; set processes")
+        if self.sharded and self.weighting and self.weighting.by == "gradient_norm":
+            raise ValueError(
+                "train.weighting: gradient_norm needs whole gradients, which a sharded model never"
+                " has; choose uncertainty"
+            )
         if not 0 < self.spatial_share < 1:
             raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}")
+
+    @property
+    def passes(self) -> int:
+        """Forward passes a step, on all devices."""
+        return self.accumulation * self.processes
 
     def arm(self, name: str) -> ArmConfig:
         """The arm `name` of `arms`, else of `ARMS`.

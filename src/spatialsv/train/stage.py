@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import set_seed
+from peft.tuners.lora import LoraModel
+from transformers import PreTrainedModel, set_seed
 
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, work_folder, write_json, write_manifest
@@ -24,9 +25,10 @@ from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
+from spatialsv.train.distributed import join, shard, whole_weights
 from spatialsv.train.log import loggers, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
-from spatialsv.train.trainer import SpatialTrainer, precision_of, rates_of
+from spatialsv.train.trainer import SpatialTrainer, freeze, precision_of, rates_of
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "numpy")
@@ -41,10 +43,11 @@ def run(
     config: TrainConfig,
     out: Path,
     base: str | Path = "rooms",
-) -> Manifest:
+) -> Manifest | None:
     """Fine-tune `base` as `arm` says and write mllm/, heads/, log.jsonl, metrics.json and `out`.
 
-    A run that was killed goes on from its last checkpoint, and ends as it would have without.
+    A run that was killed goes on from its last checkpoint, and ends as it would have without. Of
+    several processes all call this alike; only the first writes, and has the manifest back.
 
     Args:
         arm: a key of `ARMS`, or of `config.arms`. Its `text_share` and `teacher` are for the DAG,
@@ -58,35 +61,46 @@ def run(
         base: "rooms" for the shipped model, else a checkpoint's folder or a hub id.
 
     Raises:
-        ValueError: an unknown arm, or data that do not fit it; before any training.
+        ValueError: an unknown arm, data that do not fit it, or another number of processes than
+            `config` says; before any training.
     """
-    chosen = config.arm(arm)
+    chosen, processes = config.arm(arm), join(config.processes)
     mllm, family = load_mllm(base_path(base), attn=config.attention)
     family.views_as = config.views_as or family.views_as
     data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo)
     set_seed(seed)
-    if config.packed:
-        attend_packed(mllm)
-    lora = add_lora(mllm, config.lora) if config.lora else None
-    model = SpatialSV(mllm, family, make_heads(chosen, config, data, mllm, family))
+    model, lora = make_model(chosen, config, data, mllm, family)
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
-    work = work_folder(out.parent / WORK, about | {"config": to_mapping(config), "steps": steps})
+    work = out.parent / WORK
+    if processes.is_main_process:
+        work_folder(work, about | {"config": to_mapping(config), "steps": steps})
+    processes.wait_for_everyone()
+    if config.gradient_checkpointing:
+        model.mllm.activation_checkpointing_enable()
+    if config.sharded:
+        shard(model, precision_of(config))
     trainer = SpatialTrainer(
         model,
         arm=chosen,
         config=config,
         pools=data.pools,
-        sampler=data.sampler(config, steps * config.accumulation, seed),
+        sampler=data.sampler(config, steps * config.passes, seed),
         collate=Collate(processor=family, packed=config.packed),
         logs=loggers(work / "log.jsonl", arm, seed, config.log_steps),
         steps=steps,
         seed=seed,
         work=work,
     )
-    if config.gradient_checkpointing:
-        model.mllm.gradient_checkpointing_enable()
     trainer.resume()
+    if config.sharded:
+        weights = whole_weights(trainer.model)
+    if not processes.is_main_process:
+        return None
+    if config.sharded:
+        mllm, _ = load_mllm(base_path(base), attn=config.attention)
+        model, lora = make_model(chosen, config, data, mllm, family)
+        model.load_state_dict(weights)
     if lora is not None:
         lora.merge_and_unload()
     return _finish(out, work, model, config, about)
@@ -97,6 +111,18 @@ def base_path(base: str | Path) -> str | Path:
     if base == "rooms":
         return Path(str(resources.files("spatialsv") / "weights" / "mllm"))
     return base
+
+
+def make_model(
+    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: PreTrainedModel, family: Family
+) -> tuple[SpatialSV, LoraModel | None]:
+    """What `arm` trains: `mllm`, with adapters if there are to be any, and heads."""
+    if config.packed:
+        attend_packed(mllm)
+    lora = add_lora(mllm, config.lora) if config.lora else None
+    model = SpatialSV(mllm, family, make_heads(arm, config, data, mllm, family))
+    freeze(model, config)
+    return model, lora
 
 
 def make_heads(
@@ -121,7 +147,7 @@ def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
         return max(1, round(config.steps * arm.steps_share))
     share = 1 - config.spatial_share if data.text and data.spatial else 1.0
     samples = (data.text or data.spatial) * config.epochs * arm.steps_share
-    return math.ceil(samples / (config.batch_size * config.accumulation * share))
+    return math.ceil(samples / (config.batch_size * config.passes * share))
 
 
 def _about(

@@ -2,7 +2,9 @@
 
 Trainer brings mixed precision, accumulation, schedules and several devices. What it lacks for an
 exact resume is here: a checkpoint counts only when it is whole, and one epoch of its loop is the
-whole run, whose batches are known beforehand.
+whole run, whose batches are known beforehand. So is what a step on several devices needs: means
+over all samples of the step, and a stop of all processes where one has met a value that is not
+finite.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, Literal
 
 import safetensors.torch
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -29,9 +32,11 @@ from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.distributed import load_part, save_part, whole
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.lora import ADAPTER
 from spatialsv.train.loss import arm_losses
+from spatialsv.train.shares import counts, shares
 
 WEIGHTS = "model.safetensors"
 GRADIENT_OF = {True: "MLLM", False: "3D parts"}
@@ -44,7 +49,7 @@ class SpatialTrainer(Trainer):
     """Trains a `SpatialSV` on the batches of a sampler.
 
     Args:
-        model: its vision encoder is frozen here.
+        model: with `freeze` behind it.
         arm: which losses it learns from.
         config: rates and sizes.
         pools: what `sampler` draws from.
@@ -70,10 +75,6 @@ class SpatialTrainer(Trainer):
         seed: int,
         work: Path,
     ) -> None:
-        for name, parameter in model.mllm.named_parameters():
-            part = model.family.part_of(name)
-            adapted = config.lora is not None and part == "llm"
-            parameter.requires_grad_(ADAPTER in name if adapted else part != "vision")
         self.arm, self.config, self.sampler = arm, config, sampler
         own = config.weighting
         self.weighting = RULES[own.by](own) if own else None
@@ -81,19 +82,24 @@ class SpatialTrainer(Trainer):
         self._norms: dict[str, Tensor] = {}  # of the signals' gradients, in steps that measure them
         self._terms: dict[str, Tensor] = {}
         self._ids: list[str] = []  # of this step's questions
+        arguments = _arguments(config, steps, seed, work)
         super().__init__(
             model=model,
-            args=_arguments(config, steps, seed, work),
+            args=arguments,
             train_dataset=pools,
             data_collator=lambda samples: {"batch": collate(samples)},  # Trainer wants a mapping
-            callbacks=logs,
+            callbacks=logs if arguments.should_save else [],  # only the first process writes
         )
         self.remove_callback(PrinterCallback)
+        self.is_distributed_loading_by_transformers = config.sharded  # so is not to be wrapped
 
     def get_train_dataloader(self) -> DataLoader:
         """The run's batches, dealt out to the processes."""
         loader = DataLoader(
-            self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator
+            self.train_dataset,
+            batch_sampler=self.sampler,
+            collate_fn=self.data_collator,
+            num_workers=self.config.workers,
         )
         return self.accelerator.prepare(loader)
 
@@ -102,13 +108,18 @@ class SpatialTrainer(Trainer):
         model: nn.Module,
         inputs: dict[str, Batch],
         return_outputs: bool = False,
-        num_items_in_batch: Any = None,
+        num_items_in_batch: Tensor | None = None,
     ) -> Any:
-        """The weighted sum of all terms; the terms are kept for the log."""
+        """The weighted sum of all terms; the terms are kept for the log.
+
+        Args:
+            num_items_in_batch: the average counts of this step's forward passes.
+        """
         batch = inputs["batch"]
         output = model(batch)
         weights = self.weighting.weights if self.weighting else None
-        terms = arm_losses(output, batch, self.arm, self.config, weights)
+        share = shares(counts(batch, self.config.text_reduction), num_items_in_batch)
+        terms = arm_losses(output, batch, self.arm, self.config, weights, share)
         self._ids += batch.ids
         self._stop_unless_finite(terms)
         if self._measures_gradients():
@@ -118,13 +129,27 @@ class SpatialTrainer(Trainer):
             self._terms[name] = self._terms.get(name, 0) + part
         return (terms["total"], output) if return_outputs else terms["total"]
 
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, Batch]], device: torch.device
+    ) -> Tensor:
+        """What a forward pass of this step runs over, on average over passes and processes."""
+        own = [counts(inputs["batch"], self.config.text_reduction) for inputs in batch_samples]
+        return self.accelerator.reduce(torch.stack(own).mean(dim=0).to(device), "mean")
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the loss terms of this step, then log as Trainer does."""
-        terms = {name: float(value) for name, value in self._terms.items() if name != "total"}
+        """Add the loss terms of this step, averaged over processes, then log as Trainer does."""
+        terms = self._averaged(self._terms)
+        terms.pop("total", None)
         weights = self._adapt(terms) if self.weighting and terms else {}
         self._terms.clear()
         self._ids.clear()
         super().log(logs | terms | weights, start_time)
+
+    def _averaged(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """Means over the processes; where a batch had no labels, their terms are missing, or 0."""
+        every = gather_object([{name: float(value) for name, value in values.items()}])
+        names = dict.fromkeys(name for found in every for name in found)
+        return {name: sum(found.get(name, 0.0) for found in every) / len(every) for name in names}
 
     def _measures_gradients(self) -> bool:
         """Whether this forward pass is the first of a step that measures each signal's gradient."""
@@ -136,8 +161,7 @@ class SpatialTrainer(Trainer):
         used = {
             f"weight/{signal}": weight for signal, weight in sorted(self.weighting.weights.items())
         }
-        norms = {signal: float(norm) for signal, norm in self._norms.items()}
-        self.weighting.update(errors_of(terms), norms)
+        self.weighting.update(errors_of(terms), self._averaged(self._norms))
         self._norms.clear()
         return used
 
@@ -159,7 +183,7 @@ class SpatialTrainer(Trainer):
         for name, parameter in self.accelerator.unwrap_model(model).named_parameters():
             parts[name.startswith("mllm.")].append(parameter)
         norms = {
-            is_mllm: self.accelerator.clip_grad_norm_(parameters, self.args.max_grad_norm)
+            is_mllm: whole(self.accelerator.clip_grad_norm_(parameters, self.args.max_grad_norm))
             for is_mllm, parameters in parts.items()
             if parameters
         }
@@ -167,17 +191,22 @@ class SpatialTrainer(Trainer):
         return norms[True]
 
     def _stop_unless_finite(self, values: dict[str, Tensor]) -> None:
-        """Stop before weights are spoilt, and keep what it happened on.
+        """Stop before weights are spoilt, all processes alike, and keep what it happened on.
 
         Raises:
-            FloatingPointError: one of `values` is not finite.
+            FloatingPointError: one of `values` is not finite, here or in another process.
         """
         found = torch.stack([value.detach().float() for value in values.values()])
-        if found.isfinite().all():
+        finite = found.isfinite().all()
+        if self.accelerator.gather(finite[None]).all():
             return
         step, path = self.state.global_step + 1, Path(self.args.output_dir) / NOT_FINITE
-        told = {name: str(value) for name, value in zip(values, found.tolist(), strict=True)}
-        write_json(path, {"step": step, "values": told, "questions": self._ids})
+        own = {name: str(value) for name, value in zip(values, found.tolist(), strict=True)}
+        met = gather_object([] if finite else [(own, self._ids)])
+        told = met[0][0]
+        if self.args.should_save:
+            questions = [name for _, ids in met for name in ids]
+            write_json(path, {"step": step, "values": told, "questions": questions})
         raise FloatingPointError(
             f"step {step}: {told}; {path} names the questions of this step. Lower train.lr_llm or"
             " train.lr_heads, or look at their scenes' labels"
@@ -186,45 +215,69 @@ class SpatialTrainer(Trainer):
     def resume(self) -> None:
         """Train from the last whole checkpoint, or from the start."""
         work = Path(self.args.output_dir)
-        for folder in work.glob("checkpoint-*"):
-            if not (folder / WHOLE).is_file():
-                shutil.rmtree(folder)
+        if self.args.should_save:
+            for folder in work.glob("checkpoint-*"):
+                if not (folder / WHOLE).is_file():
+                    shutil.rmtree(folder)
+        self.accelerator.wait_for_everyone()
         self.train(resume_from_checkpoint=get_last_checkpoint(work))
-        self._mark_whole()
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        mark = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / WHOLE
+        mark.unlink(missing_ok=True)  # Trainer writes the last checkpoint twice
+        self.accelerator.wait_for_everyone()
         super()._save_checkpoint(model, trial)
         if self.weighting and self.args.should_save:
-            write_json(self._checkpoint() / WEIGHTING, self.weighting.state)
-        self._mark_whole()
-
-    def _mark_whole(self) -> None:
+            write_json(mark.with_name(WEIGHTING), self.weighting.state)
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            (self._checkpoint() / WHOLE).touch()
-
-    def _checkpoint(self) -> Path:
-        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            mark.touch()
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # Trainer's own would refuse the shared tensors of tied embeddings, and pickle its arguments
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / WHOLE).unlink(missing_ok=True)  # Trainer writes the last checkpoint twice
-        safetensors.torch.save_model(self.accelerator.unwrap_model(self.model), folder / WEIGHTS)
+        if self.args.should_save and not self.config.sharded:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            model = self.accelerator.unwrap_model(self.model)
+            safetensors.torch.save_model(model, folder / WEIGHTS)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
         folder = Path(resume_from_checkpoint)
-        safetensors.torch.load_model(model or self.model, folder / WEIGHTS, strict=True)
+        if not self.config.sharded:
+            safetensors.torch.load_model(model or self.model, folder / WEIGHTS, strict=True)
         if self.weighting:
             self.weighting.state = json.loads((folder / WEIGHTING).read_text())
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.config.sharded:
+            save_part(output_dir, self._parts())
+        else:
+            super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self.config.sharded and checkpoint is not None:
+            load_part(checkpoint, self._parts())
+        else:
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _parts(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "scheduler": self.lr_scheduler}
 
 
 def precision_of(config: TrainConfig) -> Literal["fp32", "bf16"]:
     """What is really computed in: bf16 only where the device has instructions for it."""
     device = torch.accelerator.current_accelerator()
     return config.precision if has_bf16(device.type if device else "cpu") else "fp32"
+
+
+def freeze(model: SpatialSV, config: TrainConfig) -> None:
+    """Leave the vision encoder out of training and, where adapters are trained, the LLM's own."""
+    for name, parameter in model.mllm.named_parameters():
+        part = model.family.part_of(name)
+        adapted = config.lora is not None and part == "llm"
+        parameter.requires_grad_(ADAPTER in name if adapted else part != "vision")
 
 
 def rates_of(config: TrainConfig, family: Family) -> dict[str, float]:
@@ -260,11 +313,13 @@ def parameter_groups(
 
 
 def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
+        # Sharded gradients are added up part by part: whole ones would not fit.
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": config.sharded}},
         lr_scheduler_type=config.schedule,
         warmup_steps=config.warmup_ratio,
         max_grad_norm=config.max_grad_norm,
@@ -279,6 +334,9 @@ def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> Traini
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="none",
+        ddp_find_unused_parameters=False,  # every weight has a gradient in every pass
         seed=seed,
         data_seed=seed,
     )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # else each batch is split over all GPUs in sight
+    return arguments

@@ -1,0 +1,107 @@
+"""A step's loss: of all its samples however they are cut, with a gradient for every weight."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from spatialsv.config import from_mapping
+from spatialsv.model.mllm import load_mllm
+from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.samples.batch import Batch
+from spatialsv.samples.collate import Collate
+from spatialsv.samples.sampler import SPATIAL, TEXT, Draw
+from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.data import load_data
+from spatialsv.train.loss import arm_losses
+from spatialsv.train.shares import WHOLE, counts, shares
+from spatialsv.train.stage import make_model
+
+HEADS = {"projector_width": 8, "output_size": [8, 8]}
+ALL = {"distill": True, "tasks": ("depth", "rays", "points")}
+ASKED, SHOWN = [Draw(TEXT, 0, index) for index in (0, 7)], [Draw(SPATIAL, 0, 1)]
+
+
+@pytest.fixture
+def taught(job, tiny_mllm):
+    """A model with the heads of an arm, its batches, and its losses."""
+
+    def taught(reduction="mean", **settings):
+        arm = ArmConfig(**settings)
+        options = {"heads": HEADS, "label_stride": 4, "text_reduction": reduction}
+        config = from_mapping(TrainConfig, options, "train")
+        mllm, family = load_mllm(tiny_mllm)
+        scenes = job.scenes + (job.unlabelled if arm.pseudo else [])
+        pseudo = job.pseudo if arm.pseudo else []
+        data = load_data("arm", arm, config, family, 0, scenes, job.labels, pseudo)
+        model, _ = make_model(arm, config, data, mllm, family)
+        collate = Collate(processor=family)
+
+        def batch(draws):
+            return collate([data.pools[draw] for draw in draws])
+
+        def losses(batch, share=WHOLE):
+            return arm_losses(model(batch), batch, arm, config, None, share)
+
+        return model, batch, losses
+
+    return taught
+
+
+def gradients(model: SpatialSV) -> dict[str, torch.Tensor | None]:
+    found = {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
+    model.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduction):
+    model, batch, losses = taught(reduction, pseudo=True, **ALL)
+    whole = losses(batch(ASKED + SHOWN))
+    whole["total"].backward()
+    expected = gradients(model)
+    cut = [batch(ASKED), batch(SHOWN)]
+    own = [counts(part, reduction) for part in cut]
+    average = torch.stack(own).mean(dim=0)
+    found = [losses(part, shares(n, average)) for part, n in zip(cut, own, strict=True)]
+    sum(terms["total"] / 2 for terms in found).backward()
+    for name, value in whole.items():
+        mean = sum(terms.get(name, 0) for terms in found) / 2
+        torch.testing.assert_close(mean, value, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradients(model), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_only_pass_of_a_step_counts_as_it_is(taught):
+    _, batch, _ = taught(**ALL)
+    own = counts(batch(ASKED), "mean")
+    assert own[0] > 2 and own[1] == 4 and own[2] == 4 * 8 * 8
+    assert list(map(float, shares(own, own))) == [1, 1, 1]
+    assert list(map(float, shares(0 * own, 0 * own))) == [0, 0, 0]
+
+
+def unlabelled(batch: Batch) -> Batch:
+    return replace(batch, geometry=None)
+
+
+def invalid(batch: Batch) -> Batch:
+    nowhere = torch.zeros_like(batch.geometry.valid)
+    return replace(batch, geometry=replace(batch.geometry, valid=nowhere))
+
+
+@pytest.mark.parametrize(
+    ("arm", "draws", "changed"),
+    [
+        (ALL | {"pseudo": True}, ASKED, unlabelled),
+        (ALL | {"pseudo": True}, SHOWN, replace),
+        (ALL | {"pseudo": True}, SHOWN, invalid),
+        (ALL | {"pseudo": True}, SHOWN, unlabelled),
+        ({"text": False, "tasks": ("depth",)}, SHOWN, replace),
+        ({"distill": True}, ASKED, unlabelled),
+    ],
+)
+def test_every_weight_has_a_gradient_whatever_a_batch_lacks(taught, arm, draws, changed):
+    model, batch, losses = taught(**arm)
+    terms = losses(changed(batch(draws)))
+    terms["total"].backward()
+    assert [name for name, gradient in gradients(model).items() if gradient is None] == []
+    torch.testing.assert_close(terms.pop("total"), torch.as_tensor(sum(terms.values(), 0.0)))
