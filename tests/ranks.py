@@ -49,9 +49,9 @@ def spoilt(*args: Any) -> dict[str, torch.Tensor]:
 
 
 def killed(self: SpatialTrainer, *args: Any) -> None:
-    """Dies, in every process, when the third step is logged."""
+    """Dies, in every process, when the second step is logged."""
     log(self, *args)
-    if self.state.global_step == 3:
+    if self.state.global_step == 2:
         raise KilledError
 
 
