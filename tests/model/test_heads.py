@@ -29,6 +29,30 @@ def test_a_dpt_head_fills_any_size_from_any_grid(grid, size):
     assert head([torch.randn(2, 5, *grid) for _ in range(4)], size).shape == (2, 2, *size)
 
 
+def plainly(head: DPTHead, x: torch.Tensor) -> torch.Tensor:
+    """The head's last layers as they are defined: on the coordinates beside each view's map."""
+    height, width = x.shape[-2:]
+    v, u = torch.meshgrid(
+        (torch.arange(height).double() + 0.5) / height * 2 - 1,
+        (torch.arange(width).double() + 0.5) / width * 2 - 1,
+        indexing="ij",
+    )
+    return head.output(torch.cat([x, torch.stack([u, v]).expand(len(x), -1, -1, -1)], dim=1))
+
+
+def test_coordinates_are_read_once_for_all_views_to_the_same_end():
+    torch.manual_seed(0)
+    head = DPTHead(5, 2, DPTConfig(width=8, reassembly=(8, 8, 8, 8), output_width=4)).double()
+    x = torch.randn(3, 4, 6, 7, dtype=torch.float64, requires_grad=True)
+    sought = [x, *head.output.parameters()]
+    found, expected = head.last_layers(x), plainly(head, x)
+    assert_close(found, expected)
+    way = torch.randn_like(found)
+    slopes = (torch.autograd.grad(y, sought, way) for y in (found, expected))
+    for one, other in zip(*slopes, strict=True):
+        assert_close(one, other)
+
+
 def test_the_full_size_head_is_a_setting():
     head = DPTHead(64, 2, DPTConfig(width=256, reassembly=(256, 512, 1024, 1024), output_width=32))
     assert head([torch.randn(1, 64, 2, 2) for _ in range(4)], (16, 16)).shape == (1, 2, 16, 16)

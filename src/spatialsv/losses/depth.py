@@ -7,7 +7,8 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.regression import confidence_term, gradient_term, l2_term
+from spatialsv.losses.masked import residual
+from spatialsv.losses.regression import gradient_term, vector_terms
 
 
 def depth_terms(
@@ -21,9 +22,6 @@ def depth_terms(
     scales: int,
 ) -> dict[str, Float[Tensor, ""]]:
     """The three terms by name; z-depth in the labels' unit."""
-    vectors = depth[..., None], target[..., None]
-    return {
-        "l2": l2_term(*vectors, mask, l2),
-        "conf": confidence_term(*vectors, confidence, mask, lambda_c),
-        "grad": gradient_term(depth, target, confidence, mask, lambda_c, scales),
-    }
+    difference = residual(depth[..., None], target[..., None], mask)
+    terms = vector_terms(difference, confidence, mask, lambda_c, l2)
+    return terms | {"grad": gradient_term(difference[0], confidence, mask, lambda_c, scales)}

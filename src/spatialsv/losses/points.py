@@ -7,7 +7,8 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.regression import confidence_term, l2_term, normal_term
+from spatialsv.losses.masked import residual
+from spatialsv.losses.regression import normal_term, vector_terms
 
 
 def point_terms(
@@ -21,8 +22,5 @@ def point_terms(
     scales: int,
 ) -> dict[str, Float[Tensor, ""]]:
     """The three terms by name; points in the first view's frame and the labels' unit."""
-    return {
-        "l2": l2_term(points, target, mask, l2),
-        "conf": confidence_term(points, target, confidence, mask, lambda_c),
-        "normal": normal_term(points, target, confidence, mask, lambda_c, scales),
-    }
+    terms = vector_terms(residual(points, target, mask), confidence, mask, lambda_c, l2)
+    return terms | {"normal": normal_term(points, target, confidence, mask, lambda_c, scales)}

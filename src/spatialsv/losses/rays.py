@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.regression import confidence_term, l2_term
+from spatialsv.geometry.rays import RayMap
+from spatialsv.losses.masked import residual
+from spatialsv.losses.regression import vector_terms
 
 
 def ray_terms(
-    rays: Float[Tensor, "B N H W 6"],
+    rays: RayMap,
     confidence: Float[Tensor, "B N H W"],
-    target: Float[Tensor, "B N H W 6"],
+    target: RayMap,
     mask: Bool[Tensor, "B N H W"],
     *,
     lambda_c: float,
     l2: Literal["norm", "square"],
 ) -> dict[str, Float[Tensor, ""]]:
-    """The two terms by name. Channels are origin, then direction, which is not normalised.
+    """The two terms by name. Directions are not normalised.
 
     Rays are known wherever the camera is, but only pixels with valid depth count, as for the other
     tasks: a label maker's camera is no better than its depth.
     """
-    return {
-        "l2": l2_term(rays, target, mask, l2),
-        "conf": confidence_term(rays, target, confidence, mask, lambda_c),
-    }
+    origins = residual(rays.origins, target.origins, mask)
+    directions = residual(rays.directions, target.directions, mask)
+    return vector_terms(torch.cat([origins, directions]), confidence, mask, lambda_c, l2)

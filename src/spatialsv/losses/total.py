@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spatialsv.geometry.lifted import GeometryLabels, Lifted
+from spatialsv.geometry.rays import RayMap
 from spatialsv.losses.depth import depth_terms
 from spatialsv.losses.distill import distill_loss
 from spatialsv.losses.masked import at_size, counted
@@ -94,11 +95,11 @@ def _depth(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossCon
 def _rays(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
     size = tuple(labels.depth.shape[2:])
     directions = _predicted(lifted, "ray_directions")
-    target = torch.cat([labels.ray_origins, labels.ray_directions], dim=-1)
+    target = RayMap(labels.ray_origins, labels.ray_directions)
     return ray_terms(
-        at_size(torch.cat([lifted.ray_origins, directions], dim=-1), size),
+        RayMap(at_size(lifted.ray_origins, size), at_size(directions, size)),
         at_size(lifted.ray_confidence, size),
-        target.to(directions.dtype),
+        RayMap(target.origins.to(directions.dtype), target.directions.to(directions.dtype)),
         counted(labels),
         lambda_c=config.lambda_c,
         l2=config.l2,

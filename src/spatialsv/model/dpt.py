@@ -31,7 +31,7 @@ class ResidualUnit(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        return x + self.second(F.relu(self.first(F.relu(x))))
+        return x + self.second(F.relu_(self.first(F.relu(x))))
 
 
 class Fusion(nn.Module):
@@ -117,13 +117,19 @@ class DPTHead(nn.Module):
         for i in (2, 1, 0):
             x = self.fuse[i](x, levels[i], sizes[max(i - 1, 0)])
         x = F.interpolate(self.narrow(x), size=size, mode="bilinear", align_corners=False)
-        return self.output(torch.cat([x, _coordinates(x)], dim=1))
+        return self.last_layers(x)
+
+    def last_layers(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C_out H W"]:
+        """`output` of x beside the coordinates, whose part is the same for all views: done once."""
+        first, _, last = self.output
+        of_x, of_place = first.weight.split([x.shape[1], 2], dim=1)
+        place = F.conv2d(_coordinates(x), of_place, first.bias, padding=1)
+        return last(F.relu_(F.conv2d(x, of_x, padding=1) + place))
 
 
-def _coordinates(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2 H W"]:
+def _coordinates(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "1 2 H W"]:
     """Pixel centres as (x, y) in [-1, 1] across the image."""
-    batch, _, height, width = x.shape
+    _, _, height, width = x.shape
     rows = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
     columns = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
-    grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
-    return grid.expand(batch, 2, height, width)
+    return torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])[None]

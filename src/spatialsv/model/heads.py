@@ -84,7 +84,8 @@ class SpatialHeads(nn.Module):
         ]
         fields: dict[str, Tensor] = {}
         for task, head in self.heads.items():
-            raw = in_float32(head(maps, self.config.output_size)).permute(0, 2, 3, 1)
+            # Channel by channel in memory: activations and losses then run along whole maps.
+            raw = in_float32(head(maps, self.config.output_size)).contiguous()
             fields |= READ[task](raw.unflatten(0, (samples, views)))
         return Lifted(**fields)
 
@@ -95,20 +96,26 @@ class SpatialHeads(nn.Module):
         return in_float32(self.distill(last.to(next(self.parameters()).dtype)))
 
 
-def _read_depth(raw: Float[Tensor, "B N H W 2"]) -> dict[str, Tensor]:
-    return {"depth": positive(raw[..., 0]), "depth_confidence": confidence(raw[..., 1])}
+def _read_depth(raw: Float[Tensor, "B N 2 H W"]) -> dict[str, Tensor]:
+    depth, sure = raw.unbind(2)
+    return {"depth": positive(depth), "depth_confidence": confidence(sure)}
 
 
-def _read_rays(raw: Float[Tensor, "B N H W 7"]) -> dict[str, Tensor]:
+def _read_rays(raw: Float[Tensor, "B N 7 H W"]) -> dict[str, Tensor]:
+    origins, directions, sure = raw.split([3, 3, 1], dim=2)
     return {
-        "ray_origins": raw[..., :3],
-        "ray_directions": raw[..., 3:6],
-        "ray_confidence": confidence(raw[..., 6]),
+        "ray_origins": origins.movedim(2, -1),
+        "ray_directions": directions.movedim(2, -1),
+        "ray_confidence": confidence(sure[:, :, 0]),
     }
 
 
-def _read_points(raw: Float[Tensor, "B N H W 4"]) -> dict[str, Tensor]:
-    return {"points": inverse_log(raw[..., :3]), "points_confidence": confidence(raw[..., 3])}
+def _read_points(raw: Float[Tensor, "B N 4 H W"]) -> dict[str, Tensor]:
+    points, sure = raw.split([3, 1], dim=2)
+    return {
+        "points": inverse_log(points).movedim(2, -1),
+        "points_confidence": confidence(sure[:, :, 0]),
+    }
 
 
 READ = {"depth": _read_depth, "rays": _read_rays, "points": _read_points}
