@@ -1,0 +1,379 @@
+"""What supervision costs: a training step of each arm against text alone, and its peak memory.
+
+All sides share one model, batch and set of views in one run; they take turns, and medians are told.
+A step is forward, losses, backward, clipping and the optimiser. Memory is measured in a fresh
+process each: on a CPU the peak of resident memory above what stood after set-up (Linux), on a GPU
+the most that torch had allocated.
+
+On a CPU: the shipped model on rooms, by `train` of workflow/config/default.yaml, one thread as its
+jobs have. One row runs the teacher inside each step, as others do; elsewhere the label store has
+its features. On a GPU: random weights in the shape of Qwen2.5-VL-3B, 4 views of 448 px, labels of
+half that size, heads and bf16 as in workflow/config/paper.yaml, gradient checkpointing.
+
+    python perf/supervision_overhead.py [--repeats 5] [--processes 3] [--precision fp32]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, set_seed
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from spatialsv.config import from_mapping
+from spatialsv.model.families.family import Family
+from spatialsv.model.families.qwen2_5_vl import Qwen25VL
+from spatialsv.model.mllm import load_mllm
+from spatialsv.model.packed import attend_packed
+from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.samples.batch import Batch
+from spatialsv.samples.chat import IGNORED, Tokens
+from spatialsv.samples.collate import Collate
+from spatialsv.samples.dataset import Sample, SamplesConfig, SceneDataset
+from spatialsv.samples.targets import Target
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.rooms.questions import ask, balanced
+from spatialsv.teachers.rooms import RoomsTeacher
+from spatialsv.train.config import ARMS, TrainConfig
+from spatialsv.train.loss import arm_losses
+from spatialsv.train.stage import base_path, make_heads
+from spatialsv.train.trainer import parameter_groups
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+from settings import load_settings  # noqa: E402
+
+ROWS = {  # what is measured -> its arm, and whether the teacher runs in each step
+    "text": ("text", False),
+    "text + distillation, stored features": ("distill", False),
+    "text + distillation, teacher in each step": ("distill", True),
+    "SpatialSV": ("spatialsv", False),
+}
+BARS = {"cpu": (1.75, 1.25), "cuda": (1.10, 1.08)}  # SpatialSV's time and memory, x text's
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setup:
+    """What all sides share."""
+
+    device: str
+    config: TrainConfig
+    mllm: Any
+    family: Family
+    batch: Batch
+    teacher: RoomsTeacher | None
+    pixels: torch.Tensor | None  # of the batch's views, as the teacher takes them
+
+    @property
+    def channels(self) -> int:
+        return self.batch.geometry.features.shape[-1]
+
+
+def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
+    """The shipped model, and a batch of as many rooms as the settings say."""
+    settings = load_settings(ROOT, {"overlay": "default"})
+    config = train_config(settings, changes)
+    mllm, family = load_mllm(base_path("rooms"))
+    if config.packed:
+        attend_packed(mllm)
+    rooms, scenes = photograph(
+        range(config.batch_size), from_mapping(RoomsConfig, settings["scenes"]["rooms"], "rooms")
+    )
+    asked = [ask(room, seen) for room, seen in zip(rooms, scenes.instance, strict=True)]
+    questions = balanced(asked, config.questions_per_sample, np.random.default_rng(0))
+    teacher = RoomsTeacher.load()
+    options = SamplesConfig(
+        questions_per_sample=config.questions_per_sample,
+        packed=config.packed,
+        label_stride=config.label_stride,
+    )
+    samples = SceneDataset(scenes, questions, family, teacher.label(scenes), options)
+    batch = Collate(processor=family, packed=config.packed)(
+        [samples[row] for row in range(config.batch_size)]
+    )
+    return Setup(
+        device=device,
+        config=config,
+        mllm=mllm,
+        family=family,
+        batch=batch,
+        teacher=teacher,
+        pixels=torch.from_numpy(scenes.image).float() / 255,
+    )
+
+
+def qwen_setup(device: str, changes: dict[str, Any], views: int = 4, side: int = 448) -> Setup:
+    """Qwen2.5-VL-3B with random weights, and samples of noise: their cost is that of real ones."""
+    own = {"attention": "sdpa", "heads": {"output_size": [side // 2, side // 2]}}
+    settings = load_settings(ROOT, {"overlay": "paper", "train": own})
+    config = train_config(settings, changes)
+    shape = qwen_3b()
+    with torch.device(device):
+        mllm = Qwen2_5_VLForConditionalGeneration(shape)
+    processor = Qwen2VLImageProcessorPil(
+        patch_size=14, merge_size=2, size={"shortest_edge": side**2, "longest_edge": side**2}
+    )
+    family = Qwen25VL(SimpleNamespace(pad_token_id=0), processor, shape)
+    noise = np.random.default_rng(0)
+    samples = [
+        noisy_sample(family, noise, views, side, shape.text_config.vocab_size)
+        for _ in range(config.batch_size)
+    ]
+    batch = Collate(processor=family)(samples).to(device)
+    return Setup(
+        device=device,
+        config=config,
+        mllm=mllm,
+        family=family,
+        batch=batch,
+        teacher=None,
+        pixels=None,
+    )
+
+
+def qwen_3b() -> Qwen2_5_VLConfig:
+    """As in Qwen/Qwen2.5-VL-3B-Instruct's config.json."""
+    text = {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e6,
+            "mrope_section": [16, 24, 24],
+        },
+    }
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+    vision |= {
+        "out_hidden_size": 2048,
+        "window_size": 112,
+        "fullatt_block_indexes": [7, 15, 23, 31],
+    }
+    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+
+
+def noisy_sample(
+    family: Family, noise: np.random.Generator, views: int, side: int, words: int
+) -> Sample:
+    """A chat of 64 tokens of question and 16 of answer about views of noise, with labels."""
+    images = noise.integers(0, 256, (views, side, side, 3), dtype=np.uint8)
+    shown = family.prepare(list(images), "image")
+    said = torch.from_numpy(noise.integers(0, words // 2, 80))  # no visual token is among them
+    ids = torch.cat([*shown.placeholders, said])
+    labels = torch.full_like(ids, IGNORED)
+    labels[-16:] = ids[-16:]
+    size = (views, side // 2, side // 2)
+    centre = side / 4
+    K = torch.tensor([[centre, 0, centre], [0, centre, centre], [0, 0, 1]], dtype=torch.float64)
+    target = Target(
+        depth=torch.from_numpy(noise.uniform(0.5, 3, size).astype(np.float32)),
+        valid=torch.ones(size, dtype=torch.bool),
+        intrinsics=K.expand(views, 3, 3),
+        cam_to_world=torch.eye(4, dtype=torch.float64).expand(views, 4, 4),
+        features=torch.from_numpy(noise.normal(size=(views, 36, 36, 1024)).astype(np.float32)),
+    )
+    return Sample(
+        ids=("noise",), tokens=Tokens(input_ids=ids, labels=labels), views=shown, target=target
+    )
+
+
+def train_config(settings: dict[str, Any], changes: dict[str, Any]) -> TrainConfig:
+    """The section `train` as a job gets it."""
+    section = {k: v for k, v in settings["train"].items() if k not in ("base", "seeds", "arms")}
+    return from_mapping(TrainConfig, section | changes, "train")
+
+
+class Side:
+    """One arm's step on what all share. The MLLM's optimiser is shared, too."""
+
+    def __init__(self, setup: Setup, row: str, optimiser: torch.optim.Optimizer) -> None:
+        name, self.taught = ROWS[row]
+        self.setup, self.arm, self.optimisers = setup, ARMS[name], [optimiser]
+        channels = SimpleNamespace(feature_channels=setup.channels if self.arm.distill else None)
+        heads = make_heads(self.arm, setup.config, channels, setup.mllm, setup.family)
+        self.model = SpatialSV(setup.mllm, setup.family, heads).to(setup.device).train()
+        if heads is not None:
+            self.optimisers.append(adamw(self.model, setup.config, "heads"))
+
+    def step(self) -> None:
+        """One step of training."""
+        config, batch = self.setup.config, self.batch()
+        with autocast(self.setup):
+            total = arm_losses(self.model(batch), batch, self.arm, config)["total"]
+        total.backward()
+        for optimiser in self.optimisers:
+            trained = [p for group in optimiser.param_groups for p in group["params"]]
+            clip_grad_norm_(trained, config.max_grad_norm)
+            optimiser.step()
+            optimiser.zero_grad()
+
+    def batch(self) -> Batch:
+        """The batch, with features that the teacher gives only now where it is in the step."""
+        batch, setup = self.setup.batch, self.setup
+        if not self.taught:
+            return batch
+        with torch.no_grad():  # so many scenes at once as the stage `labels`
+            parts = setup.pixels.split(setup.teacher.batch_size)
+            features = torch.cat([setup.teacher.network(part).features for part in parts])
+        return replace(batch, geometry=replace(batch.geometry, features=features))
+
+    def flops(self) -> int:
+        """Of a step's matrices and convolutions, without what checkpointing does again.
+
+        Backward costs twice what forward does; there is none through the frozen encoder.
+        """
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), autocast(self.setup):
+            self.model(self.setup.batch)
+        counts = counter.get_flop_counts()
+        encoder = f"SpatialSV.mllm.{self.setup.family.vision[0].rstrip('.')}"
+        return 3 * sum(counts["Global"].values()) - 2 * sum(counts[encoder].values())
+
+
+def autocast(setup: Setup) -> torch.autocast:
+    return torch.autocast(setup.device, torch.bfloat16, enabled=setup.config.precision == "bf16")
+
+
+def adamw(model: SpatialSV, config: TrainConfig, *parts: str) -> torch.optim.Optimizer:
+    """The trainer's optimiser of these parts."""
+    matrices = [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+    groups = parameter_groups(model, config, matrices)
+    return torch.optim.AdamW([g for g in groups if g["name"].split(" (")[0] in parts])
+
+
+def sides_of(setup: Setup, rows: list[str]) -> dict[str, Side]:
+    """The sides in these rows."""
+    set_seed(0)
+    for name, parameter in setup.mllm.named_parameters():
+        parameter.requires_grad_(setup.family.part_of(name) != "vision")
+    if setup.config.gradient_checkpointing:
+        setup.mllm.gradient_checkpointing_enable()
+    plain = SpatialSV(setup.mllm, setup.family)
+    shared = adamw(plain, setup.config, "llm", "projector")
+    return {row: Side(setup, row, shared) for row in rows}
+
+
+def seconds(side: Side) -> float:
+    start = time.perf_counter()
+    side.step()
+    if side.setup.device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_bytes(side: Side) -> int:
+    """Of two steps: the optimiser's state is there from the second on."""
+    if side.setup.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        side.step(), side.step()
+        return torch.cuda.max_memory_allocated()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = resident("VmRSS")
+    side.step(), side.step()
+    return resident("VmHWM") - before
+
+
+def resident(field: str) -> int:
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if field in x)
+    return int(line.split()[1]) * 1024
+
+
+def in_fresh_process(row: str, processes: int) -> int:
+    """Peak memory of one side, the median over processes."""
+    command = [sys.executable, *sys.argv, "--memory-of", row]
+    told = [
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+        for _ in range(processes)
+    ]
+    return round(statistics.median(map(int, told)))
+
+
+def make_setup(arguments: argparse.Namespace) -> Setup:
+    """The setup for the device, with what the command line changes."""
+    torch.set_num_threads(arguments.threads)
+    changes = {} if arguments.precision is None else {"precision": arguments.precision}
+    if arguments.batch is not None:
+        changes["batch_size"] = arguments.batch
+    return (qwen_setup if arguments.device == "cuda" else rooms_setup)(arguments.device, changes)
+
+
+def parse() -> argparse.ArgumentParser:
+    """The command line that the scripts about training steps share."""
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="in place of the settings'")
+    parser.add_argument("--batch", type=int, help="samples, in place of the settings'")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+def describe(setup: Setup) -> None:
+    """Print what a step is made of."""
+    config, (samples, tokens) = setup.config, setup.batch.input_ids.shape
+    about = f"{samples} samples x {tokens} tokens, {setup.batch.places.shape[1]} views each"
+    size, labels = config.heads.output_size, tuple(setup.batch.geometry.depth.shape[2:])
+    print(f"{about}; packed {config.packed}, checkpointing {config.gradient_checkpointing}")
+    print(f"heads {config.heads.dpt}, maps {size}, labels {labels}")
+    native = setup.device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    told = "" if native or config.precision == "fp32" else ", which this CPU only emulates"
+    print(f"{setup.device}, {torch.get_num_threads()} threads, {config.precision}{told}")
+
+
+def main() -> None:
+    parser = parse()
+    parser.description = __doc__
+    parser.add_argument("--processes", type=int, default=3, help="a side, for its memory")
+    parser.add_argument("--peak", type=float, default=989, help="of the GPU, TFLOP/s in bf16")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    setup = make_setup(arguments)
+    if arguments.memory_of:
+        print(peak_bytes(sides_of(setup, [arguments.memory_of])[arguments.memory_of]))
+        return
+    describe(setup)
+    rows = [row for row, (_, taught) in ROWS.items() if setup.teacher or not taught]
+    sides = sides_of(setup, rows)
+    for side in sides.values():
+        seconds(side)  # warms up
+    times = [{row: seconds(side) for row, side in sides.items()} for _ in range(arguments.repeats)]
+    flops = {row: side.flops() for row, side in sides.items()} if setup.device == "cuda" else {}
+    tokens, bars = setup.batch.input_ids.numel(), BARS[setup.device]
+    del setup, sides, side
+    gc.collect()
+    torch.cuda.empty_cache()
+    memory = {row: in_fresh_process(row, arguments.processes) for row in rows}
+    for row in rows:
+        took = statistics.median(turn[row] for turn in times)
+        ratio = statistics.median(turn[row] / turn["text"] for turn in times)
+        used = f"{memory[row] / 2**20:6.0f} MiB, {memory[row] / memory['text']:.2f} x"
+        print(
+            f"{row:42} {took:7.3f} s, {ratio:.2f} x; {used}; {tokens / took:.0f} tokens/s", end=""
+        )
+        if row in flops:
+            print(f"; MFU {flops[row] / took / arguments.peak / 1e12:.1%}", end="")
+        print()
+    print(f"bars of SpatialSV: {bars[0]} x the time, {bars[1]} x the memory")
+
+
+if __name__ == "__main__":
+    main()
