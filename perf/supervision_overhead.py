@@ -52,7 +52,7 @@ from spatialsv.teachers.rooms import RoomsTeacher
 from spatialsv.train.config import ARMS, TrainConfig
 from spatialsv.train.loss import arm_losses
 from spatialsv.train.stage import base_path, make_heads
-from spatialsv.train.trainer import parameter_groups
+from spatialsv.train.trainer import freeze, parameter_groups, precision_of
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -177,7 +177,8 @@ def noisy_sample(
     images = noise.integers(0, 256, (views, side, side, 3), dtype=np.uint8)
     shown = family.prepare(list(images), "image")
     said = torch.from_numpy(noise.integers(0, words // 2, 80))  # no visual token is among them
-    ids = torch.cat([*shown.placeholders, said])
+    between = [part for stand in shown.placeholders for part in (said[:1], stand)]
+    ids = torch.cat([*between, said])
     labels = torch.full_like(ids, IGNORED)
     labels[-16:] = ids[-16:]
     size = (views, side // 2, side // 2)
@@ -248,7 +249,8 @@ class Side:
 
 
 def autocast(setup: Setup) -> torch.autocast:
-    return torch.autocast(setup.device, torch.bfloat16, enabled=setup.config.precision == "bf16")
+    bf16 = precision_of(setup.config) == "bf16"
+    return torch.autocast(setup.device, torch.bfloat16, enabled=bf16)
 
 
 def adamw(model: SpatialSV, config: TrainConfig, *parts: str) -> torch.optim.Optimizer:
@@ -261,21 +263,26 @@ def adamw(model: SpatialSV, config: TrainConfig, *parts: str) -> torch.optim.Opt
 def sides_of(setup: Setup, rows: list[str]) -> dict[str, Side]:
     """The sides in these rows."""
     set_seed(0)
-    for name, parameter in setup.mllm.named_parameters():
-        parameter.requires_grad_(setup.family.part_of(name) != "vision")
-    if setup.config.gradient_checkpointing:
-        setup.mllm.gradient_checkpointing_enable()
     plain = SpatialSV(setup.mllm, setup.family)
+    freeze(plain, setup.config)
+    if setup.config.gradient_checkpointing:
+        setup.mllm.activation_checkpointing_enable()
     shared = adamw(plain, setup.config, "llm", "projector")
     return {row: Side(setup, row, shared) for row in rows}
 
 
+def clock(device: str) -> float:
+    """Seconds: on the wall where a GPU works, else of the CPU's own time, which others share."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def seconds(side: Side) -> float:
-    start = time.perf_counter()
+    start = clock(side.setup.device)
     side.step()
-    if side.setup.device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock(side.setup.device) - start
 
 
 def peak_bytes(side: Side) -> int:
@@ -334,9 +341,8 @@ def describe(setup: Setup) -> None:
     size, labels = config.heads.output_size, tuple(setup.batch.geometry.depth.shape[2:])
     print(f"{about}; packed {config.packed}, checkpointing {config.gradient_checkpointing}")
     print(f"heads {config.heads.dpt}, maps {size}, labels {labels}")
-    native = setup.device == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    told = "" if native or config.precision == "fp32" else ", which this CPU only emulates"
-    print(f"{setup.device}, {torch.get_num_threads()} threads, {config.precision}{told}")
+    asked, used = config.precision, precision_of(config)
+    print(f"{setup.device}, {torch.get_num_threads()} threads, {used} where settings say {asked}")
 
 
 def main() -> None:

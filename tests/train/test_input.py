@@ -114,6 +114,12 @@ def test_steps_and_epochs(train):
         train("text", epochs=1)
 
 
+def test_an_encoder_that_nobody_can_ask_between_steps_keeps_nothing():
+    for own in ({"workers": 1}, {"sharded": True, "processes": 2}):
+        with pytest.raises(ValueError, match=r"train\.cache_vision: .*workers to 0"):
+            TrainConfig(cache_vision=True, **own)
+
+
 def test_missing_manifests(train, job):
     with pytest.raises(ValueError, match="pass the manifests of its scenes"):
         train("text", scenes=[])

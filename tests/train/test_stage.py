@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from spatialsv.config import from_mapping
 from spatialsv.manifest import read_manifest
 from spatialsv.model.spatialsv import load_spatialsv
+from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.train import TrainConfig, run
 from spatialsv.train.log import StepLog, read_log
 from spatialsv.train.loss import arm_losses
@@ -263,6 +264,22 @@ def test_rates_and_taps_that_are_not_given_are_the_familys(train):
     given = train(steps=1, out="given", lr_heads=0.5, heads=SMALL["heads"] | {"taps": [1, 2, 3, 4]})
     assert read_manifest(given / "manifest.json").about["rates"]["heads"] == 0.5
     assert load_spatialsv(given).heads.config.taps == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("keep_gib", [2.0, 0.0])
+def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatch, keep_gib):
+    asked = []
+    encode = KeptEncoder.__call__
+    monkeypatch.setattr(
+        KeptEncoder, "__call__", lambda self, inputs: asked.append(1) or encode(self, inputs)
+    )
+    settings = {"steps": 4, "batch_size": 6, "questions_per_sample": 3}
+    plain = train("semi", "plain", **settings)
+    assert not asked
+    kept = train("semi", "kept", cache_vision=True, keep_gib=keep_gib, **settings)
+    assert len(asked) == (10 if keep_gib else 24)  # 6 scenes with questions, 4 without
+    for one, other in zip(*(read_log(p / "log.jsonl") for p in (plain, kept)), strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -20,6 +20,7 @@ from spatialsv.geometry.lifted import Lifted
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.vision_cache import encoder_gives
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
 
@@ -78,12 +79,13 @@ class SpatialSV(nn.Module):
         if batch.labels is not None:
             scored, targets = scored_positions(batch.labels)
         wanted = self.wanted_states()
-        result = self.mllm(
-            **self._inputs(batch),
-            logits_to_keep=0 if scored is None else scored,
-            output_hidden_states=wanted or False,
-            use_cache=False,
-        )
+        with encoder_gives(self.mllm, self.family, batch.encoded):
+            result = self.mllm(
+                **self._inputs(batch),
+                logits_to_keep=0 if scored is None else scored,
+                output_hidden_states=wanted or False,
+                use_cache=False,
+            )
         lifted, distilled = self._lift(batch, result.hidden_states) if wanted else (None, None)
         return Output(logits=result.logits, targets=targets, lifted=lifted, distilled=distilled)
 

@@ -5,7 +5,7 @@ Shapes: B samples, T tokens, N views of the sample that has most, h w visual tok
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,7 @@ class Batch:
     labels: Int[Tensor, "B T"] | None = None  # -100: not scored
     geometry: GeometryLabels | None = None
     packing: Packing | None = None  # where each sample's tokens are several chats
+    encoded: dict[str, Tensor] = field(default_factory=dict)  # as in `Views`, of all samples
 
     def __post_init__(self) -> None:
         size = tuple(self.input_ids.shape)

@@ -46,6 +46,7 @@ class Collate:
             labels=self._pad([chat.labels for chat in chats], IGNORED),
             geometry=stack_targets([sample.target for sample in samples], list(map(len, shown))),
             packing=_pack_chats(chats) if self.packed else None,
+            encoded={n: torch.cat([v.encoded[n] for v in shown]) for n in shown[0].encoded},
         )
 
     def _pad(self, rows: list[Tensor], value: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from spatialsv.samples.chat import Chat, Tokens
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
-from spatialsv.samples.views import SceneViews, ViewProcessor, Views
+from spatialsv.samples.views import Encode, SceneViews, ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
 from spatialsv.scenes.scene import Scenes
 
@@ -27,7 +27,7 @@ class SamplesConfig:
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
-    keep_gib: float = 2.0  # memory for prepared images, GiB
+    keep_gib: float = 2.0  # memory for prepared images and what an encoder makes of them, GiB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +50,7 @@ class SceneDataset(Dataset[Sample]):
         labels: a label store of the same scenes; None teaches no geometry.
         config: what samples show and ask.
         seed: of which questions stand together.
+        encode: see `SceneViews`.
 
     Raises:
         ValueError: scenes without images, questions about other scenes or views, or labels that do
@@ -64,6 +65,7 @@ class SceneDataset(Dataset[Sample]):
         labels: Scenes | None = None,
         config: SamplesConfig | None = None,
         seed: int = 0,
+        encode: Encode | None = None,
     ) -> None:
         if scenes.image is None:
             raise ValueError(f"the {scenes.source} scenes have no images; force the scenes stage")
@@ -77,6 +79,7 @@ class SceneDataset(Dataset[Sample]):
             processor,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
+            encode=encode,
         )
         stride = self.config.label_stride
         self.targets = None if labels is None else Targets(scenes, labels, stride)

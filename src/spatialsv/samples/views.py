@@ -5,8 +5,8 @@ Shapes: N views of one sample, h w a view's grid of visual tokens, S scenes, H W
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,9 +29,14 @@ class Views:
     inputs: dict[str, Tensor]  # of the MLLM's forward: pixels, and what belongs to them
     placeholders: tuple[Int[Tensor, " _"], ...]  # the tokens that stand for each item of the chat
     grids: tuple[Int[Tensor, "_ _"], ...]  # each view's tokens, counted over the visual ones
+    # What layers of the frozen encoder make of them, by number, where it is kept.
+    encoded: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.grids)
+
+
+Encode = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]  # `inputs` to `encoded`
 
 
 @runtime_checkable
@@ -58,6 +63,7 @@ class SceneViews:
         processor: the MLLM's own; it may resize.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
+        encode: what of the encoder is kept with them; None keeps nothing of it.
     """
 
     def __init__(
@@ -66,8 +72,10 @@ class SceneViews:
         processor: ViewProcessor,
         blank: bool = False,
         keep_gib: float = 2.0,
+        encode: Encode | None = None,
     ) -> None:
         self.image = image
+        self.encode = encode
         self.processor = processor
         self.blank = blank
         self._room = keep_gib * 2**30  # bytes
@@ -84,7 +92,9 @@ class SceneViews:
         if self.blank:
             images = np.full_like(images, GREY)
         shown = self.processor.prepare(list(images), self.processor.views_as)
-        size = sum(value.nbytes for value in shown.inputs.values())
+        if self.encode is not None:
+            shown = replace(shown, encoded=self.encode(shown.inputs))
+        size = sum(value.nbytes for value in (*shown.inputs.values(), *shown.encoded.values()))
         if size <= self._room:
             self._room -= size
             self._kept[key] = shown

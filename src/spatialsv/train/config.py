@@ -81,6 +81,7 @@ class TrainConfig:
     save_steps: int = 100  # between two checkpoints to resume from
     log_steps: int = 20  # between two lines on the terminal; the log file has every step
     keep_gib: float = 2.0  # memory for prepared images, GiB, in each process and worker
+    cache_vision: bool = False  # the frozen encoder sees views once, as far as keep_gib reaches
     text_reduction: Literal["mean", "sum"] = "mean"  # over a step's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     weighting: WeightingConfig | None = None  # None: the paper's, every signal weighs 1
@@ -105,6 +106,11 @@ class TrainConfig:
             raise ValueError(
                 "train.weighting: gradient_norm needs whole gradients, which a sharded model never"
                 " has; choose uncertainty"
+            )
+        if self.cache_vision and (self.sharded or self.workers):
+            raise ValueError(
+                "train.cache_vision: a sharded encoder is whole within a step alone, and workers"
+                " cannot ask it; set sharded to false and workers to 0"
             )
         if not 0 < self.spatial_share < 1:
             raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}")

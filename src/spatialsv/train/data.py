@@ -9,7 +9,7 @@ from pathlib import Path
 from spatialsv.manifest import Manifest, digest_bytes, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
-from spatialsv.samples.views import ViewProcessor
+from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, fault, stack
 from spatialsv.scenes.store import read_store
@@ -48,6 +48,7 @@ def load_data(
     scenes: Sequence[Path],
     labels: Sequence[Path],
     pseudo: Sequence[Path],
+    encode: Encode | None = None,
 ) -> TrainingData:
     """Read and check everything, so that a mistake shows before the first step.
 
@@ -78,11 +79,11 @@ def load_data(
     )
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
     rooms = stack([shard for _, shard in asked_in])
-    asked = SceneDataset(rooms, questions, processor, known, options, seed)
+    asked = SceneDataset(rooms, questions, processor, known, options, seed, encode)
     unasked = None if arm.text else asked
     if guessed is not None:
         seen = _chosen([shard for _, shard in unasked_in], guessed.ids)
-        unasked = SceneDataset(seen, [], processor, guessed, options, seed)
+        unasked = SceneDataset(seen, [], processor, guessed, options, seed, encode)
     stores = [store for store in (known, guessed) if store is not None]
     return TrainingData(
         pools=Pools(asked, unasked),

@@ -22,6 +22,7 @@ from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
+from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
@@ -67,7 +68,9 @@ def run(
     chosen, processes = config.arm(arm), join(config.processes)
     mllm, family = load_mllm(base_path(base), attn=config.attention)
     family.views_as = config.views_as or family.views_as
-    data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo)
+    bf16 = precision_of(config) == "bf16"
+    encode = KeptEncoder(mllm, family, bf16) if config.cache_vision else None
+    data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, family)
     steps = steps_of(chosen, config, data)

@@ -5,6 +5,8 @@ A file beside this one is an adapter: a subclass that says
 - which parameters are its vision encoder and its vision-language projector;
 - how one sample's views are prepared, which tokens stand for them in the chat, and where among
   those tokens each cell of each view stands (`prepare`);
+- where its encoder's layers stand and which are read, for `train.cache_vision` alone
+  (`encoder_layers`, `layers_read`);
 - what its forward takes of several samples together (`inputs`, `join`), where that is more than
   their tensors one after the other.
 `tests/model/families` holds it to that by planting a marker in an image. An adapter of your own
@@ -48,6 +50,7 @@ class Family(ABC):
     image_processor_class: ClassVar[type]  # one that needs Pillow and no torchvision
     vision: ClassVar[tuple[str, ...]] = ("model.vision_tower.",)  # how its parameters' names begin
     projector: ClassVar[tuple[str, ...]] = ("model.multi_modal_projector.",)
+    encoder_layers: ClassVar[str] = "model.vision_tower.encoder.layers"  # where they stand
     # Table 6 of the paper; an MLLM of another depth gets taps spread alike.
     taps: ClassVar[dict[int, Taps]] = {}  # layers of the LLM -> taps
     lr_llm: ClassVar[float] = 1e-5
@@ -107,6 +110,15 @@ class Family(ABC):
         """The paper's taps for an LLM of this depth, or taps spread like its."""
         layers = self.config.get_text_config().num_hidden_layers
         return self.taps.get(layers) or tuple(layers * eighth // 8 for eighth in (1, 3, 5, 7))
+
+    def layers_read(self) -> tuple[int, ...]:
+        """The encoder's layers whose outputs something outside of it reads, counted from 0."""
+        chosen, layers = (
+            self.config.vision_feature_layer,
+            self.config.vision_config.num_hidden_layers,
+        )
+        states = [chosen] if isinstance(chosen, int) else chosen  # 0: before the first layer
+        return tuple(state % (layers + 1) - 1 for state in states)
 
     @abstractmethod
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:

@@ -28,6 +28,7 @@ class InternVL(Family):
 
     model_class = InternVLForConditionalGeneration
     image_processor_class = GotOcr2ImageProcessorPil
+    encoder_layers = "model.vision_tower.encoder.layer"
     taps = {24: (3, 9, 15, 21), 28: (3, 9, 15, 21)}  # noqa: RUF012
 
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:

@@ -22,6 +22,7 @@ class Qwen25VL(Family):
     image_processor_class = Qwen2VLImageProcessorPil
     vision = ("model.visual.",)
     projector = ("model.visual.merger.",)
+    encoder_layers = "model.visual.blocks"
     taps = {36: (4, 12, 20, 28), 28: (3, 10, 17, 24)}  # noqa: RUF012
     lr_llm = 2e-7
 
@@ -81,6 +82,10 @@ class Qwen25VL(Family):
         """Rows and columns of visual tokens."""
         _, height, width = patches.tolist()
         return height // self.image_processor.merge_size, width // self.image_processor.merge_size
+
+    def layers_read(self) -> tuple[int, ...]:
+        """See `Family`."""
+        return (self.config.vision_config.depth - 1,)
 
     def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
         """See `Family`."""

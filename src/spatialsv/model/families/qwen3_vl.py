@@ -29,6 +29,10 @@ class Qwen3VL(Qwen25VL):
         start, end = config.vision_start_token_id, config.vision_end_token_id
         self.written["video"] = (start, self.visual["video"], end)
 
+    def layers_read(self) -> tuple[int, ...]:
+        """See `Family`."""
+        return (*self.config.vision_config.deepstack_visual_indexes, *super().layers_read())
+
     def _stand_for_video(
         self, slots: list[Int[Tensor, " _"]], frames: Int[Tensor, "slots together"]
     ) -> tuple[Int[Tensor, " _"], ...]:
