@@ -34,7 +34,8 @@ from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.scene import singly
+from spatialsv.scenes.store import read_groups
 from spatialsv.stats.summary import summarise
 
 BASELINES = {"random": RandomBaseline, "frequency": FrequencyBaseline}
@@ -53,10 +54,11 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class _Shard:
-    """One scenes manifest and its questions."""
+    """One scenes manifest and those of its questions that can be scored."""
 
     manifest: Manifest
     questions: list[Question]
+    unscored: int  # conversations in free words
 
     @property
     def images_digest(self) -> str:
@@ -86,7 +88,8 @@ def run(
         train_scenes: manifests of the training scenes; baselines alone need them.
 
     Raises:
-        ValueError: two questions with one id, or a baseline without training scenes.
+        ValueError: two questions with one id, none that can be scored, or a baseline without
+            training scenes.
     """
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +106,8 @@ def run(
             "blank_images": blank,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
+    if unscored := sum(shard.unscored for shard in shards):
+        about["unscored"] = unscored
     return _finish(out, replies, config, about)
 
 
@@ -131,7 +136,14 @@ def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
             if question.id in seen:
                 raise ValueError(f"{path}: question {question.id!r} was already asked elsewhere")
             seen.add(question.id)
-        shards.append(_Shard(manifest, questions))
+        scored = [question for question in questions if question.kind != "text"]
+        shards.append(_Shard(manifest, scored, len(questions) - len(scored)))
+    if shards and not any(shard.questions for shard in shards):
+        raise ValueError(
+            f"{paths[0]} and {len(shards) - 1} more ask {sum(s.unscored for s in shards)} questions,"
+            " none of which is a choice or a number: free words cannot be scored, so give test"
+            " scenes with other questions, or set evaluate.arms to []"
+        )
     return shards
 
 
@@ -198,9 +210,10 @@ def _asker(
     def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
         if not questions:
             return
-        scenes = read_store(shard.manifest.find(".zarr"), ["image"])
-        shown = SceneViews(scenes.image, family, blank=blank, keep_gib=inf)
-        prompts = _prompts(questions, scenes.ids, shown, chat)
+        scenes = singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
+        images = [one.image[0] for one in scenes]
+        shown = SceneViews(images, family, blank=blank, keep_gib=inf)
+        prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
         batches = generate(model, family, prompts, config.max_new_tokens, config.batch_size)
         for index, text in batches:
             yield questions[index], text
@@ -209,7 +222,7 @@ def _asker(
 
 
 def _prompts(
-    questions: list[Question], scenes: tuple[str, ...], shown: SceneViews, chat: Chat
+    questions: list[Question], scenes: list[str], shown: SceneViews, chat: Chat
 ) -> list[Prompt]:
     rows = {name: row for row, name in enumerate(scenes)}
     prompts = []

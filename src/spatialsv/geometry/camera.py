@@ -68,6 +68,33 @@ def subsample(
     return depth[picked], valid[picked], small
 
 
+def resample(
+    depth: Float[Tensor, "*lead H W"],
+    valid: Tensor,
+    intrinsics: Float[Tensor, "*lead 3 3"],
+    size: tuple[int, int],
+) -> tuple[Float[Tensor, "*lead h w"], Tensor, Float[Tensor, "*lead 3 3"]]:
+    """A depth map of `size` (height, width): the nearest pixels, picked and not blended, and K.
+
+    Where the old size is a multiple of the new one, the K is exact, as in `subsample`; else the
+    picked pixels lie around where it says, half an old pixel off at most.
+    """
+    rows, columns = (_picks(old, new) for old, new in zip(depth.shape[-2:], size, strict=True))
+    (down, y), (across, x) = rows, columns
+    scale = intrinsics.new_tensor([depth.shape[-1] / size[1], depth.shape[-2] / size[0], 1.0])
+    shift = intrinsics.new_tensor([[0, 0, x], [0, 0, y], [0, 0, 0]])
+    picked = (..., down[:, None].to(depth.device), across.to(depth.device))
+    return depth[picked], valid[picked], intrinsics / scale[:, None] + shift
+
+
+def _picks(old: int, new: int) -> tuple[Tensor, float]:
+    """The old pixel nearest to each new one's centre, and how far, in new pixels, K must move."""
+    factor = old / new
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * factor
+    picked = centres.floor().long().clamp_max(old - 1)
+    return picked, float((centres - picked - 0.5).mean()) / factor
+
+
 def invert_pose(pose: Float[Tensor, "*lead 4 4"]) -> Float[Tensor, "*lead 4 4"]:
     """The inverse of a rigid pose: exact, where a general inverse would only be close."""
     rotation = pose[..., :3, :3].transpose(-1, -2)

@@ -11,7 +11,7 @@ from spatialsv.config import to_mapping
 from spatialsv.labels.errors import label_errors
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 
 
@@ -33,23 +33,24 @@ def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest
     Raises:
         ValueError: an unknown teacher, missing scenes or weights.
     """
-    seen = read_store(read_manifest(scenes).find(".zarr"))
-    labels = drop_unsure(load_teacher(teacher, config.batch_size).label(seen), config.drop_percent)
+    seen = read_groups(read_manifest(scenes).find(".zarr"))
+    knows = load_teacher(teacher, config.batch_size)
+    labels = [drop_unsure(knows.label(group), config.drop_percent) for group in seen]
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
-    digest = write_store(store, labels)
+    digest = write_groups(store, labels)
     metrics = out.with_suffix(".metrics.json")
     write_json(metrics, label_errors(labels, seen))
     manifest = Manifest(
         stage="labels",
         payload={store.name: digest, metrics.name: digest_path(metrics)},
         counts={
-            "scenes": len(labels),
-            "pixels": labels.valid.size,
-            "valid": int(labels.valid.sum()),
+            "scenes": sum(map(len, labels)),
+            "pixels": sum(group.valid.size for group in labels),
+            "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about={"teacher": labels.source, "licence": labels.licence},
+        about={"teacher": labels[0].source, "licence": labels[0].licence},
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)

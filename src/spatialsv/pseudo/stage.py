@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.pseudo.gate import GateConfig, Reason, gate
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.teacher import Teacher
 
@@ -39,36 +40,35 @@ def run(
     Raises:
         ValueError: missing scenes or weights, or no scene that keeps enough.
     """
-    seen = read_store(read_manifest(scenes).find(".zarr"), ["image"])
+    seen = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
     if isinstance(teacher, str):
         teacher = load_teacher(teacher, config.batch_size)
-    labels = teacher.label(seen)
-    reason = gate_labels(labels, config.gate)
-    kept = (reason == Reason.KEPT).mean(axis=(1, 2, 3))
-    chosen = np.flatnonzero(kept >= config.floor)
-    if not len(chosen):
+    labels = [teacher.label(group) for group in seen]
+    reasons = [gate_labels(group, config.gate) for group in labels]
+    kept = np.concatenate([(reason == Reason.KEPT).mean(axis=(1, 2, 3)) for reason in reasons])
+    ids = [name for group in labels for name in group.ids]
+    if not (kept >= config.floor).any():
         raise ValueError(
             f"{scenes}: no scene keeps {config.floor:.0%} of its pixels (the best keeps"
             f" {kept.max():.0%}); lower pseudo.floor or loosen pseudo.gate"
         )
-    labels = replace(labels, valid=reason == Reason.KEPT)
     out.parent.mkdir(parents=True, exist_ok=True)
     store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
-    digest = write_store(store, labels.select(chosen))
+    digest = write_groups(store, _chosen(labels, reasons, config.floor))
     write_json(
         metrics, {"kept": float(kept.mean()), "left_out": float(np.mean(kept < config.floor))}
     )
+    chosen = int((kept >= config.floor).sum())
     manifest = Manifest(
         stage="pseudo",
         payload={store.name: digest, metrics.name: digest_path(metrics)},
-        counts=_counts(reason)
-        | {"scenes": len(chosen), "scenes_left_out": len(kept) - len(chosen)},
+        counts=_counts(reasons) | {"scenes": chosen, "scenes_left_out": len(kept) - chosen},
         config=to_mapping(config),
         about={
-            "teacher": labels.source,
-            "licence": labels.licence,
-            "kept": {name: round(float(k), 4) for name, k in zip(labels.ids, kept, strict=True)},
-            "left_out": [labels.ids[i] for i in np.flatnonzero(kept < config.floor)],
+            "teacher": labels[0].source,
+            "licence": labels[0].licence,
+            "kept": {name: round(float(k), 4) for name, k in zip(ids, kept, strict=True)},
+            "left_out": [ids[i] for i in np.flatnonzero(kept < config.floor)],
         },
     )
     write_manifest(out, manifest)
@@ -88,6 +88,27 @@ def gate_labels(labels: Scenes, config: GateConfig) -> UInt8[np.ndarray, "S N H 
     return reason.numpy()
 
 
-def _counts(reason: UInt8[np.ndarray, "S N H W"]) -> dict[str, int]:
+def _chosen(
+    labels: Sequence[Scenes], reasons: Sequence[UInt8[np.ndarray, "_ _ _ _"]], floor: float
+) -> list[Scenes]:
+    """The scenes that keep enough, with what they keep as valid; groups without any are left out.
+
+    Args:
+        labels: groups of scenes.
+        reasons: their pixels', group by group.
+    """
+    chosen = []
+    for group, reason in zip(labels, reasons, strict=True):
+        valid = reason == Reason.KEPT
+        rows = np.flatnonzero(valid.mean(axis=(1, 2, 3)) >= floor)
+        if len(rows):
+            chosen.append(replace(group, valid=valid).select(rows))
+    return chosen
+
+
+def _counts(reasons: Sequence[UInt8[np.ndarray, "_ _ _ _"]]) -> dict[str, int]:
     """Pixels of each reason, over all scenes, those left out as well."""
-    return {f"pixels_{value.name.lower()}": int((reason == value).sum()) for value in Reason}
+    return {
+        f"pixels_{value.name.lower()}": sum(int((reason == value).sum()) for reason in reasons)
+        for value in Reason
+    }

@@ -60,7 +60,7 @@ class Chat:
         self._kept: dict[tuple, Tokens] = {}
 
     def answered(self, questions: Sequence[Question], views: Views) -> Tokens:
-        """`questions` with their answers, one turn each, after `views`.
+        """`questions` with their answers, a turn each, or several turns in their order.
 
         Args:
             questions: about these views, in the order they are asked.
@@ -105,8 +105,8 @@ class Chat:
         return self._kept[key]
 
     def _answered(self, questions: Sequence[Question], views: Views) -> Tokens:
-        answers = [question.answer for question in questions]
-        messages = self._messages([q.text for q in questions], views, answers)
+        turns = [turn for question in questions for turn in question.turns]
+        messages = self._messages([text for text, _ in turns], views, [said for _, said in turns])
         text, spans = self._said(messages)
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = torch.tensor(encoded["input_ids"])

@@ -123,7 +123,13 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
         shapes = sorted({tuple(target.depth.shape[1:]) for target in known})
         raise ValueError(
             f"labels of (height, width) {shapes} in one batch: geometry is taught at one size, so"
-            " make all labels of images of one size"
+            " set train.label_size, such as [252, 252]; labels are then brought to it"
+        )
+    grids = {target.features.shape[1:3] for target in known if target.features is not None}
+    if len(grids) > 1:
+        raise ValueError(
+            f"teacher's features of {sorted(map(tuple, grids))} patches in one batch: distillation"
+            " needs one grid, so choose a teacher that has one, or an arm with distill: false"
         )
     most = max(views)
     # What a sample lacks, views or all labels, stands in the batch as another's, marked absent.

@@ -5,7 +5,7 @@ What a sample holds follows from the seed, the epoch and its number: nothing els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
 from spatialsv.samples.views import Encode, SceneViews, ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Scenes, singly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class SamplesConfig:
     packed: bool = False  # each as if it were asked alone; else in turns of one chat
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
+    label_size: tuple[int, int] | None = None  # height, width that labels are then brought to
     keep_gib: float = 2.0  # memory for prepared images and what an encoder makes of them, GiB
 
 
@@ -44,10 +45,10 @@ class SceneDataset(Dataset[Sample]):
     """Samples with questions, in packs; every epoch asks each question once.
 
     Args:
-        scenes: with images.
+        scenes: with images; a stack, or groups of several shapes, whose rows are counted through.
         questions: about these scenes; none where only `images_only` is wanted.
         processor: the MLLM's.
-        labels: a label store of the same scenes; None teaches no geometry.
+        labels: those of the same scenes, a stack or groups; None teaches no geometry.
         config: what samples show and ask.
         seed: of which questions stand together.
         encode: see `SceneViews`.
@@ -59,31 +60,32 @@ class SceneDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        scenes: Scenes,
+        scenes: Iterable[Scenes],
         questions: Sequence[Question],
         processor: ViewProcessor,
-        labels: Scenes | None = None,
+        labels: Iterable[Scenes] | None = None,
         config: SamplesConfig | None = None,
         seed: int = 0,
         encode: Encode | None = None,
     ) -> None:
-        if scenes.image is None:
-            raise ValueError(f"the {scenes.source} scenes have no images; force the scenes stage")
+        self.scenes = singly(scenes)
+        if bare := [one.source for one in self.scenes if one.image is None]:
+            raise ValueError(f"the {bare[0]} scenes have no images; force the scenes stage")
         self.config = config or SamplesConfig()
         if self.config.questions_per_sample < 1:
             raise ValueError("questions_per_sample: expected 1 or more")
-        self.scenes, self.seed = scenes, seed
+        self.seed = seed
         self.chat = Chat(processor)
         self.shown = SceneViews(
-            scenes.image,
+            [one.image[0] for one in self.scenes],
             processor,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
             encode=encode,
         )
-        stride = self.config.label_stride
-        self.targets = None if labels is None else Targets(scenes, labels, stride)
-        self._rows = {name: row for row, name in enumerate(scenes.ids)}
+        thinned = (self.config.label_stride, self.config.label_size)
+        self.targets = None if labels is None else Targets(self.scenes, labels, *thinned)
+        self._rows = {one.ids[0]: row for row, one in enumerate(self.scenes)}
         self._groups = self._group(questions)
         pack = self.config.questions_per_sample
         self._packs = [  # (group, first question)
@@ -118,12 +120,12 @@ class SceneDataset(Dataset[Sample]):
 
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
-        return self._sample(row, tuple(range(self.scenes.depth.shape[1])), [])
+        return self._sample(row, tuple(range(self.scenes[row].shape[0])), [])
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)
         return Sample(
-            ids=tuple(question.id for question in questions) or (self.scenes.ids[row],),
+            ids=tuple(question.id for question in questions) or self.scenes[row].ids,
             tokens=self._tokens(questions, views),
             views=views,
             target=self.targets and self.targets(row, chosen),
@@ -150,12 +152,13 @@ class SceneDataset(Dataset[Sample]):
                 f"question {question.id!r} asks about scene {question.scene!r}, which is in none"
                 " of the stores; pass the questions beside their own store"
             )
-        views = self.scenes.depth.shape[1]
+        row = self._rows[question.scene]
+        views = self.scenes[row].shape[0]
         if not question.views or not all(0 <= view < views for view in question.views):
             raise ValueError(
                 f"question {question.id!r} shows views {question.views} of a scene of {views}"
             )
-        return self._rows[question.scene]
+        return row
 
 
 class Pools(Dataset[Sample]):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.camera import subsample
+from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Scenes, singly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,56 +29,63 @@ class Targets:
     """The labels of `scenes`.
 
     Args:
-        scenes: what the model is shown.
-        labels: a label store with a row for each of them, in any order.
+        scenes: what the model is shown, each by itself.
+        labels: a stack or groups of labels with one for each of them, in any order.
         stride: of the pixels that teach; 1 takes all.
+        size: height and width that the labels are then brought to; None leaves them as they are.
 
     Raises:
         ValueError: scenes without labels, or labels of other views or another image shape.
     """
 
-    def __init__(self, scenes: Scenes, labels: Scenes, stride: int = 1) -> None:
-        rows = {name: row for row, name in enumerate(labels.ids)}
-        if missing := [name for name in scenes.ids if name not in rows]:
+    def __init__(
+        self,
+        scenes: Sequence[Scenes],
+        labels: Iterable[Scenes],
+        stride: int = 1,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        known = {one.ids[0]: one for one in singly(labels)}
+        source = next(iter(known.values())).source if known else "nobody"
+        if missing := [one.ids[0] for one in scenes if one.ids[0] not in known]:
             raise ValueError(
-                f"{len(missing)} of {len(scenes)} scenes have no labels by {labels.source}, such as"
+                f"{len(missing)} of {len(scenes)} scenes have no labels by {source}, such as"
                 f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
             )
-        seen, labelled = scenes.depth.shape[1:], labels.depth.shape[1:]
-        if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
-            raise ValueError(
-                f"labels by {labels.source} are of (views, height, width) {labelled}, the scenes"
-                f" of {seen}: they were made from other images; force the labels stage"
-            )
-        self.rows = [rows[name] for name in scenes.ids]
-        self.views = seen[0]
-        self.depth, self.valid, self.intrinsics = subsample(
-            torch.from_numpy(labels.depth),
-            torch.from_numpy(labels.valid),
-            torch.from_numpy(labels.intrinsics),
-            stride,
-        )
-        self.cam_to_world = torch.from_numpy(labels.cam_to_world)
-        self.features = None if labels.features is None else torch.from_numpy(labels.features)
+        self.labels = [known[one.ids[0]] for one in scenes]
+        self.stride, self.size = stride, size
+        for one, label in zip(scenes, self.labels, strict=True):
+            seen, labelled = one.shape, label.shape
+            if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
+                raise ValueError(
+                    f"labels by {source} are of (views, height, width) {labelled}, the scenes of"
+                    f" {seen}: they were made from other images; force the labels stage"
+                )
 
     def __call__(self, row: int, views: Sequence[int]) -> Target | None:
         """The target of these views of the scene at `row` of the scenes; None if nothing is valid.
 
         A label store's frame is that of all its views; a choice among them has its own.
         """
-        row, chosen = self.rows[row], list(views)
-        valid = self.valid[row, chosen]
+        label, chosen = self.labels[row], list(views)
+        depth, valid, intrinsics = self._maps(label, chosen)
         if not bool(valid.any()):
             return None
-        depth, poses = self.depth[row, chosen], self.cam_to_world[row, chosen]
-        intrinsics = self.intrinsics[row, chosen]
-        if chosen != list(range(self.views)):
+        poses = torch.from_numpy(label.cam_to_world[0, chosen])
+        if chosen != list(range(label.shape[0])):
             depth, poses, _ = normalise_scene(depth, poses, intrinsics, valid)
-        features = None if self.features is None else self.features[row, chosen].float()
+        features = label.features
         return Target(
             depth=depth,
             valid=valid,
             intrinsics=intrinsics,
             cam_to_world=poses,
-            features=features,
+            features=None if features is None else torch.from_numpy(features[0, chosen]).float(),
         )
+
+    def _maps(self, label: Scenes, views: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Depth, valid and intrinsics, (N, H, W) twice and (N, 3, 3), of the pixels that teach."""
+        arrays = (label.depth, label.valid, label.intrinsics)
+        maps = tuple(torch.from_numpy(array[0, views]) for array in arrays)
+        maps = subsample(*maps, self.stride)
+        return maps if self.size is None else resample(*maps, self.size)

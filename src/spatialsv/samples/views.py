@@ -1,6 +1,6 @@
 """What a sample shows, as its MLLM takes it, and where each view's visual tokens will stand.
 
-Shapes: N views of one sample, h w a view's grid of visual tokens, S scenes, H W pixels.
+Shapes: N views of one sample, h w a view's grid of visual tokens.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class ViewProcessor(Protocol):
 
 
 class SceneViews:
-    """The prepared views of S scenes.
+    """The prepared views of scenes.
 
     Args:
-        image: the scenes' images.
+        images: each scene's.
         processor: the MLLM's own; it may resize.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
@@ -68,27 +68,26 @@ class SceneViews:
 
     def __init__(
         self,
-        image: UInt8[np.ndarray, "S N H W 3"],
+        images: Sequence[UInt8[np.ndarray, "_ _ _ 3"]],
         processor: ViewProcessor,
         blank: bool = False,
         keep_gib: float = 2.0,
         encode: Encode | None = None,
     ) -> None:
-        self.image = image
+        self.images = images
         self.encode = encode
         self.processor = processor
         self.blank = blank
         self._room = keep_gib * 2**30  # bytes
-        self._kept: dict[tuple[int, tuple[int, ...]], Views] = {}
+        self._kept: dict[tuple, Views] = {}
 
     def __call__(self, row: int, views: Sequence[int]) -> Views:
-        """The `views` of the scene at `row`; blank ones are those of any scene."""
-        key = (0 if self.blank else row, tuple(views))
-        return self._kept.get(key) or self._prepare(key)
+        """The `views` of the scene at `row`; blank ones are those of any scene of its size."""
+        images = self.images[row]
+        key = (images.shape[1:] if self.blank else row, tuple(views))
+        return self._kept.get(key) or self._prepare(key, images[list(views)])
 
-    def _prepare(self, key: tuple[int, tuple[int, ...]]) -> Views:
-        row, chosen = key
-        images = self.image[row, list(chosen)]
+    def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> Views:
         if self.blank:
             images = np.full_like(images, GREY)
         shown = self.processor.prepare(list(images), self.processor.views_as)

@@ -1,13 +1,19 @@
-"""`Scenes`: images with their geometry, stacked over scenes of one shape."""
+"""`Scenes`: images with their geometry, stacked over scenes of one shape.
+
+Scenes of several shapes are several such stacks: groups.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
+
+
+GEOMETRY = ("intrinsics", "cam_to_world", "depth", "valid")  # all of it is known, or none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -18,25 +24,46 @@ class Scenes:
     (OpenCV); `cam_to_world` maps camera points to the scene's world. Intrinsics are for the image
     size delivered here, with pixel centres at half integers: the top-left pixel's centre is at
     (0.5, 0.5). Labels of a teacher are `Scenes` too: their world is the first view's camera, their
-    lengths are divided by `scale`, and they need not repeat the image.
+    lengths are divided by `scale`, and they need not repeat the image. Photos and videos whose
+    geometry nobody knows have an image alone.
+
+    Raises:
+        ValueError: neither image nor geometry, or only a part of the geometry.
     """
 
     ids: tuple[str, ...]
-    intrinsics: Float[np.ndarray, "S N 3 3"]
-    cam_to_world: Float[np.ndarray, "S N 4 4"]
-    depth: Float[np.ndarray, "S N H W"]
-    valid: Bool[np.ndarray, "S N H W"]
+    intrinsics: Float[np.ndarray, "S N 3 3"] | None = None
+    cam_to_world: Float[np.ndarray, "S N 4 4"] | None = None
+    depth: Float[np.ndarray, "S N H W"] | None = None
+    valid: Bool[np.ndarray, "S N H W"] | None = None
     image: UInt8[np.ndarray, "S N H W 3"] | None = None
     instance: Int[np.ndarray, "S N H W"] | None = None  # 0 = background, else the object's number
     confidence: Float[np.ndarray, "S N H W"] | None = None
     features: Float[np.ndarray, "S N h w C"] | None = None  # a teacher's final layer
     scale: Float[np.ndarray, " S"] | None = None  # metres a unit, where lengths were divided
+    frames: Int[np.ndarray, "S N"] | None = None  # of a video: its frame that each view is, from 0
     unit: Literal["metre", "relative"] = "metre"
     source: str = "rooms"  # who made the geometry: a dataset, a teacher
     licence: str = "Apache-2.0"
 
+    def __post_init__(self) -> None:
+        known = [getattr(self, name) is not None for name in GEOMETRY]
+        if any(known) and not all(known) or not (any(known) or self.image is not None):
+            lacking = [name for name in GEOMETRY if getattr(self, name) is None]
+            raise ValueError(f"scenes of {self.source} lack {', '.join(lacking)}")
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_geometry(self) -> bool:
+        return self.depth is not None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """N, H and W: of the geometry, or of the images where there is none."""
+        shown = self.image if self.depth is None else self.depth
+        return tuple(shown.shape[1:4])
 
     def select(self, index: slice | list[int] | np.ndarray) -> Scenes:
         """The scenes at `index`."""
@@ -45,7 +72,8 @@ class Scenes:
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), np.ndarray)
         }
-        ids = tuple(np.asarray(self.ids)[index].tolist())
+        sliced = isinstance(index, slice)
+        ids = self.ids[index] if sliced else tuple(np.asarray(self.ids)[index].tolist())
         return replace(self, ids=ids, **arrays)
 
     def __iter__(self) -> Iterator[Scenes]:
@@ -73,21 +101,25 @@ def fault(scenes: Scenes) -> str | None:
     return None
 
 
+def singly(groups: Iterable[Scenes]) -> list[Scenes]:
+    """Each scene of `groups`, or of one stack, by itself: still a stack (of one), not a copy."""
+    return [one for group in groups for one in group]
+
+
 def stack(parts: list[Scenes]) -> Scenes:
-    """One stack of all `parts`, which must agree in shape, unit and source.
+    """One stack of all `parts`, which must be alike.
 
     Raises:
-        ValueError: no parts, or parts whose shapes, units or sources differ.
+        ValueError: no parts, or parts whose shapes, units, sources or variables differ.
     """
     if not parts:
         raise ValueError("no scenes to stack: give at least one store")
     first = parts[0]
     for part in parts[1:]:
-        same = (part.unit, part.source, part.depth.shape[1:])
-        if same != (first.unit, first.source, first.depth.shape[1:]):
+        if _kind(part) != _kind(first):
             raise ValueError(
-                f"cannot stack {part.source} scenes of shape {part.depth.shape[1:]} in {part.unit}"
-                f" onto {first.source} scenes of shape {first.depth.shape[1:]} in {first.unit}"
+                f"cannot stack {part.source} scenes of shape {part.shape} in {part.unit}"
+                f" onto {first.source} scenes of shape {first.shape} in {first.unit}"
             )
     arrays = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
@@ -95,3 +127,21 @@ def stack(parts: list[Scenes]) -> Scenes:
         if isinstance(getattr(first, field.name), np.ndarray)
     }
     return replace(first, ids=tuple(i for part in parts for i in part.ids), **arrays)
+
+
+def grouped(parts: Iterable[Scenes]) -> list[Scenes]:
+    """`parts` in as few groups as their shapes allow, in the order in which these come up."""
+    found: dict[tuple, list[Scenes]] = {}
+    for part in parts:
+        found.setdefault(_kind(part), []).append(part)
+    return [stack(alike) for alike in found.values()]
+
+
+def _kind(scenes: Scenes) -> tuple:
+    """What scenes must share to stand in one stack."""
+    shapes = {
+        field.name: value.shape[1:]
+        for field in fields(scenes)
+        if isinstance(value := getattr(scenes, field.name), np.ndarray)
+    }
+    return scenes.unit, scenes.source, scenes.licence, *shapes.items()

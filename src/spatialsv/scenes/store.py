@@ -4,7 +4,7 @@ A store is a Zarr v3 folder that `xarray.open_zarr(path, consolidated=False)` op
 (scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, or
 several where frames are small; a shard is one variable: few files, and a frame can be read by
 itself. Compressed with blosc(zstd, bitshuffle). Ray maps are not stored: they follow from K and
-pose.
+pose. Scenes of several shapes are Zarr groups "0", "1", ... within one store, each as said.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from spatialsv.manifest import digest_bytes
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import GEOMETRY, Scenes
 
 DIMS = {
     "image": ("scene", "view", "y", "x", "channel"),
@@ -34,6 +34,7 @@ DIMS = {
     "intrinsics": ("scene", "view", "row", "column"),
     "cam_to_world": ("scene", "view", "pose_row", "pose_column"),
     "scale": ("scene",),
+    "frames": ("scene", "view"),
 }
 LONG_NAMES = {
     "image": "RGB, sRGB 0-255",
@@ -45,6 +46,7 @@ LONG_NAMES = {
     "intrinsics": "K in pixels; the top-left pixel's centre is at (0.5, 0.5)",
     "cam_to_world": "OpenCV camera (x right, y down, z forward) to world",
     "scale": "metres in one unit of length",
+    "frames": "of a video: the frame that each view is, counted from 0",
 }
 LENGTHS = {"depth", "cam_to_world"}  # variables measured in the store's unit
 FORMAT = "spatialsv-scenes/1"
@@ -53,41 +55,76 @@ CHUNK_BYTES = 2**18  # a chunk much smaller costs more to find than to read
 
 def write_store(path: Path, scenes: Scenes) -> str:
     """Write `scenes` to the Zarr folder `path`, replacing it whole. Returns its content digest."""
+    return write_groups(path, [scenes])
+
+
+def write_groups(path: Path, groups: Sequence[Scenes]) -> str:
+    """As `write_store`, for scenes of several shapes; of one shape, it is the same store."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    dataset = to_dataset(scenes)
-    dataset.to_zarr(
-        temporary, zarr_format=3, consolidated=False, encoding=_encoding(dataset), mode="w"
-    )
+    alone = len(groups) == 1
+    if not alone:
+        root = zarr.open_group(temporary, mode="w", zarr_format=3)
+        root.attrs.update({"format": FORMAT, "groups": len(groups)})
+    for number, scenes in enumerate(groups):
+        dataset = to_dataset(scenes)
+        dataset.to_zarr(
+            temporary,
+            group=None if alone else str(number),
+            zarr_format=3,
+            consolidated=False,
+            encoding=_encoding(dataset),
+            mode="w" if alone else "a",
+        )
     shutil.rmtree(path, ignore_errors=True)
     temporary.replace(path)
-    return digest_scenes(scenes)
+    digests = [digest_scenes(scenes) for scenes in groups]
+    return digests[0] if alone else digest_bytes(*(digest.encode() for digest in digests))
 
 
 def read_store(path: Path, variables: Iterable[str] | None = None) -> Scenes:
-    """Read a store, or only `variables` of it beside the geometry that every store has.
+    """Read a store, or only `variables` of it beside the geometry, of scenes of one shape.
+
+    Raises:
+        ValueError: `path` is missing, is not such a store, or holds scenes of several shapes.
+    """
+    groups = read_groups(path, variables)
+    if len(groups) > 1:
+        shapes = sorted(scenes.shape for scenes in groups)
+        raise ValueError(f"{path}: scenes of (views, height, width) {shapes}, expected one shape")
+    return groups[0]
+
+
+def read_groups(path: Path, variables: Iterable[str] | None = None) -> list[Scenes]:
+    """As `read_store`: the scenes of each shape. Scenes without geometry come without it.
 
     Raises:
         ValueError: `path` is missing, or is not such a store.
     """
     if not (path / "zarr.json").is_file():
         raise ValueError(f"{path}: no Zarr store; the manifest beside it names the rule to force")
-    group = zarr.open_group(path, mode="r", use_consolidated=False)
-    attributes = dict(group.attrs)
-    if attributes.get("format") != FORMAT:
-        raise ValueError(f"{path}: format {attributes.get('format')!r}, expected {FORMAT!r}")
-    required = {"intrinsics", "cam_to_world", "depth", "valid"}
-    wanted = set(DIMS) if variables is None else required | set(variables)
+    root = zarr.open_group(path, mode="r", use_consolidated=False)
+    if root.attrs.get("format") != FORMAT:
+        raise ValueError(f"{path}: format {root.attrs.get('format')!r}, expected {FORMAT!r}")
+    wanted = set(DIMS) if variables is None else {*GEOMETRY, *variables}
+    count = root.attrs.get("groups")
+    groups = [root] if count is None else [root[str(number)] for number in range(count)]
+    return [_read_group(path, group, wanted) for group in groups]
+
+
+def _read_group(path: Path, group: zarr.Group, wanted: set[str]) -> Scenes:
     arrays = {name: group[name][...] for name in DIMS if name in wanted and name in group}
-    if missing := required - arrays.keys():
-        raise ValueError(f"{path}: lacks {', '.join(sorted(missing))}; force the rule that made it")
-    return Scenes(
-        ids=tuple(str(name) for name in group["scene"][...]),
-        unit=attributes["unit"],
-        source=attributes["source"],
-        licence=attributes["licence"],
-        **arrays,
-    )
+    attributes = dict(group.attrs)
+    try:
+        return Scenes(
+            ids=tuple(str(name) for name in group["scene"][...]),
+            unit=attributes["unit"],
+            source=attributes["source"],
+            licence=attributes["licence"],
+            **arrays,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; force the rule that made it") from None
 
 
 def to_dataset(scenes: Scenes) -> xr.Dataset:
@@ -100,12 +137,12 @@ def to_dataset(scenes: Scenes) -> xr.Dataset:
             if name in LENGTHS:
                 attributes["units"] = scenes.unit
             variables[name] = (dims, value, attributes)
-    views = scenes.depth.shape[1]
+    views, height, width = scenes.shape
     coordinates = {
         "scene": np.asarray(scenes.ids, dtype=np.dtypes.StringDType()),
         "view": np.arange(views),
-        "y": ("y", np.arange(scenes.depth.shape[2]) + 0.5, {"units": "pixel"}),
-        "x": ("x", np.arange(scenes.depth.shape[3]) + 0.5, {"units": "pixel"}),
+        "y": ("y", np.arange(height) + 0.5, {"units": "pixel"}),
+        "x": ("x", np.arange(width) + 0.5, {"units": "pixel"}),
     }
     attributes = {
         "format": FORMAT,

@@ -18,8 +18,13 @@ class ExactTeacher:
         """Labels as `Teacher` says; `scale` brings them back to the scenes' unit.
 
         Raises:
-            ValueError: a scene without a single valid pixel.
+            ValueError: a scene without geometry, or without a single valid pixel.
         """
+        if not scenes.has_geometry:
+            raise ValueError(
+                f"scenes of {scenes.source} have no geometry, so the exact teacher knows nothing"
+                " about them; label them with the teacher 'rooms'"
+            )
         known = scenes.valid.any(axis=(1, 2, 3))
         if not known.all():
             name = scenes.ids[int(np.argmin(known))]

@@ -84,6 +84,7 @@ class TrainConfig:
     cache_vision: bool = False  # the frozen encoder sees views once, as far as keep_gib reaches
     text_reduction: Literal["mean", "sum"] = "mean"  # over a step's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
+    label_size: tuple[int, int] | None = None  # height, width of all labels; None: as images are
     weighting: WeightingConfig | None = None  # None: the paper's, every signal weighs 1
     losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
     heads: SpatialHeadsConfig = field(default_factory=SpatialHeadsConfig)  # tasks: the arm's

@@ -11,8 +11,8 @@ from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, fault, stack
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.scene import Scenes, fault, singly
+from spatialsv.scenes.store import read_groups
 from spatialsv.train.config import ArmConfig, TrainConfig
 
 
@@ -65,8 +65,8 @@ def load_data(
     for key, needed in (("scenes", True), ("labels", arm.geometry), ("pseudo", arm.pseudo)):
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
-    known = _stack(read["labels"]) if arm.geometry else None
-    guessed = _stack(read["pseudo"]) if arm.pseudo else None
+    known = _labels(read["labels"]) if arm.geometry else None
+    guessed = _labels(read["pseudo"]) if arm.pseudo else None
     asked_in, unasked_in = _split(read["scenes"], guessed)
     if not asked_in:
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
@@ -75,16 +75,17 @@ def load_data(
         packed=config.packed,
         blank_images=arm.blank_images,
         label_stride=config.label_stride,
+        label_size=config.label_size,
         keep_gib=config.keep_gib,
     )
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
-    rooms = stack([shard for _, shard in asked_in])
-    asked = SceneDataset(rooms, questions, processor, known, options, seed, encode)
+    shown = [scenes for _, shard in asked_in for scenes in shard]
+    asked = SceneDataset(shown, questions, processor, known, options, seed, encode)
     unasked = None if arm.text else asked
     if guessed is not None:
-        seen = _chosen([shard for _, shard in unasked_in], guessed.ids)
+        seen = _chosen([shard for _, shard in unasked_in], _ids(guessed))
         unasked = SceneDataset(seen, [], processor, guessed, options, seed, encode)
-    stores = [store for store in (known, guessed) if store is not None]
+    stores = [scenes for store in (known, guessed) for scenes in store or ()]
     return TrainingData(
         pools=Pools(asked, unasked),
         text=len(asked),
@@ -98,40 +99,44 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
     return [read_manifest(path) for path in paths]
 
 
-def _stack(manifests: list[Manifest]) -> Scenes:
-    return stack([_labels(m.find(".zarr")) for m in manifests])
+def _labels(manifests: list[Manifest]) -> list[Scenes]:
+    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"))]
 
 
-def _labels(store: Path) -> Scenes:
-    labels = read_store(store, ("features",))
-    if found := fault(labels):
+def _checked(store: Path) -> list[Scenes]:
+    groups = read_groups(store, ("features",))
+    if found := next(filter(None, map(fault, groups)), None):
         raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
-    return labels
+    return groups
+
+
+def _ids(groups: Iterable[Scenes]) -> list[str]:
+    return [name for scenes in groups for name in scenes.ids]
 
 
 def _split(
-    manifests: list[Manifest], guessed: Scenes | None
-) -> tuple[list[tuple[Manifest, Scenes]], list[tuple[Manifest, Scenes]]]:
+    manifests: list[Manifest], guessed: list[Scenes] | None
+) -> tuple[list[tuple[Manifest, list[Scenes]]], list[tuple[Manifest, list[Scenes]]]]:
     """Shards of scenes that are asked about, and shards that pseudo labels were made from.
 
     The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
     """
-    ids = set() if guessed is None else set(guessed.ids)
-    shards = [(m, read_store(m.find(".zarr"), ("image",))) for m in manifests]
-    asked = [shard for shard in shards if ids.isdisjoint(shard[1].ids)]
-    return asked, [shard for shard in shards if not ids.isdisjoint(shard[1].ids)]
+    ids = set(_ids(guessed or ()))
+    shards = [(m, read_groups(m.find(".zarr"), ("image",))) for m in manifests]
+    asked = [shard for shard in shards if ids.isdisjoint(_ids(shard[1]))]
+    return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
 
 
-def _chosen(shards: list[Scenes], ids: Sequence[str]) -> Scenes:
+def _chosen(shards: list[list[Scenes]], ids: Sequence[str]) -> list[Scenes]:
     """The scenes of `shards` that have one of these ids."""
-    known = {name for shard in shards for name in shard.ids}
+    seen, wanted = singly(scenes for shard in shards for scenes in shard), set(ids)
+    known = {one.ids[0] for one in seen}
     if missing := [name for name in ids if name not in known]:
         raise ValueError(
             f"{len(missing)} pseudo-labelled scenes have no images, such as {missing[0]!r}: pass"
             " the manifests of the scenes that the pseudo labels were made from as well"
         )
-    seen, wanted = stack(shards), set(ids)
-    return seen.select([row for row, name in enumerate(seen.ids) if name in wanted])
+    return [one for one in seen if one.ids[0] in wanted]
 
 
 def _questions(name: str, manifests: list[Manifest]) -> list[Question]:

@@ -11,14 +11,14 @@ from typing import Literal
 from spatialsv.config import from_mapping
 from spatialsv.manifest import write_text
 
-Kind = Literal["choice", "number"]
+Kind = Literal["choice", "number", "text"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One kind of question."""
 
-    kind: Kind
+    kind: Kind  # text: free words, which are taught and not scored
     spatial: bool = True  # False: plain recognition, which measures what fine-tuning forgets
     unit: str = ""  # of a number
 
@@ -45,6 +45,9 @@ TASKS: dict[str, Task] = {
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),
+    # of data from outside that name no task
+    "choice": Task(kind="choice"),
+    "conversation": Task(kind="text", spatial=False),
 }
 
 
@@ -56,18 +59,28 @@ class Question:
     scene: str
     task: str  # a key of TASKS
     text: str  # for a choice: the question, then lines "A. chair", "B. lamp", ...
-    answer: str  # a letter for a choice, a decimal for a number
+    answer: str  # a letter for a choice, a decimal for a number, else any words
     options: tuple[str, ...] = ()  # without their letters; empty for a number
     views: tuple[int, ...]  # which views of the scene are shown, in order
+    more: tuple[tuple[str, str], ...] = ()  # of a conversation: what is said next, and the answer
 
     @property
     def kind(self) -> Kind:
         return TASKS[self.task].kind
 
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """All that is said, and the answer to each, in order."""
+        return ((self.text, self.answer), *self.more)
+
 
 def write_questions(path: Path, questions: Iterable[Question]) -> None:
-    """Write JSON lines, in one piece."""
-    write_text(path, "".join(json.dumps(asdict(q)) + "\n" for q in questions))
+    """Write JSON lines, in one piece; what only a conversation has, only where it has it."""
+    records = [asdict(question) for question in questions]
+    for record in records:
+        if not record["more"]:
+            del record["more"]
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def read_questions(path: Path) -> list[Question]:
