@@ -173,6 +173,11 @@ def minified(section: Mapping[str, Any]) -> str:
     return json.dumps(section, sort_keys=True, separators=(",", ":"))
 
 
+def file_digest(path: Path) -> str:
+    """A digest of a file's content; of one that is not here, nothing."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
 def code_digest(root: Path, packages: Iterable[str]) -> str:
     """A digest of the files of `packages` (`geometry`, `manifest`, `weights/mllm`, ...).
 

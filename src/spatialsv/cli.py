@@ -60,15 +60,16 @@ def config(cls: type[T], arguments: argparse.Namespace) -> T:
 
 
 def scenes(arguments: argparse.Namespace) -> None:
-    """Make one shard of rooms: views, geometry and questions."""
-    from spatialsv.scenes.rooms.stage import ScenesConfig, run
+    """Make one shard of rooms, or read one of records: views, geometry if known, questions."""
+    job = {"split": arguments.split, "shard": arguments.shard, "out": arguments.out}
+    if arguments.source == "rooms":
+        from spatialsv.scenes.rooms.stage import ScenesConfig, run
 
-    run(
-        split=arguments.split,
-        shard=arguments.shard,
-        config=config(ScenesConfig, arguments),
-        out=arguments.out,
-    )
+        run(**job, config=config(ScenesConfig, arguments))
+    else:
+        from spatialsv.scenes.readers.stage import ReadConfig, read_shard
+
+        read_shard(arguments.source, **job, config=config(ReadConfig, arguments))
 
 
 def labels(arguments: argparse.Namespace) -> None:
@@ -224,8 +225,9 @@ TEACHER: dict[str, Any] = {
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
     "scenes": (
         scenes,
-        "rooms, their views and questions",
+        "views and questions: rooms, or data from outside",
         {
+            "--source": {"default": "rooms", "choices": ["rooms", "mindcube", "llava"]},
             "--split": {"required": True},
             "--shard": {"type": int, "required": True},
             "--config": CONFIG,

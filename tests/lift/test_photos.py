@@ -106,7 +106,7 @@ def test_a_photo_is_turned_upright(tmp_path):
 def test_an_unreadable_photo_is_named(tmp_path, content):
     path = tmp_path / "broken.png"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.png: not a photo"):
+    with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
         lift_photos([path], tmp_path / "out")
     with pytest.raises(ValueError, match=r"absent\.png: no such photo"):
         lift_photos([tmp_path / "absent.png"], tmp_path / "out")

@@ -2,13 +2,14 @@
 
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from guard import check_needs, check_provenance, claim, drop_torn
-from settings import code_digest, load_settings, minified, outside
+from settings import code_digest, file_digest, load_settings, minified, outside
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 ALSO = config["also"]
@@ -26,6 +27,7 @@ except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
 # What is fine-tuned and who labels: shipped, "own" (made by the rules of base.smk), or from outside.
+SOURCE = settings["scenes"]["source"]
 BASE = settings["train"]["base"]
 TEACHER = settings["labels"]["teacher"]
 MLLM = {
@@ -45,7 +47,7 @@ PROCESSES = settings["train"].get("processes", 1)
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
-DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "source"}
+DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "source", "read"}
 
 ARMS = settings["train"]["arms"]
 MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
@@ -100,14 +102,29 @@ def base_section(wildcards):
 
 def split_section(wildcards):
     """The settings of one shard of scenes: the common ones and its split's own."""
-    tasks = settings["scenes"].get("tasks", {})
-    own = {split: asked for split, asked in tasks.items() if split == wildcards.split}
-    return section("scenes", tasks=own)
+    split, scenes = wildcards.split, settings["scenes"]
+    if SOURCE == "rooms":
+        tasks = scenes.get("tasks", {})
+        return section("scenes", tasks={split: tasks[split]} if split in tasks else {})
+    read, size = scenes.get("read", {}), scenes["shard"]
+    own = {"files": {name: path for name, path in read.get("files", {}).items() if name == split}}
+    own |= {"shard": size, "stop": min(scenes["splits"][split], (int(wildcards.shard) + 1) * size)}
+    told = {key: scenes[key] for key in ("without_text",) if key in scenes}
+    return minified(read | told | own)
+
+
+@cache
+def records_digest(split):
+    """The content of a split's file of records, where it comes from outside."""
+    path = settings["scenes"].get("read", {}).get("files", {}).get(split)
+    return file_digest(ROOT / path) if path else ""
 
 
 def shards(split):
-    """The numbers of the shards of `split`."""
+    """The numbers of the shards of `split`; the last one of records may be short."""
     rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard"]
+    if SOURCE != "rooms":
+        rooms = -(-rooms // shard) * shard
     if rooms % shard:
         sys.exit(
             f"snakemake: scenes.splits.{split}: {rooms} rooms are no multiple of shard, {shard}"

@@ -21,6 +21,7 @@ rule lift_model:
             "lift",
             "model",
             "samples",
+            "scenes/picture",
             "scenes/rooms/question",
             "scenes/scene",
             "scenes/store",

@@ -11,11 +11,14 @@ rule scenes_shard:
         mem_mb=1000,
     params:
         code=code_version("scenes"),
+        source=SOURCE,
+        records=lambda wildcards: records_digest(wildcards.split),
         config=split_section,
     message:
-        "rooms: {wildcards.split} {wildcards.shard}"
+        "scenes from {params.source}: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv scenes --split {wildcards.split} --shard {wildcards.shard}"
+        "spatialsv scenes --source {params.source}"
+        " --split {wildcards.split} --shard {wildcards.shard}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

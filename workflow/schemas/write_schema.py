@@ -63,6 +63,10 @@ def schema() -> dict[str, Any]:
         own = _mapping(_load(place))["properties"]
         if stage == "scenes":
             own["tasks"]["propertyNames"] = SPLIT
+            read = _mapping(_load("spatialsv.scenes.readers.stage:ReadConfig"))["properties"]
+            read["files"]["propertyNames"] = SPLIT
+            job = {*own, "stop"}  # what the rule tells its job, not the settings
+            own["read"] = _object({key: read[key] for key in read if key not in job})
         if stage == "train":
             arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
             own["arms"] = {

@@ -140,9 +140,9 @@ def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
         shards.append(_Shard(manifest, scored, len(questions) - len(scored)))
     if shards and not any(shard.questions for shard in shards):
         raise ValueError(
-            f"{paths[0]} and {len(shards) - 1} more ask {sum(s.unscored for s in shards)} questions,"
-            " none of which is a choice or a number: free words cannot be scored, so give test"
-            " scenes with other questions, or set evaluate.arms to []"
+            f"{paths[0]}: of {sum(shard.unscored for shard in shards)} questions, none is a choice"
+            " or a number, and free words cannot be scored; give test scenes that ask others, or"
+            " set evaluate.arms to []"
         )
     return shards
 

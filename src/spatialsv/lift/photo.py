@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from spatialsv.scenes.picture import read_picture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,12 +45,9 @@ def read_photo(path: Path, size: int) -> Photo:
         ValueError: `path` is missing, or Pillow cannot read it.
     """
     try:
-        with Image.open(path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
+        upright = read_picture(path)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such photo") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a photo that can be read ({error})") from None
     width, height = upright.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-
 GEOMETRY = ("intrinsics", "cam_to_world", "depth", "valid")  # all of it is known, or none
 
 
@@ -48,7 +47,7 @@ class Scenes:
 
     def __post_init__(self) -> None:
         known = [getattr(self, name) is not None for name in GEOMETRY]
-        if any(known) and not all(known) or not (any(known) or self.image is not None):
+        if (any(known) and not all(known)) or not (any(known) or self.image is not None):
             lacking = [name for name in GEOMETRY if getattr(self, name) is None]
             raise ValueError(f"scenes of {self.source} lack {', '.join(lacking)}")
 

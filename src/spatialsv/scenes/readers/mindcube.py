@@ -1,0 +1,65 @@
+"""MindCube's raw JSON lines (arXiv 2506.21458): images of one place, a question, lettered options.
+
+A line has `id`, `category`, `images`, `question` with its options within, and `gt_answer`. The
+setting is how the id begins, else the first category.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from spatialsv.scenes.readers.record import LETTER_ONLY, Record, RecordError, names, wanted
+
+SETTINGS = {"rotation": "rotation", "among": "among", "around": "around", "aroundnew": "around"}
+OPTION = re.compile(r"(?:(?<=\s)|^)([A-H])\.\s+")
+
+
+def parse(record: Mapping[str, Any], number: int) -> Record:
+    """One line, in MindCube's own words; the answer is its letter alone.
+
+    Raises:
+        RecordError: a field that is missing or wrong.
+    """
+    question, answer = wanted(record, "question").strip(), wanted(record, "gt_answer").strip()
+    options = options_of(question)
+    if len(answer) != 1 or not 0 <= ord(answer) - ord("A") < len(options):
+        raise RecordError("answer is no option", f"{answer!r} of {options}")
+    return Record(
+        shown=names(record.get("images")),
+        id=wanted(record, "id"),
+        task=setting_of(record),
+        text=f"{question}\n{LETTER_ONLY}",
+        answer=answer,
+        options=options,
+    )
+
+
+def setting_of(record: Mapping[str, Any]) -> str:
+    """rotation, among or around.
+
+    Raises:
+        RecordError: neither id nor category names one.
+    """
+    category = record.get("category")
+    for name in (str(record.get("id")).split("_")[0], *(category if category else ())):
+        if name in SETTINGS:
+            return SETTINGS[name]
+    raise RecordError("unknown setting", f"id {record.get('id')!r}, category {category!r}")
+
+
+def options_of(question: str) -> tuple[str, ...]:
+    """The options at the end of `question`: "... A. chair B. lamp", two or more.
+
+    Raises:
+        RecordError: there are none.
+    """
+    marks = list(OPTION.finditer(question))
+    starts = [i for i, mark in enumerate(marks) if mark.group(1) == "A"]
+    marks = marks[starts[-1] :] if starts else []
+    letters = "".join(mark.group(1) for mark in marks)
+    if len(letters) < 2 or not "ABCDEFGH".startswith(letters):
+        raise RecordError("no options", repr(question))
+    ends = [mark.start() for mark in marks[1:]] + [len(question)]
+    return tuple(question[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))

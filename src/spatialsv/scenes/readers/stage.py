@@ -1,0 +1,130 @@
+"""The stage `scenes` on data from outside: one shard of records, their images and questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spatialsv.config import to_mapping
+from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.scenes.readers import llava, mindcube
+from spatialsv.scenes.readers.album import Album, Names
+from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
+from spatialsv.scenes.rooms.question import Question, write_questions
+from spatialsv.scenes.store import write_groups
+
+SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
+    "mindcube": mindcube.parse,
+    "llava": llava.parse,
+}
+TOLD = 20  # records left out that a manifest names; all are counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadConfig:
+    """Which files are read, and how."""
+
+    files: dict[str, str] = field(default_factory=dict)  # of each split: its records
+    images: str = "."  # the folder below which the images lie that records name
+    shard: int = 128  # records a job
+    stop: int | None = None  # records of the split; None: to the file's end
+    frames: int = 8  # of a video, evenly spread
+    max_pixels: int | None = None  # of an image; larger ones are made smaller
+    without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
+
+    def __post_init__(self) -> None:
+        for name in ("shard", "frames", "max_pixels"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"scenes.{name}: expected 1 or more, found {getattr(self, name)}")
+
+
+def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
+    """Read shard number `shard` of `split` and write its store, questions and manifest.
+
+    A record that is bad is left out; the manifest counts such records by reason, and names the
+    first few with file and line.
+
+    Raises:
+        ValueError: no file for the split, fewer records in it, or no good one in the shard.
+    """
+    if split not in config.files:
+        raise ValueError(f"scenes.read.files: no file for the split {split!r}; name one")
+    path, first = Path(config.files[split]), shard * config.shard
+    rows = range(first, min(first + config.shard, config.stop or first + config.shard))
+    album = Album(Path(config.images), config.frames, config.max_pixels)
+    records, shown, left_out = read_rows(path, rows, SOURCES[source], album)
+    found = len(records) + len(left_out)
+    if config.stop is not None and found < len(rows):
+        raise ValueError(
+            f"{path}: {first + found} records, and scenes.splits.{split} counts {config.stop}"
+        )
+    if not records:
+        told = "; ".join(f"{where}: {error}" for where, error in left_out[:TOLD])
+        raise ValueError(f"{path}: no good record of {found} from number {first} on; {told}")
+    groups, places = album.scenes(shown, source)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    store = out.with_suffix(".zarr")
+    payload = {store.name: write_groups(store, groups)}
+    counts = {"records": found, "left_out": len(left_out)}
+    counts |= {"scenes": sum(map(len, groups)), "padded": album.padded}
+    counts["views"] = sum(len(group) * group.shape[0] for group in groups)
+    reasons = Counter(error.reason for _, error in left_out)
+    counts |= {f"left_out: {reason}": count for reason, count in reasons.items()}
+    if split not in config.without_text:
+        asked = [_question(*pair) for pair in zip(records, places, strict=True)]
+        questions = out.with_suffix(".questions.jsonl")
+        write_questions(questions, asked)
+        payload[questions.name] = digest_path(questions)
+        counts |= {"questions": len(asked)} | Counter(question.task for question in asked)
+    about = {"source": source, "split": split, "file": str(path), "rows": [rows.start, rows.stop]}
+    if left_out:
+        about["left_out"] = [f"{where}: {error}" for where, error in left_out[:TOLD]]
+    write_manifest(
+        out,
+        Manifest(
+            stage="scenes",
+            payload=payload,
+            counts=counts,
+            config=to_mapping(config),
+            about=about,
+        ),
+    )
+
+
+def read_rows(
+    path: Path,
+    rows: range,
+    parse: Callable[[Mapping[str, Any], int], Record],
+    album: Album,
+) -> tuple[list[Record], list[Names], list[tuple[str, RecordError]]]:
+    """The good records, the views that each shows, and the bad ones with file and line."""
+    records, shown, left_out, seen = [], [], [], set()
+    for number, line, text in read_records(path, rows):
+        try:
+            record = parse(parsed(text), number)
+            if record.id in seen:
+                raise RecordError("id seen before", repr(record.id))
+            shown.append(album.add(record))
+        except RecordError as error:
+            left_out.append((f"{path}:{line}", error))
+        else:
+            seen.add(record.id)
+            records.append(record)
+    return records, shown, left_out
+
+
+def _question(record: Record, place: tuple[str, tuple[int, ...]]) -> Question:
+    scene, views = place
+    return Question(
+        id=record.id,
+        scene=scene,
+        task=record.task,
+        text=record.text,
+        answer=record.answer,
+        options=record.options,
+        views=views,
+        more=record.more,
+    )

@@ -1,0 +1,144 @@
+"""LLaVA's conversations: images and videos where markers say, turns in their order."""
+
+import json
+
+import numpy as np
+import pytest
+
+from outside import llava_record, save_video, write_llava
+from spatialsv.manifest import read_manifest
+from spatialsv.scenes.readers import llava
+from spatialsv.scenes.readers.record import RecordError
+from spatialsv.scenes.readers.stage import ReadConfig, read_shard
+from spatialsv.scenes.readers.video import read_frames, spread
+from spatialsv.scenes.rooms.question import read_questions
+from spatialsv.scenes.scene import singly
+from spatialsv.scenes.store import read_groups
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(path, **config):
+        config = ReadConfig(files={"train": str(path)}, images=str(tmp_path), **config)
+        out = tmp_path / "out/0000.json"
+        read_shard("llava", "train", 0, config, out)
+        return read_manifest(out)
+
+    return run
+
+
+def parse(*said, **shown):
+    return llava.parse(llava_record(shown or {"image": "a.jpg"}, *said), 7)
+
+
+def test_turns_stay_one_conversation_in_their_order():
+    record = parse("<image>\nWhat is it?", "A hall.", "How big?", "Small.")
+    assert (record.text, record.answer) == ("What is it?", "A hall.")
+    assert record.more == (("How big?", "Small."),)
+    assert (record.task, record.id) == ("conversation", "0/7")
+
+
+@pytest.mark.parametrize("first", ["<image>\nWhat?", "What?\n<image>", " <image> What? "])
+def test_the_marker_may_stand_at_either_end(first):
+    assert parse(first, "A hall.").text == "What?"
+
+
+def test_a_lettered_answer_to_lettered_options_is_a_choice():
+    record = parse("<image>\nWhich?\nA. lamp\nB. sofa", "B.")
+    assert (record.task, record.answer, record.options) == ("choice", "B", ("lamp", "sofa"))
+    for said in (("<image>\nWhich?\nA. lamp\nB. sofa", "The sofa"), ("<image>\nWhich?", "B")):
+        assert parse(*said).task == "conversation"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (llava_record({"image": "a.jpg"}, "What?", "x"), "markers do not match images"),
+        (llava_record({"image": "a.jpg"}, "<image><image>?", "x"), "markers do not match images"),
+        (llava_record({"image": ["a.jpg", "b.jpg"]}, "<image>?", "x"), "markers do not match"),
+        (llava_record({"image": ["a", "b"]}, "<image> or <image>?", "x"), "images among the words"),
+        (llava_record({"image": "a.jpg"}, "What?", "x", "<image>", "y"), "images among the words"),
+        (llava_record({"image": "a.jpg"}, "<image>", "x"), "empty turn"),
+        (llava_record({"image": "a.jpg"}, "<image>?", "  "), "empty turn"),
+        (llava_record({"image": "a.jpg"}, "<image>?"), "turns do not alternate"),
+        (llava_record({}, "What?", "x"), "no image"),
+        (llava_record({"image": "a.jpg", "video": "v.mp4"}, "<image>?", "x"), "no image"),
+        (llava_record({"video": ["v.mp4", "w.mp4"]}, "<video><video>?", "x"), "several videos"),
+        (llava_record({"video": "../v.mp4"}, "<video>?", "x"), "unsafe name"),
+        ({"image": "a.jpg"}, "no conversations"),
+        (
+            {"image": "a.jpg", "conversations": [{"from": "system", "value": "<image>"}]},
+            "unknown role",
+        ),
+    ],
+)
+def test_a_bad_record_says_why(record, reason):
+    with pytest.raises(RecordError, match=reason):
+        llava.parse(record, 0)
+
+
+def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):
+    manifest = read(write_llava(tmp_path, "train"), frames=4)
+    groups = read_groups(manifest.find(".zarr"))
+    shapes = {group.shape: len(group) for group in groups}
+    assert shapes == {(4, 48, 64): 2, (2, 48, 80): 1, (1, 48, 80): 1, (1, 64, 48): 1}
+    assert manifest.counts | {"choice": 1, "conversation": 5, "left_out": 0} == manifest.counts
+    scenes = {one.ids[0]: one for one in singly(groups)}
+    by_task = {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
+    assert by_task["0/0"].scene == by_task["0/1"].scene != by_task["0/2"].scene  # which is padded
+    assert by_task["0/0"].turns == (("What is it?", "A hall."), ("How big?", "Small."))
+    walk = scenes[by_task["0/3"].scene]
+    assert walk.frames.tolist() == [[0, 3, 7, 11]]
+    greys = walk.image[0].reshape(4, -1).mean(axis=1)
+    np.testing.assert_allclose(greys, 8 * walk.frames[0], atol=4)
+
+
+def test_a_line_of_a_list_is_named(tmp_path, read):
+    path = write_llava(tmp_path, "train")
+    records = json.loads(path.read_text())
+    records[1]["image"] = "gone.jpg"
+    path.write_text("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
+    manifest = read(path)
+    (told,) = manifest.about["left_out"]
+    assert told.startswith(f"{path}:3: missing file") and "gone.jpg" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('[{"id": 1},\n{"id": ', r"train\.json:2: not JSON from here on"),
+        ('[{"id": 1}\n{"id": 2}]', r"train\.json:2: expected a comma"),
+        ("[" * 100_000, r"train\.json:1: not JSON"),
+        ("[]", "no good record of 0"),
+        ("", "no good record of 0"),
+        ("\xff", "not UTF-8"),
+    ],
+)
+def test_a_broken_list_is_refused_with_its_line(tmp_path, read, text, match):
+    (tmp_path / "train.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=match):
+        read(tmp_path / "train.json")
+
+
+def test_frames_are_spread_evenly_with_both_ends():
+    assert spread(100, 5) == [0, 24, 49, 74, 99]
+    assert spread(3, 8) == [0, 1, 2] and spread(9, 1) == [0]
+
+
+def test_a_folder_of_frames_is_in_the_order_of_its_numbers(tmp_path):
+    write_llava(tmp_path, "train")
+    pictures, frames = read_frames(tmp_path / "clips/frames", 12, None)
+    assert frames == list(range(12))
+    ten, _ = read_frames(tmp_path / "clips/frames", 2, None)  # 0.jpg and 11.jpg, not 9.jpg
+    np.testing.assert_array_equal(np.asarray(ten[1]), np.asarray(pictures[11]))
+
+
+def test_what_is_no_video_is_refused(tmp_path):
+    whole = save_video(tmp_path / "whole.mp4", 20).read_bytes()
+    for name, content in (("torn.mp4", whole[: len(whole) // 2]), ("empty.mp4", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            read_frames(tmp_path / name, 4, None)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="no frames"):
+        read_frames(tmp_path / "none", 4, None)
