@@ -48,7 +48,7 @@ function depthPart(scene, views) {
     part.append(element("p", { class: "name" }, label), pictures(uris, views, label));
   part.addEventListener("toggle", () => {
     if (part.childElementCount > 1) return;
-    add("scene's own depth", scene.depth);
+    if (scene.depth.length) add("scene's own depth", scene.depth);
     for (const { name, label } of data.lifted) {
       if (scene.lifted[name]) add(`lifted by ${label}`, scene.lifted[name]);
     }
@@ -81,7 +81,8 @@ function card(question) {
   const task = data.tasks.find(({ name }) => name === question.task);
   const rows = question.replies.flatMap((reply, index) => (reply ? [replyRow(reply, index)] : []));
   const left = element("div", {}, pictures(scene.images, question.views, "image"));
-  left.append(depthPart(scene, question.views));
+  const some = scene.depth.length || Object.keys(scene.lifted).length;
+  if (some) left.append(depthPart(scene, question.views));
   const right = element("div", {},
     element("p", { class: "text" }, question.text),
     element("p", { class: "name" }, `Right answer: ${question.answer}`),

@@ -18,7 +18,7 @@ from spatialsv.report.jobs import Job, arm_label
 from spatialsv.report.results import task_label
 from spatialsv.scenes.rooms.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.store import read_groups
 
 COLOURS = matplotlib.colormaps["viridis"]  # perceptual, and readable without colour vision
 Maps = dict[str, tuple[Scenes, int]]  # scene -> a store and the scene's row in it
@@ -47,10 +47,10 @@ def browser_data(
     pictures: dict[str, Any] = {}
     names = _spread([name for manifest in scenes for name in _scene_names(manifest)], limit)
     for manifest in scenes:
-        found = read_store(manifest.find(".zarr"), ["image"])
-        for row, name in enumerate(found.ids):
-            if name in names:
-                pictures[name] = _pictures(found, row, name, lift, side, quality)
+        for found in read_groups(manifest.find(".zarr"), ["image"]):
+            for row, name in enumerate(found.ids):
+                if name in names:
+                    pictures[name] = _pictures(found, row, name, lift, side, quality)
         questions = read_questions(manifest.find(".questions.jsonl"))
         asked |= {question.id: question for question in questions if question.scene in names}
     return {
@@ -71,8 +71,8 @@ def lifted_maps(jobs: Sequence[Job]) -> dict[str, Maps]:
         stores = [name for name in job.manifest.payload if name.rstrip("/").endswith(".zarr")]
         maps: Maps = {}
         for name in stores:
-            store = read_store(job.manifest.resolve(name), ["scale"])
-            maps |= {scene: (store, row) for row, scene in enumerate(store.ids)}
+            for store in read_groups(job.manifest.resolve(name), ["scale"]):
+                maps |= {scene: (store, row) for row, scene in enumerate(store.ids)}
         if maps:
             found[job.arm] = maps
     return found
@@ -111,23 +111,28 @@ def _question(question: Question, replies: Mapping[str, Mapping]) -> dict[str, A
 def _pictures(
     scenes: Scenes, row: int, name: str, lift: Mapping[str, Maps], side: int, quality: int
 ) -> dict[str, Any]:
-    """Images, label depth and lifted depth of one scene, a data URI a view."""
-    depth, valid = scenes.depth[row], scenes.valid[row]
+    """Images, depth where it is known, and lifted depth of one scene, a data URI a view."""
+    found = {arm: maps[name] for arm, maps in lift.items() if name in maps}
+    if scenes.has_geometry:
+        depth, valid = scenes.depth[row], scenes.valid[row]
+        lifted = {arm: _in_label_unit(*place, depth, valid) for arm, place in found.items()}
+    else:
+        lifted = {arm: store.depth[at] for arm, (store, at) in found.items()}
+        depth = next(iter(lifted.values()), np.zeros((0, 1, 1), np.float32))  # for the range
+        valid = depth > 0
     known = depth[valid] if valid.any() else np.array([0.0, 1.0], dtype=np.float32)
     low, high = (float(edge) for edge in np.quantile(known, [0.02, 0.98]))
     high = max(high, low + 1e-6)
-    lifted = {}
-    for arm, maps in lift.items():
-        if name in maps:
-            predicted = _in_label_unit(*maps[name], depth, valid)
-            lifted[arm] = [_depth_uri(view, None, low, high, side, quality) for view in predicted]
-    labels = zip(depth, valid, strict=True)
+    shown = zip(depth, valid, strict=True) if scenes.has_geometry else ()
     return {
         "images": [jpeg_uri(view, side, quality) for view in scenes.image[row]],
-        "depth": [_depth_uri(view, seen, low, high, side, quality) for view, seen in labels],
+        "depth": [_depth_uri(view, seen, low, high, side, quality) for view, seen in shown],
         "range": [round(low, 2), round(high, 2)],
         "unit": "m" if scenes.unit == "metre" else "",
-        "lifted": lifted,
+        "lifted": {
+            arm: [_depth_uri(view, None, low, high, side, quality) for view in predicted]
+            for arm, predicted in lifted.items()
+        },
     }
 
 
