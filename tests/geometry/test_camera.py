@@ -9,6 +9,7 @@ from spatialsv.geometry.camera import (
     invert_pose,
     pixel_grid,
     relative_pose,
+    resample,
     scale_intrinsics,
     subsample,
 )
@@ -58,6 +59,26 @@ def test_subsampled_pixels_keep_their_rays_and_depths(draw, factor):
     assert_close(ray_map(K_small, pose, 6 // factor, 12 // factor).directions, full)
     assert_close(small, depth[:, first::factor, first::factor])
     assert torch.equal(valid, small > 2)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_resampling_by_a_whole_factor_is_subsampling(draw, factor):
+    K, depth = draw.intrinsics((2,), 6, 12), draw.uniform(1, 5, (2, 6, 12))
+    found = resample(depth, depth > 2, K, (6 // factor, 12 // factor))
+    for ours, exact in zip(found, subsample(depth, depth > 2, K, factor), strict=True):
+        assert_close(ours, exact, rtol=1e-15, atol=0)
+
+
+def test_resampled_pixels_keep_their_rays_to_half_a_pixel_and_on_average():
+    v, u = torch.meshgrid(torch.arange(30) + 0.5, torch.arange(50) + 0.5, indexing="ij")
+    K = torch.tensor([[40.0, 0, 25], [0, 40, 15], [0, 0, 1]], dtype=torch.float64)
+    for size in ((14, 14), (40, 70)):
+        for pixel, axis, focal in ((u, 0, 40), (v, 1, 40)):
+            found, _, small = resample(pixel.double(), torch.ones(30, 50).bool(), K, size)
+            said = (pixel_grid(*size, like=K)[..., axis] - small[axis, 2]) / small[axis, axis]
+            error = (found - K[axis, 2]) / focal - said
+            assert float(error.abs().max()) * focal < 1.0
+            assert float(error.mean()) * focal == pytest.approx(0, abs=1e-9)
 
 
 def test_subsampling_refuses_sizes_that_do_not_divide(draw):
