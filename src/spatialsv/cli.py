@@ -125,6 +125,7 @@ def lift(arguments: argparse.Namespace) -> None:
         model=arguments.model,
         scenes=arguments.scenes,
         train_scenes=arguments.train_scenes,
+        labels=arguments.labels,
         config=config(LiftConfig, arguments),
         out=arguments.out,
     )
@@ -146,6 +147,7 @@ def probe(arguments: argparse.Namespace) -> None:
         scenes=arguments.scenes,
         labels=arguments.labels,
         test_scenes=arguments.test_scenes,
+        test_labels=arguments.test_labels,
         config=config(ProbeConfig, arguments),
         out=arguments.out,
     )
@@ -265,7 +267,8 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "photos": {"nargs": "*", "type": Path, "metavar": "PHOTO"},
             "--model": MODEL,
             "--scenes": MANY,
-            "--train-scenes": MANY | {"help": "whose mean depth is the baseline"},
+            "--train-scenes": MANY | {"help": "whose mean depth is the baseline; or their labels"},
+            "--labels": MANY | {"help": "in place of geometry that the scenes have not"},
             "--config": CONFIG,
             "--out": {"type": Path, "required": True, "help": "the manifest, or a folder"},
         },
@@ -287,6 +290,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--scenes": MANY,
             "--labels": MANY,
             "--test-scenes": MANY,
+            "--test-labels": MANY | {"help": "in place of geometry that these have not"},
             "--config": CONFIG,
             "--out": OUT,
         },

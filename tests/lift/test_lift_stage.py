@@ -1,6 +1,7 @@
 """The stage, with a tiny model of random weights: what it writes, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from spatialsv.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,36 @@ def test_the_store_holds_what_the_heads_say(trained, shards, tmp_path, tiny_scen
         rays = RayMap(said.ray_origins, said.ray_directions)
         K = cameras_from_rays(rays, said.ray_confidence).intrinsics
         assert_allclose(lifted.intrinsics[rows], K, rtol=1e-2, atol=1e-2)
+
+
+def test_scenes_without_geometry_are_measured_against_their_labels(
+    trained, tmp_path, tiny_scenes, tiny_labels
+):
+    bare = Scenes(ids=tiny_scenes.ids[:4], image=tiny_scenes.image[:4], source="photos")
+    tall = Scenes(ids=tiny_scenes.ids[4:], image=tiny_scenes.image[4:, :1], source="photos")
+    alone = {
+        name: getattr(tiny_labels, name)[4:, :1]
+        for name in ("depth", "valid", "intrinsics", "cam_to_world", "confidence", "features")
+    }
+    single = replace(tiny_labels.select([4, 5]), **alone)
+    paths = {}
+    for name, groups in (
+        ("scenes", [bare, tall]),
+        ("labels", [tiny_labels.select(slice(4)), single]),
+    ):
+        digest = write_groups(tmp_path / f"{name}.zarr", groups)
+        paths[name] = [tmp_path / f"{name}.json"]
+        write_manifest(paths[name][0], Manifest(stage=name, payload={f"{name}.zarr": digest}))
+    out = tmp_path / "out/manifest.json"
+    with pytest.raises(ValueError, match=r"4 scenes of photos have neither geometry nor labels"):
+        run(trained, paths["scenes"], LiftConfig(), out)
+    given = {"train_scenes": paths["labels"], "labels": paths["labels"]}
+    run(trained, paths["scenes"], LiftConfig(batch_size=4), out, **given)
+    rows = [json.loads(line) for line in (out.parent / "rows.jsonl").read_text().splitlines()]
+    assert [row["scene"] for row in rows] == list(tiny_scenes.ids)
+    assert all(row["abs_rel"] > 0 and row["mean_depth_abs_rel"] > 0 for row in rows)
+    lifted = read_groups(read_manifest(out).find(".zarr"))
+    assert [group.shape for group in lifted] == [(2, 16, 16), (1, 16, 16)]
 
 
 def test_a_model_without_heads_is_refused(tiny_mllm, shards, tmp_path):

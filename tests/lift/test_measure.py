@@ -1,6 +1,7 @@
 """Errors of lifted geometry: zero for the truth, and blind to exactly what they align away."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,9 @@ import torch
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.rays import ray_map
 from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
-from spatialsv.lift.truth import mean_depth, truth_of
+from spatialsv.lift.truth import mean_depth, of_views, truth_of
 from spatialsv.manifest import Manifest, write_manifest
-from spatialsv.scenes.store import write_store
+from spatialsv.scenes.store import write_groups, write_store
 
 
 @pytest.fixture
@@ -74,6 +75,21 @@ def test_tasks_that_a_model_lacks_are_left_out(truth):
     assert pairs == []
 
 
-def test_heads_of_an_odd_size_are_refused(tiny_scenes):
-    with pytest.raises(ValueError, match=r"train\.heads\.output_size"):
-        truth_of(tiny_scenes, (12, 16))
+def test_scenes_of_any_size_are_measured_at_the_heads_size(tiny_scenes):
+    found = truth_of(tiny_scenes, (12, 20))
+    assert found.points.shape == (6, 2, 12, 20, 3)
+    assert float(found.points[found.valid].norm(dim=-1).mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_mean_depth_covers_the_most_views_and_the_rest_is_the_mean_of_all(tmp_path, tiny_scenes):
+    maps = {n: getattr(tiny_scenes, n)[:2, :1] for n in ("depth", "valid", "image")}
+    cameras = {n: getattr(tiny_scenes, n)[:2, :1] for n in ("intrinsics", "cam_to_world")}
+    one = replace(tiny_scenes, ids=("a", "b"), **maps, **cameras)
+    digest = write_groups(tmp_path / "0.zarr", [one, tiny_scenes.select([2])])
+    write_manifest(tmp_path / "0.json", Manifest(stage="scenes", payload={"0.zarr": digest}))
+    mean = mean_depth([tmp_path / "0.json"], (16, 16))
+    parts = [truth_of(group, (16, 16)).depth for group in (one, tiny_scenes.select([2]))]
+    first = torch.cat([part[:, 0] for part in parts]).mean(dim=0)
+    torch.testing.assert_close(mean, torch.stack([first, parts[1][0, 1]]))
+    torch.testing.assert_close(of_views(mean, 3, 7.0)[2], torch.full((16, 16), 7.0).double())
+    assert of_views(mean, 1).shape == (1, 16, 16)

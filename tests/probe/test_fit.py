@@ -24,7 +24,7 @@ def make(scenes: int, seed: int) -> tuple[list[torch.Tensor], DepthTarget]:
 def error(train, test, target, truth) -> float:
     small = DPTConfig(width=8, reassembly=(8, 8, 8, 8), output_width=8)
     config = FitConfig(steps=80, batch_size=16, lr=1e-2, dpt=small)
-    head = fit_probe(train, target, config, seed=0, label="probe")
+    head = fit_probe([train], [target], config, seed=0, label="probe")
     return float((predict(head, test, (8, 8), 5).log() - truth.depth.log()).abs().mean())
 
 
@@ -36,6 +36,20 @@ def test_depth_is_found_where_it_is_and_not_where_features_are_shuffled():
     assert chance > 0.3
 
 
+def test_scenes_of_several_shapes_teach_one_head():
+    (train, target), (test, truth) = make(64, 1), make(16, 2)
+    parts = [slice(0, 48), slice(48, 64)]
+    cut = [[x[part] for x in train] for part in parts]
+    cut[1] = [x[:, :1] for x in cut[1]]  # the second have one view, and smaller maps of depth
+    targets = [target.rows(torch.arange(64)[part]) for part in parts]
+    targets[1] = DepthTarget(targets[1].depth[:, :1, :6], targets[1].valid[:, :1, :6])
+    small = DPTConfig(width=8, reassembly=(8, 8, 8, 8), output_width=8)
+    config = FitConfig(steps=80, batch_size=16, lr=1e-2, dpt=small)
+    head = fit_probe(cut, targets, config, seed=0, label="probe")
+    found = predict(head, test, (8, 8), 5)
+    assert float((found.log() - truth.depth.log()).abs().mean()) < 0.1
+
+
 def test_invalid_depth_teaches_nothing():
     features, target = make(8, 1)
     valid = target.valid.clone()
@@ -43,14 +57,14 @@ def test_invalid_depth_teaches_nothing():
     heads = []
     for fill in (0.0, 1e6):
         filled = DepthTarget(torch.where(valid, target.depth, fill), valid)
-        heads.append(fit_probe(features, filled, FitConfig(steps=3), seed=0, label="probe"))
+        heads.append(fit_probe([features], [filled], FitConfig(steps=3), seed=0, label="probe"))
     for one, other in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
         assert_close(one, other, rtol=0, atol=0)
 
 
 def test_standardised_by_the_training_scenes():
     features, _ = make(32, 1)
-    standardise = Standardise.fit(features)
+    standardise = Standardise.fit([features])
     for x in standardise(features):
         flat = x.flatten(0, -2)
         assert_close(flat.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
@@ -72,13 +86,15 @@ def test_mean_depth_leaves_out_invalid_pixels():
     valid = torch.ones(2, 1, 2, 2, dtype=torch.bool)
     valid[0, 0, 0, 0] = False
     valid[:, 0, 1, 1] = False
-    mean = mean_depth(DepthTarget(depth, valid))
-    assert_close(mean[0], torch.tensor([[3.0, 2.0], [2.0, 11 / 5]]))
+    known = DepthTarget(depth, valid)
+    mean = mean_depth([known], known)
+    assert_close(mean[1, 0], torch.tensor([[3.0, 2.0], [2.0, 11 / 5]]))
+    other = DepthTarget(depth[..., :1], valid[..., :1])
+    assert_close(mean_depth([known], other), torch.full((2, 1, 2, 1), 11 / 5))
 
 
 def test_nothing_to_learn_is_said():
     features, target = make(4, 1)
     with pytest.raises(ValueError, match="no valid depth"):
-        fit_probe(
-            features, DepthTarget(target.depth, ~target.valid), FitConfig(), seed=0, label="probe"
-        )
+        unknown = DepthTarget(target.depth, ~target.valid)
+        fit_probe([features], [unknown], FitConfig(), seed=0, label="probe")

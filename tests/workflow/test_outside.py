@@ -21,8 +21,8 @@ OVERLAY = {
         **{"steps": 2, "batch_size": 2, "packed": False, "questions_per_sample": 1},
         **{"label_stride": 1, "label_size": [32, 32]},
     },
-    "lift": {"arms": []},
-    "probe": {"arms": []},
+    "lift": {"arms": ["spatialsv"]},
+    "probe": {"arms": ["spatialsv"], "fit": {"steps": 4}},
     "evaluate": {"arms": ["base", "spatialsv", "frequency"], "resamples": 100},
 }
 
@@ -52,6 +52,10 @@ def test_mindcube_is_labelled_taught_and_asked(tmp_path):
     assert shapes == {(3, 64, 48), (4, 48, 80)}
     metrics = json.loads((copy.root / "data/evaluate/rooms/spatialsv/0/metrics.json").read_text())
     assert metrics["among_n"] == metrics["around_n"] == 2
+    for stage in ("lift", "probe"):  # against labels, where nothing is known
+        path = copy.root / f"data/{stage}/rooms/spatialsv/0/metrics.json"
+        metrics = json.loads(path.read_text())
+        assert metrics["scenes"] == 2 and metrics["abs_rel"] > 0
     log = (copy.root / "data/train/rooms/spatialsv/0/log.jsonl").read_text().splitlines()
     assert {"text", "distill", "depth/l2"} <= json.loads(log[0]).keys()
     assert copy.planned() == {}

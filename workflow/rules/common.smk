@@ -149,13 +149,25 @@ def labels_of(*splits):
     return places_of(f"labels/{TEACHER}", shards_of(*splits))
 
 
+def stand_ins(*splits):
+    """The labels that stand in for geometry that scenes from outside have not."""
+    return [] if SOURCE == "rooms" else labels_of(*splits)
+
+
+def known_of(*splits):
+    """What holds the geometry of these scenes."""
+    return scenes_of(*splits) if SOURCE == "rooms" else labels_of(*splits)
+
+
 def manifests_of(stage, arms):
     """The manifests of the jobs of `stage` that `arms` need, or that are made in any case."""
     trained = [arm for arm in arms if arm in ARMS]
     if stage == "scenes":
         return scenes_of(*settings["scenes"]["splits"])
     if stage == "labels":
-        return unique(labels_of(*settings["labels"]["splits"]), *map(arm_labels, trained))
+        measured = stand_ins("test") if MEASURED["lift"] or MEASURED["probe"] or ALSO else []
+        made = labels_of(*settings["labels"]["splits"])
+        return unique(made, measured, *map(arm_labels, trained))
     if stage == "pseudo":
         made = places_of("pseudo", shards_of(*settings["pseudo"]["splits"]))
         return unique(made, *map(arm_pseudo, trained))

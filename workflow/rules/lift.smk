@@ -2,7 +2,8 @@ rule lift_model:
     input:
         model=model_of,
         scenes=scenes_of("test"),
-        train_scenes=scenes_of("train"),
+        train_scenes=known_of("train"),
+        labels=stand_ins("test"),
     output:
         manifest=f"data/lift/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -33,7 +34,7 @@ rule lift_model:
         "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
         "spatialsv lift --model {params.model} --scenes {input.scenes}"
-        " --train-scenes {input.train_scenes}"
+        " --train-scenes {input.train_scenes} --labels {input.labels}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -4,6 +4,7 @@ rule probe_model:
         scenes=scenes_of("train"),
         labels=labels_of("train"),
         test_scenes=scenes_of("test"),
+        test_labels=stand_ins("test"),
     output:
         manifest=f"data/probe/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -34,6 +35,7 @@ rule probe_model:
     shell:
         "spatialsv probe --model {params.model} --scenes {input.scenes}"
         " --labels {input.labels} --test-scenes {input.test_scenes}"
+        " --test-labels {input.test_labels}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -67,18 +67,7 @@ def lift_images(image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None) -> Sc
 
     Without `model`: that of the shipped teacher, since the shipped MLLM is bare of heads.
     """
-    empty = np.zeros(image.shape[:-1], dtype=np.float32)
-    views = image.shape[1]
-    unknown = Scenes(
-        ids=("photos",),
-        image=image,
-        depth=empty,
-        valid=empty > 0,
-        intrinsics=np.broadcast_to(np.eye(3), (1, views, 3, 3)).copy(),
-        cam_to_world=np.broadcast_to(np.eye(4), (1, views, 4, 4)).copy(),
-        unit="relative",
-        source="photos",
-    )
+    unknown = Scenes(ids=("photos",), image=image, unit="relative", source="photos")
     if model is None:
         return replace(RoomsTeacher(load_network()).label(unknown), features=None, image=image)
     lifter = Lifter(model)

@@ -14,7 +14,7 @@ import torch
 from spatialsv.config import to_mapping
 from spatialsv.lift.forward import Lifter, as_scenes
 from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
-from spatialsv.lift.truth import mean_depth, truth_of
+from spatialsv.lift.truth import mean_depth, of_views, truth_of
 from spatialsv.manifest import (
     Manifest,
     digest_bytes,
@@ -24,8 +24,8 @@ from spatialsv.manifest import (
     write_manifest,
     write_text,
 )
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled
+from spatialsv.scenes.store import read_groups, write_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +41,19 @@ def run(
     config: LiftConfig,
     out: Path,
     train_scenes: Sequence[Path] = (),
+    labels: Sequence[Path] = (),
 ) -> Manifest:
     """Lift `scenes`; write lifted.zarr, rows.jsonl, metrics.json, and `out`.
 
     Args:
         model: a train manifest, or a folder with mllm/ and heads/.
         scenes: manifests of the test scenes; their geometry is what the errors are against.
-        train_scenes: manifests to fit the per-pixel mean depth on; without them that baseline is
-            left out.
+        train_scenes: manifests to fit the per-pixel mean depth on, of scenes with geometry or of
+            labels; without them that baseline is left out.
+        labels: manifests of labels, which stand in for geometry that scenes have not.
 
     Raises:
-        ValueError: a model without heads, no scenes, or heads of a size that does not fit.
+        ValueError: a model without heads, no scenes, or scenes without geometry and labels.
     """
     if not scenes:
         raise ValueError("no scenes to lift: give the manifests of the test scenes, or photos")
@@ -59,22 +61,27 @@ def run(
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
     pairs, parts = [], []
-    for path in scenes:
-        seen = read_store(read_manifest(path).find(".zarr"), ["image"])
+    known = by_id(group for path in labels for group in _read(path))
+    for seen in (labelled(group, known) for path in scenes for group in _read(path)):
         truth = truth_of(seen, lifter.size)
         for where, lifted in lifter.lift(seen):
-            ids, known = seen.ids[where], truth.rows(where)
+            ids, true = seen.ids[where], truth.rows(where)
             poses = None
             if {"depth", "rays"} <= set(lifter.tasks):
                 parts.append(as_scenes(lifted, ids, source=f"lifted:{_name(model)}"))
                 poses = torch.from_numpy(parts[-1].cam_to_world)
-            measured, found = measure_batch(lifted, known, poses)
+            measured, found = measure_batch(lifted, true, poses)
             if baseline is not None:
-                extra = baseline_batch(baseline, known)
+                guess = of_views(baseline, seen.shape[0], float(baseline.mean()))
+                extra = baseline_batch(guess, true)
                 measured = [a | b for a, b in zip(measured, extra, strict=True)]
             pairs += found
             rows += [{"scene": i} | row for i, row in zip(ids, measured, strict=True)]
     return _finish(out, config, model, rows, summarise(rows, pairs), parts)
+
+
+def _read(path: Path) -> list[Scenes]:
+    return read_groups(read_manifest(path).find(".zarr"), ["image"])
 
 
 def _finish(
@@ -91,7 +98,7 @@ def _finish(
     _write_rows(folder / "rows.jsonl", rows)
     payload = {name: digest_path(folder / name) for name in ("metrics.json", "rows.jsonl")}
     if parts:
-        payload["lifted.zarr"] = write_store(folder / "lifted.zarr", stack(parts))
+        payload["lifted.zarr"] = write_groups(folder / "lifted.zarr", grouped(parts))
     about: dict[str, Any] = {"model": str(model), "unit": "mean distance of a scene's points"}
     if model.suffix == ".json":
         about["trained"] = digest_bytes(model.read_bytes())

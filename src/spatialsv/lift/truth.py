@@ -1,4 +1,4 @@
-"""Exact geometry at the heads' size, in the frame and unit that the heads were taught.
+"""Known geometry at the heads' size, in the frame and unit that the heads were taught.
 
 Shapes: S scenes, N views, H W the heads' output pixels.
 """
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
-from spatialsv.geometry.camera import subsample
+from spatialsv.geometry.camera import resample
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.manifest import read_manifest
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.store import read_groups
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,24 +37,13 @@ class Truth:
 
 
 def truth_of(scenes: Scenes, size: tuple[int, int]) -> Truth:
-    """The geometry that `scenes` carry, at the pixels that heads of this output size stand for.
-
-    Raises:
-        ValueError: images whose size is not a multiple of `size`, equal along both axes.
-    """
-    height, width = scenes.depth.shape[-2:]
-    factor = height // size[0]
-    if (height, width) != (factor * size[0], factor * size[1]):
-        raise ValueError(
-            f"images of {height} x {width} pixels cannot be compared with heads of {size[0]} x"
-            f" {size[1]}: set train.heads.output_size to an even share of the image"
-        )
+    """The geometry that `scenes` carry, at the pixels that heads of this output size stand for."""
     depth, poses, K = (
         torch.from_numpy(array).double()
         for array in (scenes.depth, scenes.cam_to_world, scenes.intrinsics)
     )
     depth, poses, _ = normalise_scene(depth, poses, K, torch.from_numpy(scenes.valid))
-    depth, valid, K = subsample(depth, torch.from_numpy(scenes.valid), K, factor)
+    depth, valid, K = resample(depth, torch.from_numpy(scenes.valid), K, size)
     points = point_map(depth, ray_map(K, poses, *size))
     return Truth(depth=depth, valid=valid, points=points, cam_to_world=poses, intrinsics=K)
 
@@ -61,14 +51,22 @@ def truth_of(scenes: Scenes, size: tuple[int, int]) -> Truth:
 def mean_depth(paths: Sequence[Path], size: tuple[int, int]) -> Float[Tensor, "N H W"]:
     """The baseline that looks at nothing: each view's and pixel's mean depth over these scenes.
 
-    A pixel that is never valid gets the mean of all.
+    A pixel that is never valid gets the mean of all. N is that of the scenes with most views.
 
     Args:
-        paths: manifests of the training scenes.
+        paths: manifests of the training scenes, or of their labels.
     """
-    total, count = torch.zeros(()), torch.zeros(())
+    total, count = torch.zeros(0, *size).double(), torch.zeros(0, *size).long()
     for path in paths:
-        truth = truth_of(read_store(read_manifest(path).find(".zarr"), []), size)
-        total = total + truth.depth.where(truth.valid, 0).sum(dim=0)
-        count = count + truth.valid.sum(dim=0)
+        for group in read_groups(read_manifest(path).find(".zarr"), []):
+            truth = truth_of(group, size)
+            views = max(len(total), group.shape[0])
+            seen = truth.depth.where(truth.valid, 0).sum(dim=0)
+            total = of_views(total, views) + of_views(seen, views)
+            count = of_views(count, views) + of_views(truth.valid.sum(dim=0), views)
     return torch.where(count > 0, total / count.clamp_min(1), total.sum() / count.sum())
+
+
+def of_views(maps: Float[Tensor, "M H W"] | Int[Tensor, "M H W"], views: int, beyond: float = 0):
+    """The maps of the first `views` views; those that there are not are all `beyond`."""
+    return pad(maps, (0, 0, 0, 0, 0, views - len(maps)), value=beyond)

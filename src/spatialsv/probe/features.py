@@ -22,7 +22,8 @@ from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SceneDataset
 from spatialsv.scenes.scene import Scenes
 
-Features = list[Float[Tensor, "_ N h w D"]]  # one entry a tap, shallow first; _ = S scenes
+# One entry a tap, shallow first; _ = S scenes of one shape. Those of several shapes: a list.
+Features = list[Float[Tensor, "_ N h w D"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,8 @@ class Standardise:
     deviation: list[Float[Tensor, " D"]]
 
     @classmethod
-    def fit(cls, features: Features) -> Standardise:
-        flat = [x.flatten(0, -2) for x in features]
+    def fit(cls, groups: Sequence[Features]) -> Standardise:
+        flat = [torch.cat([x.flatten(0, -2) for x in tap]) for tap in zip(*groups, strict=True)]
         deviation = [x.std(dim=0).clamp_min(1e-6) for x in flat]
         return cls([x.mean(dim=0) for x in flat], deviation)
 
@@ -76,7 +77,7 @@ def visual_features(
     batch_size: int,
     label: str,
 ) -> Features:
-    """The visual states of `scenes` at `taps`, on the CPU.
+    """The visual states of `scenes`, of one shape, at `taps`, on the CPU.
 
     No question is asked: in a causal model what comes after the images does not change them.
     """

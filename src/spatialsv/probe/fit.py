@@ -5,10 +5,11 @@ Shapes: S scenes, N views, h w visual tokens, H W pixels of depth, D the MLLM's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spatialsv.model.dpt import DPTConfig, DPTHead
@@ -30,43 +31,75 @@ class FitConfig:
 
 @dataclass(frozen=True, eq=False)
 class DepthTarget:
-    """Depth in units of each scene's mean distance."""
+    """Depth of scenes of one shape, in units of each scene's mean distance."""
 
     depth: Float[Tensor, "S N H W"]
     valid: Bool[Tensor, "S N H W"]
 
+    def rows(self, rows: Int[Tensor, " _"]) -> DepthTarget:
+        return DepthTarget(self.depth[rows], self.valid[rows])
+
 
 def fit_probe(
-    features: Features, target: DepthTarget, config: FitConfig, seed: int, label: str
+    features: Sequence[Features],
+    targets: Sequence[DepthTarget],
+    config: FitConfig,
+    seed: int,
+    label: str,
 ) -> DPTHead:
     """The head after `config.steps` steps on the mean absolute error of log depth.
+
+    Args:
+        features: of the scenes of each shape.
+        targets: of the same scenes.
 
     Raises:
         ValueError: features and targets of different numbers of scenes, or no valid pixel.
     """
-    scenes = len(target.depth)
-    if any(len(x) != scenes for x in features):
-        raise ValueError(f"{len(features[0])} scenes with features, {scenes} with depth")
-    if not target.valid.any():
+    for group, target in zip(features, targets, strict=True):
+        if any(len(x) != len(target.depth) for x in group):
+            raise ValueError(
+                f"{len(group[0])} scenes with features, {len(target.depth)} with depth"
+            )
+    if not any(target.valid.any() for target in targets):
         raise ValueError("no valid depth to train the probe on: force the labels stage")
     torch.manual_seed(seed)
-    head = DPTHead(features[0].shape[-1], 1, config.dpt)
+    head = DPTHead(features[0][0].shape[-1], 1, config.dpt)
     optimiser = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=config.lr, total_steps=config.steps
     )
     generator = torch.Generator().manual_seed(seed)
+    sizes = [len(target.depth) for target in targets]
     for _ in progress(range(config.steps), label):
-        rows = torch.randint(scenes, (min(config.batch_size, scenes),), generator=generator)
-        depth, valid = target.depth[rows], target.valid[rows]
-        predicted = read_depth(head, [x[rows] for x in features], tuple(depth.shape[-2:]))
-        error = (predicted.log() - torch.where(valid, depth, 1).log()).abs()
-        loss = torch.where(valid, error, 0).sum() / valid.sum().clamp_min(1)
+        drawn = (min(config.batch_size, sum(sizes)),)
+        rows = torch.randint(sum(sizes), drawn, generator=generator)
+        errors, count = torch.zeros(()), torch.zeros((), dtype=torch.long)
+        for group, target, first in zip(features, targets, _starts(sizes), strict=True):
+            own = rows[(rows >= first) & (rows < first + len(target.depth))] - first
+            if len(own):
+                error, valid = _errors(head, [x[own] for x in group], target.rows(own))
+                errors, count = errors + error, count + valid
+        loss = errors / count.clamp_min(1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     return head.eval()
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    return [sum(sizes[:number]) for number in range(len(sizes))]
+
+
+def _errors(
+    head: DPTHead, features: Features, target: DepthTarget
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """The absolute errors of log depth over valid pixels, summed, and how many these are."""
+    depth, valid = target.depth, target.valid
+    predicted = read_depth(head, features, tuple(depth.shape[-2:]))
+    error = (predicted.log() - torch.where(valid, depth, 1).log()).abs()
+    return torch.where(valid, error, 0).sum(), valid.sum()
 
 
 def read_depth(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spatialsv.config import to_mapping
 from spatialsv.geometry.aligned import scene_depth_errors
-from spatialsv.geometry.camera import subsample
+from spatialsv.geometry.camera import resample
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.probe.features import (
     Features,
@@ -25,8 +25,8 @@ from spatialsv.probe.features import (
     visual_features,
 )
 from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, singly, stack
+from spatialsv.scenes.store import read_groups
 from spatialsv.teachers.exact import ExactTeacher
 
 Control = Literal["shuffled", "random"]
@@ -52,6 +52,7 @@ def run(
     test_scenes: Sequence[Path],
     config: ProbeConfig,
     out: Path,
+    test_labels: Sequence[Path] = (),
 ) -> Manifest:
     """Train a depth probe on the frozen `model`, measure it, write metrics.json and `out`.
 
@@ -64,102 +65,143 @@ def run(
         model: a train manifest, or a folder with mllm/ or an MLLM's checkpoint.
         scenes: manifests of the training scenes.
         labels: manifests of their labels; without any the scenes' own geometry is learnt.
-        test_scenes: manifests of scenes with exact geometry.
+        test_scenes: manifests of the scenes to measure on.
+        test_labels: manifests of labels, which stand in for geometry that these have not.
 
     Raises:
-        ValueError: no scenes, scenes without labels, or images of different shapes.
+        ValueError: no scenes, scenes without labels, or test scenes without geometry and labels.
     """
-    seen, test = read_stack(scenes), read_stack(test_scenes)
-    given = read_stack(labels) if labels else ExactTeacher().label(seen)
-    if config.scenes is not None:
-        seen = seen.select(slice(config.scenes))
-    target = target_of(pick(given, seen.ids), config.stride)
-    truth = target_of(ExactTeacher().label(test), config.stride)
+    exact = ExactTeacher()
+    seen = first_of(read_all(scenes, "scenes"), config.scenes)
+    stand_ins = by_id(read_all(test_labels)) if test_labels else {}
+    test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
+    given = by_id(read_all(labels) if labels else map(exact.label, seen))
+    target = [target_of(pick(given, group.ids), config.stride) for group in seen]
+    truth = [target_of(exact.label(group), config.stride) for group in test]
     trained = _features(model, seen, test, config, random_weights=False)
     metrics = _probe(*trained, target, truth, config, "probe")
     if "shuffled" in config.controls:
-        mixed = [shuffled(x, config.seed) for x in trained]
+        mixed = [[shuffled(x, config.seed) for x in groups] for groups in trained]
         metrics |= _named("shuffled", _probe(*mixed, target, truth, config, "probe shuffled"))
     if "random" in config.controls:
         fresh = _features(model, seen, test, config, random_weights=True)
         metrics |= _named("random", _probe(*fresh, target, truth, config, "probe random"))
-    mean = mean_depth(target).expand_as(truth.depth)
-    metrics |= _named("mean_depth", _mean_errors(mean, truth))
-    metrics["scenes"] = len(test)
-    return _finish(out, metrics, config, {"model": str(model), "labels": given.source}, len(seen))
+    means = [mean_depth(target, known) for known in truth]
+    metrics |= _named("mean_depth", _mean_errors(means, truth))
+    metrics["scenes"] = sum(map(len, test))
+    about = {"model": str(model), "labels": next(iter(given.values())).source}
+    return _finish(out, metrics, config, about, sum(map(len, seen)))
 
 
-def read_stack(paths: Sequence[Path]) -> Scenes:
-    """All scenes of these manifests as one."""
+def read_all(paths: Sequence[Path], what: str = "labels") -> list[Scenes]:
+    """All scenes of these manifests, those of one shape together.
+
+    Raises:
+        ValueError: no manifests.
+    """
+    if not paths:
+        raise ValueError(f"no {what} for the probe: give at least one manifest")
     names = ["image", "confidence"]
-    return stack([read_store(read_manifest(path).find(".zarr"), names) for path in paths])
+    return grouped(
+        s for path in paths for s in read_groups(read_manifest(path).find(".zarr"), names)
+    )
 
 
-def pick(labels: Scenes, ids: tuple[str, ...]) -> Scenes:
+def first_of(groups: list[Scenes], count: int | None) -> list[Scenes]:
+    """The first `count` scenes of `groups`; all, if None."""
+    if count is None:
+        return groups
+    return grouped(singly(groups)[:count])
+
+
+def pick(labels: Mapping[str, Scenes], ids: tuple[str, ...]) -> Scenes:
     """The labels of the scenes `ids`, in their order.
 
     Raises:
         ValueError: a scene without labels.
     """
-    rows = {name: row for row, name in enumerate(labels.ids)}
-    missing = [name for name in ids if name not in rows]
-    if missing:
+    if missing := [name for name in ids if name not in labels]:
+        source = next(iter(labels.values())).source
         raise ValueError(
-            f"{len(missing)} of {len(ids)} scenes have no labels by {labels.source}, such as"
+            f"{len(missing)} of {len(ids)} scenes have no labels by {source}, such as"
             f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
         )
-    return labels.select([rows[name] for name in ids])
+    return stack([labels[name] for name in ids])
 
 
 def target_of(labels: Scenes, stride: int) -> DepthTarget:
     """Depth at every `stride`-th pixel."""
-    depth, valid, _ = subsample(
+    size = tuple(max(1, side // stride) for side in labels.shape[1:])
+    depth, valid, _ = resample(
         torch.from_numpy(labels.depth).float(),
         torch.from_numpy(labels.valid),
         torch.from_numpy(labels.intrinsics),
-        stride,
+        size,
     )
     return DepthTarget(depth, valid)
 
 
-def mean_depth(target: DepthTarget) -> Float[Tensor, "N H W"]:
-    """Each pixel's mean over the scenes where it is valid, else the mean of all."""
-    count = target.valid.sum(dim=0)
-    total = target.depth.where(target.valid, 0).sum(dim=0)
-    return torch.where(count > 0, total / count.clamp_min(1), total.sum() / count.sum())
+def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tensor, "S N H W"]:
+    """Each pixel's mean over the scenes of `like`'s shape where it is valid, else that of all.
+
+    Args:
+        targets: of the training scenes of each shape.
+        like: the scenes that it is a guess for.
+    """
+    sums = [target.depth.where(target.valid, 0).sum(dim=0) for target in targets]
+    counts = [target.valid.sum(dim=0) for target in targets]
+    everywhere = sum(total.sum() for total in sums) / sum(count.sum() for count in counts)
+    for total, count in zip(sums, counts, strict=True):
+        if total.shape == like.depth.shape[1:]:
+            mean = torch.where(count > 0, total / count.clamp_min(1), everywhere)
+            return mean.expand_as(like.depth)
+    return everywhere.expand_as(like.depth)
 
 
 def _features(
-    model: Path, seen: Scenes, test: Scenes, config: ProbeConfig, random_weights: bool
-) -> tuple[Features, Features]:
+    model: Path,
+    seen: Sequence[Scenes],
+    test: Sequence[Scenes],
+    config: ProbeConfig,
+    random_weights: bool,
+) -> tuple[list[Features], list[Features]]:
     """Standardised features of the training and of the test scenes."""
     frozen = load_frozen(model, random_weights, config.seed)
     frozen.to("cuda" if torch.cuda.is_available() else "cpu")
     taps = config.taps or spread_taps(frozen.mllm)
     train, held_out = (
-        visual_features(frozen, scenes, taps, config.feature_batch, label)
-        for scenes, label in ((seen, "features"), (test, "test features"))
+        [visual_features(frozen, group, taps, config.feature_batch, label) for group in groups]
+        for groups, label in ((seen, "features"), (test, "test features"))
     )
     standardise = Standardise.fit(train)
-    return standardise(train), standardise(held_out)
+    return [standardise(group) for group in train], [standardise(group) for group in held_out]
 
 
 def _probe(
-    train: Features,
-    test: Features,
-    target: DepthTarget,
-    truth: DepthTarget,
+    train: list[Features],
+    test: list[Features],
+    target: list[DepthTarget],
+    truth: list[DepthTarget],
     config: ProbeConfig,
     label: str,
 ) -> dict[str, float]:
     head = fit_probe(train, target, config.fit, config.seed, label)
-    size = tuple(truth.depth.shape[-2:])
-    return _mean_errors(predict(head, test, size, config.fit.batch_size), truth)
+    found = [
+        predict(head, group, tuple(known.depth.shape[-2:]), config.fit.batch_size)
+        for group, known in zip(test, truth, strict=True)
+    ]
+    return _mean_errors(found, truth)
 
 
-def _mean_errors(depth: Float[Tensor, "S N H W"], truth: DepthTarget) -> dict[str, float]:
-    errors = scene_depth_errors(depth, truth.depth, truth.valid)
-    means = {name: float(values.nanmean()) for name, values in errors.items()}
+def _mean_errors(
+    depth: Sequence[Float[Tensor, "_ _ _ _"]], truth: Sequence[DepthTarget]
+) -> dict[str, float]:
+    """Over the scenes of all groups."""
+    errors = [
+        scene_depth_errors(found, known.depth, known.valid)
+        for found, known in zip(depth, truth, strict=True)
+    ]
+    means = {name: float(torch.cat([e[name] for e in errors]).nanmean()) for name in errors[0]}
     return {name: value for name, value in means.items() if math.isfinite(value)}
 
 

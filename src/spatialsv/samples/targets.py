@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.scene import Scenes, singly
+from spatialsv.scenes.scene import Scenes, by_id
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +45,7 @@ class Targets:
         stride: int = 1,
         size: tuple[int, int] | None = None,
     ) -> None:
-        known = {one.ids[0]: one for one in singly(labels)}
+        known = by_id(labels)
         source = next(iter(known.values())).source if known else "nobody"
         if missing := [one.ids[0] for one in scenes if one.ids[0] not in known]:
             raise ValueError(

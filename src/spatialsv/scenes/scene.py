@@ -5,7 +5,7 @@ Scenes of several shapes are several such stacks: groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -134,6 +134,31 @@ def grouped(parts: Iterable[Scenes]) -> list[Scenes]:
     for part in parts:
         found.setdefault(_kind(part), []).append(part)
     return [stack(alike) for alike in found.values()]
+
+
+def by_id(groups: Iterable[Scenes]) -> dict[str, Scenes]:
+    """Each scene of `groups` by itself, under its id."""
+    return {one.ids[0]: one for one in singly(groups)}
+
+
+def labelled(scenes: Scenes, labels: Mapping[str, Scenes]) -> Scenes:
+    """`scenes`, with the geometry of their labels where they have none of their own.
+
+    Args:
+        labels: by the scenes' ids.
+
+    Raises:
+        ValueError: a scene has neither.
+    """
+    if scenes.has_geometry:
+        return scenes
+    if missing := [name for name in scenes.ids if name not in labels]:
+        raise ValueError(
+            f"{len(missing)} scenes of {scenes.source} have neither geometry nor labels, such as"
+            f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
+        )
+    known = stack([labels[name] for name in scenes.ids])
+    return replace(scenes, unit=known.unit, **{name: getattr(known, name) for name in GEOMETRY})
 
 
 def _kind(scenes: Scenes) -> tuple:
