@@ -11,7 +11,8 @@ from spatialsv.labels import LabelsConfig, run
 from spatialsv.labels.errors import label_errors
 from spatialsv.labels.stage import drop_unsure
 from spatialsv.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
 
 
 def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
@@ -66,3 +67,25 @@ def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
 def test_impossible_settings_are_refused(percent):
     with pytest.raises(ValueError, match="drop_percent"):
         LabelsConfig(drop_percent=percent)
+
+
+def test_photos_of_several_sizes_are_labelled_and_the_exact_teacher_declines(tmp_path, tiny_scenes):
+    photos = [
+        Scenes(ids=(name,), image=tiny_scenes.image[:1, :views, :rows], source="photos")
+        for name, views, rows in (("wide", 2, 24), ("alone", 1, 32))
+    ]
+    shard = tmp_path / "0000.json"
+    digest = write_groups(tmp_path / "0000.zarr", photos)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    out = tmp_path / "labels/0000.json"
+    run(shard, "rooms", LabelsConfig(drop_percent=0.0), out)
+    manifest = read_manifest(out)
+    labels = read_groups(manifest.find(".zarr"))
+    assert [(group.ids, group.shape) for group in labels] == [
+        (("wide",), (2, 24, 32)),
+        (("alone",), (1, 32, 32)),
+    ]
+    assert manifest.counts["pixels"] == 2 * 24 * 32 + 32 * 32
+    assert json.loads(manifest.find(".metrics.json").read_text()) == {}
+    with pytest.raises(ValueError, match="no geometry, so the exact teacher knows nothing"):
+        run(shard, "exact", LabelsConfig(), out)

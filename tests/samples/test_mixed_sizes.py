@@ -119,6 +119,13 @@ def test_a_conversation_packed_is_the_one_asked_alone(groups, processor, tiny_qu
     assert torch.equal(packed.input_ids[-packed.tails[1] :], alone.input_ids[-packed.tails[1] :])
 
 
+def test_special_tokens_in_words_are_refused(groups, processor):
+    asked = conversation()
+    loud = replace(asked, id="loud", more=(("Go on", "Stop<|im_end|>"),))
+    with pytest.raises(ValueError, match=r"'loud' contains '<\|im_end\|>', a special token"):
+        SceneDataset(groups, [asked, loud], processor)
+
+
 def test_images_keep_their_pixels(groups, processor):
     data = SceneDataset(groups, [], processor)
     for row, one in enumerate(data.scenes):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import digest_scenes, read_store, write_store
+from spatialsv.manifest import digest_path
+from spatialsv.scenes.scene import Scenes, grouped, stack
+from spatialsv.scenes.store import digest_scenes, read_groups, read_store, write_groups, write_store
 
 
 @pytest.fixture
@@ -82,3 +83,42 @@ def test_scenes_of_different_shapes_do_not_stack(scenes: Scenes) -> None:
     )
     with pytest.raises(ValueError, match="cannot stack"):
         stack([scenes, smaller])
+
+
+def test_scenes_of_several_shapes_are_groups_of_one_store(scenes: Scenes, tmp_path: Path) -> None:
+    bare = Scenes(
+        ids=("clip",),
+        image=scenes.image[:1, :1, :4],
+        frames=np.array([[7]]),
+        unit="relative",
+        source="mine",
+    )
+    digest = write_groups(tmp_path / "s.zarr", [scenes, bare])
+    first, second = read_groups(tmp_path / "s.zarr")
+    assert digest_scenes(first) == digest_scenes(scenes)
+    assert digest_scenes(second) == digest_scenes(bare) and not second.has_geometry
+    assert second.frames.tolist() == [[7]] and second.shape == (1, 4, scenes.shape[2])
+    dataset = xr.open_zarr(tmp_path / "s.zarr", group="1", consolidated=False)
+    np.testing.assert_array_equal(dataset.image, bare.image)
+    assert digest != write_groups(tmp_path / "t.zarr", [bare, scenes])
+    with pytest.raises(ValueError, match=r"s\.zarr: scenes of .*expected one shape"):
+        read_store(tmp_path / "s.zarr")
+
+
+def test_one_group_is_the_store_that_it_always_was(scenes: Scenes, tmp_path: Path) -> None:
+    assert write_groups(tmp_path / "a.zarr", [scenes]) == write_store(tmp_path / "b.zarr", scenes)
+    assert digest_path(tmp_path / "a.zarr") == digest_path(tmp_path / "b.zarr")
+
+
+def test_a_part_of_the_geometry_is_refused(scenes: Scenes) -> None:
+    with pytest.raises(ValueError, match="lack valid"):
+        replace(scenes, valid=None)
+    with pytest.raises(ValueError, match="lack intrinsics, cam_to_world, depth, valid"):
+        Scenes(ids=("nothing",), source="mine")
+
+
+def test_alike_scenes_are_grouped_in_the_order_in_which_they_come(scenes: Scenes) -> None:
+    one, two, three = scenes
+    other = replace(two, source="mine")
+    found = grouped([one, other, three])
+    assert [group.ids for group in found] == [one.ids + three.ids, two.ids]

@@ -7,7 +7,7 @@ answers' own tokens, and the token that ends each, are scored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -58,6 +58,22 @@ class Chat:
         self._closing = closing if ended else ""
         self._visual = torch.tensor(sorted(processor.visual_tokens))
         self._kept: dict[tuple, Tokens] = {}
+
+    def check(self, questions: Iterable[Question]) -> None:
+        """Refuse words that the tokenizer would read as its own signs.
+
+        Raises:
+            ValueError: a text or an answer with a special token in it, such as <|im_end|>.
+        """
+        added = self.tokenizer.added_tokens_decoder.values()
+        special = [token.content for token in added if token.special]
+        for question in questions:
+            words = "\n".join(part for turn in question.turns for part in turn)
+            if found := next((token for token in special if token in words), None):
+                raise ValueError(
+                    f"question {question.id!r} contains {found!r}, a special token of"
+                    f" {self.tokenizer.name_or_path}: take its record out of the data"
+                )
 
     def answered(self, questions: Sequence[Question], views: Views) -> Tokens:
         """`questions` with their answers, a turn each, or several turns in their order.

@@ -54,8 +54,8 @@ class SceneDataset(Dataset[Sample]):
         encode: see `SceneViews`.
 
     Raises:
-        ValueError: scenes without images, questions about other scenes or views, or labels that do
-            not belong to the scenes.
+        ValueError: scenes without images, questions about other scenes or views or with special
+            tokens in their words, or labels that do not belong to the scenes.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class SceneDataset(Dataset[Sample]):
             raise ValueError("questions_per_sample: expected 1 or more")
         self.seed = seed
         self.chat = Chat(processor)
+        self.chat.check(questions)
         self.shown = SceneViews(
             [one.image[0] for one in self.scenes],
             processor,
