@@ -130,3 +130,20 @@ def test_baselines_need_training_scenes(tmp_path, shards):
 def test_a_question_asked_twice_is_refused(tmp_path, tiny_mllm, shards):
     with pytest.raises(ValueError, match="already asked"):
         run(tiny_mllm, [shards[0], shards[0]], CONFIG, tmp_path / "manifest.json")
+
+
+def test_conversations_are_counted_and_not_asked(
+    tmp_path, tiny_mllm, tiny_scenes, tiny_questions, asked
+):
+    scene = tiny_scenes.select(slice(0, 1))
+    words = replace(
+        tiny_questions[0], id="words", task="conversation", answer="A room.", options=()
+    )
+    scenes = write_scenes(tmp_path, "0000", scene, [words, *tiny_questions[:3]])
+    run(tiny_mllm, [scenes], CONFIG, tmp_path / "out/manifest.json")
+    manifest = read_manifest(tmp_path / "out/manifest.json")
+    assert len(asked) == manifest.counts["questions"] == 3 and manifest.about["unscored"] == 1
+    alone = write_scenes(tmp_path, "0001", scene, [words])
+    with pytest.raises(ValueError, match=r"0001\.json: of 1 questions, none is a choice"):
+        run(tiny_mllm, [alone], CONFIG, tmp_path / "none/manifest.json")
+    run("frequency", [scenes], CONFIG, tmp_path / "f/manifest.json", train_scenes=[alone, scenes])

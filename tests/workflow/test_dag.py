@@ -104,6 +104,23 @@ def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):
     assert "Traceback" not in found.stdout and not (copy.root / "data").exists()
 
 
+def test_records_from_outside_are_shards_of_which_the_last_may_be_short(copy):
+    chosen = ("--config", "overlay=paper", "scenes={splits: {train: 120, test: 50}}")
+    found = copy.snakemake("-n", "--quiet", "reason", "host", "--printshellcmds", *chosen)
+    assert found.returncode == 0, found.stdout
+    jobs = [line for line in found.stdout.splitlines() if "spatialsv scenes" in line]
+    assert len(jobs) == 4 and all("--source mindcube" in job for job in jobs)
+    (last,) = [job for job in jobs if "--split train --shard 0002" in job]
+    assert '"shard":50,"stop":120' in last
+    assert "MindCube_train.jsonl" in last and "MindCube_tinybench.jsonl" not in last
+    (lift,) = {
+        line.partition("--labels ")[2].partition(" --config")[0]
+        for line in found.stdout.splitlines()
+        if "spatialsv lift" in line
+    }
+    assert lift == "data/labels/da3/test/0000.json"  # in place of geometry that nobody knows
+
+
 def test_the_teacher_of_a_single_arm_is_looked_for_before_its_job_comes(copy):
     chosen = ("--config", "train={arms: {geometry_exact: {teacher: nobody}}}", "--", "ablations")
     found = copy.snakemake(*chosen)

@@ -94,6 +94,12 @@ def run(
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     shards = _read_shards(scenes)
+    unscored = sum(shard.unscored for shard in shards)
+    if unscored and not any(shard.questions for shard in shards):
+        raise ValueError(
+            f"{scenes[0]}: of {unscored} questions, none is a choice or a number, and free words"
+            " cannot be scored; give test scenes that ask others, or set evaluate.arms to []"
+        )
     if str(model) in BASELINES:
         replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))
         about: dict = {"model": str(model)}
@@ -106,7 +112,7 @@ def run(
             "blank_images": blank,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
-    if unscored := sum(shard.unscored for shard in shards):
+    if unscored:
         about["unscored"] = unscored
     return _finish(out, replies, config, about)
 
@@ -138,12 +144,6 @@ def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
             seen.add(question.id)
         scored = [question for question in questions if question.kind != "text"]
         shards.append(_Shard(manifest, scored, len(questions) - len(scored)))
-    if shards and not any(shard.questions for shard in shards):
-        raise ValueError(
-            f"{paths[0]}: of {sum(shard.unscored for shard in shards)} questions, none is a choice"
-            " or a number, and free words cannot be scored; give test scenes that ask others, or"
-            " set evaluate.arms to []"
-        )
     return shards
 
 
