@@ -143,7 +143,7 @@ def test_conversations_are_counted_and_not_asked(
     run(tiny_mllm, [scenes], CONFIG, tmp_path / "out/manifest.json")
     manifest = read_manifest(tmp_path / "out/manifest.json")
     assert len(asked) == manifest.counts["questions"] == 3 and manifest.about["unscored"] == 1
-    alone = write_scenes(tmp_path, "0001", scene, [words])
+    alone = write_scenes(tmp_path, "0001", scene, [replace(words, id="others")])
     with pytest.raises(ValueError, match=r"0001\.json: of 1 questions, none is a choice"):
         run(tiny_mllm, [alone], CONFIG, tmp_path / "none/manifest.json")
     run("frequency", [scenes], CONFIG, tmp_path / "f/manifest.json", train_scenes=[alone, scenes])
