@@ -22,8 +22,8 @@ from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SceneDataset
 from spatialsv.scenes.scene import Scenes
 
-# One entry a tap, shallow first; _ = S scenes of one shape. Those of several shapes: a list.
-Features = list[Float[Tensor, "_ N h w D"]]
+Features = list[Float[Tensor, "_ N h w D"]]  # one entry a tap, shallow first; _ = S scenes
+Groups = Sequence[list[Float[Tensor, "_ _ _ _ D"]]]  # the features of scenes of each shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Standardise:
     deviation: list[Float[Tensor, " D"]]
 
     @classmethod
-    def fit(cls, groups: Sequence[Features]) -> Standardise:
+    def fit(cls, groups: Groups) -> Standardise:
         flat = [torch.cat([x.flatten(0, -2) for x in tap]) for tap in zip(*groups, strict=True)]
         deviation = [x.std(dim=0).clamp_min(1e-6) for x in flat]
         return cls([x.mean(dim=0) for x in flat], deviation)

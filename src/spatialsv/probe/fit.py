@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spatialsv.model.dpt import DPTConfig, DPTHead
 from spatialsv.model.projectors import positive
-from spatialsv.probe.features import Features
+from spatialsv.probe.features import Features, Groups
 from spatialsv.progress import progress
 
 
@@ -41,7 +41,7 @@ class DepthTarget:
 
 
 def fit_probe(
-    features: Sequence[Features],
+    features: Groups,
     targets: Sequence[DepthTarget],
     config: FitConfig,
     seed: int,

@@ -17,7 +17,7 @@ from spatialsv.geometry.aligned import scene_depth_errors
 from spatialsv.geometry.camera import resample
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.probe.features import (
-    Features,
+    Groups,
     Standardise,
     load_frozen,
     shuffled,
@@ -164,7 +164,7 @@ def _features(
     test: Sequence[Scenes],
     config: ProbeConfig,
     random_weights: bool,
-) -> tuple[list[Features], list[Features]]:
+) -> tuple[Groups, Groups]:
     """Standardised features of the training and of the test scenes."""
     frozen = load_frozen(model, random_weights, config.seed)
     frozen.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -178,8 +178,8 @@ def _features(
 
 
 def _probe(
-    train: list[Features],
-    test: list[Features],
+    train: Groups,
+    test: Groups,
     target: list[DepthTarget],
     truth: list[DepthTarget],
     config: ProbeConfig,
