@@ -29,6 +29,11 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from spatialsv.model.families.llava_qwen import LlavaQwenConfig, LlavaQwenForCausalLM
+from spatialsv.model.families.rice_qwen3 import (
+    LLaVAOneVision1_5_ForConditionalGeneration,
+    RiceQwen3Config,
+)
 from tiny import SPECIAL, TEMPLATE, byte_tokenizer, save_tiny_mllm
 
 LLM = {
@@ -161,10 +166,51 @@ def save_llava_next_video(folder: Path) -> Path:
     return _save(folder, LlavaNextVideoForConditionalGeneration, config, tokenizer, processor)
 
 
+def save_llava_onevision_1_5(folder: Path) -> Path:
+    """LLaVA-OneVision-1.5: a RICE encoder of patches of 8 px."""
+    tokenizer = byte_tokenizer(SPECIAL, TEMPLATE)
+    ids = _ids(tokenizer, SPECIAL)
+    rice = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
+    config = RiceQwen3Config(
+        text_config=LLM | {"vocab_size": len(tokenizer), "head_dim": 8, "max_window_layers": 4},
+        vision_config=rice | {"patch_size": 8, "text_hidden_size": 32},
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+    )
+    size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    processor = Qwen2VLImageProcessorPil(
+        patch_size=8, merge_size=2, temporal_patch_size=1, size=size
+    )
+    kind = LLaVAOneVision1_5_ForConditionalGeneration
+    return _save(folder, kind, config, tokenizer, processor)
+
+
+def save_llava_qwen(folder: Path, **settings: str) -> Path:
+    """LLaVA-Video: SigLIP tiles of 56 px, 7 x 7 tokens each; with no settings for images."""
+    special = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+    tokenizer = byte_tokenizer(special, "{{ messages[0]['content'] + '' }}")  # as text, no list
+    config = LlavaQwenConfig(
+        **LLM
+        | {
+            "vocab_size": len(tokenizer) + 3,
+            "rope_theta": 1e6,
+            "image_aspect_ratio": "anyres_max_9",
+        },
+        vision_config=ENCODER
+        | {"patch_size": 8, "model_type": "siglip_vision_model", "vision_use_head": False},
+        image_token_index=len(tokenizer),
+        image_grid_pinpoints=PINPOINTS,
+        **{"mm_newline_position": "grid"} | settings,
+    )
+    return _save(folder, LlavaQwenForCausalLM, config, tokenizer)
+
+
 SAVE: dict[str, Callable[[Path], Path]] = {
     "internvl": save_internvl,
     "llava_next_video": save_llava_next_video,
     "llava_onevision": save_llava_onevision,
+    "llava_qwen": save_llava_qwen,
+    "llavaonevision1_5": save_llava_onevision_1_5,
     "qwen2_5_vl": save_tiny_mllm,
     "qwen3_vl": save_qwen3_vl,
 }
@@ -182,12 +228,12 @@ def _ids(tokenizer, tokens: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(tokens, tokenizer.convert_tokens_to_ids(list(tokens)), strict=True))
 
 
-def _save(folder: Path, kind, config, tokenizer, processor) -> Path:
+def _save(folder: Path, kind, config, *processors) -> Path:
     torch.manual_seed(0)
-    model = kind(config)
+    model, tokenizer = kind(config), processors[0]
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
-    for part in (model, tokenizer, processor):
+    for part in (model, *processors):
         part.save_pretrained(folder)
     return folder

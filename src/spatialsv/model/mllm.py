@@ -13,6 +13,8 @@ from spatialsv.model.families.family import Family
 from spatialsv.model.families.internvl import InternVL
 from spatialsv.model.families.llava_next_video import LlavaNextVideo
 from spatialsv.model.families.llava_onevision import LlavaOneVision
+from spatialsv.model.families.llava_onevision_1_5 import LlavaOneVision15
+from spatialsv.model.families.llava_video import LlavaVideo
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.families.qwen3_vl import Qwen3VL
 
@@ -20,6 +22,8 @@ FAMILIES: dict[str, type[Family]] = {  # by `model_type` in config.json
     "internvl": InternVL,
     "llava_next_video": LlavaNextVideo,
     "llava_onevision": LlavaOneVision,
+    "llava_qwen": LlavaVideo,
+    "llavaonevision1_5": LlavaOneVision15,
     "qwen2_5_vl": Qwen25VL,
     "qwen3_vl": Qwen3VL,
 }

@@ -46,7 +46,9 @@ def noise(sizes, seed=0):
 TABLE_6 = [  # family, layers of the LLM, its rate, taps; the other rates are 1e-5 for all
     ("qwen2_5_vl", 36, 2e-7, (4, 12, 20, 28)),
     ("qwen2_5_vl", 28, 2e-7, (3, 10, 17, 24)),
+    ("llavaonevision1_5", 36, 2e-7, (4, 12, 20, 28)),  # 4B and 8B
     ("llava_next_video", 32, 1e-5, (4, 11, 18, 25)),
+    ("llava_qwen", 28, 1e-5, (4, 11, 18, 25)),  # LLaVA-Video-7B-Qwen2
     ("internvl", 24, 1e-5, (3, 9, 15, 21)),  # 1B
     ("internvl", 28, 1e-5, (3, 9, 15, 21)),  # 2B and 8B
 ]

@@ -63,19 +63,22 @@ class Anyres(Family):
             grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
         )
 
-    def as_video(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]], side: int, ends: int) -> Views:
+    def as_video(
+        self, tiles: Sequence[Float[Tensor, "1 _ C H W"]], side: int, ends: int, line_ends: int = 0
+    ) -> Views:
         """The first, squashed tile of each image as a frame of side x side pooled tokens.
 
         Args:
             ends: the tokens behind the last frame's.
+            line_ends: those behind each line.
         """
-        tokens = runs([side**2] * len(tiles))
-        count = side**2 * len(tiles) + ends
+        tokens = runs([side * (side + line_ends)] * len(tiles))
+        count = sum(map(len, tokens)) + ends
         return Views(
             kind="video",
             inputs={"pixel_values_videos": torch.stack([one[0, 0] for one in tiles])[None]},
             placeholders=(torch.full((count,), self.visual["video"]),),
-            grids=tuple(run.view(side, side) for run in tokens),
+            grids=tuple(run.view(side, -1)[:, :side] for run in tokens),
         )
 
     def join(self, name: str, values: Sequence[Tensor]) -> Tensor:

@@ -81,13 +81,18 @@ class Family(ABC):
         """The processor of the checkpoint in the folder, or of the hub id, `name`."""
         family = cls(
             AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False),
-            cls.image_processor_class.from_pretrained(name, local_files_only=local),
+            cls.load_image_processor(name, config, local),
             config,
         )
         own = Path(name) / OWN
         if local and own.is_file():
             family.views_as = json.loads(own.read_text())["views_as"]
         return family
+
+    @classmethod
+    def load_image_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Any:
+        """What prepares images, from the checkpoint's preprocessor_config.json."""
+        return cls.image_processor_class.from_pretrained(name, local_files_only=local)
 
     def save_processor(self, folder: str | os.PathLike[str]) -> None:
         """Save what any other tool reads: tokenizer, chat template, image settings."""

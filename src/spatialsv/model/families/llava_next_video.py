@@ -1,6 +1,7 @@
 """LLaVA-NeXT-Video (transformers' Vicuna model): images in tiles, video frames pooled two by two.
 
-The paper's "LLaVA-NeXT-Video" is either this model or LLaVA-Video-7B-Qwen2, which it cites.
+The paper's "LLaVA-NeXT-Video" is either this model or LLaVA-Video-7B-Qwen2, which it cites: see
+`llava_video.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class LlavaNextVideo(Anyres):
         prepared = [self.image_processor(images=[i], return_tensors="pt") for i in images]
         tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W), the squashed one first
         if kind == "video":
-            return self.as_video(tiles, self.side // self.config.spatial_pool_stride, 0)
+            return self.as_video(tiles, self.side // self.config.spatial_pool_stride, ends=0)
         maps = [self.tiled(*self.unpadded(image.shape[:2])) for image in images]
         sizes = torch.tensor([image.shape[:2] for image in images])
         return self.as_images({"pixel_values": stack_tiles(tiles), "image_sizes": sizes}, maps)

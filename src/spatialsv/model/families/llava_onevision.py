@@ -7,7 +7,7 @@ from math import ceil, sqrt
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from transformers import LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
@@ -30,10 +30,14 @@ class LlavaOneVision(Anyres):
         """See `Family`."""
         if kind == "video":  # an image that is alone comes squashed, before its tiles
             alone = [self.image_processor(images=[[i]], return_tensors="pt") for i in images]
-            return self.as_video([one["pixel_values"] for one in alone], ceil(self.side / 2), 1)
+            return self.frames([one["pixel_values"] for one in alone])
         out = self.image_processor(images=[list(images)], return_tensors="pt")
         maps = [self._map(image.shape[:2], len(images)) for image in images]
         return self.as_images({name: torch.as_tensor(value) for name, value in out.items()}, maps)
+
+    def frames(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]]) -> Views:
+        """The first tile of each image as a frame of a video."""
+        return self.as_video(tiles, ceil(self.side / 2), ends=1)
 
     def _map(self, size: tuple[int, int], images: int) -> tuple[Int[Tensor, "h w"], int]:
         """The map of an image among its own tokens, and how many they are."""
