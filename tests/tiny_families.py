@@ -189,17 +189,14 @@ def save_llava_qwen(folder: Path, **settings: str) -> Path:
     """LLaVA-Video: SigLIP tiles of 56 px, 7 x 7 tokens each; with no settings for images."""
     special = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
     tokenizer = byte_tokenizer(special, "{{ messages[0]['content'] + '' }}")  # as text, no list
+    encoder = ENCODER | {"patch_size": 8, "model_type": "siglip_vision_model"}
     config = LlavaQwenConfig(
-        **LLM
-        | {
-            "vocab_size": len(tokenizer) + 3,
-            "rope_theta": 1e6,
-            "image_aspect_ratio": "anyres_max_9",
-        },
-        vision_config=ENCODER
-        | {"patch_size": 8, "model_type": "siglip_vision_model", "vision_use_head": False},
-        image_token_index=len(tokenizer),
+        **LLM | {"vocab_size": len(tokenizer) + 3, "rope_theta": 1e6},
+        vision_config=encoder | {"vision_use_head": False},
+        mm_hidden_size=32,
+        image_aspect_ratio="anyres_max_9",
         image_grid_pinpoints=PINPOINTS,
+        image_token_index=len(tokenizer),
         **{"mm_newline_position": "grid"} | settings,
     )
     return _save(folder, LlavaQwenForCausalLM, config, tokenizer)

@@ -2,6 +2,7 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from spatialsv.model.mllm import load_mllm
 
@@ -31,3 +32,14 @@ def test_an_adapter_from_outside_is_taken(tiny_mllm, tmp_path, loaded):
     shutil.copytree(tiny_mllm, tmp_path / "mine")
     _, family = load_mllm(tmp_path / "mine", family=Mine)
     assert family.lr_llm == 3e-6 and family.part_of("lm_head.weight") == "llm"
+
+
+def test_parameters_that_a_checkpoint_lacks_are_told(tiny_mllm, tmp_path):
+    """transformers would make up random ones, with a warning."""
+    shutil.copytree(tiny_mllm, tmp_path / "part")
+    path = tmp_path / "part/model.safetensors"
+    weights = load_file(path)
+    del weights[next(name for name in weights if "merger.mlp.0.weight" in name)]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"1 parameters of Qwen2_5_VL.*merger\.mlp\.0\.weight"):
+        load_mllm(tmp_path / "part")

@@ -44,18 +44,24 @@ def load_mllm(
 
     Raises:
         FileNotFoundError: a path that is neither a checkpoint's folder nor shaped like a hub id.
-        ValueError: there is no adapter for the checkpoint's family.
+        ValueError: there is no adapter for the checkpoint's family, or the checkpoint is not whole.
     """
     name, local = checkpoint_name(path)
     config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
     family = family or family_of(config.model_type, name)
-    model = family.model_class.from_pretrained(
+    model, found = family.model_class.from_pretrained(
         name,
         dtype=dtype,
         attn_implementation=attn,
         local_files_only=local,
         trust_remote_code=False,
+        output_loading_info=True,
     )
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(
+            f"{name}: {len(missing)} parameters of {family.model_class.__name__} are not in this"
+            f" checkpoint, such as {missing[0]}: they would be random"
+        )
     return model.eval(), family.load_processor(name, config, local)
 
 

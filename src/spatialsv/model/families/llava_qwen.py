@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from math import ceil, isqrt
-from typing import Any, no_type_check
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from transformers import (
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     LlavaOnevisionModel,
+    PreTrainedConfig,
     Qwen2Config,
 )
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
@@ -41,33 +42,34 @@ UNDERSTOOD: dict[str, tuple[Any, ...]] = {  # of each setting; the first where i
     "add_faster_video": (False,),
 }
 OF_THE_LLM = {field.name for field in fields(Qwen2Config)} | {"rope_theta"}
+OF_THE_LLM -= {field.name for field in fields(PreTrainedConfig)}
 
 
-@no_type_check  # it takes more than its fields
 class LlavaQwenConfig(LlavaOnevisionConfig):
-    """The authors' settings, flat, read into transformers' nested ones.
+    """The authors' settings, which are flat, and beside them transformers', which follow from them.
 
     Raises:
         ValueError: a setting of which this is no reading.
     """
 
     model_type = "llava_qwen"
-    image_grid_pinpoints: Any = None  # height and width; on disk width and height, or a range
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         for name, known in UNDERSTOOD.items():
-            if kwargs.setdefault(name, known[0]) not in known:
+            if settings.setdefault(name, known[0]) not in known:
                 said = " or ".join(map(repr, dict.fromkeys(known)))
-                raise ValueError(f"config.json: {name} {kwargs[name]!r}; this reads {said} only")
-        llm = {name: value for name, value in kwargs.items() if name in OF_THE_LLM}
-        self.text_config = Qwen2Config(**llm, tie_word_embeddings=self.tie_word_embeddings)
-        self.vision_aspect_ratio = kwargs.get("image_aspect_ratio") or self.vision_aspect_ratio
-        self.video_token_index = self.image_token_index
-        given = self.image_grid_pinpoints
-        self.image_grid_pinpoints = None if isinstance(given, str) else flipped(given)
-        super().__post_init__(**kwargs)
-        if isinstance(given, str):
-            self.image_grid_pinpoints = range_of(given, self.vision_config.image_size)
+                raise ValueError(f"config.json: {name} {settings[name]!r}; this reads {said} only")
+        sizes = settings.pop("image_grid_pinpoints", None)
+        if isinstance(sizes, str):
+            sizes = range_of(sizes, (settings.get("vision_config") or {}).get("image_size", 384))
+        image = settings.setdefault("image_token_index", 151646)
+        own = {
+            "image_grid_pinpoints": flipped(sizes),
+            "text_config": {key: settings[key] for key in OF_THE_LLM & settings.keys()},
+            "video_token_index": image,
+            "vision_aspect_ratio": settings.get("image_aspect_ratio") or "anyres_max_9",
+        }
+        super().__init__(**settings | own)
 
     def to_dict(self) -> dict[str, Any]:
         """As the authors' code reads it."""
@@ -82,13 +84,13 @@ def flipped(sizes: list[list[int]] | None) -> list[list[int]] | None:
 
 
 def range_of(told: str, side: int) -> list[list[int]]:
-    """The sizes that such as "(1x1),...,(6x6)" stands for, in pixels of tiles of this side."""
-    ends = [tuple(map(int, pair)) for pair in re.findall(r"\((\d+)x(\d+)\)", told)]
-    (first_column, first_row), (last_column, last_row) = ends[0], ends[-1]
+    """The widths and heights that such as "(1x1),...,(6x6)" stands for, in tiles of this side."""
+    pairs = [tuple(map(int, pair)) for pair in re.findall(r"\((\d+)x(\d+)\)", told)]
+    columns, rows = zip(pairs[0], pairs[-1], strict=True)
     return [
-        [row * side, column * side]
-        for column in range(first_column, last_column + 1)
-        for row in range(first_row, last_row + 1)
+        [column * side, row * side]
+        for column in range(columns[0], columns[1] + 1)
+        for row in range(rows[0], rows[1] + 1)
     ]
 
 
