@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,8 +87,11 @@ def outside(
         path, hub, revision = model["path"], model["hub"], model["revision"]
         get = f"hf download {hub} --revision {revision} --local-dir {path}"
         needs = {f"the MLLM {hub}": {"path": path, "get": get}, **needs}
-        if not (source / f"model/families/{model['family']}.py").is_file():
-            lacks.append(f"this version cannot load MLLMs of the family {model['family']}")
+        if (family := model.get("family")) and not adapter_files(family):
+            lacks.append(
+                f"models.{settings['train']['base']}.family: no module of {family} on Python's path"
+                " (PYTHONPATH)"
+            )
     reader = settings["scenes"]["source"]
     if reader != "rooms" and not (source / f"scenes/readers/{reader}.py").is_file():
         lacks.append(f"scenes.source: this version has no reader for {reader}")
@@ -99,6 +103,18 @@ def outside(
         if teacher != "own" and not (source / f"teachers/{teacher}.py").is_file():
             lacks.append(f"{setting}: this version has no teacher {teacher}; there is `rooms`")
     return needs, lacks
+
+
+def adapter_files(family: str | None) -> list[str]:
+    """The file of the adapter `my_package.my_module:MyFamily`; none for None, or where none is.
+
+    The module is not run; a package that it is in is.
+    """
+    try:
+        found = importlib.util.find_spec(family.partition(":")[0]) if family else None
+    except ModuleNotFoundError:
+        found = None
+    return [found.origin] if found else []
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

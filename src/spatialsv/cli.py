@@ -109,6 +109,7 @@ def train(arguments: argparse.Namespace) -> None:
         config=config(TrainConfig, arguments),
         out=arguments.out,
         base=arguments.base,
+        family=arguments.family,
     )
 
 
@@ -117,7 +118,7 @@ def lift(arguments: argparse.Namespace) -> None:
     if arguments.photos:
         from spatialsv.lift import lift_photos
 
-        lift_photos(arguments.photos, arguments.out, arguments.model)
+        lift_photos(arguments.photos, arguments.out, arguments.model, family=arguments.family)
         return
     from spatialsv.lift import LiftConfig, run
 
@@ -128,6 +129,7 @@ def lift(arguments: argparse.Namespace) -> None:
         labels=arguments.labels,
         config=config(LiftConfig, arguments),
         out=arguments.out,
+        family=arguments.family,
     )
 
 
@@ -150,6 +152,7 @@ def probe(arguments: argparse.Namespace) -> None:
         test_labels=arguments.test_labels,
         config=config(ProbeConfig, arguments),
         out=arguments.out,
+        family=arguments.family,
     )
 
 
@@ -163,6 +166,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         train_scenes=arguments.train_scenes,
         config=config(EvaluateConfig, arguments),
         out=arguments.out,
+        family=arguments.family,
     )
 
 
@@ -218,7 +222,10 @@ MODEL: dict[str, Any] = {
     "metavar": "MODEL",
     "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
 }
-
+FAMILY: dict[str, Any] = {
+    "metavar": "MODULE:CLASS",
+    "help": "the MLLM's adapter, if it is from outside this package: its code is run",
+}
 TEACHER: dict[str, Any] = {
     "default": "rooms",
     "help": "`rooms`: the shipped network; `exact`; or the folder of a network",
@@ -253,6 +260,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--arm": {"required": True},
             "--seed": {"type": int, "required": True},
             "--base": {"default": "rooms", "help": "`rooms`: the shipped one; or a checkpoint"},
+            "--family": FAMILY,
             "--scenes": MANY,
             "--labels": MANY,
             "--pseudo": MANY,
@@ -266,6 +274,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         {
             "photos": {"nargs": "*", "type": Path, "metavar": "PHOTO"},
             "--model": MODEL,
+            "--family": FAMILY,
             "--scenes": MANY,
             "--train-scenes": MANY | {"help": "whose mean depth is the baseline; or their labels"},
             "--labels": MANY | {"help": "in place of geometry that the scenes have not"},
@@ -287,6 +296,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         "a fresh depth probe on a frozen model",
         {
             "--model": MODEL | {"required": True},
+            "--family": FAMILY,
             "--scenes": MANY,
             "--labels": MANY,
             "--test-scenes": MANY,
@@ -300,6 +310,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         "a model's answers, scored",
         {
             "--model": MODEL | {"required": True, "help": "as for lift; or `random`, `frequency`"},
+            "--family": FAMILY,
             "--scenes": MANY,
             "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
             "--config": CONFIG,

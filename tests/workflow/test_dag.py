@@ -123,6 +123,38 @@ def test_records_from_outside_are_shards_of_which_the_last_may_be_short(copy):
     assert lift == "data/labels/da3/test/0000.json"  # in place of geometry that nobody knows
 
 
+MINE = """\
+models:
+  mine: {path: mine, hub: me/mine, revision: "%s", family: "my_package.my_module:Mine"}
+""" % ("0" * 40)
+
+
+def test_an_adapter_from_outside_is_named_in_every_command_that_loads_the_mllm(copy):
+    package = copy.root / "src/my_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "my_module.py").write_text("raise SystemExit('this ran')\n")  # only jobs run it
+    copy.edit("workflow/config/default.yaml", "base: rooms", "base: mine")
+    copy.edit("workflow/config/default.yaml", "models: {}", MINE)
+    found = copy.snakemake("-n", "--quiet", "reason", "host", "--printshellcmds").stdout
+    lines = [line.split() for line in found.splitlines() if "spatialsv " in line]
+    for stage in ("train", "lift", "probe", "evaluate"):
+        named = [line for line in lines if line[line.index("spatialsv") + 1] == stage]
+        assert named
+        for line in named:
+            assert line[line.index("--family") + 1] == "my_package.my_module:Mine"
+    told = copy.snakemake().stdout
+    assert "the MLLM me/mine: no mine" in told and "my_module" not in told
+
+
+def test_an_adapter_that_is_not_there_is_told_at_once(copy):
+    copy.edit("workflow/config/default.yaml", "base: rooms", "base: mine")
+    copy.edit("workflow/config/default.yaml", "models: {}", MINE)
+    found = copy.snakemake()
+    assert found.returncode == 1
+    assert "models.mine.family: no module of my_package.my_module:Mine on Python" in found.stdout
+
+
 def test_the_teacher_of_a_single_arm_is_looked_for_before_its_job_comes(copy):
     chosen = ("--config", "train={arms: {geometry_exact: {teacher: nobody}}}", "--", "ablations")
     found = copy.snakemake(*chosen)

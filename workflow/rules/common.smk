@@ -9,7 +9,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from guard import check_needs, check_provenance, claim, drop_torn
-from settings import code_digest, file_digest, load_settings, minified, outside
+from settings import adapter_files, code_digest, file_digest, load_settings, minified, outside
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 ALSO = config["also"]
@@ -35,6 +35,10 @@ MLLM = {
     "own": "data/base/mllm/checkpoint",
     **{name: model["path"] for name, model in settings["models"].items()},
 }[BASE]
+# Its adapter, if that is from outside this package; the file, since the digests of code lack it.
+ADAPTER = settings["models"].get(BASE, {}).get("family")
+ADAPTER_FILES = adapter_files(ADAPTER)
+FAMILY = f" --family {ADAPTER}" if ADAPTER else ""
 MLLM_MADE = ["data/base/mllm/manifest.json"] if BASE == "own" else []
 # Arms that no job trains: the shipped model as it is, and replies that look at no image.
 BASELINES = ["random", "frequency"]

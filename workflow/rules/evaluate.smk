@@ -1,6 +1,7 @@
 rule evaluate_model:
     input:
         model=model_of,
+        adapter=ADAPTER_FILES,
         scenes=scenes_of("test"),
         train_scenes=baseline_scenes,
     output:
@@ -27,11 +28,12 @@ rule evaluate_model:
             "stats",
         ),
         model=model_path,
+        family=FAMILY,
         config=section("evaluate"),
     message:
         "answer questions: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv evaluate --model {params.model} --scenes {input.scenes}"
+        "spatialsv evaluate --model {params.model}{params.family} --scenes {input.scenes}"
         " --train-scenes {input.train_scenes}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 

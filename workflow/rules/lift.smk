@@ -1,6 +1,7 @@
 rule lift_model:
     input:
         model=model_of,
+        adapter=ADAPTER_FILES,
         scenes=scenes_of("test"),
         train_scenes=known_of("train"),
         labels=stand_ins("test"),
@@ -29,11 +30,12 @@ rule lift_model:
             "teachers",
         ),
         model=model_path,
+        family=FAMILY,
         config=section("lift"),
     message:
         "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv lift --model {params.model} --scenes {input.scenes}"
+        "spatialsv lift --model {params.model}{params.family} --scenes {input.scenes}"
         " --train-scenes {input.train_scenes} --labels {input.labels}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 

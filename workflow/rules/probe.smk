@@ -1,6 +1,7 @@
 rule probe_model:
     input:
         model=model_of,
+        adapter=ADAPTER_FILES,
         scenes=scenes_of("train"),
         labels=labels_of("train"),
         test_scenes=scenes_of("test"),
@@ -29,11 +30,12 @@ rule probe_model:
             "teachers/exact",
         ),
         model=model_path,
+        family=FAMILY,
         config=section("probe"),
     message:
         "probe depth: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv probe --model {params.model} --scenes {input.scenes}"
+        "spatialsv probe --model {params.model}{params.family} --scenes {input.scenes}"
         " --labels {input.labels} --test-scenes {input.test_scenes}"
         " --test-labels {input.test_labels}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"

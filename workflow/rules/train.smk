@@ -4,6 +4,7 @@ rule train_arm:
         labels=lambda wildcards: arm_labels(wildcards.arm),
         pseudo=lambda wildcards: arm_pseudo(wildcards.arm),
         base=MLLM_MADE,
+        adapter=ADAPTER_FILES,
     output:
         manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:
@@ -29,12 +30,14 @@ rule train_arm:
             "weights/mllm",
         ),
         base=MLLM,
+        family=FAMILY,
         config=arm_section,
         spatialsv="spatialsv" if PROCESSES == 1 else TORCHRUN,
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.spatialsv} train --arm {wildcards.arm} --seed {wildcards.seed} --base {params.base}"
+        "{params.spatialsv} train --arm {wildcards.arm} --seed {wildcards.seed}"
+        " --base {params.base}{params.family}"
         " --scenes {input.scenes} --labels {input.labels} --pseudo {input.pseudo}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 

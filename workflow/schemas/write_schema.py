@@ -79,11 +79,12 @@ def schema() -> dict[str, Any]:
         sections[stage] = _object(own | DAG.get(stage, {}))
     sections["models"] = _named(
         {
-            **{"path": TEXT, "hub": TEXT, "family": NAME},
+            **{"path": TEXT, "hub": TEXT},
+            "family": {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"},  # from outside
             "revision": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
             "train": sections["train"],
         },
-        ["path", "hub", "revision", "family"],
+        ["path", "hub", "revision"],
     )
     sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
     return {

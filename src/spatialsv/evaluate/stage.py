@@ -73,6 +73,7 @@ def run(
     *,
     blank_images: bool | None = None,
     train_scenes: Sequence[str | Path] = (),
+    family: str | None = None,
 ) -> Manifest:
     """Ask `model` every question of `scenes`; write replies.jsonl, metrics.json, and `out`.
 
@@ -86,6 +87,7 @@ def run(
         out: where the manifest goes; payload beside it.
         blank_images: show plain grey instead of the scenes. None: as the model was trained.
         train_scenes: manifests of the training scenes; baselines alone need them.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
         ValueError: two questions with one id, none that can be scored, or a baseline without
@@ -106,7 +108,8 @@ def run(
     else:
         checkpoint, trained_blank = _checkpoint(model)
         blank = trained_blank if blank_images is None else blank_images
-        replies = _ask_model(checkpoint, shards, config, blank, out.parent / "replies.jsonl")
+        path = out.parent / "replies.jsonl"
+        replies = _ask_model(checkpoint, shards, config, blank, path, family)
         about = {
             "model": str(model),
             "blank_images": blank,
@@ -171,7 +174,12 @@ def _ask_baseline(name: str, shards: list[_Shard], train: list[_Shard]) -> list[
 
 
 def _ask_model(
-    checkpoint: str, shards: list[_Shard], config: EvaluateConfig, blank: bool, path: Path
+    checkpoint: str,
+    shards: list[_Shard],
+    config: EvaluateConfig,
+    blank: bool,
+    path: Path,
+    family: str | None,
 ) -> list[Reply]:
     """All replies in the questions' order, those already in `path` included; `path` grows."""
     folder = Path(checkpoint)
@@ -186,7 +194,7 @@ def _ask_model(
     write_replies(path, done.values())
     left = {question for question in keys if question not in done}
     if left:
-        ask = _asker(checkpoint, config, blank)
+        ask = _asker(checkpoint, config, blank, family)
         bar = progress(range(len(left)), "evaluate")
         with path.open("a") as log, bar:
             for shard in shards:
@@ -200,21 +208,21 @@ def _ask_model(
 
 
 def _asker(
-    checkpoint: str, config: EvaluateConfig, blank: bool
+    checkpoint: str, config: EvaluateConfig, blank: bool, family: str | None
 ) -> Callable[[_Shard, list[Question]], Iterator[tuple[Question, str]]]:
     """A function that asks a shard's questions."""
-    model, family = load_mllm(checkpoint)
+    model, adapter = load_mllm(checkpoint, family=family)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    chat = Chat(family)
+    chat = Chat(adapter)
 
     def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
         if not questions:
             return
         scenes = singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
         images = [one.image[0] for one in scenes]
-        shown = SceneViews(images, family, blank=blank, keep_gib=inf)
+        shown = SceneViews(images, adapter, blank=blank, keep_gib=inf)
         prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
-        batches = generate(model, family, prompts, config.max_new_tokens, config.batch_size)
+        batches = generate(model, adapter, prompts, config.max_new_tokens, config.batch_size)
         for index, text in batches:
             yield questions[index], text
 

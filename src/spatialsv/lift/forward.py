@@ -29,14 +29,15 @@ class Lifter:
 
     Args:
         model: a train manifest, or a folder with mllm/ and heads/.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
         ValueError: a model without 3D heads.
     """
 
-    def __init__(self, model: Path, batch_size: int = 8) -> None:
+    def __init__(self, model: Path, batch_size: int = 8, family: str | None = None) -> None:
         folder = read_manifest(model).path.parent if model.suffix == ".json" else model
-        self.model = load_spatialsv(folder)
+        self.model = load_spatialsv(folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:
             raise ValueError(
                 f"{model}: no 3D heads beside mllm/, so nothing can be lifted; train an arm with"

@@ -29,7 +29,11 @@ NOTICE = (
 
 
 def lift_photos(
-    photos: Sequence[Path], out: Path, model: Path | None = None, size: int = 64
+    photos: Sequence[Path],
+    out: Path,
+    model: Path | None = None,
+    size: int = 64,
+    family: str | None = None,
 ) -> Scenes:
     """Lift 1 to 8 photos of one place, the first of which is the frame, and write into `out`.
 
@@ -41,6 +45,7 @@ def lift_photos(
         out: a folder; files of an earlier lift in it are replaced.
         model: a train manifest, or a folder with mllm/ and heads/. None: the shipped teacher.
         size: pixels to which a photo's square is resized: what the model was trained at.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Returns: the geometry, one scene, with the images that the model was shown.
 
@@ -51,7 +56,7 @@ def lift_photos(
         raise ValueError(f"{len(photos)} photos: give 1 to {MOST_VIEWS}, views of one place")
     views = [read_photo(path, size) for path in photos]
     image = np.stack([view.image for view in views])[None]
-    lifted = lift_images(image, model)
+    lifted = lift_images(image, model, family)
     out.mkdir(parents=True, exist_ok=True)
     write_maps(out, lifted, [view.path.stem for view in views])
     write_cameras(out / "cameras.json", lifted, views)
@@ -62,7 +67,9 @@ def lift_photos(
     return lifted
 
 
-def lift_images(image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None) -> Scenes:
+def lift_images(
+    image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None, family: str | None = None
+) -> Scenes:
     """One scene's geometry at the size that the model gives it, with the images at that size.
 
     Without `model`: that of the shipped teacher, since the shipped MLLM is bare of heads.
@@ -70,7 +77,7 @@ def lift_images(image: UInt8[np.ndarray, "1 N H W 3"], model: Path | None) -> Sc
     unknown = Scenes(ids=("photos",), image=image, unit="relative", source="photos")
     if model is None:
         return replace(RoomsTeacher(load_network()).label(unknown), features=None, image=image)
-    lifter = Lifter(model)
+    lifter = Lifter(model, family=family)
     [(_, lifted)] = lifter.lift(unknown)
     scenes = as_scenes(lifted, unknown.ids, source="lifted:photos")
     pixels = torch.from_numpy(image).movedim(-1, 2).float()

@@ -42,6 +42,7 @@ def run(
     out: Path,
     train_scenes: Sequence[Path] = (),
     labels: Sequence[Path] = (),
+    family: str | None = None,
 ) -> Manifest:
     """Lift `scenes`; write lifted.zarr, rows.jsonl, metrics.json, and `out`.
 
@@ -51,13 +52,14 @@ def run(
         train_scenes: manifests to fit the per-pixel mean depth on, of scenes with geometry or of
             labels; without them that baseline is left out.
         labels: manifests of labels, which stand in for geometry that scenes have not.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
         ValueError: a model without heads, no scenes, or scenes without geometry and labels.
     """
     if not scenes:
         raise ValueError("no scenes to lift: give the manifests of the test scenes, or photos")
-    lifter = Lifter(model, config.batch_size)
+    lifter = Lifter(model, config.batch_size, family)
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
     pairs, parts = [], []

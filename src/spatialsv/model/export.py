@@ -11,7 +11,7 @@ from spatialsv.model.spatialsv import HEADS, MLLM
 
 
 def export(model: Path, out: Path, keep_heads: bool = False) -> None:
-    """Copy a trained MLLM to `out`, where transformers loads it without this package.
+    """Copy a trained MLLM to `out`, where what loads its base loads it without this package.
 
     Answers cost what the base's do: its parameters are the base's in name, number and shape.
 

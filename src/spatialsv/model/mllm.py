@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from spatialsv.model.families.family import Family
+from spatialsv.model.families.family import Family, name_of, own_settings
 from spatialsv.model.families.internvl import InternVL
 from spatialsv.model.families.llava_next_video import LlavaNextVideo
 from spatialsv.model.families.llava_onevision import LlavaOneVision
@@ -33,20 +34,22 @@ def load_mllm(
     path: str | os.PathLike[str],
     dtype: torch.dtype = torch.float32,
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
-    family: type[Family] | None = None,
+    family: type[Family] | str | None = None,
 ) -> tuple[PreTrainedModel, Family]:
     """The model, in eval mode, and its processor, from a local folder or a hub id.
 
-    No code from the checkpoint is run.
+    No code from the checkpoint is run, and none that only the checkpoint names.
 
     Args:
-        family: an adapter of your own, where `FAMILIES` has none for the checkpoint.
+        family: an adapter of your own, or its name: `my_package.my_module:MyFamily`.
 
     Raises:
         FileNotFoundError: a path that is neither a checkpoint's folder nor shaped like a hub id.
-        ValueError: there is no adapter for the checkpoint's family, or the checkpoint is not whole.
+        ValueError: there is no adapter for the checkpoint's family, it was trained with one that
+            `family` does not name, or the checkpoint is not whole.
     """
     name, local = checkpoint_name(path)
+    family = outside_family(family, name)
     config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
     family = family or family_of(config.model_type, name)
     model, found = family.model_class.from_pretrained(
@@ -65,6 +68,32 @@ def load_mllm(
     return model.eval(), family.load_processor(name, config, local)
 
 
+def outside_family(family: type[Family] | str | None, name: str) -> type[Family] | None:
+    """The adapter that the user names, whose module is imported; None if he names none.
+
+    Raises:
+        ValueError: no such adapter, or the checkpoint `name` was trained with another.
+    """
+    if isinstance(family, str):
+        module, _, attribute = family.partition(":")
+        try:
+            family = getattr(importlib.import_module(module), attribute)
+            if not issubclass(family, Family):
+                raise TypeError(f"{attribute} is no subclass of spatialsv's Family")
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"family {module}:{attribute}: {error}; give my_package.my_module:MyFamily, with"
+                " my_package on Python's path (PYTHONPATH)"
+            ) from None
+    trained = own_settings(name).get("family")
+    if trained and (family is None or name_of(family) != trained):
+        raise ValueError(
+            f"{name}: trained with the adapter {trained}, whose code runs only if you name it:"
+            f" --family {trained}, or models.<name>.family in the pipeline's settings"
+        )
+    return family
+
+
 def family_of(model_type: str, name: str) -> type[Family]:
     """The adapter for checkpoints of this `model_type`.
 
@@ -76,8 +105,9 @@ def family_of(model_type: str, name: str) -> type[Family]:
             f"{name}: no adapter for MLLMs of model_type {model_type!r}; there are"
             f" {', '.join(sorted(FAMILIES))}. One is a subclass of"
             " spatialsv.model.families.family.Family, which says there what it must say: the"
-            " classes that load it, its parts, and where its visual tokens are. Pass it as"
-            " load_mllm(..., family=YourFamily)"
+            " classes that load it, its parts, and where its visual tokens are. Name it by"
+            " load_mllm(..., family=YourFamily), --family my_package.my_module:YourFamily, or"
+            " models.<name>.family in the pipeline's settings"
         )
     return FAMILIES[model_type]
 

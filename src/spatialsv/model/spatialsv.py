@@ -144,6 +144,7 @@ def save_spatialsv(folder: Path, model: SpatialSV) -> None:
     temporary.mkdir(parents=True)
     model.mllm.save_pretrained(temporary)
     model.family.save_processor(temporary)
+    copy_code(model.mllm, temporary)
     shutil.rmtree(folder / MLLM, ignore_errors=True)
     temporary.replace(folder / MLLM)
     shutil.rmtree(folder / HEADS, ignore_errors=True)
@@ -151,16 +152,25 @@ def save_spatialsv(folder: Path, model: SpatialSV) -> None:
         save_heads(model.heads, folder / HEADS)
 
 
+def copy_code(mllm: PreTrainedModel, folder: Path) -> None:
+    """Its authors' code, where config.json names some: other tools ask for it, none runs here."""
+    base = Path(mllm.name_or_path)
+    if getattr(mllm.config, "auto_map", None) and (base / "config.json").is_file():
+        for code in base.glob("*.py"):
+            shutil.copyfile(code, folder / code.name)
+
+
 def load_spatialsv(
     folder: Path,
     dtype: torch.dtype = torch.float32,
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
+    family: type[Family] | str | None = None,
 ) -> SpatialSV:
     """The model in a folder of a training job, or in an exported one, in eval mode.
 
-    Its heads, if any, stay in float32.
+    Its heads, if any, stay in float32. `family` is for `load_mllm`.
     """
     plain = folder / MLLM if (folder / MLLM).is_dir() else folder
-    mllm, family = load_mllm(plain, dtype=dtype, attn=attn)
+    mllm, family = load_mllm(plain, dtype=dtype, attn=attn, family=family)
     heads = load_heads(folder / HEADS) if (folder / HEADS).is_dir() else None
     return SpatialSV(mllm, family, heads).eval()

@@ -54,13 +54,15 @@ def checkpoint_of(model: Path) -> Path:
     return model / "mllm" if (model / "mllm").is_dir() else model
 
 
-def load_frozen(model: Path, random_weights: bool, seed: int) -> SpatialSV:
+def load_frozen(
+    model: Path, random_weights: bool, seed: int, family: str | None = None
+) -> SpatialSV:
     """The MLLM without heads; with `random_weights`, one of its shape that learnt nothing."""
-    mllm, family = load_mllm(checkpoint_of(model))
+    mllm, adapter = load_mllm(checkpoint_of(model), family=family)
     if random_weights:
         torch.manual_seed(seed)
         mllm = type(mllm)(mllm.config).eval()
-    return SpatialSV(mllm.requires_grad_(False), family)
+    return SpatialSV(mllm.requires_grad_(False), adapter)
 
 
 def spread_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:

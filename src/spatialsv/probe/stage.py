@@ -16,6 +16,7 @@ from spatialsv.config import to_mapping
 from spatialsv.geometry.aligned import scene_depth_errors
 from spatialsv.geometry.camera import resample
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.probe.features import (
     Groups,
     Standardise,
@@ -53,6 +54,7 @@ def run(
     config: ProbeConfig,
     out: Path,
     test_labels: Sequence[Path] = (),
+    family: str | None = None,
 ) -> Manifest:
     """Train a depth probe on the frozen `model`, measure it, write metrics.json and `out`.
 
@@ -67,6 +69,7 @@ def run(
         labels: manifests of their labels; without any the scenes' own geometry is learnt.
         test_scenes: manifests of the scenes to measure on.
         test_labels: manifests of labels, which stand in for geometry that these have not.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
         ValueError: no scenes, scenes without labels, or test scenes without geometry and labels.
@@ -78,13 +81,13 @@ def run(
     given = by_id(read_all(labels) if labels else map(exact.label, seen))
     target = [target_of(pick(given, group.ids), config.stride) for group in seen]
     truth = [target_of(exact.label(group), config.stride) for group in test]
-    trained = _features(model, seen, test, config, random_weights=False)
+    trained = _features(load_frozen(model, False, config.seed, family), seen, test, config)
     metrics = _probe(*trained, target, truth, config, "probe")
     if "shuffled" in config.controls:
         mixed = [[shuffled(x, config.seed) for x in groups] for groups in trained]
         metrics |= _named("shuffled", _probe(*mixed, target, truth, config, "probe shuffled"))
     if "random" in config.controls:
-        fresh = _features(model, seen, test, config, random_weights=True)
+        fresh = _features(load_frozen(model, True, config.seed, family), seen, test, config)
         metrics |= _named("random", _probe(*fresh, target, truth, config, "probe random"))
     means = [mean_depth(target, known) for known in truth]
     metrics |= _named("mean_depth", _mean_errors(means, truth))
@@ -159,14 +162,9 @@ def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tenso
 
 
 def _features(
-    model: Path,
-    seen: Sequence[Scenes],
-    test: Sequence[Scenes],
-    config: ProbeConfig,
-    random_weights: bool,
+    frozen: SpatialSV, seen: Sequence[Scenes], test: Sequence[Scenes], config: ProbeConfig
 ) -> tuple[Groups, Groups]:
     """Standardised features of the training and of the test scenes."""
-    frozen = load_frozen(model, random_weights, config.seed)
     frozen.to("cuda" if torch.cuda.is_available() else "cpu")
     taps = config.taps or spread_taps(frozen.mllm)
     train, held_out = (

@@ -44,6 +44,7 @@ def run(
     config: TrainConfig,
     out: Path,
     base: str | Path = "rooms",
+    family: str | None = None,
 ) -> Manifest | None:
     """Fine-tune `base` as `arm` says and write mllm/, heads/, log.jsonl, metrics.json and `out`.
 
@@ -60,19 +61,20 @@ def run(
         config: the same for all arms.
         out: the manifest to write.
         base: "rooms" for the shipped model, else a checkpoint's folder or a hub id.
+        family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
         ValueError: an unknown arm, data that do not fit it, or another number of processes than
             `config` says; before any training.
     """
     chosen, processes = config.arm(arm), join(config.processes)
-    mllm, family = load_mllm(base_path(base), attn=config.attention)
-    family.views_as = config.views_as or family.views_as
+    mllm, adapter = load_mllm(base_path(base), attn=config.attention, family=family)
+    adapter.views_as = config.views_as or adapter.views_as
     bf16 = precision_of(config) == "bf16"
-    encode = KeptEncoder(mllm, family, bf16) if config.cache_vision else None
-    data = load_data(arm, chosen, config, family, seed, scenes, labels, pseudo, encode)
+    encode = KeptEncoder(mllm, adapter, bf16) if config.cache_vision else None
+    data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
-    model, lora = make_model(chosen, config, data, mllm, family)
+    model, lora = make_model(chosen, config, data, mllm, adapter)
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
     work = out.parent / WORK
@@ -89,7 +91,7 @@ def run(
         config=config,
         pools=data.pools,
         sampler=data.sampler(config, steps * config.passes, seed),
-        collate=Collate(processor=family, packed=config.packed),
+        collate=Collate(processor=adapter, packed=config.packed),
         logs=loggers(work / "log.jsonl", arm, seed, config.log_steps),
         steps=steps,
         seed=seed,
@@ -102,7 +104,7 @@ def run(
         return None
     if config.sharded:
         mllm, _ = load_mllm(base_path(base), attn=config.attention)
-        model, lora = make_model(chosen, config, data, mllm, family)
+        model, lora = make_model(chosen, config, data, mllm, adapter)
         model.load_state_dict(weights)
     if lora is not None:
         lora.merge_and_unload()
@@ -173,6 +175,7 @@ def _about(
         "attention": model.mllm.config.get_text_config()._attn_implementation,
         "precision": precision_of(config),
         "rates": rates_of(config, model.family),
+        **model.family.own(),
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }
 

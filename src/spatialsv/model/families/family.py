@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from spatialsv.samples.views import Kind, Views
 
-OWN = "spatialsv.json"  # in a checkpoint: how it was shown its views, if not as images
+OWN = "spatialsv.json"  # in a checkpoint: what `Family.own` tells
 Part = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 
@@ -84,9 +84,7 @@ class Family(ABC):
             cls.load_image_processor(name, config, local),
             config,
         )
-        own = Path(name) / OWN
-        if local and own.is_file():
-            family.views_as = json.loads(own.read_text())["views_as"]
+        family.views_as = own_settings(name).get("views_as", family.views_as)
         return family
 
     @classmethod
@@ -99,8 +97,17 @@ class Family(ABC):
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
-        if self.views_as != "image":
-            (Path(folder) / OWN).write_text(json.dumps({"views_as": self.views_as}) + "\n")
+        if own := self.own():
+            (Path(folder) / OWN).write_text(json.dumps(own) + "\n")
+
+    def own(self) -> dict[str, str]:
+        """What a checkpoint trained here tells the stages behind, where it is not as usual.
+
+        That its views were shown as one video; and an adapter from outside this package.
+        """
+        found = {"views_as": self.views_as} if self.views_as != "image" else {}
+        name = name_of(type(self))
+        return found if name.startswith("spatialsv.") else found | {"family": name}
 
     def part_of(self, parameter: str) -> Part:
         """The part that the model's parameter of this name belongs to.
@@ -165,6 +172,17 @@ class Family(ABC):
     ) -> Int[Tensor, "*axes B P"]:
         """The positions of a head's tokens: 0, 1, 2, ... where the model has none of its own."""
         return torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
+
+
+def name_of(family: type[Family]) -> str:
+    """An adapter's name, as settings and command lines give it."""
+    return f"{family.__module__}:{family.__qualname__}"
+
+
+def own_settings(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """What the checkpoint in `folder` tells of itself; empty for a hub id."""
+    path = Path(folder) / OWN
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def runs(lengths: Sequence[int]) -> list[Int[Tensor, " _"]]:
