@@ -97,20 +97,28 @@ def pseudo(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Fine-tune the base model with the losses of one arm."""
+    """Fine-tune the base model with the losses of one arm, or say what that will take."""
     from spatialsv.train import TrainConfig, run
+    from spatialsv.train.plan import plan, told
 
-    run(
-        arm=arguments.arm,
-        seed=arguments.seed,
-        scenes=arguments.scenes,
-        labels=arguments.labels,
-        pseudo=arguments.pseudo,
-        config=config(TrainConfig, arguments),
-        out=arguments.out,
-        base=arguments.base,
-        family=arguments.family,
-    )
+    job = {
+        "arm": arguments.arm,
+        "seed": arguments.seed,
+        "scenes": arguments.scenes,
+        "labels": arguments.labels,
+        "pseudo": arguments.pseudo,
+        "config": config(TrainConfig, arguments),
+        "out": arguments.out,
+        "base": arguments.base,
+        "family": arguments.family,
+    }
+    if not arguments.plan:
+        run(**job)
+        return
+    planned = plan(**job, tflops=arguments.tflops, gib=arguments.gib)
+    print(told(planned, arguments.json))
+    if planned.faults:
+        raise ValueError("; ".join(planned.faults))
 
 
 def lift(arguments: argparse.Namespace) -> None:
@@ -266,6 +274,13 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--pseudo": MANY,
             "--config": CONFIG,
             "--out": OUT,
+            "--plan": {"action": "store_true", "help": "say what it takes, and train nothing"},
+            "--gib": {"type": float, "help": "of the plan's GPU, where it is not in this machine"},
+            "--tflops": {
+                "type": float,
+                "help": "a second, of the plan's GPU in matrix products; else measured here",
+            },
+            "--json": {"action": "store_true", "help": "the plan in JSON, in bytes"},
         },
     ),
     "lift": (

@@ -35,6 +35,7 @@ def load_mllm(
     dtype: torch.dtype = torch.float32,
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
     family: type[Family] | str | None = None,
+    weights: bool = True,
 ) -> tuple[PreTrainedModel, Family]:
     """The model, in eval mode, and its processor, from a local folder or a hub id.
 
@@ -42,6 +43,7 @@ def load_mllm(
 
     Args:
         family: an adapter of your own, or its name: `my_package.my_module:MyFamily`.
+        weights: False builds the model from config.json alone, in float32 on the meta device.
 
     Raises:
         FileNotFoundError: a path that is neither a checkpoint's folder nor shaped like a hub id.
@@ -52,6 +54,11 @@ def load_mllm(
     family = outside_family(family, name)
     config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
     family = family or family_of(config.model_type, name)
+    if not weights:
+        with torch.device("meta"):
+            model = family.model_class(config)
+        model.set_attn_implementation(attn)
+        return model.eval(), family.load_processor(name, config, local)
     model, found = family.model_class.from_pretrained(
         name,
         dtype=dtype,

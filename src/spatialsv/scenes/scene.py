@@ -161,6 +161,11 @@ def labelled(scenes: Scenes, labels: Mapping[str, Scenes]) -> Scenes:
     return replace(scenes, unit=known.unit, **{name: getattr(known, name) for name in GEOMETRY})
 
 
+def repeated(value: float, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that is `value` everywhere and takes no memory."""
+    return np.lib.stride_tricks.as_strided(np.full(1, value, dtype), shape, (0,) * len(shape))
+
+
 def _kind(scenes: Scenes) -> tuple:
     """What scenes must share to stand in one stack."""
     shapes = {

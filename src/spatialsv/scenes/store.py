@@ -22,7 +22,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from spatialsv.manifest import digest_bytes
-from spatialsv.scenes.scene import GEOMETRY, Scenes
+from spatialsv.scenes.scene import GEOMETRY, Scenes, repeated
 
 DIMS = {
     "image": ("scene", "view", "y", "x", "channel"),
@@ -48,6 +48,7 @@ LONG_NAMES = {
     "scale": "metres in one unit of length",
     "frames": "of a video: the frame that each view is, counted from 0",
 }
+SMALL = {"intrinsics", "cam_to_world", "scale", "frames"}  # all others are images or maps
 LENGTHS = {"depth", "cam_to_world"}  # variables measured in the store's unit
 FORMAT = "spatialsv-scenes/1"
 CHUNK_BYTES = 2**18  # a chunk much smaller costs more to find than to read
@@ -95,8 +96,14 @@ def read_store(path: Path, variables: Iterable[str] | None = None) -> Scenes:
     return groups[0]
 
 
-def read_groups(path: Path, variables: Iterable[str] | None = None) -> list[Scenes]:
+def read_groups(
+    path: Path, variables: Iterable[str] | None = None, values: bool = True
+) -> list[Scenes]:
     """As `read_store`: the scenes of each shape. Scenes without geometry come without it.
+
+    Args:
+        values: False reads of images and maps their shapes alone; they are then 1 everywhere, and
+            take no memory.
 
     Raises:
         ValueError: `path` is missing, or is not such a store.
@@ -109,11 +116,15 @@ def read_groups(path: Path, variables: Iterable[str] | None = None) -> list[Scen
     wanted = set(DIMS) if variables is None else {*GEOMETRY, *variables}
     count = root.attrs.get("groups")
     groups = [root] if count is None else [root[str(number)] for number in range(count)]
-    return [_read_group(path, group, wanted) for group in groups]
+    return [_read_group(path, group, wanted, values) for group in groups]
 
 
-def _read_group(path: Path, group: zarr.Group, wanted: set[str]) -> Scenes:
-    arrays = {name: group[name][...] for name in DIMS if name in wanted and name in group}
+def _read_group(path: Path, group: zarr.Group, wanted: set[str], values: bool) -> Scenes:
+    found = {name: group[name] for name in DIMS if name in wanted and name in group}
+    arrays = {
+        name: array[...] if values or name in SMALL else repeated(1, array.shape, array.dtype)
+        for name, array in found.items()
+    }
     attributes = dict(group.attrs)
     try:
         return Scenes(

@@ -49,8 +49,12 @@ def load_data(
     labels: Sequence[Path],
     pseudo: Sequence[Path],
     encode: Encode | None = None,
+    values: bool = True,
 ) -> TrainingData:
     """Read and check everything, so that a mistake shows before the first step.
+
+    Args:
+        values: False reads the shapes of images and maps alone; see `read_store`.
 
     Raises:
         ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not
@@ -65,9 +69,9 @@ def load_data(
     for key, needed in (("scenes", True), ("labels", arm.geometry), ("pseudo", arm.pseudo)):
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
-    known = _labels(read["labels"]) if arm.geometry else None
-    guessed = _labels(read["pseudo"]) if arm.pseudo else None
-    asked_in, unasked_in = _split(read["scenes"], guessed)
+    known = _labels(read["labels"], values) if arm.geometry else None
+    guessed = _labels(read["pseudo"], values) if arm.pseudo else None
+    asked_in, unasked_in = _split(read["scenes"], guessed, values)
     if not asked_in:
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
     options = SamplesConfig(
@@ -99,13 +103,13 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
     return [read_manifest(path) for path in paths]
 
 
-def _labels(manifests: list[Manifest]) -> list[Scenes]:
-    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"))]
+def _labels(manifests: list[Manifest], values: bool) -> list[Scenes]:
+    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), values)]
 
 
-def _checked(store: Path) -> list[Scenes]:
-    groups = read_groups(store, ("features",))
-    if found := next(filter(None, map(fault, groups)), None):
+def _checked(store: Path, values: bool) -> list[Scenes]:
+    groups = read_groups(store, ("features",), values)
+    if values and (found := next(filter(None, map(fault, groups)), None)):
         raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
     return groups
 
@@ -115,14 +119,14 @@ def _ids(groups: Iterable[Scenes]) -> list[str]:
 
 
 def _split(
-    manifests: list[Manifest], guessed: list[Scenes] | None
+    manifests: list[Manifest], guessed: list[Scenes] | None, values: bool
 ) -> tuple[list[tuple[Manifest, list[Scenes]]], list[tuple[Manifest, list[Scenes]]]]:
     """Shards of scenes that are asked about, and shards that pseudo labels were made from.
 
     The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
     """
     ids = set(_ids(guessed or ()))
-    shards = [(m, read_groups(m.find(".zarr"), ("image",))) for m in manifests]
+    shards = [(m, read_groups(m.find(".zarr"), ("image",), values)) for m in manifests]
     asked = [shard for shard in shards if ids.isdisjoint(_ids(shard[1]))]
     return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
 

@@ -26,12 +26,12 @@ from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
+from spatialsv.train.disk import WORK, check_disk, disk_use
 from spatialsv.train.distributed import join, shard, whole_weights
 from spatialsv.train.log import loggers, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
 from spatialsv.train.trainer import SpatialTrainer, freeze, precision_of, rates_of
 
-WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "numpy")
 
 
@@ -64,8 +64,8 @@ def run(
         family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
-        ValueError: an unknown arm, data that do not fit it, or another number of processes than
-            `config` says; before any training.
+        ValueError: an unknown arm, data that do not fit it, another number of processes than
+            `config` says, or a disk too small for the checkpoints; before any training.
     """
     chosen, processes = config.arm(arm), join(config.processes)
     mllm, adapter = load_mllm(base_path(base), attn=config.attention, family=family)
@@ -77,6 +77,7 @@ def run(
     model, lora = make_model(chosen, config, data, mllm, adapter)
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
+    check_disk(out, disk_use(model, config, steps))
     work = out.parent / WORK
     if processes.is_main_process:
         work_folder(work, about | {"config": to_mapping(config), "steps": steps})

@@ -32,6 +32,7 @@ from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.disk import KEPT
 from spatialsv.train.distributed import load_part, save_part, whole
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.lora import ADAPTER
@@ -327,7 +328,7 @@ def _arguments(config: TrainConfig, steps: int, seed: int, work: Path) -> Traini
         use_cpu=not torch.accelerator.is_available(),  # Trainer must be told for bf16
         save_strategy="steps",
         save_steps=config.save_steps,
-        save_total_limit=2,  # the one before stays until the new one is whole
+        save_total_limit=KEPT,  # the one before stays until the new one is whole
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,  # a loss that is not finite must show

@@ -1,0 +1,204 @@
+"""How near `spatialsv train --plan` comes to what training takes: memory, and speed.
+
+Each case is planned, then trained for three steps in a process of its own. Measured on a GPU:
+PyTorch's allocated peak. On a CPU: the highest anonymous memory of the process, sampled while the
+whole run goes on, beyond what a first, tiny run has left (imports, kernels), with glibc told to
+give freed memory back at once: what its own heuristics keep is neither ours nor in the plan. The
+last column is the part of matrix products' speed that the last step reached.
+
+    python perf/plan.py [--only TEXT] [--folder FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from spatialsv.config import from_mapping
+from spatialsv.labels import LabelsConfig
+from spatialsv.labels import run as label
+from spatialsv.model.mllm import family_of
+from spatialsv.scenes.rooms.stage import ScenesConfig
+from spatialsv.scenes.rooms.stage import run as make_scenes
+from spatialsv.train import TrainConfig, run, trainer
+from spatialsv.train.plan import measured_flops, plan
+from spatialsv.train.trainer import SpatialTrainer
+
+# A CPU without instructions for bf16 is slow at it, but needs as little memory as any.
+trainer.has_bf16 = lambda _: True
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from tiny_families import SAVE  # noqa: E402
+
+SHIPPED = {"packed": True, "questions_per_sample": 4, "heads": {"taps": [1, 2, 4, 6]}}
+HALF, CHECKPOINTED = {"precision": "bf16"}, {"gradient_checkpointing": True}
+LORA = {"lora": {"rank": 16}}
+DPT = {"width": 64, "reassembly": [64, 64, 128, 128]}
+LARGE = {"batch_size": 2, "heads": {"projector_width": 128, "output_size": [64, 64], "dpt": DPT}}
+LLM = {"intermediate_size": 2816, "num_attention_heads": 16, "num_key_value_heads": 4}
+SIZES = {  # of the LLM: width and layers
+    "100 M": LLM | {"hidden_size": 768, "num_hidden_layers": 12},
+    "300 M": LLM | {"hidden_size": 1280, "num_hidden_layers": 18},
+    "600 M": LLM | {"hidden_size": 1536, "num_hidden_layers": 30},
+}
+CASES = [  # base, arm, settings
+    ("rooms", "text", SHIPPED | {"batch_size": 8}),
+    ("rooms", "text", SHIPPED | {"batch_size": 24}),
+    ("rooms", "text", SHIPPED | HALF),
+    ("rooms", "text", SHIPPED | CHECKPOINTED),
+    ("rooms", "spatialsv", SHIPPED | {"batch_size": 8}),
+    ("rooms", "spatialsv", SHIPPED),
+    ("rooms", "spatialsv", SHIPPED | HALF | CHECKPOINTED),
+    ("rooms", "spatialsv", SHIPPED | {"batch_size": 8, "accumulation": 2}),
+    ("qwen2_5_vl 100 M", "spatialsv", LARGE),
+    ("qwen2_5_vl 300 M", "text", LARGE | CHECKPOINTED),
+    ("qwen2_5_vl 300 M", "spatialsv", LARGE | HALF),
+    ("qwen2_5_vl 600 M", "spatialsv", LARGE | LORA),
+    ("internvl 100 M", "spatialsv", LARGE),
+    ("internvl 300 M", "spatialsv", LARGE | LORA),
+    ("llava_onevision 100 M", "spatialsv", LARGE),
+    ("llava_onevision 300 M", "spatialsv", LARGE | LORA | CHECKPOINTED),
+]
+
+
+def job(folder: Path, base: str, arm: str, settings: dict[str, Any], out: str) -> dict[str, Any]:
+    """The arguments of `run`, and of `plan`."""
+    own = {"steps": 3, "log_steps": 100} | settings
+    return {
+        "arm": arm,
+        "seed": 0,
+        "scenes": [folder / "scenes.json"],
+        "labels": [folder / "labels.json"],
+        "pseudo": [],
+        "config": from_mapping(TrainConfig, own, "train"),
+        "out": folder / "out" / out / "manifest.json",
+        "base": base if base == "rooms" else folder / base,
+    }
+
+
+def make_data(folder: Path) -> None:
+    """48 rooms of four views with questions and labels."""
+    settings = {"shard": 48, "questions": 12}
+    scenes = from_mapping(ScenesConfig, settings, "scenes")
+    make_scenes(split="train", shard=0, config=scenes, out=folder / "scenes.json")
+    label(
+        scenes=folder / "scenes.json",
+        teacher="rooms",
+        config=LabelsConfig(),
+        out=folder / "labels.json",
+    )
+
+
+def make_base(folder: Path, base: str) -> None:
+    """A checkpoint of the tests' form of this family, with random weights and a larger LLM."""
+    if base == "rooms" or (folder / base).is_dir():
+        return
+    name, _, size = base.partition(" ")
+    SAVE[name](folder / base)
+    config = AutoConfig.from_pretrained(folder / base)
+    text = config.get_text_config()
+    for key, value in SIZES[size].items():
+        setattr(text, key, value)
+    if name == "qwen2_5_vl":
+        text.layer_types = ["full_attention"] * text.num_hidden_layers
+        side = text.hidden_size // text.num_attention_heads // 2
+        text.rope_parameters["mrope_section"] = [side - 2 * (side // 3), side // 3, side // 3]
+        config.vision_config.out_hidden_size = text.hidden_size
+    else:
+        text.layer_types = None
+    family_of(name, base).model_class(config).save_pretrained(folder / base)
+
+
+def anonymous() -> int:
+    """This process' own memory, bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+
+def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, float]:
+    """Train, in this process: the peak, bytes, and seconds of the last step."""
+    _, arm, _ = case
+    run(**job(folder, "rooms", arm, SHIPPED | {"batch_size": 1, "steps": 1}, "warm"))
+    gc.collect()
+    config = job(folder, *case, "measured")["config"]
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    half = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    seconds: list[float] = []
+    step = SpatialTrainer.training_step
+
+    def timed(self: SpatialTrainer, *args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        loss = step(self, *args, **kwargs)
+        float(loss)
+        seconds.append(time.perf_counter() - start)
+        return loss
+
+    SpatialTrainer.training_step = timed
+    start, highest, done = anonymous(), [0], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.002):
+            highest[0] = max(highest[0], anonymous())
+
+    watch = threading.Thread(target=sample)
+    watch.start()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    run(**job(folder, *case, "measured"))
+    done.set()
+    watch.join()
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else highest[0] - start
+    return {"peak": peak, "seconds": seconds[-1], "flops": measured_flops(device, half)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="cases whose line has this text")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "perf_plan")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    if arguments.measure:
+        print("\n" + json.dumps(measure(folder, json.loads(arguments.measure))))
+        return
+    if not (folder / "labels.json").is_file():
+        make_data(folder)
+    ratios = []
+    for case in CASES:
+        label = f"{case[0]}, {case[1]}, {json.dumps(case[2])}"
+        if arguments.only not in label:
+            continue
+        make_base(folder, case[0])
+        planned = plan(**job(folder, *case, "planned"), tflops=1.0)
+        child = subprocess.run(
+            [sys.executable, __file__, "--folder", folder, "--measure", json.dumps(case)],
+            env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        found = json.loads(child.stdout.splitlines()[-1])
+        ratios.append(planned.memory.peak / found["peak"])
+        used = planned.memory.flops / found["seconds"] / found["flops"]
+        print(
+            f"{ratios[-1]:.2f} = {planned.memory.peak / 1e6:.0f} / {found['peak'] / 1e6:.0f} MB,"
+            f" {used:.0%} of speed: {label}",
+            flush=True,
+        )
+    print(f"planned / measured: {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What a run writes, in bytes, and whether the disk has room for it: before it starts."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.train.config import TrainConfig
+from spatialsv.train.lora import ADAPTER
+
+WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
+KEPT = 2  # checkpoints to resume from; the older goes when a newer one is whole
+STEP = 4  # bytes: AdamW counts each tensor's steps
+LINE = 1024  # bytes: what log and trainer_state.json say of a step, at most
+TEXTS = 32 * 2**20  # bytes: tokenizer, settings, random states, headers of files, at most
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskUse:
+    """What a run writes, in bytes; of files of tensors, the tensors alone."""
+
+    weights: int  # of a checkpoint: the model as it is trained, with adapters
+    optimizer: int  # of a checkpoint: AdamW's states
+    mllm: int  # of the result, adapters merged
+    heads: int  # of the result
+    most: int  # at any time, all files
+
+
+def disk_use(model: SpatialSV, config: TrainConfig, steps: int) -> DiskUse:
+    """What a run of so many `steps` writes. `model` is as it is trained, with or without values."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    weights = stored(model.state_dict().values())
+    optimizer = sum(2 * p.nbytes + STEP for p in trained)
+    mllm = stored(v for name, v in model.mllm.state_dict().items() if ADAPTER not in name)
+    heads = stored(model.heads.state_dict().values()) if model.heads is not None else 0
+    saves = math.ceil(steps / config.save_steps)
+    writing = min(saves, KEPT + 1) * (weights + optimizer)
+    finishing = min(saves, KEPT) * (weights + optimizer) + mllm + heads
+    return DiskUse(
+        weights=weights,
+        optimizer=optimizer,
+        mllm=mllm,
+        heads=heads,
+        most=max(writing, finishing) + (KEPT + 1) * steps * LINE + TEXTS,
+    )
+
+
+def stored(tensors: Iterable[Tensor]) -> int:
+    """The bytes of `tensors` in a file, where those that share memory stand once."""
+    return sum({t.untyped_storage()._cdata: t.nbytes for t in tensors}.values())
+
+
+def free_for(out: Path) -> int:
+    """Bytes free where the manifest `out` is to be, with those that a killed run has taken."""
+    place = next(path for path in out.absolute().parents if path.is_dir())
+    left = sum(p.stat().st_size for p in (out.parent / WORK).rglob("*") if p.is_file())
+    return shutil.disk_usage(place).free + left
+
+
+def check_disk(out: Path, use: DiskUse) -> None:
+    """Stop before hours are lost on a disk that is too small.
+
+    Raises:
+        ValueError: it is; the message names the folder, what is needed and what is free.
+    """
+    free = free_for(out)
+    if use.most > free:
+        raise ValueError(
+            f"{out.parent}: this run writes up to {use.most} bytes ({use.most / GIB:.1f} GiB:"
+            f" {KEPT} checkpoints and one in the making, {(use.weights + use.optimizer) / GIB:.1f}"
+            f" GiB each, and the model), {free} bytes ({free / GIB:.1f} GiB) are free; make room"
+            " there, put --out on a larger disk, or train adapters (train.lora)"
+        )

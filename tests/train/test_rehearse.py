@@ -1,0 +1,129 @@
+"""A step without values holds and computes what the same step does with them."""
+
+import pytest
+import torch
+
+from spatialsv.config import from_mapping
+from spatialsv.model.mllm import load_mllm
+from spatialsv.samples.collate import Collate
+from spatialsv.train import TrainConfig
+from spatialsv.train.data import load_data
+from spatialsv.train.plan import rehearse_arm
+from spatialsv.train.rehearse import Ledger, without_values
+from spatialsv.train.stage import make_model
+from tiny_families import SAVE
+
+SMALL = {
+    "batch_size": 4,
+    "heads": {"projector_width": 8, "output_size": [8, 8]},
+    "label_stride": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    root = tmp_path_factory.mktemp("families")
+    return lambda name: root / name if (root / name).is_dir() else SAVE[name](root / name)
+
+
+@pytest.fixture
+def prepare(job, checkpoint):
+    """The model, with or without values, and one batch."""
+
+    def prepare(values, family_name="qwen2_5_vl", arm="spatialsv", **settings):
+        config = from_mapping(TrainConfig, SMALL | settings, "train")
+        chosen = config.arm(arm)
+        mllm, family = load_mllm(checkpoint(family_name), weights=values)
+        data = load_data(arm, chosen, config, family, 0, job.scenes, job.labels, job.pseudo)
+        with torch.device("cpu" if values else "meta"):
+            model, _ = make_model(chosen, config, data, mllm, family)
+        if config.gradient_checkpointing:
+            model.mllm.gradient_checkpointing_enable()
+        draws = next(iter(data.sampler(config, 1, 0)))
+        batch = Collate(processor=family, packed=config.packed)([data.pools[d] for d in draws])
+        if not values:
+            batch = without_values(model, batch)
+        return model, batch, chosen, config
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"arm": "text"},
+        {"precision": "bf16"},
+        {"gradient_checkpointing": True, "precision": "bf16", "accumulation": 2},
+        {"lora": {"rank": 4}},
+        {"packed": True, "questions_per_sample": 3},
+        *({"family_name": name} for name in SAVE if name != "qwen2_5_vl"),
+    ],
+    ids=str,
+)
+def test_nothing_is_lost_without_values(prepare, settings):
+    fake, real = (
+        rehearse_arm(*prepare(values, **settings), accelerator=False) for values in (False, True)
+    )
+    for name in ("weights", "gradients", "optimizer", "logits", "flops"):
+        assert getattr(fake, name) == getattr(real, name), name
+    for name in ("kept_mllm", "kept_heads", "kept_losses", "peak"):
+        assert getattr(fake, name) == pytest.approx(getattr(real, name), rel=0.05), name
+    assert fake.flops > 0 and fake.peak > fake.weights + fake.optimizer + fake.kept_mllm
+
+
+def saved_bytes(prepare, **settings) -> int:
+    """The memory of all tensors that autograd keeps of a real forward pass, each once."""
+    model, batch, *_ = prepare(True, **settings)
+    ours = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
+    given = {t.untyped_storage()._cdata for t in batch.inputs.values()}
+    found = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage._cdata not in ours | given:
+            found[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model.train()(batch)
+    assert output.logits.requires_grad
+    return sum(storage.nbytes() for storage in found.values())
+
+
+@pytest.mark.parametrize("settings", [{}, {"gradient_checkpointing": True}], ids=str)
+def test_what_is_kept_is_what_autograd_saves(prepare, settings):
+    rehearsal = rehearse_arm(*prepare(False, **settings), accelerator=False)
+    kept = rehearsal.kept_mllm + rehearsal.kept_heads
+    assert kept == pytest.approx(saved_bytes(prepare, **settings), rel=0.15)
+
+
+def test_checkpointing_adapters_and_half_precision_need_less(prepare):
+    def of(**settings):
+        return rehearse_arm(*prepare(False, **settings), accelerator=False)
+
+    plain = of()
+    assert of(gradient_checkpointing=True).kept_mllm < 0.5 * plain.kept_mllm
+    assert of(gradient_checkpointing=True).flops > plain.flops
+    assert of(lora={"rank": 2}).optimizer < plain.optimizer
+    assert of(precision="bf16").kept_mllm < plain.kept_mllm
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+def test_adamws_step_holds_what_is_said(prepare, foreach):
+    model, *_ = prepare(True, arm="text", batch_size=1)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    ledger = Ledger()
+    ledger.hold(model.parameters())
+    with ledger:
+        optimizer = torch.optim.AdamW(trained, foreach=foreach)
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        ledger.peak = ledger.live
+        optimizer.step()
+    sizes = [p.nbytes for p in trained]
+    states, gradients = 2 * sum(sizes) + 4 * len(sizes), sum(sizes)
+    assert ledger.live == sum(p.nbytes for p in model.parameters()) + states + gradients
+    room = gradients if foreach else 2 * max(sizes)
+    assert ledger.peak - ledger.live == pytest.approx(room, rel=0.05)
