@@ -122,3 +122,13 @@ def test_alike_scenes_are_grouped_in_the_order_in_which_they_come(scenes: Scenes
     other = replace(two, source="mine")
     found = grouped([one, other, three])
     assert [group.ids for group in found] == [one.ids + three.ids, two.ids]
+
+
+def test_shapes_alone_take_no_memory(tiny_scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", tiny_scenes)
+    (found,) = read_groups(tmp_path / "s.zarr", values=False)
+    assert (found.ids, found.image.shape) == (tiny_scenes.ids, tiny_scenes.image.shape)
+    for one in (found, *found):
+        assert not any(one.image.strides + one.depth.strides)
+        assert one.depth.max() == 1 and one.valid.all()
+    assert np.array_equal(found.intrinsics, tiny_scenes.intrinsics)

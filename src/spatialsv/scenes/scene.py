@@ -161,9 +161,9 @@ def labelled(scenes: Scenes, labels: Mapping[str, Scenes]) -> Scenes:
     return replace(scenes, unit=known.unit, **{name: getattr(known, name) for name in GEOMETRY})
 
 
-def repeated(value: float, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that is `value` everywhere and takes no memory."""
-    return np.lib.stride_tricks.as_strided(np.full(1, value, dtype), shape, (0,) * len(shape))
+def bare_ones(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Ones in the place of values that nobody looks at: they take no memory."""
+    return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
 
 
 def _kind(scenes: Scenes) -> tuple:

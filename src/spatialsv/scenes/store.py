@@ -22,7 +22,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from spatialsv.manifest import digest_bytes
-from spatialsv.scenes.scene import GEOMETRY, Scenes, repeated
+from spatialsv.scenes.scene import GEOMETRY, Scenes, bare_ones
 
 DIMS = {
     "image": ("scene", "view", "y", "x", "channel"),
@@ -122,7 +122,7 @@ def read_groups(
 def _read_group(path: Path, group: zarr.Group, wanted: set[str], values: bool) -> Scenes:
     found = {name: group[name] for name in DIMS if name in wanted and name in group}
     arrays = {
-        name: array[...] if values or name in SMALL else repeated(1, array.shape, array.dtype)
+        name: array[...] if values or name in SMALL else bare_ones(array.shape, array.dtype)
         for name, array in found.items()
     }
     attributes = dict(group.attrs)
