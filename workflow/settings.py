@@ -62,16 +62,23 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
 def with_model(settings: dict[str, Any]) -> dict[str, Any]:
     """`settings` with what `models` says of the one that `train.base` names laid upon `train`.
 
+    On top of it comes the one of the model's recipes that `train.recipe` names, if any.
+
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model or recipe.
     """
-    base, models = settings["train"]["base"], settings["models"]
-    if base in IN_HOUSE:
-        return settings
-    if base not in models:
+    base, recipe = settings["train"]["base"], settings["train"].get("recipe")
+    models = settings["models"]
+    if base not in (*IN_HOUSE, *models):
         known = ", ".join([*IN_HOUSE, *models])
         raise ValueError(f"train.base: no model {base!r}; known: {known}")
-    return settings | {"train": merge(settings["train"], models[base].get("train", {}))}
+    model = models.get(base, {})
+    recipes = model.get("recipes", {})
+    if recipe is not None and recipe not in recipes:
+        known = ", ".join(recipes) or "none"
+        raise ValueError(f"train.recipe: {base} has no recipe {recipe!r}; known: {known}")
+    train = merge(settings["train"], model.get("train", {}))
+    return settings | {"train": merge(train, recipes.get(recipe, {}))}
 
 
 def outside(

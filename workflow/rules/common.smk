@@ -51,7 +51,7 @@ PROCESSES = settings["train"].get("processes", 1)
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
-DAG_SETTINGS = {"splits", "arms", "seeds", "base", "teacher", "source", "read"}
+DAG_SETTINGS = {"splits", "arms", "seeds", "base", "recipe", "teacher", "source", "read"}
 
 ARMS = settings["train"]["arms"]
 MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}

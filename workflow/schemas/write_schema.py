@@ -48,6 +48,7 @@ DAG = {
     "pseudo": {"splits": SPLITS},
     "train": {
         "base": NAME,
+        "recipe": NAME,
         "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
     },
     "lift": {"arms": NAMES},
@@ -83,6 +84,7 @@ def schema() -> dict[str, Any]:
             "family": {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"},  # from outside
             "revision": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
             "train": sections["train"],
+            "recipes": {"type": "object", "additionalProperties": sections["train"]},
         },
         ["path", "hub", "revision"],
     )
