@@ -28,11 +28,11 @@ from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.loss import arm_losses
-from spatialsv.train.rehearse import Rehearsal, rehearse, without_values
+from spatialsv.train.rehearse import WINDOWS, Rehearsal, rehearse, without_values
 from spatialsv.train.stage import base_path, make_model, steps_of
 from spatialsv.train.trainer import precision_of
 
-DRAWN = 16  # batches of the run, of which the longest is gone through
+DRAWN = 8  # batches of the run, of which the longest is gone through
 # Of what plain matrix products reach, the part that training does (ours). Llama 3 was trained at 38
 # to 43 % of its GPUs' nominal speed (arXiv 2407.21783, Table 4), of which products reach some 70 %;
 # plain PyTorch fuses less. Small models, which wait for their kernels, reach less: perf/plan.py.
@@ -113,6 +113,7 @@ def plan(
         config = replace(config, precision=precision_of(config))
     attention = "eager" if config.attention == "eager" else "sdpa"  # flash needs as much
     mllm, family = load_mllm(base_path(base), attn=attention, weights=False)
+    mllm.set_attn_implementation({"vision_config": WINDOWS})
     family.views_as = config.views_as or family.views_as
     grey = replace(chosen, blank_images=True)  # what is shown does not matter, and is prepared once
     data = load_data(arm, grey, config, family, seed, scenes, labels, pseudo, values=False)
@@ -166,11 +167,13 @@ def _batches(
 ) -> tuple[Batch, float]:
     """The longest of the run's first batches, and the tokens of one on average."""
     collate = Collate(processor=model.family, packed=config.packed)
-    batches = [
-        collate([data.pools[draw] for draw in draws]) for draws in data.sampler(config, DRAWN, seed)
-    ]
-    lengths = [batch.input_ids.numel() for batch in batches]
-    return batches[lengths.index(max(lengths))], sum(lengths) / len(lengths)
+    longest, lengths = None, []
+    for draws in data.sampler(config, DRAWN, seed):
+        batch = collate([data.pools[draw] for draw in draws])
+        lengths.append(batch.input_ids.numel())
+        if lengths[-1] == max(lengths):
+            longest = batch
+    return longest, sum(lengths) / len(lengths)
 
 
 def _parameters(model: SpatialSV, trained: bool) -> dict[str, int]:
