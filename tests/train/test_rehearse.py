@@ -38,7 +38,7 @@ def prepare(job, checkpoint):
         with torch.device("cpu" if values else "meta"):
             model, _ = make_model(chosen, config, data, mllm, family)
         if config.gradient_checkpointing:
-            model.mllm.gradient_checkpointing_enable()
+            model.mllm.activation_checkpointing_enable()
         draws = next(iter(data.sampler(config, 1, 0)))
         batch = Collate(processor=family, packed=config.packed)([data.pools[d] for d in draws])
         if not values:
@@ -103,6 +103,18 @@ def test_checkpointing_keeps_less_and_computes_more(prepare):
     )
     assert less.kept_mllm < 0.5 * plain.kept_mllm
     assert less.flops > plain.flops
+
+
+def test_processes_hold_parts_of_a_sharded_model_and_buckets_of_another(prepare):
+    settings = {"arm": "text", "batch_size": 1}
+    one, copies, parts = (
+        rehearse_arm(*prepare(False, **settings, **shared), accelerator=True)
+        for shared in ({}, {"processes": 2}, {"processes": 2, "sharded": True})
+    )
+    assert copies.peak == one.peak + one.gradients
+    assert (parts.weights, parts.gradients) == (one.weights // 2, one.gradients // 2)
+    assert parts.optimizer == pytest.approx(one.optimizer / 2, rel=0.01)
+    assert parts.peak < one.peak and parts.flops == one.flops
 
 
 @pytest.mark.parametrize("foreach", [False, True])

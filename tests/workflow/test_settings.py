@@ -97,6 +97,32 @@ def test_the_command_line_wins():
     assert settings["train"]["base"] == "rooms"
 
 
+def test_a_models_recipe_is_laid_upon_what_the_overlay_says():
+    model = {"base": "qwen2_5_vl_7b"}
+    plain = load_settings(ROOT, {"overlay": "paper", "train": model})["train"]
+    own = load_settings(ROOT, {"overlay": "paper", "train": model | {"recipe": "lora_80gb"}})[
+        "train"
+    ]
+    assert "lora" not in plain and own["lora"] == {"rank": 16}
+    assert own["gradient_checkpointing"] and own["batch_size"] * own["accumulation"] == 16
+
+
+@pytest.mark.parametrize("base", ["qwen2_5_vl_7b", "internvl3_1b", "rooms"])
+def test_an_unknown_recipe_names_the_models_own(base):
+    chosen = {"base": base, "recipe": "full_8gb"}
+    known = "lora_80gb, full_8x80gb" if base == "qwen2_5_vl_7b" else "none"
+    with pytest.raises(ValueError, match=f"{base} has no recipe 'full_8gb'; known: {known}"):
+        load_settings(ROOT, {"overlay": "paper", "train": chosen})
+
+
+def test_every_recipe_keeps_the_papers_batch():
+    for name, model in load_settings(ROOT, {"overlay": "paper"})["models"].items():
+        for recipe in model.get("recipes", {}):
+            chosen = {"base": name, "recipe": recipe}
+            train = load_settings(ROOT, {"overlay": "paper", "train": chosen})["train"]
+            assert train["batch_size"] * train["accumulation"] * train.get("processes", 1) == 16
+
+
 def test_a_code_digest_follows_names_and_contents(tmp_path):
     package = tmp_path / "src/spatialsv/labels"
     package.mkdir(parents=True)

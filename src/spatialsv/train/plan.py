@@ -77,7 +77,8 @@ class Plan:
             found.append(
                 f"memory: {_gib(self.memory.peak)} GiB at the peak, and {device.name} has"
                 f" {_gib(room)} for tensors; lower train.batch_size (and raise accumulation), set"
-                " train.gradient_checkpointing, or train adapters (train.lora)"
+                " train.gradient_checkpointing, train adapters (train.lora), or share the model out"
+                " over several GPUs (train.processes, train.sharded)"
             )
         if self.disk.most > self.disk_free:
             found.append(
@@ -119,8 +120,11 @@ def plan(
     data = load_data(arm, grey, config, family, seed, scenes, labels, pseudo, values=False)
     with torch.device("meta"):
         model, _ = make_model(chosen, config, data, mllm, family)
+    disk = disk_use(model, config, steps_of(chosen, config, data))
+    if config.sharded and config.precision == "bf16":
+        model.to(torch.bfloat16)  # as layers are gathered
     if config.gradient_checkpointing:
-        model.mllm.gradient_checkpointing_enable()
+        model.mllm.activation_checkpointing_enable()
     device = find_device(config, tflops, gib)
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
@@ -134,7 +138,7 @@ def plan(
         steps=steps,
         tokens=tokens,
         memory=memory,
-        disk=disk_use(model, config, steps),
+        disk=disk,
         disk_free=free_for(out),
         device=device,
         hours=operations / (device.flops * UTILISATION) / 3600,
@@ -159,6 +163,8 @@ def rehearse_arm(
         half=config.precision == "bf16",
         accumulated=config.accumulation > 1,
         foreach=accelerator,
+        processes=config.processes,
+        sharded=config.sharded,
     )
 
 

@@ -27,6 +27,7 @@ from spatialsv.samples.batch import Batch
 from spatialsv.train.disk import STEP
 
 aten = torch.ops.aten
+FLOAT = 4  # bytes: weights, gradients and AdamW's states are float32
 FLOPS = flop_registry | {  # PyTorch's list has attention on GPUs only
     aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
         aten._scaled_dot_product_flash_attention
@@ -41,7 +42,7 @@ INDEXED = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default)
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """What one step takes; bytes, and floating point operations."""
+    """What one step takes on one device; bytes, and floating point operations."""
 
     weights: int
     gradients: int
@@ -59,7 +60,7 @@ class Ledger(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.live, self.peak, self.flops = 0, 0, 0
+        self.live, self.peak, self.flops = 0, 0, 0  # bytes, bytes, operations
         self._held: dict[int, int] = {}
 
     def hold(self, tensors: Iterable[Any]) -> None:
@@ -157,8 +158,10 @@ def rehearse(
     half: bool,
     accumulated: bool,
     foreach: bool,
+    processes: int = 1,
+    sharded: bool = False,
 ) -> Rehearsal:
-    """The second step of a run, when AdamW's states are there.
+    """The second step of a run on one of its devices, when AdamW's states are there.
 
     Args:
         model: `without_values`; one with values goes through the same.
@@ -169,17 +172,28 @@ def rehearse(
         accumulated: gradients of forward passes before this one are there.
         foreach: AdamW treats all tensors at once, as it does on a GPU, and holds as much again as
             all gradients meanwhile; else twice as much as the largest.
+        processes: each with a copy of all (DDP).
+        sharded: ... or with a part of all (FSDP2). Of weights that are whole for a while, the
+            sizes are reckoned and not rehearsed; `model` is then in the type they are gathered in.
     """
     ledger, trained = Ledger(), [p for p in model.parameters() if p.requires_grad]
     ledger.hold([*model.parameters(), *model.buffers()])
-    weights = ledger.live
-    sizes = [parameter.nbytes for parameter in trained]
-    gradients, states = sum(sizes), 2 * sum(sizes) + STEP * len(sizes)
-    stepping = weights + gradients + states + (gradients if foreach else 2 * max(sizes))
-    ledger.live += states
+    sizes = [FLOAT * parameter.numel() for parameter in trained]
+    parts = processes if sharded else 1
+    weights = sum(FLOAT * t.numel() for t in [*model.parameters(), *model.buffers()]) // parts
+    gradients = sum(sizes) // parts
+    states = 2 * gradients + STEP * len(sizes)
+    ledger.live = weights + states
+    if sharded:
+        ledger.live += gradients + whole_for_a_while(model)
+    elif processes > 1:
+        ledger.live += gradients  # the buckets in which DDP adds them up
+    stepping = ledger.live + (0 if sharded else gradients)
+    stepping += gradients if foreach else 2 * max(sizes) // parts
     with ledger:
         for parameter in trained:
-            parameter.grad = torch.zeros_like(parameter) if accumulated else None
+            own = accumulated and not sharded
+            parameter.grad = torch.zeros_like(parameter) if own else None
         ledger.hold(tree_leaves([batch.input_ids, batch.inputs]))
         start, marks = ledger.live, []
         hook = model.mllm.register_forward_hook(lambda *_: marks.append(ledger.live))
@@ -204,3 +218,28 @@ def rehearse(
         peak=max(ledger.peak, stepping),
         flops=ledger.flops,
     )
+
+
+def whole_for_a_while(model: SpatialSV) -> int:
+    """What FSDP2 has of whole weights beside the parts, bytes; the gradients of layers go at once.
+
+    Weights outside of layers stay whole for the step; of layers, the one that computes and the next
+    are, and one layer's gradients are whole, in float32, while they are added up.
+    """
+    kinds = set(model.mllm._no_split_modules)
+    layers = [module for module in model.mllm.modules() if type(module).__name__ in kinds]
+    inside = [parameter for layer in layers for parameter in layer.parameters()]
+    for parameter in inside:
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_drop)
+    outside = sum(p.nbytes for p in model.parameters()) - sum(p.nbytes for p in inside)
+    largest = max((list(layer.parameters()) for layer in layers), key=_numbers)
+    return outside + 2 * sum(p.nbytes for p in largest) + FLOAT * _numbers(largest)
+
+
+def _drop(parameter: nn.Parameter) -> None:
+    parameter.grad = None
+
+
+def _numbers(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
