@@ -103,6 +103,13 @@ def test_hours_are_operations_over_speed(job_of):
     assert find_device(job_of()["config"], None, None).flops > 1e6  # measured here
 
 
+def test_an_encoder_that_is_kept_is_not_computed(job_of):
+    plain, kept = (plan(**job_of(cache_vision=on), tflops=1.0) for on in (False, True))
+    assert kept.memory.flops < plain.memory.flops
+    assert kept.parameters == plain.parameters
+    assert kept.memory.kept_mllm == pytest.approx(plain.memory.kept_mllm, rel=0.05)
+
+
 Usage = namedtuple("Usage", "total used free")
 
 

@@ -21,6 +21,7 @@ from torch.nn.functional import linear
 from spatialsv.config import to_mapping
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import Output, SpatialSV
+from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
@@ -28,7 +29,7 @@ from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.loss import arm_losses
-from spatialsv.train.rehearse import WINDOWS, Rehearsal, rehearse, without_values
+from spatialsv.train.rehearse import WINDOWS, Ledger, Rehearsal, rehearse, without_values
 from spatialsv.train.stage import base_path, make_model, steps_of
 from spatialsv.train.trainer import precision_of
 
@@ -128,6 +129,10 @@ def plan(
     device = find_device(config, tflops, gib)
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
+    if config.cache_vision:  # as if keep_gib reached for all views
+        encode = KeptEncoder(model.mllm, family, config.precision == "bf16")
+        with Ledger():
+            batch = replace(batch, encoded=encode(batch.inputs))
     memory = rehearse_arm(model, batch, chosen, config, device.accelerator)
     steps = steps_of(chosen, config, data)
     share = tokens / longest.input_ids.numel()

@@ -194,7 +194,7 @@ def rehearse(
         for parameter in trained:
             own = accumulated and not sharded
             parameter.grad = torch.zeros_like(parameter) if own else None
-        ledger.hold(tree_leaves([batch.input_ids, batch.inputs]))
+        ledger.hold(tree_leaves([batch.input_ids, batch.inputs, batch.encoded]))
         start, marks = ledger.live, []
         hook = model.mllm.register_forward_hook(lambda *_: marks.append(ledger.live))
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
