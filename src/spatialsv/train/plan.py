@@ -98,6 +98,7 @@ def plan(
     config: TrainConfig,
     out: Path,
     base: str | Path = "rooms",
+    family: str | None = None,
     tflops: float | None = None,
     gib: float | None = None,
 ) -> Plan:
@@ -114,13 +115,13 @@ def plan(
     if gib is None:
         config = replace(config, precision=precision_of(config))
     attention = "eager" if config.attention == "eager" else "sdpa"  # flash needs as much
-    mllm, family = load_mllm(base_path(base), attn=attention, weights=False)
+    mllm, adapter = load_mllm(base_path(base), attn=attention, family=family, weights=False)
     mllm.set_attn_implementation({"vision_config": WINDOWS})
-    family.views_as = config.views_as or family.views_as
+    adapter.views_as = config.views_as or adapter.views_as
     grey = replace(chosen, blank_images=True)  # what is shown does not matter, and is prepared once
-    data = load_data(arm, grey, config, family, seed, scenes, labels, pseudo, values=False)
+    data = load_data(arm, grey, config, adapter, seed, scenes, labels, pseudo, values=False)
     with torch.device("meta"):
-        model, _ = make_model(chosen, config, data, mllm, family)
+        model, _ = make_model(chosen, config, data, mllm, adapter)
     disk = disk_use(model, config, steps_of(chosen, config, data))
     if config.sharded and config.precision == "bf16":
         model.to(torch.bfloat16)  # as layers are gathered
@@ -130,7 +131,7 @@ def plan(
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
     if config.cache_vision:  # as if keep_gib reached for all views
-        encode = KeptEncoder(model.mllm, family, config.precision == "bf16")
+        encode = KeptEncoder(model.mllm, adapter, config.precision == "bf16")
         with Ledger():
             batch = replace(batch, encoded=encode(batch.inputs))
     memory = rehearse_arm(model, batch, chosen, config, device.accelerator)
