@@ -194,7 +194,6 @@ def save_llava_qwen(folder: Path, **settings: str) -> Path:
         **LLM | {"vocab_size": len(tokenizer) + 3, "rope_theta": 1e6},
         vision_config=encoder | {"vision_use_head": False},
         mm_hidden_size=32,
-        image_aspect_ratio="anyres_max_9",
         image_grid_pinpoints=PINPOINTS,
         image_token_index=len(tokenizer),
         **{"mm_newline_position": "grid"} | settings,

@@ -37,6 +37,7 @@ UNDERSTOOD: dict[str, tuple[Any, ...]] = {  # of each setting; the first where i
     "mm_projector_type": ("mlp2x_gelu",),
     "mm_patch_merge_type": ("spatial_unpad",),
     "mm_resampler_type": (None,),
+    "image_aspect_ratio": ("anyres_max_9",),
     "mm_newline_position": ("one_token", "grid"),  # line ends in videos: one at the end, or each
     "mm_spatial_pool_mode": ("bilinear", *POOLS),
     "add_faster_video": (False,),
@@ -67,7 +68,7 @@ class LlavaQwenConfig(LlavaOnevisionConfig):
             "image_grid_pinpoints": flipped(sizes),
             "text_config": {key: settings[key] for key in OF_THE_LLM & settings.keys()},
             "video_token_index": image,
-            "vision_aspect_ratio": settings.get("image_aspect_ratio") or "anyres_max_9",
+            "vision_aspect_ratio": settings["image_aspect_ratio"],
         }
         super().__init__(**settings | own)
 
