@@ -4,7 +4,7 @@ Planned from the MLLMs' real sizes, as their config.json have them, without thei
 four views of 640 x 480 pixels, and questions in the shipped model's tokens, which are shorter than
 Qwen's, so that there are rather more of them.
 
-    python perf/recipes.py [--tflops 400]
+    python workflow/recipes.py [--tflops 400]
 """
 
 from __future__ import annotations
