@@ -104,7 +104,7 @@ def run(
     if not processes.is_main_process:
         return None
     if config.sharded:
-        mllm, _ = load_mllm(base_path(base), attn=config.attention)
+        mllm, _ = load_mllm(base_path(base), attn=config.attention, family=family)
         model, lora = make_model(chosen, config, data, mllm, adapter)
         model.load_state_dict(weights)
     if lora is not None:
