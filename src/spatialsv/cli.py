@@ -99,7 +99,6 @@ def pseudo(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Fine-tune the base model with the losses of one arm, or say what that will take."""
     from spatialsv.train import TrainConfig, run
-    from spatialsv.train.plan import plan, told
 
     job = {
         "arm": arguments.arm,
@@ -115,6 +114,8 @@ def train(arguments: argparse.Namespace) -> None:
     if not arguments.plan:
         run(**job)
         return
+    from spatialsv.train.plan import plan, told
+
     planned = plan(**job, tflops=arguments.tflops, gib=arguments.gib)
     print(told(planned, arguments.json))
     if planned.faults:

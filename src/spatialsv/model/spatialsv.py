@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spatialsv.geometry.lifted import Lifted
-from spatialsv.model.families.family import Family
+from spatialsv.model.families.family import Family, Part
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.vision_cache import encoder_gives
@@ -104,6 +104,11 @@ class SpatialSV(nn.Module):
         head = batch.input_ids[:, : packing.head]
         positions = self.family.positions(self.mllm, head, batch.inputs, packing.steps)
         return inputs | {"position_ids": positions, "packing": packing}
+
+    def part_of(self, parameter: str) -> Part | Literal["heads"]:
+        """The part that the parameter of this name belongs to: one of the MLLM's, or the heads."""
+        own = parameter.removeprefix(f"{MLLM}.")
+        return self.family.part_of(own) if own != parameter else "heads"
 
     def wanted_states(self) -> list[int]:
         """The hidden states to keep: the others are freed as the layers go by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from spatialsv.probe.features import (
     visual_features,
 )
 from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
-from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, singly, stack
+from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, labels_of, singly, stack
 from spatialsv.scenes.store import read_groups
 from spatialsv.teachers.exact import ExactTeacher
 
@@ -79,7 +79,7 @@ def run(
     stand_ins = by_id(read_all(test_labels)) if test_labels else {}
     test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
     given = by_id(read_all(labels) if labels else map(exact.label, seen))
-    target = [target_of(pick(given, group.ids), config.stride) for group in seen]
+    target = [target_of(stack(labels_of(group.ids, given)), config.stride) for group in seen]
     truth = [target_of(exact.label(group), config.stride) for group in test]
     trained = _features(load_frozen(model, False, config.seed, family), seen, test, config)
     metrics = _probe(*trained, target, truth, config, "probe")
@@ -115,21 +115,6 @@ def first_of(groups: list[Scenes], count: int | None) -> list[Scenes]:
     if count is None:
         return groups
     return grouped(singly(groups)[:count])
-
-
-def pick(labels: Mapping[str, Scenes], ids: tuple[str, ...]) -> Scenes:
-    """The labels of the scenes `ids`, in their order.
-
-    Raises:
-        ValueError: a scene without labels.
-    """
-    if missing := [name for name in ids if name not in labels]:
-        source = next(iter(labels.values())).source
-        raise ValueError(
-            f"{len(missing)} of {len(ids)} scenes have no labels by {source}, such as"
-            f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
-        )
-    return stack([labels[name] for name in ids])
 
 
 def target_of(labels: Scenes, stride: int) -> DepthTarget:

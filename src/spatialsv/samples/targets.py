@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.scene import Scenes, by_id
+from spatialsv.scenes.scene import Scenes, by_id, labels_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,21 +45,14 @@ class Targets:
         stride: int = 1,
         size: tuple[int, int] | None = None,
     ) -> None:
-        known = by_id(labels)
-        source = next(iter(known.values())).source if known else "nobody"
-        if missing := [one.ids[0] for one in scenes if one.ids[0] not in known]:
-            raise ValueError(
-                f"{len(missing)} of {len(scenes)} scenes have no labels by {source}, such as"
-                f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
-            )
-        self.labels = [known[one.ids[0]] for one in scenes]
+        self.labels = labels_of([one.ids[0] for one in scenes], by_id(labels))
         self.stride, self.size = stride, size
         for one, label in zip(scenes, self.labels, strict=True):
             seen, labelled = one.shape, label.shape
             if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
                 raise ValueError(
-                    f"labels by {source} are of (views, height, width) {labelled}, the scenes of"
-                    f" {seen}: they were made from other images; force the labels stage"
+                    f"labels by {label.source} are of (views, height, width) {labelled}, the scenes"
+                    f" of {seen}: they were made from other images; force the labels stage"
                 )
 
     def __call__(self, row: int, views: Sequence[int]) -> Target | None:

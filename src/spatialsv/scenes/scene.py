@@ -5,7 +5,7 @@ Scenes of several shapes are several such stacks: groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -139,6 +139,24 @@ def grouped(parts: Iterable[Scenes]) -> list[Scenes]:
 def by_id(groups: Iterable[Scenes]) -> dict[str, Scenes]:
     """Each scene of `groups` by itself, under its id."""
     return {one.ids[0]: one for one in singly(groups)}
+
+
+def labels_of(ids: Sequence[str], labels: Mapping[str, Scenes]) -> list[Scenes]:
+    """The labels of the scenes `ids`, in their order.
+
+    Args:
+        labels: by the scenes' ids.
+
+    Raises:
+        ValueError: a scene has none.
+    """
+    if missing := [name for name in ids if name not in labels]:
+        source = next(iter(labels.values())).source if labels else "nobody"
+        raise ValueError(
+            f"{len(missing)} of {len(ids)} scenes have no labels by {source}, such as"
+            f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
+        )
+    return [labels[name] for name in ids]
 
 
 def labelled(scenes: Scenes, labels: Mapping[str, Scenes]) -> Scenes:

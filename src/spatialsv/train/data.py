@@ -54,7 +54,7 @@ def load_data(
     """Read and check everything, so that a mistake shows before the first step.
 
     Args:
-        values: False reads the shapes of images and maps alone; see `read_store`.
+        values: False reads the shapes of images and maps alone; see `read_groups`.
 
     Raises:
         ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not

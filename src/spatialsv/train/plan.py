@@ -192,9 +192,9 @@ def _parameters(model: SpatialSV, trained: bool) -> dict[str, int]:
     """How many parameters each part has; only `trained` ones, or all."""
     counts = {"vision": 0, "projector": 0, "llm": 0, "heads": 0}
     for name, parameter in model.named_parameters():
-        own = name.removeprefix("mllm.")
-        part = model.family.part_of(own) if own != name else "heads"
-        counts[part] += parameter.numel() if parameter.requires_grad or not trained else 0
+        counts[model.part_of(name)] += (
+            parameter.numel() if parameter.requires_grad or not trained else 0
+        )
     return counts
 
 

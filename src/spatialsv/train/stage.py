@@ -70,8 +70,8 @@ def run(
     chosen, processes = config.arm(arm), join(config.processes)
     mllm, adapter = load_mllm(base_path(base), attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
-    bf16 = precision_of(config) == "bf16"
-    encode = KeptEncoder(mllm, adapter, bf16) if config.cache_vision else None
+    precision = precision_of(config)
+    encode = KeptEncoder(mllm, adapter, precision == "bf16") if config.cache_vision else None
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)
@@ -85,7 +85,7 @@ def run(
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()
     if config.sharded:
-        shard(model, precision_of(config))
+        shard(model, precision)
     trainer = SpatialTrainer(
         model,
         arm=chosen,

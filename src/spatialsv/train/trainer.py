@@ -299,9 +299,7 @@ def parameter_groups(
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            own = name.removeprefix("mllm.")
-            part = model.family.part_of(own) if own != name else "heads"
-            groups.setdefault((part, name in decayed), []).append(parameter)
+            groups.setdefault((model.part_of(name), name in decayed), []).append(parameter)
     return [
         {
             "name": f"{part}{'' if decay else ' (no decay)'}",

@@ -125,10 +125,8 @@ class Family(ABC):
 
     def layers_read(self) -> tuple[int, ...]:
         """The encoder's layers whose outputs something outside of it reads, counted from 0."""
-        chosen, layers = (
-            self.config.vision_feature_layer,
-            self.config.vision_config.num_hidden_layers,
-        )
+        chosen = self.config.vision_feature_layer
+        layers = self.config.vision_config.num_hidden_layers
         states = [chosen] if isinstance(chosen, int) else chosen  # 0: before the first layer
         return tuple(state % (layers + 1) - 1 for state in states)
 

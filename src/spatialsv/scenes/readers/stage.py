@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.readers import llava, mindcube
 from spatialsv.scenes.readers.album import Album, Names
 from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
@@ -76,8 +76,7 @@ def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Pat
     if split not in config.without_text:
         asked = [_question(*pair) for pair in zip(records, places, strict=True)]
         questions = out.with_suffix(".questions.jsonl")
-        write_questions(questions, asked)
-        payload[questions.name] = digest_path(questions)
+        payload[questions.name] = write_questions(questions, asked)
         counts |= {"questions": len(asked)} | Counter(question.task for question in asked)
     about = {"source": source, "split": split, "file": str(path), "rows": [rows.start, rows.stop]}
     if left_out:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import write_text
+from spatialsv.manifest import digest_path, write_text
 
 Kind = Literal["choice", "number", "text"]
 
@@ -74,13 +74,17 @@ class Question:
         return ((self.text, self.answer), *self.more)
 
 
-def write_questions(path: Path, questions: Iterable[Question]) -> None:
-    """Write JSON lines, in one piece; what only a conversation has, only where it has it."""
+def write_questions(path: Path, questions: Iterable[Question]) -> str:
+    """Write JSON lines, in one piece; what only a conversation has, only where it has it.
+
+    Returns: the digest of the file.
+    """
     records = [asdict(question) for question in questions]
     for record in records:
         if not record["more"]:
             del record["more"]
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+    return digest_path(path)
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.rooms.question import TASKS, write_questions
@@ -65,8 +65,7 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
         rng = np.random.default_rng([seeds.start, 13])
         asked = balanced(candidates, config.questions, rng)
         path = out.with_suffix(".questions.jsonl")
-        write_questions(path, asked)
-        payload[path.name] = digest_path(path)
+        payload[path.name] = write_questions(path, asked)
         found = Counter(question.task for question in asked)
         counts |= {"questions": len(asked)} | dict(sorted(found.items()))
     write_manifest(
