@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from supervision_overhead import resident
 from transformers import AutoConfig
 
 from spatialsv.config import from_mapping
@@ -121,12 +122,6 @@ def make_base(folder: Path, base: str) -> None:
     family_of(name, base).model_class(config).save_pretrained(folder / base)
 
 
-def anonymous() -> int:
-    """This process' own memory, bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
-
-
 def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, float]:
     """Train, in this process: the peak, bytes, and seconds of the last step."""
     _, arm, _ = case
@@ -146,11 +141,11 @@ def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, fl
         return loss
 
     SpatialTrainer.training_step = timed
-    start, highest, done = anonymous(), [0], threading.Event()
+    start, highest, done = resident("RssAnon"), [0], threading.Event()
 
     def sample() -> None:
         while not done.wait(0.002):
-            highest[0] = max(highest[0], anonymous())
+            highest[0] = max(highest[0], resident("RssAnon"))
 
     watch = threading.Thread(target=sample)
     watch.start()

@@ -56,6 +56,7 @@ from spatialsv.train.trainer import freeze, parameter_groups, precision_of
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
+from recipes import LLM, ROPE, VISION  # noqa: E402
 from settings import load_settings  # noqa: E402
 
 ROWS = {  # what is measured -> its arm, and whether the teacher runs in each step
@@ -76,8 +77,8 @@ class Setup:
     mllm: Any
     family: Family
     batch: Batch
-    teacher: RoomsTeacher | None
-    pixels: torch.Tensor | None  # of the batch's views, as the teacher takes them
+    teacher: RoomsTeacher | None = None
+    pixels: torch.Tensor | None = None  # of the batch's views, as the teacher takes them
 
     @property
     def channels(self) -> int:
@@ -135,39 +136,17 @@ def qwen_setup(device: str, changes: dict[str, Any], views: int = 4, side: int =
         for _ in range(config.batch_size)
     ]
     batch = Collate(processor=family)(samples).to(device)
-    return Setup(
-        device=device,
-        config=config,
-        mllm=mllm,
-        family=family,
-        batch=batch,
-        teacher=None,
-        pixels=None,
-    )
+    return Setup(device=device, config=config, mllm=mllm, family=family, batch=batch)
 
 
 def qwen_3b() -> Qwen2_5_VLConfig:
     """As in Qwen/Qwen2.5-VL-3B-Instruct's config.json."""
-    text = {
-        "hidden_size": 2048,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 2,
-        "vocab_size": 151936,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 1e6,
-            "mrope_section": [16, 24, 24],
-        },
-    }
-    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
-    vision |= {
-        "out_hidden_size": 2048,
-        "window_size": 112,
-        "fullatt_block_indexes": [7, 15, 23, 31],
-    }
-    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+    text = LLM["qwen2_5_vl_3b"]
+    return Qwen2_5_VLConfig(
+        text_config=text | {"rope_parameters": ROPE},
+        vision_config=VISION | {"out_hidden_size": text["hidden_size"]},
+        tie_word_embeddings=text["tie_word_embeddings"],
+    )
 
 
 def noisy_sample(
@@ -300,6 +279,7 @@ def peak_bytes(side: Side) -> int:
 
 
 def resident(field: str) -> int:
+    """What /proc/self/status says of this process, such as VmRSS; bytes."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if field in x)
     return int(line.split()[1]) * 1024
 

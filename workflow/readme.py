@@ -21,17 +21,22 @@ from settings import load_settings, minified  # noqa: E402
 def main(overlay: str = "default", clone: str = str(ROOT)) -> None:
     """Write the block and print it."""
     block = results(overlay, Path(clone))
-    readme = ROOT / "README.md"
+    put(f"results of {overlay}", block)
+    print(block)
+
+
+def put(name: str, block: str) -> None:
+    """`block` in the place of what stands between the README's markers of this name."""
+    readme, kind = ROOT / "README.md", name.split()[0]
     text, found = re.subn(
-        rf"(<!-- results of {overlay}:.*?-->\n).*?(<!-- /results -->)",
+        rf"(<!-- {name}:.*?-->\n).*?(<!-- /{kind} -->)",
         lambda match: f"{match[1]}\n{block}\n\n{match[2]}",
         readme.read_text(),
         flags=re.DOTALL,
     )
     if not found:
-        sys.exit(f"{readme}: no line `<!-- results of {overlay}: ... -->`")
+        sys.exit(f"{readme}: no line `<!-- {name}: ... -->`")
     readme.write_text(text)
-    print(block)
 
 
 def results(overlay: str, clone: Path) -> str:

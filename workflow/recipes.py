@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.rooms.question import Question, write_questions
 from spatialsv.scenes.scene import Scenes, bare_ones
 from spatialsv.scenes.store import write_store
@@ -32,6 +32,7 @@ from spatialsv.train.stage import base_path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
+from readme import put  # noqa: E402
 from settings import load_settings  # noqa: E402
 
 VIEWS, SIZE = 4, (480, 640)
@@ -100,9 +101,10 @@ def make_data(folder: Path, questions: int) -> tuple[Path, Path]:
         )
         for i in range(questions)
     ]
-    write_questions(folder / "asked.questions.jsonl", asked)
-    payload = {"asked.questions.jsonl": digest_path(folder / "asked.questions.jsonl")}
-    payload["both.zarr"] = write_store(folder / "both.zarr", scenes)
+    payload = {
+        "asked.questions.jsonl": write_questions(folder / "asked.questions.jsonl", asked),
+        "both.zarr": write_store(folder / "both.zarr", scenes),
+    }
     for stage in ("scenes", "labels"):
         write_manifest(folder / f"{stage}.json", Manifest(stage=stage, payload=payload))
     return folder / "scenes.json", folder / "labels.json"
@@ -155,16 +157,7 @@ def main() -> None:
                 found = planned(folder, model, recipe, arguments.tflops)
                 lines.append(row(model, recipe, found))
                 print(lines[-1], *(f for f in found.faults if f.startswith("memory")), flush=True)
-    readme = ROOT / "README.md"
-    text, count = re.subn(
-        r"(<!-- recipes:.*?-->\n).*?(<!-- /recipes -->)",
-        lambda match: "\n".join([f"{match[1]}", *lines, "", match[2]]),
-        readme.read_text(),
-        flags=re.DOTALL,
-    )
-    if not count:
-        sys.exit(f"{readme}: no line `<!-- recipes: ... -->`")
-    readme.write_text(text)
+    put("recipes", "\n".join(lines))
 
 
 if __name__ == "__main__":
