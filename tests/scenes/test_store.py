@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from spatialsv.manifest import digest_path
-from spatialsv.scenes.scene import Scenes, grouped, stack
+from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped, stack
 from spatialsv.scenes.store import digest_scenes, read_groups, read_store, write_groups, write_store
 
 
@@ -89,7 +89,7 @@ def test_scenes_of_several_shapes_are_groups_of_one_store(scenes: Scenes, tmp_pa
     bare = Scenes(
         ids=("clip",),
         image=scenes.image[:1, :1, :4],
-        frames=np.array([[7]]),
+        frame_ids=as_frame_ids(["frame-000007.png"]),
         unit="relative",
         source="mine",
     )
@@ -97,7 +97,8 @@ def test_scenes_of_several_shapes_are_groups_of_one_store(scenes: Scenes, tmp_pa
     first, second = read_groups(tmp_path / "s.zarr")
     assert digest_scenes(first) == digest_scenes(scenes)
     assert digest_scenes(second) == digest_scenes(bare) and not second.has_geometry
-    assert second.frames.tolist() == [[7]] and second.shape == (1, 4, scenes.shape[2])
+    assert second.frame_ids.tolist() == [["frame-000007.png"]]
+    assert second.shape == (1, 4, scenes.shape[2])
     dataset = xr.open_zarr(tmp_path / "s.zarr", group="1", consolidated=False)
     np.testing.assert_array_equal(dataset.image, bare.image)
     assert digest != write_groups(tmp_path / "t.zarr", [bare, scenes])
@@ -113,8 +114,20 @@ def test_one_group_is_the_store_that_it_always_was(scenes: Scenes, tmp_path: Pat
 def test_a_part_of_the_geometry_is_refused(scenes: Scenes) -> None:
     with pytest.raises(ValueError, match="lack valid"):
         replace(scenes, valid=None)
+    with pytest.raises(ValueError, match="lack intrinsics, depth, valid"):
+        replace(scenes, intrinsics=None, depth=None, valid=None)
+    with pytest.raises(ValueError, match="lack depth, valid"):
+        replace(scenes, image=None, depth=None, valid=None)
     with pytest.raises(ValueError, match="lack intrinsics, cam_to_world, depth, valid"):
         Scenes(ids=("nothing",), source="mine")
+
+
+def test_cameras_may_be_known_and_depth_not(scenes: Scenes, tmp_path: Path) -> None:
+    posed = replace(scenes, depth=None, valid=None)
+    write_store(tmp_path / "s.zarr", posed)
+    again = read_store(tmp_path / "s.zarr", ["image"])
+    assert again.has_cameras and not again.has_geometry and again.shape == scenes.shape
+    np.testing.assert_array_equal(again.cam_to_world, scenes.cam_to_world)
 
 
 def test_alike_scenes_are_grouped_in_the_order_in_which_they_come(scenes: Scenes) -> None:

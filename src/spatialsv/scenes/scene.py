@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
-GEOMETRY = ("intrinsics", "cam_to_world", "depth", "valid")  # all of it is known, or none
+CAMERAS = ("intrinsics", "cam_to_world")
+GEOMETRY = (*CAMERAS, "depth", "valid")  # all of it is known, or the cameras alone, or nothing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,10 +25,11 @@ class Scenes:
     size delivered here, with pixel centres at half integers: the top-left pixel's centre is at
     (0.5, 0.5). Labels of a teacher are `Scenes` too: their world is the first view's camera, their
     lengths are divided by `scale`, and they need not repeat the image. Photos and videos whose
-    geometry nobody knows have an image alone.
+    geometry nobody knows have an image alone, posed ones their cameras as well. Where depth is
+    known at a few points only (COLMAP), `valid` is true at their pixels only.
 
     Raises:
-        ValueError: neither image nor geometry, or only a part of the geometry.
+        ValueError: neither image nor depth, or only a part of the cameras or of the geometry.
     """
 
     ids: tuple[str, ...]
@@ -40,19 +42,25 @@ class Scenes:
     confidence: Float[np.ndarray, "S N H W"] | None = None
     features: Float[np.ndarray, "S N h w C"] | None = None  # a teacher's final layer
     scale: Float[np.ndarray, " S"] | None = None  # metres a unit, where lengths were divided
-    frames: Int[np.ndarray, "S N"] | None = None  # of a video: its frame that each view is, from 0
+    frame_ids: Shaped[np.ndarray, "S N"] | None = None  # text: each view's name at its source
+    reason: UInt8[np.ndarray, "S N H W"] | None = None  # a gate's: 0 = kept, else why not
     unit: Literal["metre", "relative"] = "metre"
     source: str = "rooms"  # who made the geometry: a dataset, a teacher
+    revision: str = ""  # of that dataset or teacher
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
-        known = [getattr(self, name) is not None for name in GEOMETRY]
-        if (any(known) and not all(known)) or not (any(known) or self.image is not None):
-            lacking = [name for name in GEOMETRY if getattr(self, name) is None]
+        lacking = [name for name in GEOMETRY if getattr(self, name) is None]
+        known = set(GEOMETRY) - set(lacking)
+        if known not in (set(), set(CAMERAS), set(GEOMETRY)) or (lacking and self.image is None):
             raise ValueError(f"scenes of {self.source} lack {', '.join(lacking)}")
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_cameras(self) -> bool:
+        return self.cam_to_world is not None
 
     @property
     def has_geometry(self) -> bool:
@@ -78,6 +86,11 @@ class Scenes:
     def __iter__(self) -> Iterator[Scenes]:
         """One scene at a time, each still a stack (of one)."""
         return (self.select(slice(i, i + 1)) for i in range(len(self)))
+
+
+def as_frame_ids(names: Iterable[object]) -> Shaped[np.ndarray, "1 N"]:
+    """The names of one scene's views at their source, as `Scenes.frame_ids` of a stack of one."""
+    return np.array([[str(name) for name in names]], dtype=np.dtypes.StringDType())
 
 
 def fault(scenes: Scenes) -> str | None:
@@ -191,4 +204,4 @@ def _kind(scenes: Scenes) -> tuple:
         for field in fields(scenes)
         if isinstance(value := getattr(scenes, field.name), np.ndarray)
     }
-    return scenes.unit, scenes.source, scenes.licence, *shapes.items()
+    return scenes.unit, scenes.source, scenes.revision, scenes.licence, *shapes.items()

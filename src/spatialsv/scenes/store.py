@@ -34,7 +34,8 @@ DIMS = {
     "intrinsics": ("scene", "view", "row", "column"),
     "cam_to_world": ("scene", "view", "pose_row", "pose_column"),
     "scale": ("scene",),
-    "frames": ("scene", "view"),
+    "frame_ids": ("scene", "view"),
+    "reason": ("scene", "view", "y", "x"),
 }
 LONG_NAMES = {
     "image": "RGB, sRGB 0-255",
@@ -46,9 +47,11 @@ LONG_NAMES = {
     "intrinsics": "K in pixels; the top-left pixel's centre is at (0.5, 0.5)",
     "cam_to_world": "OpenCV camera (x right, y down, z forward) to world",
     "scale": "metres in one unit of length",
-    "frames": "of a video: the frame that each view is, counted from 0",
+    "frame_ids": "what each view is called at its source; of a video, its frame, from 0",
+    "reason": "what a gate made of the pixel: 0 = kept, else why not",
 }
-SMALL = {"intrinsics", "cam_to_world", "scale", "frames"}  # all others are images or maps
+SMALL = {"intrinsics", "cam_to_world", "scale", "frame_ids"}  # all others are images or maps
+SAID = ("unit", "source", "revision", "licence")  # of all scenes of a stack
 LENGTHS = {"depth", "cam_to_world"}  # variables measured in the store's unit
 FORMAT = "spatialsv-scenes/1"
 CHUNK_BYTES = 2**18  # a chunk much smaller costs more to find than to read
@@ -129,9 +132,7 @@ def _read_group(path: Path, group: zarr.Group, wanted: set[str], values: bool) -
     try:
         return Scenes(
             ids=tuple(str(name) for name in group["scene"][...]),
-            unit=attributes["unit"],
-            source=attributes["source"],
-            licence=attributes["licence"],
+            **{name: attributes[name] for name in SAID},
             **arrays,
         )
     except ValueError as error:
@@ -155,22 +156,21 @@ def to_dataset(scenes: Scenes) -> xr.Dataset:
         "y": ("y", np.arange(height) + 0.5, {"units": "pixel"}),
         "x": ("x", np.arange(width) + 0.5, {"units": "pixel"}),
     }
-    attributes = {
-        "format": FORMAT,
-        "unit": scenes.unit,
-        "camera_axes": "x right, y down, z forward",
-    }
-    attributes |= {"source": scenes.source, "licence": scenes.licence}
+    attributes = {"format": FORMAT, "camera_axes": "x right, y down, z forward"}
+    attributes |= {name: getattr(scenes, name) for name in SAID}
     return xr.Dataset(variables, coordinates, attributes)
 
 
 def digest_scenes(scenes: Scenes) -> str:
     """A digest of the content, independent of how a store compresses or orders it."""
-    parts = ["\n".join(scenes.ids).encode(), scenes.unit.encode(), scenes.source.encode()]
+    told = ["\n".join(scenes.ids), *(getattr(scenes, name) for name in SAID)]
+    parts = [text.encode() for text in told]
     for field in fields(scenes):
         value = getattr(scenes, field.name)
         if isinstance(value, np.ndarray):
-            parts += [f"{field.name}{value.dtype}{value.shape}".encode(), value.tobytes()]
+            text = field.name == "frame_ids"  # an array of text holds pointers
+            content = "\0".join(value.ravel()).encode() if text else value.tobytes()
+            parts += [f"{field.name}{value.dtype}{value.shape}".encode(), content]
     return digest_bytes(*parts)
 
 

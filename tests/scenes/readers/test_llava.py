@@ -88,9 +88,9 @@ def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):
     assert by_task["0/0"].scene == by_task["0/1"].scene != by_task["0/2"].scene  # which is padded
     assert by_task["0/0"].turns == (("What is it?", "A hall."), ("How big?", "Small."))
     walk = scenes[by_task["0/3"].scene]
-    assert walk.frames.tolist() == [[0, 3, 7, 11]]
+    assert walk.frame_ids.tolist() == [["0", "3", "7", "11"]]
     greys = walk.image[0].reshape(4, -1).mean(axis=1)
-    np.testing.assert_allclose(greys, 8 * walk.frames[0], atol=4)
+    np.testing.assert_allclose(greys, 8 * walk.frame_ids[0].astype(int), atol=4)
 
 
 def test_a_line_of_a_list_is_named(tmp_path, read):

@@ -17,7 +17,7 @@ from spatialsv.manifest import digest_bytes
 from spatialsv.scenes.picture import limited, read_picture
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
-from spatialsv.scenes.scene import Scenes, grouped
+from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped
 
 PADDING = (127, 127, 127)
 Names = tuple[str, ...]
@@ -95,7 +95,7 @@ class Album:
         return Scenes(
             ids=(scene_id(names),),
             image=np.stack([np.asarray(picture) for picture in fitted])[None],
-            frames=np.array([[self._frames[name] for name in names]]) if video else None,
+            frame_ids=as_frame_ids(self._frames[n] for n in names) if video else None,
             unit="relative",
             source=source,
             licence="unknown",
