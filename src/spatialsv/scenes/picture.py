@@ -6,9 +6,11 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
-def read_picture(path: Path) -> Image.Image:
-    """All of a picture, in RGB, upright as its EXIF says.
+
+def read_picture(path: Path, upright: bool = True) -> Image.Image:
+    """All of a picture, in RGB, turned as its EXIF says if `upright`, else as it is stored.
 
     Raises:
         FileNotFoundError: `path` is missing.
@@ -16,7 +18,7 @@ def read_picture(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
     except FileNotFoundError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

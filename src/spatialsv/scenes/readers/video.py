@@ -1,18 +1,40 @@
-"""Frames of a video, spread evenly: of a file, by PyAV, or of a folder of pictures."""
+"""Videos, by PyAV: a file, or a folder of its frames as pictures."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
 
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.scenes.picture import PICTURES, limited, read_picture
+from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural
+from spatialsv.scenes.readers.choose import spread
 
-NUMBER = re.compile(r"(\d+)")  # frame 10 comes after frame 9
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+VIDEOS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"}
+
+
+def scenes(root: Path) -> list[Path]:
+    """A video, or all videos at or below a folder."""
+    if root.is_file():
+        return [root] if root.suffix.lower() in VIDEOS else []
+    found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEOS)
+    return sorted((path for path in found if path.is_file()), key=natural)
+
+
+def capture(scene: Path) -> Capture:
+    """A video's frames, without any geometry."""
+    try:
+        times = frame_times(scene)
+    except ValueError as error:
+        raise CaptureError(str(error)) from None
+    frames = [
+        Frame(id=str(number), image=scene, number=number, time=time)
+        for number, time in enumerate(times)
+    ]
+    return Capture(id=scene.stem, frames=frames, source="video", unit="relative")
 
 
 def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
@@ -27,43 +49,62 @@ def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.
     """
     if path.is_dir():
         return _of_folder(path, count, pixels)
+    chosen = spread(len(frame_times(path)), count)
+    return [limited(picture, pixels) for picture in decoded(path, chosen)], chosen
+
+
+def frame_times(path: Path) -> list[float]:
+    """When each frame of a video is shown, in seconds, without decoding any.
+
+    Raises:
+        FileNotFoundError: `path` is missing.
+        ValueError: no video, or one that is broken off.
+    """
     if not path.exists():
         raise FileNotFoundError(path)
     try:
-        return _of_file(path, count, pixels)
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path}: no video in it")
+            stream = container.streams.video[0]
+            told, rate = stream.frames, float(stream.average_rate or 1)  # 0 where it does not say
+            shown = [(p.pts, p.time_base) for p in container.demux(stream) if p.size > 0]
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not a video that can be read ({error})") from None
+    if not shown or len(shown) < told:
+        raise ValueError(f"{path}: broken off, {len(shown)} of {told} frames")
+    if any(pts is None for pts, _ in shown):
+        return [number / rate for number in range(len(shown))]
+    return sorted(float(pts * base) for pts, base in shown)
 
 
-def spread(frames: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to `frames` - 1, evenly, both ends included."""
-    return np.linspace(0, frames - 1, min(count, frames)).astype(int).tolist()
+def decoded(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
+    """The frames of these numbers, which must rise, upright, in RGB.
+
+    Raises:
+        ValueError: the video cannot be decoded that far.
+    """
+    given = 0
+    try:
+        with av.open(path) as container:
+            container.streams.video[0].thread_type = "AUTO"
+            for number, frame in enumerate(container.decode(video=0)):
+                if given == len(numbers):
+                    return
+                if number == numbers[given]:
+                    upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                    given += 1
+                    yield Image.fromarray(upright)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: not a video that can be read ({error})") from None
+    if given < len(numbers):
+        raise ValueError(f"{path}: broken off, {given} of the frames {list(numbers)}")
 
 
 def _of_folder(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
     found = [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
     if not found:
         raise ValueError(f"{path}: no frames in this folder")
-    found.sort(key=lambda file: [int(n) if n.isdigit() else n for n in NUMBER.split(file.name)])
+    found.sort(key=natural)
     chosen = spread(len(found), count)
     return [limited(read_picture(found[frame]), pixels) for frame in chosen], chosen
-
-
-def _of_file(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
-    with av.open(path) as container:
-        if not container.streams.video:
-            raise ValueError(f"{path}: no video in it")
-        told = container.streams.video[0].frames  # 0 where the file does not say
-        frames = sum(packet.size > 0 for packet in container.demux(video=0))
-    if not frames or frames < told:
-        raise ValueError(f"{path}: broken off, {frames} of {told} frames")
-    chosen, pictures = spread(frames, count), []
-    with av.open(path) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for number, frame in enumerate(container.decode(video=0)):
-            if number == chosen[len(pictures)]:
-                upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                pictures.append(limited(Image.fromarray(upright), pixels))
-            if len(pictures) == len(chosen):
-                return pictures, chosen
-    raise ValueError(f"{path}: broken off, {len(pictures)} of the frames {chosen}")

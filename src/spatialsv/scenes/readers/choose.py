@@ -1,0 +1,144 @@
+"""Which frames of a capture make up its scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Float
+from PIL import Image
+
+from spatialsv.scenes.readers.capture import CaptureError, Frame
+
+SMALL = 96  # pixels of the side to which pictures are shrunk before they are registered
+GRID = 24  # of a depth map, as many pixels across and down are looked for in the next view
+Pictures = Callable[[Sequence[Frame]], Iterator[Image.Image | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """`uniform`: one scene, evenly spread. `fps` and `overlap`: scene after scene, all through."""
+
+    by: Literal["uniform", "fps", "overlap"] = "uniform"
+    fps: float = 1.0  # frames a second
+    overlap: float = 0.6  # a frame is taken where it shares less than this with the last one taken
+
+    def __post_init__(self) -> None:
+        if not self.fps > 0:
+            raise ValueError(f"sampling.fps {self.fps}: expected above 0")
+        if not 0 < self.overlap <= 1:
+            raise ValueError(f"sampling.overlap {self.overlap}: expected above 0, at most 1")
+
+
+def choose(
+    frames: Sequence[Frame], count: int, sampling: Sampling, pictures: Pictures
+) -> list[list[Frame]]:
+    """The frames of each scene, `count` at most, in order.
+
+    Args:
+        pictures: opens the pictures of frames, small ones for all that is done here; None for one
+            that cannot be read.
+
+    Raises:
+        CaptureError: by frames a second, where the source tells no times.
+    """
+    if sampling.by == "uniform":
+        return [[frames[i] for i in spread(len(frames), count)]]
+    if sampling.by == "fps":
+        chosen = _by_time(frames, sampling.fps)
+    else:
+        chosen = list(_by_overlap(frames, sampling.overlap, pictures))
+    return [chosen[start : start + count] for start in range(0, len(chosen), count)]
+
+
+def spread(frames: int, count: int) -> list[int]:
+    """At most `count` of the numbers 0 to `frames` - 1, evenly, both ends included."""
+    return np.linspace(0, frames - 1, min(count, frames)).astype(int).tolist()
+
+
+def _by_time(frames: Sequence[Frame], fps: float) -> list[Frame]:
+    """The first frame at or after each tick, the first frame's time being one."""
+    if any(frame.time is None for frame in frames):
+        raise CaptureError("sampling by fps: this source tells no times; use uniform or overlap")
+    chosen, tick = [], -1
+    for frame in frames:
+        passed = int((frame.time - frames[0].time) * fps + 1e-6)
+        if passed > tick:
+            chosen.append(frame)
+            tick = passed
+    return chosen
+
+
+def _by_overlap(frames: Sequence[Frame], least: float, pictures: Pictures) -> Iterator[Frame]:
+    """Where depth and poses are known, by what of the one view is seen in the other; else by the
+    shift that registers the pictures best."""
+    geometric = all(f.depth and f.cam_to_world is not None for f in frames)
+    seen = None
+    shown = iter([None] * len(frames)) if geometric else pictures(frames)
+    for frame, picture in zip(frames, shown, strict=True):
+        if not geometric and picture is None:
+            continue
+        view = frame if geometric else _grey(picture)
+        if seen is None or (view_overlap if geometric else shift_overlap)(seen, view) < least:
+            yield frame
+            seen = view
+
+
+def view_overlap(first: Frame, second: Frame) -> float:
+    """The share of the first view's known depths whose points fall into the second view.
+
+    1 where the first view's depth cannot be read: nothing tells the two apart.
+    """
+    try:
+        depth = first.depth()
+    except (OSError, ValueError):
+        return 1.0
+    height, width = depth.shape
+    rows = ((np.arange(GRID) + 0.5) * height / GRID).astype(int)
+    columns = ((np.arange(GRID) + 0.5) * width / GRID).astype(int)
+    v, u = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
+    z = depth[v, u].astype(float)
+    known = np.isfinite(z) & (z > 0)
+    if not known.any():
+        return 1.0
+    K = first.depth_intrinsics
+    if K is None:
+        K = first.intrinsics / [[_grow(first, width)], [_grow(first, width)], [1]]
+    pixels = np.stack([u + 0.5, v + 0.5, np.ones(len(u))])[:, known]
+    points = np.linalg.inv(K) @ pixels * z[known]
+    turn = np.linalg.inv(second.cam_to_world) @ first.cam_to_world
+    there = turn[:3, :3] @ points + turn[:3, 3:]
+    image = second.intrinsics @ there
+    inside = (there[2] > 0) & (image[:2] >= 0).all(axis=0)
+    bounds = np.array(second.size or (width, height))[:, None]
+    return float((inside & (image[:2] < bounds * image[2]).all(axis=0)).mean())
+
+
+def _grow(frame: Frame, width: int) -> float:
+    """How many pixels of the image stand for one of a depth map of this width."""
+    return 1.0 if frame.size is None else frame.size[0] / width
+
+
+def shift_overlap(first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h w"]) -> float:
+    """The share of the picture that two greys of one size have in common after the best shift.
+
+    By phase correlation (Kuglin and Hines 1975), on a Hann window against the border's own edges.
+    """
+    if first.shape != second.shape:
+        return 0.0
+    window = np.outer(np.hanning(first.shape[0]), np.hanning(first.shape[1]))
+    one, two = (scipy.fft.rfft2((grey - grey.mean()) * window) for grey in (first, second))
+    cross = one * two.conj()
+    peak = scipy.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), s=first.shape).argmax()
+    shifts = np.unravel_index(peak, first.shape)
+    share = [1 - min(s, n - s) / n for s, n in zip(shifts, first.shape, strict=True)]
+    return float(share[0] * share[1])
+
+
+def _grey(picture: Image.Image) -> Float[np.ndarray, "h w"]:
+    small = picture.convert("L")
+    small.thumbnail((SMALL, SMALL))
+    return np.asarray(small, dtype=float)

@@ -1,0 +1,27 @@
+"""Photos of one place in a folder, or a folder of such folders. No geometry is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spatialsv.scenes.picture import PICTURES
+from spatialsv.scenes.readers.capture import Capture, Frame, natural
+
+
+def scenes(root: Path) -> list[Path]:
+    """The folders at or below `root` that hold photos themselves."""
+    if not root.is_dir():
+        return []
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    return sorted((folder for folder in folders if _photos(folder)), key=natural)
+
+
+def capture(scene: Path) -> Capture:
+    """The photos by name, 10 after 9."""
+    frames = [Frame(id=path.name, image=path) for path in _photos(scene)]
+    return Capture(id=scene.resolve().name, frames=frames, source="photos", unit="relative")
+
+
+def _photos(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return sorted((path for path in found if path.is_file()), key=natural)
