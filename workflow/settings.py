@@ -99,9 +99,10 @@ def outside(
                 f"models.{settings['train']['base']}.family: no module of {family} on Python's path"
                 " (PYTHONPATH)"
             )
-    reader = settings["scenes"]["source"]
-    if reader != "rooms" and not (source / f"scenes/readers/{reader}.py").is_file():
-        lacks.append(f"scenes.source: this version has no reader for {reader}")
+    for split, place in settings["scenes"].get("read", {}).get("files", {}).items():
+        here = source_of(settings, split) == "rooms" or (root / place).exists()
+        if settings["scenes"]["splits"].get(split) and not here:
+            lacks.append(f"scenes.read.files.{split}: no {place}")
     asked = {"labels.teacher": settings["labels"]["teacher"]}
     for arm in arms:
         if teacher := settings["train"]["arms"].get(arm, {}).get("teacher"):
@@ -196,9 +197,20 @@ def minified(section: Mapping[str, Any]) -> str:
     return json.dumps(section, sort_keys=True, separators=(",", ":"))
 
 
-def file_digest(path: Path) -> str:
-    """A digest of a file's content; of one that is not here, nothing."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+def source_of(settings: Mapping[str, Any], split: str) -> str:
+    """Where the scenes of `split` come from: one source for all splits, or each its own."""
+    source = settings["scenes"]["source"]
+    return source if isinstance(source, str) else source.get(split, "rooms")
+
+
+def place_digest(path: Path) -> str:
+    """A digest of a file's content, or of the names and sizes below a folder; "" of nothing."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+    return digest.hexdigest()[:16] if path.is_dir() else ""
 
 
 def code_digest(root: Path, packages: Iterable[str]) -> str:

@@ -67,9 +67,18 @@ def scenes(arguments: argparse.Namespace) -> None:
 
         run(**job, config=config(ScenesConfig, arguments))
     else:
-        from spatialsv.scenes.readers.stage import ReadConfig, read_shard
+        from spatialsv.scenes.readers.config import ReadConfig
+        from spatialsv.scenes.readers.stage import read_shard
 
         read_shard(arguments.source, **job, config=config(ReadConfig, arguments))
+
+
+def ingest(arguments: argparse.Namespace) -> None:
+    """Read photos, videos or datasets of posed images into a store of scenes."""
+    from spatialsv.scenes.readers.captures import ingest
+    from spatialsv.scenes.readers.config import ReadConfig
+
+    ingest(arguments.path, arguments.out, arguments.format, config(ReadConfig, arguments))
 
 
 def labels(arguments: argparse.Namespace) -> None:
@@ -245,11 +254,21 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         scenes,
         "views and questions: rooms, or data from outside",
         {
-            "--source": {"default": "rooms", "choices": ["rooms", "mindcube", "llava"]},
+            "--source": {"default": "rooms", "help": "`rooms`, `mindcube`, `llava`, or a format"},
             "--split": {"required": True},
             "--shard": {"type": int, "required": True},
             "--config": CONFIG,
             "--out": OUT,
+        },
+    ),
+    "ingest": (
+        ingest,
+        "photos, videos and datasets as a store of scenes",
+        {
+            "path": {"type": Path, "metavar": "PATH"},
+            "--format": {"metavar": "FORMAT", "help": "such as `colmap`; found out if it is clear"},
+            "--config": CONFIG | {"help": "as scenes.read: frames, sampling, max_pixels"},
+            "--out": {"type": Path, "required": True, "metavar": "STORE", "help": "*.zarr"},
         },
     ),
     "labels": (

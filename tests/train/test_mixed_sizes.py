@@ -9,7 +9,8 @@ from spatialsv.config import from_mapping
 from spatialsv.labels import LabelsConfig
 from spatialsv.labels import run as label
 from spatialsv.manifest import read_manifest
-from spatialsv.scenes.readers.stage import ReadConfig, read_shard
+from spatialsv.scenes.readers.config import ReadConfig
+from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.train import TrainConfig, run
 from tiny_families import save_internvl
 

@@ -9,7 +9,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from guard import check_needs, check_provenance, claim, drop_torn
-from settings import adapter_files, code_digest, file_digest, load_settings, minified, outside
+from settings import adapter_files, code_digest, load_settings, minified, outside, place_digest
+from settings import source_of as source_in
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
 ALSO = config["also"]
@@ -27,7 +28,6 @@ except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
 # What is fine-tuned and who labels: shipped, "own" (made by the rules of base.smk), or from outside.
-SOURCE = settings["scenes"]["source"]
 BASE = settings["train"]["base"]
 TEACHER = settings["labels"]["teacher"]
 MLLM = {
@@ -92,6 +92,11 @@ def teacher_path(teacher):
     return "data/base/teacher/checkpoint" if teacher == "own" else teacher
 
 
+def source_of(split):
+    """Where the scenes of `split` come from."""
+    return source_in(settings, split)
+
+
 def section(name, **more):
     """The settings of stage `name` for one job, as JSON; `more` replaces some."""
     own = {key: value for key, value in settings[name].items() if key not in DAG_SETTINGS}
@@ -107,7 +112,7 @@ def base_section(wildcards):
 def split_section(wildcards):
     """The settings of one shard of scenes: the common ones and its split's own."""
     split, scenes = wildcards.split, settings["scenes"]
-    if SOURCE == "rooms":
+    if source_of(split) == "rooms":
         tasks = scenes.get("tasks", {})
         return section("scenes", tasks={split: tasks[split]} if split in tasks else {})
     read, size = scenes.get("read", {}), scenes["shard"]
@@ -119,15 +124,15 @@ def split_section(wildcards):
 
 @cache
 def records_digest(split):
-    """The content of a split's file of records, where it comes from outside."""
+    """A digest of a split's records or captures, where they come from outside."""
     path = settings["scenes"].get("read", {}).get("files", {}).get(split)
-    return file_digest(ROOT / path) if path else ""
+    return place_digest(ROOT / path) if path else ""
 
 
 def shards(split):
     """The numbers of the shards of `split`; the last one of records may be short."""
     rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard"]
-    if SOURCE != "rooms":
+    if source_of(split) != "rooms":
         rooms = -(-rooms // shard) * shard
     if rooms % shard:
         sys.exit(
@@ -155,12 +160,12 @@ def labels_of(*splits):
 
 def stand_ins(*splits):
     """The labels that stand in for geometry that scenes from outside have not."""
-    return [] if SOURCE == "rooms" else labels_of(*splits)
+    return labels_of(*(split for split in splits if source_of(split) != "rooms"))
 
 
 def known_of(*splits):
     """What holds the geometry of these scenes."""
-    return scenes_of(*splits) if SOURCE == "rooms" else labels_of(*splits)
+    return unique(*(scenes_of(s) if source_of(s) == "rooms" else labels_of(s) for s in splits))
 
 
 def manifests_of(stage, arms):

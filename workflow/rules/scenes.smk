@@ -11,7 +11,7 @@ rule scenes_shard:
         mem_mb=1000,
     params:
         code=code_version("scenes"),
-        source=SOURCE,
+        source=lambda wildcards: source_of(wildcards.split),
         records=lambda wildcards: records_digest(wildcards.split),
         config=split_section,
     message:

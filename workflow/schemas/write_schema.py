@@ -15,6 +15,9 @@ from typing import Any
 
 import yaml
 
+from spatialsv.scenes.readers.formats import FORMATS
+from spatialsv.scenes.readers.stage import SOURCES
+
 HEAD = """\
 # Written by write_schema.py from the config dataclasses. `workflow/settings.py` checks
 # default.yaml and the overlays against it.
@@ -42,7 +45,6 @@ DAG = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard": {"type": "integer", "minimum": 1},
-        "source": NAME,
     },
     "labels": {"teacher": NAME, "splits": SPLITS},
     "pseudo": {"splits": SPLITS},
@@ -64,10 +66,13 @@ def schema() -> dict[str, Any]:
         own = _mapping(_load(place))["properties"]
         if stage == "scenes":
             own["tasks"]["propertyNames"] = SPLIT
-            read = _mapping(_load("spatialsv.scenes.readers.stage:ReadConfig"))["properties"]
+            read = _mapping(_load("spatialsv.scenes.readers.config:ReadConfig"))["properties"]
             read["files"]["propertyNames"] = SPLIT
             job = {*own, "stop"}  # what the rule tells its job, not the settings
             own["read"] = _object({key: read[key] for key in read if key not in job})
+            known = {"enum": ["rooms", *SOURCES, *FORMATS]}
+            by_split = {"type": "object", "propertyNames": SPLIT, "additionalProperties": known}
+            own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":
             arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
             own["arms"] = {

@@ -8,8 +8,9 @@ import pytest
 from outside import llava_record, save_video, write_llava
 from spatialsv.manifest import read_manifest
 from spatialsv.scenes.readers import llava
+from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import RecordError
-from spatialsv.scenes.readers.stage import ReadConfig, read_shard
+from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import read_frames, spread
 from spatialsv.scenes.rooms.question import read_questions
 from spatialsv.scenes.scene import singly

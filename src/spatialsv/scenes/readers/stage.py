@@ -1,10 +1,12 @@
-"""The stage `scenes` on data from outside: one shard of records, their images and questions."""
+"""The stage `scenes` on data from outside: one shard of captures, or of records.
+
+Captures are places with or without geometry; records are images, or a video, and questions.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.readers import llava, mindcube
 from spatialsv.scenes.readers.album import Album, Names
+from spatialsv.scenes.readers.captures import read_split
+from spatialsv.scenes.readers.config import TOLD, ReadConfig
+from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
 from spatialsv.scenes.rooms.question import Question, write_questions
 from spatialsv.scenes.store import write_groups
@@ -20,50 +25,39 @@ SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
     "mindcube": mindcube.parse,
     "llava": llava.parse,
 }
-TOLD = 20  # records left out that a manifest names; all are counted
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadConfig:
-    """Which files are read, and how."""
-
-    files: dict[str, str] = field(default_factory=dict)  # of each split: its records
-    images: str = "."  # the folder below which the images lie that records name
-    shard: int = 128  # records a job
-    stop: int | None = None  # records of the split; None: to the file's end
-    frames: int = 8  # of a video, evenly spread
-    max_pixels: int | None = None  # of an image; larger ones are made smaller
-    without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
-
-    def __post_init__(self) -> None:
-        for name in ("shard", "frames", "max_pixels"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"scenes.{name}: expected 1 or more, found {getattr(self, name)}")
 
 
 def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
     """Read shard number `shard` of `split` and write its store, questions and manifest.
 
     A record that is bad is left out; the manifest counts such records by reason, and names the
-    first few with file and line.
+    first few with file and line. So it is with captures and their frames.
 
     Raises:
-        ValueError: no file for the split, fewer records in it, or no good one in the shard.
+        ValueError: an unknown source, no file for the split, fewer records in it than it counts, or
+            no good one in the shard.
     """
-    if split not in config.files:
-        raise ValueError(f"scenes.read.files: no file for the split {split!r}; name one")
-    path, first = Path(config.files[split]), shard * config.shard
-    rows = range(first, min(first + config.shard, config.stop or first + config.shard))
+    if source in FORMATS:
+        read_split(source, split, shard, config, out)
+    elif source in SOURCES:
+        _read_records(source, split, shard, config, out)
+    else:
+        known = ", ".join(["rooms", *SOURCES, *FORMATS])
+        raise ValueError(f"scenes.source: no source {source!r}; known: {known}")
+
+
+def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
+    path, rows = config.place(split), config.rows(shard)
     album = Album(Path(config.images), config.frames, config.max_pixels)
     records, shown, left_out = read_rows(path, rows, SOURCES[source], album)
     found = len(records) + len(left_out)
     if config.stop is not None and found < len(rows):
         raise ValueError(
-            f"{path}: {first + found} records, and scenes.splits.{split} counts {config.stop}"
+            f"{path}: {rows.start + found} records, and scenes.splits.{split} counts {config.stop}"
         )
     if not records:
         told = "; ".join(f"{where}: {error}" for where, error in left_out[:TOLD])
-        raise ValueError(f"{path}: no good record of {found} from number {first} on; {told}")
+        raise ValueError(f"{path}: no good record of {found} from number {rows.start} on; {told}")
     groups, places = album.scenes(shown, source)
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
