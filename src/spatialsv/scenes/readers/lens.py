@@ -58,6 +58,6 @@ def undistorted(
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = lens.distort(np.stack([u.ravel(), v.ravel()], axis=1), intrinsics)
     grid = torch.from_numpy(2 * pixels / [width, height] - 1).reshape(1, height, width, 2).float()
-    image = torch.from_numpy(np.asarray(picture)).movedim(-1, 0)[None].float()
+    image = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None].float()
     found = grid_sample(image, grid, align_corners=False)[0].movedim(0, -1)
     return Image.fromarray(found.round().clamp(0, 255).byte().numpy())
