@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spatialsv.benchmarks.names import NAMES
+
 T = TypeVar("T")
 
 
@@ -188,6 +190,21 @@ def evaluate(arguments: argparse.Namespace) -> None:
     )
 
 
+def score(arguments: argparse.Namespace) -> None:
+    """Score the replies of any model to a benchmark; no model and no image is needed."""
+    from spatialsv.benchmarks.score import score, table
+
+    scoring = score(
+        arguments.benchmark,
+        arguments.data,
+        arguments.replies,
+        arguments.scorer,
+        arguments.allow,
+        arguments.json,
+    )
+    print(table(scoring))
+
+
 def report(arguments: argparse.Namespace) -> None:
     """Write the results table and the HTML report."""
     from spatialsv.report import ReportConfig, run
@@ -350,6 +367,28 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
             "--config": CONFIG,
             "--out": OUT,
+        },
+    ),
+    "score": (
+        score,
+        "a benchmark's scores, from replies alone",
+        {
+            "benchmark": {"metavar": "BENCHMARK", "help": ", ".join(NAMES)},
+            "--data": {"type": Path, "required": True, "metavar": "DIR", "help": "its files"},
+            "--replies": {
+                "type": Path,
+                "required": True,
+                "metavar": "FILE.jsonl",
+                "help": 'a line `{"id": ..., "reply": ...}` for each question',
+            },
+            "--scorer": {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"},
+            "--allow": {
+                "nargs": "+",
+                "default": [],
+                "choices": ["missing", "duplicate", "unknown"],
+                "help": "ids that would be errors",
+            },
+            "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
         },
     ),
     "report": (

@@ -1,0 +1,102 @@
+"""Rows of a benchmark's files: Parquet, JSON, JSON lines, TSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def rows_of(path: Path) -> list[Row]:
+    """All rows of one file, by its ending.
+
+    Raises:
+        ValueError: the file is missing, broken, or in another format; with its line where it has
+            lines.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    readers = {".parquet": _parquet, ".jsonl": _json_lines, ".json": _json, ".tsv": _tsv}
+    if path.suffix not in readers:
+        raise ValueError(f"{path}: expected a file in {', '.join(readers)}")
+    return readers[path.suffix](path)
+
+
+def find(data: Path, *patterns: str) -> list[Path]:
+    """The files of the first of `patterns` (globs below `data`) that any file matches, sorted.
+
+    Raises:
+        ValueError: none does; the message says what was expected, and what is there.
+    """
+    for pattern in patterns:
+        if found := sorted(data.glob(pattern)):
+            return found
+    here = sorted(path.name for path in data.iterdir()) if data.is_dir() else []
+    told = ", ".join(here[:8]) + (", ..." if len(here) > 8 else "")
+    raise ValueError(f"{data}: expected {' or '.join(patterns)}; found {told or 'nothing'}")
+
+
+def wanted(row: Row, names: Iterable[str], where: str) -> None:
+    """Refuse a row that lacks a field.
+
+    Raises:
+        ValueError: it does; the message names the fields that it has.
+    """
+    if lacking := [name for name in names if name not in row]:
+        raise ValueError(f"{where}: no field {', '.join(lacking)}; found {', '.join(row)}")
+
+
+def _parquet(path: Path) -> list[Row]:
+    import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
+    from pyarrow import ArrowException
+
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not Parquet ({error})") from None
+
+
+def _json_lines(path: Path) -> list[Row]:
+    rows = []
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            rows.append(_object(line, f"{path}:{number}"))
+    return rows
+
+
+def _json(path: Path) -> list[Row]:
+    try:
+        value = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ValueError(f"{path}: expected a list of objects")
+    return value
+
+
+def _object(line: str, where: str) -> Row:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error.msg})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def _tsv(path: Path) -> list[Row]:
+    csv.field_size_limit(sys.maxsize)  # images stand in it as base64
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error})") from None

@@ -1,0 +1,25 @@
+"""The benchmarks by name. Their modules are imported when they are asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from spatialsv.benchmarks.benchmark import Benchmark
+
+NAMES = {
+    "vsi_bench": "vsi_bench:VSI_BENCH",
+    "vsi_bench_debiased": "vsi_bench:VSI_BENCH_DEBIASED",
+    "vsi_bench_mc": "vsi_bench:VSI_BENCH_MC",
+}
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark `name`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in NAMES:
+        raise ValueError(f"no benchmark {name!r}; known: {', '.join(NAMES)}")
+    module, variable = NAMES[name].split(":")
+    return getattr(import_module(f"spatialsv.benchmarks.{module}"), variable)
