@@ -56,7 +56,7 @@ def _parquet(path: Path) -> list[Row]:
     from pyarrow import ArrowException
 
     try:
-        return parquet.read_table(path).to_pylist()
+        return parquet.ParquetFile(path).read().to_pylist()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet ({error})") from None
 
