@@ -205,6 +205,13 @@ def score(arguments: argparse.Namespace) -> None:
     print(table(scoring))
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Compare two models that were asked the same: differences, intervals, paired tests."""
+    from spatialsv.evaluate.compare import compare_runs, table
+
+    print(table(compare_runs(*arguments.runs, arguments.json)))
+
+
 def report(arguments: argparse.Namespace) -> None:
     """Write the results table and the HTML report."""
     from spatialsv.report import ReportConfig, run
@@ -389,6 +396,19 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
                 "help": "ids that would be errors",
             },
             "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
+        },
+    ),
+    "compare": (
+        compare,
+        "two models' answers, tested in pairs",
+        {
+            "runs": {
+                "type": Path,
+                "nargs": 2,
+                "metavar": "RUN",
+                "help": "the manifest or the folder of an evaluate job",
+            },
+            "--json": {"type": Path, "metavar": "OUT", "help": "the comparison in JSON as well"},
         },
     ),
     "report": (

@@ -10,11 +10,13 @@ import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.paired import holm, sign_flip
+from spatialsv.stats.comparison import compare
+from spatialsv.stats.paired import holm
 from spatialsv.stats.power import smallest_difference
 from spatialsv.stats.summary import Scored, Summary
 
 LEVEL = 0.05  # of Holm-corrected p-values
+TOLD = ("difference", "n", "scenes", "p", "smallest_difference")
 Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
 
 
@@ -34,19 +36,10 @@ def paired_tests(
     """
     tests = []
     for first, second in pairs:
-        difference, scenes = differences(pooled[first], pooled[second])
-        if len(difference):
-            tests.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "difference": float(difference.mean()),
-                    "n": len(difference),
-                    "scenes": len(set(scenes)),
-                    "p": sign_flip(difference, scenes, seed=seed),
-                    "smallest_difference": smallest_difference(difference, scenes),
-                }
-            )
+        spatial = [question for question in pooled[first] if question.spatial]
+        if spatial:
+            found = asdict(compare(spatial, pooled[second], seed))
+            tests.append({name: found[name] for name in TOLD} | {"first": first, "second": second})
     for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
         test |= {"p_holm": p, "significant": p < LEVEL}
     return tests
