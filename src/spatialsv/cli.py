@@ -205,6 +205,16 @@ def score(arguments: argparse.Namespace) -> None:
     print(table(scoring))
 
 
+def overlap(arguments: argparse.Namespace) -> None:
+    """Find scenes and pictures that a training set shares with a benchmark or a test set."""
+    from spatialsv.benchmarks.overlap import overlap, told
+
+    found = overlap(
+        arguments.train, arguments.test, arguments.data, arguments.distance, arguments.json
+    )
+    print(told(found))
+
+
 def compare(arguments: argparse.Namespace) -> None:
     """Compare two models that were asked the same: differences, intervals, paired tests."""
     from spatialsv.evaluate.compare import compare_runs, table
@@ -396,6 +406,17 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
                 "help": "ids that would be errors",
             },
             "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
+        },
+    ),
+    "overlap": (
+        overlap,
+        "what training shares with a benchmark",
+        {
+            "train": {"type": Path, "help": "a manifest or store of scenes, or a folder"},
+            "test": {"help": "the same, or the name of a benchmark"},
+            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
+            "--distance": {"type": int, "default": 4, "help": "bits, of 64, of pictures alike"},
+            "--json": {"type": Path, "metavar": "OUT", "help": "all of it in JSON as well"},
         },
     ),
     "compare": (
