@@ -177,7 +177,17 @@ def probe(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Ask a model the questions of scenes, and score its replies."""
+    """Ask a model a benchmark's questions, or those of scenes, and score its replies."""
+    if arguments.benchmark:
+        from spatialsv.benchmarks.score import table
+        from spatialsv.evaluate.benchmark import AskConfig, ask
+
+        if arguments.data is None:
+            raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")
+        where = (arguments.benchmark, arguments.model, arguments.data)
+        asked = ask(*where, config(AskConfig, arguments), arguments.out, arguments.family)
+        print(table(asked))
+        return
     from spatialsv.evaluate import EvaluateConfig, run
 
     run(
@@ -378,12 +388,14 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         evaluate,
         "a model's answers, scored",
         {
+            "benchmark": {"nargs": "?", "metavar": "BENCHMARK", "help": ", ".join(NAMES)},
+            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
             "--model": MODEL | {"required": True, "help": "as for lift; or `random`, `frequency`"},
             "--family": FAMILY,
             "--scenes": MANY,
             "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
             "--config": CONFIG,
-            "--out": OUT,
+            "--out": OUT | {"help": "the manifest to write; of a benchmark, a folder"},
         },
     ),
     "score": (

@@ -60,23 +60,41 @@ def score(
             that do not fit.
     """
     known = benchmark(name)
+    scorer, _ = rules_of(name, known, scorer)
+    items = load(name, known, data)
+    said = read_replies(replies, (item.id for item in items), allow)
+    scoring = scoring_of(name, scorer, known, items, said)
+    if out is not None:
+        write_json(out, scoring.to_json())
+    return scoring
+
+
+def rules_of(name: str, known: Benchmark, scorer: str | None) -> tuple[str, Scorer]:
+    """A scorer's name and rules; None: the authors'.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
     scorer = scorer or next(iter(known.scorers))
     if scorer not in known.scorers:
         raise ValueError(f"{name}: no scorer {scorer!r}; known: {', '.join(known.scorers)}")
-    items = load(name, known, data)
-    said = read_replies(replies, (item.id for item in items), allow)
-    values, unread = judged(items, said, known.scorers[scorer])
-    scoring = Scoring(
+    return scorer, known.scorers[scorer]
+
+
+def scoring_of(
+    name: str, scorer: str, known: Benchmark, items: Sequence[Item], replies: Mapping[str, str]
+) -> Scoring:
+    """Replies by the items' ids, scored."""
+    rules = known.scorers[scorer]
+    values, unread = judged(items, replies, rules)
+    return Scoring(
         benchmark=name,
         scorer=scorer,
-        scores=known.scorers[scorer].aggregate(list(zip(items, values, strict=True))),
+        scores=rules.aggregate(list(zip(items, values, strict=True))),
         items=len(items),
         unread=unread,
         warnings=tuple(miscounted(items, known.counts)),
     )
-    if out is not None:
-        write_json(out, scoring.to_json())
-    return scoring
 
 
 def load(name: str, known: Benchmark, data: Path) -> list[Item]:

@@ -106,7 +106,7 @@ def run(
         replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))
         about: dict = {"model": str(model)}
     else:
-        checkpoint, trained_blank = _checkpoint(model)
+        checkpoint, trained_blank = checkpoint_of(model)
         blank = trained_blank if blank_images is None else blank_images
         path = out.parent / "replies.jsonl"
         replies = _ask_model(checkpoint, shards, config, blank, path, family)
@@ -150,7 +150,7 @@ def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
     return shards
 
 
-def _checkpoint(model: str | Path) -> tuple[str, bool]:
+def checkpoint_of(model: str | Path) -> tuple[str, bool]:
     """The checkpoint to load, and whether it was trained on blank images."""
     if str(model) == SHIPPED:
         return str(files("spatialsv") / "weights" / "mllm"), False

@@ -1,0 +1,134 @@
+"""A model asked a benchmark from files: one reading of a video, resumed runs, replies kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from outside import save_video
+from spatialsv.benchmarks.score import score
+from spatialsv.cli import main
+from spatialsv.evaluate import benchmark
+from spatialsv.evaluate.benchmark import AskConfig, ask
+from spatialsv.manifest import read_manifest
+
+SMALL = AskConfig(frames=2, max_new_tokens=3, batch_size=4)
+
+
+def row(number: int, scene: str) -> dict:
+    told = {"id": number, "dataset": "scannet", "scene_name": scene, "question": f"Where {number}?"}
+    if number % 2:
+        return told | {"question_type": "object_counting", "ground_truth": "2", "options": None}
+    options = ["A. here", "B. there", "C. nowhere"][: 2 + number % 3]
+    return told | {"question_type": "route_planning", "ground_truth": "A", "options": options}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Nine questions about three videos of two sizes."""
+    folder = tmp_path_factory.mktemp("vsi")
+    rows = []
+    for scene, size in (("scene0", (64, 48)), ("scene1", (64, 48)), ("scene2", (48, 64))):
+        save_video(folder / "scannet" / f"{scene}.mp4", 5, size)
+        rows += [row(len(rows) + number, scene) for number in range(3)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory, data, tiny_mllm) -> Path:
+    out = tmp_path_factory.mktemp("asked")
+    ask("vsi_bench", tiny_mllm, data, SMALL, out, None)
+    return out
+
+
+def lines(folder: Path) -> dict[str, dict]:
+    text = (folder / "replies.jsonl").read_text().splitlines()
+    return {line["id"]: line for line in map(json.loads, text)}
+
+
+def test_every_line_tells_what_its_reply_came_from(asked):
+    found = lines(asked)
+    assert list(found) == [str(number) for number in range(9)]
+    line = found["0"]
+    assert line["prompt"].startswith("These are frames of a video.\nWhere 0?\nOptions:\nA. here")
+    assert line["shown"] == ["scannet/scene0.mp4"] and line["frames"] == [0, 4]
+    assert line["sizes"] == [[64, 48], [64, 48]] and line["decoder"].startswith("PyAV")
+    assert set(line) >= {"reply", "extracted", "score", "key", "answer", "task", "scene"}
+    about = read_manifest(asked / "manifest.json").about
+    assert about["scorer"] == "official" and about["dtype"] == "torch.float32"
+    assert about["attention"] == "sdpa" and "transformers" in about["versions"]
+
+
+def test_replies_are_scored_again_without_the_model(asked, data):
+    again = score("vsi_bench", data, asked / "replies.jsonl")
+    assert again.to_json() == json.loads((asked / "scores.json").read_text())
+    other = score("vsi_bench", data, asked / "replies.jsonl", "vlmevalkit")
+    assert other.scorer == "vlmevalkit" and other.items == 9
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, tiny_mllm, size):
+    config = AskConfig(frames=2, max_new_tokens=3, batch_size=size)
+    ask("vsi_bench", tiny_mllm, data, config, tmp_path, None)
+    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+
+
+def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, tiny_mllm, monkeypatch):
+    read, original = [], benchmark.read_frames
+
+    def counting(path, *more):
+        read.append(path.name)
+        return original(path, *more)
+
+    monkeypatch.setattr(benchmark, "read_frames", counting)
+    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    assert read == ["scene0.mp4", "scene1.mp4", "scene2.mp4"]
+
+
+@pytest.mark.parametrize("kept", [0, 300, 1500])
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    tmp_path, asked, data, tiny_mllm, monkeypatch, kept
+):
+    whole = (asked / "replies.jsonl").read_bytes()
+    (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
+    prompts, generate = [], benchmark.generate
+
+    def counting(model, family, waiting, *more):
+        prompts.extend(waiting)
+        return generate(model, family, waiting, *more)
+
+    monkeypatch.setattr(benchmark, "generate", counting)
+    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    assert len(prompts) == 9 - whole[:kept].count(b"\n")
+    for name in ("replies.jsonl", "scores.json"):
+        assert (tmp_path / name).read_bytes() == (asked / name).read_bytes()
+    prompts.clear()
+    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    assert not prompts
+    assert read_manifest(tmp_path / "manifest.json").about["attention"] == "sdpa"
+
+
+def test_other_settings_ask_anew(tmp_path, asked, data, tiny_mllm):
+    (tmp_path / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
+    config = AskConfig(frames=2, max_new_tokens=3, batch_size=4, blank_images=True)
+    ask("vsi_bench", tiny_mllm, data, config, tmp_path, None)
+    before, after = lines(asked), lines(tmp_path)
+    assert all(before[name]["key"] != after[name]["key"] for name in before)
+
+
+def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
+    (tmp_path / "rows.jsonl").write_text((data / "rows.jsonl").read_text())
+    with pytest.raises(ValueError, match=r"3 of 3 images or videos are missing, such as scannet/"):
+        ask("vsi_bench", "no/such-model", tmp_path, SMALL, tmp_path / "out", None)
+
+
+def test_the_command_line_asks_a_benchmark(tmp_path, data, tiny_mllm, capsys):
+    config = json.dumps({"frames": 2, "max_new_tokens": 2, "scorer": "lmms_eval"})
+    where = ["--model", str(tiny_mllm), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "vsi_bench", *where, "--config", config]) == 0
+    assert "scored by the rules of lmms_eval" in capsys.readouterr().out
+    assert main(["evaluate", "vsi_bench", *where[:2], *where[4:]]) == 2
+    assert "give --data" in capsys.readouterr().err
