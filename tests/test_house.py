@@ -31,8 +31,12 @@ def imports() -> grimp.ImportGraph:
 
 
 def imported_by(stage: str) -> set[str]:
-    """Our modules that a stage needs, itself included, as paths: `geometry/rays`."""
-    own = {m for m in imports().modules if m.split(".")[:2] == ["spatialsv", stage]}
+    """Our modules that a stage needs, itself included, as paths: `geometry/rays`.
+
+    A stage is what its package offers; what only another command imports of it is not the stage.
+    """
+    own = imports().find_upstream_modules(f"spatialsv.{stage}") - {f"spatialsv.{stage}"}
+    own = {m for m in own or imports().modules if m.split(".")[:2] == ["spatialsv", stage]}
     found = own.union(*(imports().find_upstream_modules(module) for module in own))
     paths = {m.removeprefix("spatialsv.").replace(".", "/") for m in found if "spatialsv." in m}
     return {path for path in paths if not (SOURCE / path / "__init__.py").is_file()}
