@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float, Shaped
+from PIL.Image import Image
 
 from spatialsv.scenes.readers.lens import Lens
 
@@ -47,7 +48,7 @@ class Frame:
     """
 
     id: str
-    image: Path  # a picture, or the video of which this is frame `number`
+    image: Path | Callable[[], Image]  # a picture, or the video of which this is frame `number`
     number: int | None = None
     time: float | None = None  # seconds
     intrinsics: Float[np.ndarray, "3 3"] | None = None  # for an image of `size` pixels
