@@ -31,7 +31,7 @@ from spatialsv.scenes.readers.files import folders, lines, named, row, tell
 
 IMAGES, DEPTH, INTRINSICS = "lowres_wide", "lowres_depth", "lowres_wide_intrinsics"
 TRAJECTORY = "lowres_wide.traj"
-PER_METRE = 1000
+PER_METRE = 1000.0
 Found = TypeVar("Found")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-
 SATURATED = 65535  # 7-Scenes' unknown; elsewhere what was too far to be written
 
 

@@ -21,7 +21,7 @@ from spatialsv.scenes.readers.files import folders, named, pose_file, tell, toge
 PARTS = ("color", "depth", "pose", "intrinsic")
 KINDS = ("intrinsic", "extrinsic")
 SIZES = {"color": (1296, 968), "depth": (640, 480)}  # for which K is; images may be smaller
-PER_METRE = 1000
+PER_METRE = 1000.0
 SAME = 1e-3  # how far an extrinsic may be from the identity
 MIDDLE = 0.1  # how far from the middle a principal point may be, of the width or height
 

@@ -35,7 +35,7 @@ TRANSFORMS = "dslr/nerfstudio/transforms.json"
 LICENCE = "ScanNet++ Terms of Use, non-commercial"
 CAMERA = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "k3", "k4", "w", "h")
 TO_MESH = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
-PER_METRE = 1000
+PER_METRE = 1000.0
 
 
 def scenes(root: Path) -> list[Path]:

@@ -29,7 +29,7 @@ from spatialsv.scenes.readers.scannetpp_dslr import LICENCE
 POSES = "iphone/pose_intrinsic_imu.json"
 VIDEOS = ("rgb.mkv", "rgb.mp4", "rgb.mov")  # the release's own is the first
 SIZE = (1920, 1440)
-PER_METRE = 1000
+PER_METRE = 1000.0
 
 
 def scenes(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from spatialsv.scenes.readers.files import folders, named, pose_file, tell, toge
 
 INTRINSICS = matrix(585.0, 585.0, 320.0, 240.0)
 SIZE = (640, 480)
-PER_METRE = 1000
+PER_METRE = 1000.0
 COLOUR = (".color.png", ".color.jpg")
 
 

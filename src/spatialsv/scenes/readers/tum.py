@@ -42,7 +42,7 @@ LENSES = {  # the third camera's images were undistorted by the authors
 OTHER = matrix(525.0, 525.0, 319.5, 239.5)  # ROS's default, for other people's recordings
 SIZE = (640, 480)
 APART = 0.02  # seconds between an image and its depth or pose, at most
-PER_METRE = 5000
+PER_METRE = 5000.0
 UNIT = 1e-2  # how far a quaternion's length may be from 1; the authors' have four digits
 
 
