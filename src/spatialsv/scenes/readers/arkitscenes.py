@@ -54,6 +54,7 @@ def capture(scene: Path) -> Capture:
 
     def frame(name: str) -> Frame:
         time = _time(name)
+        pose = _near(poses, time, "no pose at that time", images[name])
         K, size = _pincam(_near(intrinsics, time, "no intrinsics", images[name]))
         depth = _near(depths, time, "no depth at that time", images[name])
         return Frame(
@@ -62,7 +63,7 @@ def capture(scene: Path) -> Capture:
             time=time / 1000,
             size=size,
             intrinsics=K,
-            cam_to_world=_near(poses, time, "no pose at that time", images[name]),
+            cam_to_world=pose,
             depth=partial(read_depth, depth, PER_METRE),
         )
 

@@ -132,7 +132,7 @@ def half(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
 
 def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """A pose of OpenCV axes from one of OpenGL's (y up, looking along -z)."""
-    return cam_to_world @ np.diag([1.0, -1.0, -1.0, 1.0])
+    return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
 
 
 def below(folder: Path, name: str) -> Path:
@@ -142,6 +142,6 @@ def below(folder: Path, name: str) -> Path:
         FrameError: a name that leads out of it.
     """
     path = Path(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise FrameError("unsafe name", f"{name!r} in {folder}")
     return folder / path
