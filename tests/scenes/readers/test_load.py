@@ -167,7 +167,7 @@ def test_any_pose_is_made_rigid_or_skipped(matrix):
 @given(
     arrays(
         np.float32,
-        st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        st.sampled_from(((3, 4), (6, 8), (9, 12))),
         elements=st.floats(width=32, allow_nan=True, allow_infinity=True),
     )
 )
@@ -176,6 +176,33 @@ def test_depth_is_positive_and_finite_or_unknown(depth):
     found = picked(depth, given, K, (64, 48), (64, 48))
     assert np.isfinite(found).all() and (found >= 0).all()
     assert set(found[found > 0]) <= set(depth.ravel())
+
+
+def test_depth_of_another_shape_is_not_stretched(tmp_path):
+    odd = frame(tmp_path, 0, depth=lambda: plane(48, 48))
+    _, skipped = loaded(odd, frame(tmp_path, 1))
+    assert [error.reason for error in skipped] == ["wrong size"]
+
+
+@pytest.mark.parametrize(("row", "value"), [(0, np.nan), (1, np.inf), (0, -50.0), (2, 1.0)])
+@pytest.mark.parametrize("which", ["intrinsics", "depth_intrinsics"])
+def test_intrinsics_that_are_none_are_skipped(tmp_path, which, row, value):
+    wrong = K.copy()
+    wrong[row, min(row, 1)] = value
+    _, skipped = loaded(frame(tmp_path, 0, **{which: wrong}), frame(tmp_path, 1))
+    assert [error.reason for error in skipped] == ["intrinsics not usable"]
+
+
+def test_an_image_may_be_made_when_it_is_wanted(tmp_path):
+    grey = Image.new("RGB", (64, 48), (7, 8, 9))
+
+    def lost():
+        raise FileNotFoundError(2, "gone", "grey.hdf5")
+
+    made, gone = frame(tmp_path, 0), frame(tmp_path, 1)
+    ([scene], skipped) = loaded(replace(made, image=lambda: grey), replace(gone, image=lost))
+    assert (scene.image == [7, 8, 9]).all() and scene.shape == (1, 48, 64)
+    assert [str(error) for error in skipped] == ["missing image: grey.hdf5"]
 
 
 def test_lenses_bend_as_opencv_says():

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float, Shaped
+from PIL.Image import Image
 
 from spatialsv.scenes.readers.lens import Lens
 
@@ -47,7 +48,7 @@ class Frame:
     """
 
     id: str
-    image: Path  # a picture, or the video of which this is frame `number`
+    image: Path | Callable[[], Image]  # a picture, or the video of which this is frame `number`
     number: int | None = None
     time: float | None = None  # seconds
     intrinsics: Float[np.ndarray, "3 3"] | None = None  # for an image of `size` pixels
@@ -131,7 +132,7 @@ def half(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
 
 def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """A pose of OpenCV axes from one of OpenGL's (y up, looking along -z)."""
-    return cam_to_world @ np.diag([1.0, -1.0, -1.0, 1.0])
+    return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
 
 
 def below(folder: Path, name: str) -> Path:
@@ -141,6 +142,6 @@ def below(folder: Path, name: str) -> Path:
         FrameError: a name that leads out of it.
     """
     path = Path(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise FrameError("unsafe name", f"{name!r} in {folder}")
     return folder / path

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialsv.scenes.readers import photos, video
+from spatialsv.scenes.readers import (
+    arkitscenes,
+    hypersim,
+    photos,
+    replica,
+    scannet,
+    scannetpp_dslr,
+    scannetpp_iphone,
+    seven_scenes,
+    tum,
+    video,
+)
 from spatialsv.scenes.readers.capture import Format
 
 FORMATS: dict[str, Format] = {
     "photos": photos,
     "video": video,
+    "tum": tum,
+    "7scenes": seven_scenes,
+    "scannet": scannet,
+    "scannetpp_dslr": scannetpp_dslr,
+    "scannetpp_iphone": scannetpp_iphone,
+    "arkitscenes": arkitscenes,
+    "hypersim": hypersim,
+    "replica": replica,
 }
 PLAIN = ("photos", "video")  # what any dataset holds as well: told only where it is no other
 

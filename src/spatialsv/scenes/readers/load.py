@@ -21,7 +21,7 @@ from spatialsv.scenes.readers.video import decoded
 from spatialsv.scenes.scene import Scenes, as_frame_ids
 
 RIGID = 1e-2  # how far a pose's rotation may be from one; 7-Scenes' own are off by 4e-4
-ASPECT = 0.02  # how far a picture's shape may be from that for which its K is
+ASPECT = 0.02  # how far the shape of a picture or depth may be from that for which its K is
 PADDING = (127, 127, 127)
 
 
@@ -69,12 +69,26 @@ def sound(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
     posed = any(frame.cam_to_world is not None for frame in capture.frames)
     for frame in capture.frames:
         try:
+            check_intrinsics(frame)
             frames.append(replace(frame, cam_to_world=rigid(frame)) if posed else frame)
         except FrameError as error:
             skipped.append(error)
         if posed and frame.intrinsics is None:
             raise CaptureError(f"{capture.id}: frame {frame.id} has a pose, but no intrinsics")
     return frames, skipped
+
+
+def check_intrinsics(frame: Frame) -> None:
+    """Nothing, where what is known of K can be used.
+
+    Raises:
+        FrameError: K that is not finite, or not one.
+    """
+    for K in (frame.intrinsics, frame.depth_intrinsics):
+        if K is not None and not (
+            np.isfinite(K).all() and min(K[0, 0], K[1, 1]) > 0 and (K[2] == [0, 0, 1]).all()
+        ):
+            raise FrameError("intrinsics not usable", f"frame {frame.id}: {K.tolist()}")
 
 
 def rigid(frame: Frame) -> Float[np.ndarray, "4 4"]:
@@ -90,8 +104,9 @@ def rigid(frame: Frame) -> Float[np.ndarray, "4 4"]:
         raise FrameError("pose not finite", f"frame {frame.id}")
     left, stretch, right = np.linalg.svd(pose[:3, :3])
     rotation = left @ right
-    if np.abs(stretch - 1).max() > RIGID or np.linalg.det(rotation) < 0:
-        raise FrameError("pose not rigid", f"frame {frame.id}: {pose[:3, :3].tolist()}")
+    straight = np.abs(pose[3] - [0, 0, 0, 1]).max() < RIGID and np.linalg.det(rotation) > 0
+    if np.abs(stretch - 1).max() > RIGID or not straight:
+        raise FrameError("pose not rigid", f"frame {frame.id}: {pose.tolist()}")
     exact = np.eye(4)
     exact[:3, :3], exact[:3, 3] = rotation, pose[:3, 3]
     return exact
@@ -146,16 +161,18 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
     film = None  # a video is decoded once, front to back
     for frame in frames:
         try:
-            if frame.number is None:
+            if callable(frame.image):
+                yield frame.image()
+            elif frame.number is None:
                 yield read_picture(frame.image, upright=frame.intrinsics is None)
             else:
                 if film is None:
                     film = decoded(frame.image, [f.number for f in frames])
                 yield next(film)
-        except FileNotFoundError:
-            yield FrameError("missing image", str(frame.image))
+        except FileNotFoundError as error:
+            yield FrameError("missing image", str(error.filename or error))
         except (ValueError, StopIteration) as error:
-            yield FrameError("image cannot be read", f"{frame.image}: {error}")
+            yield FrameError("image cannot be read", f"frame {frame.id}: {error}")
 
 
 def _shown(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
@@ -172,8 +189,8 @@ def view(
         FrameError: a picture of another shape than its K's, or depth that cannot be read.
     """
     told, K = frame.size or picture.size, frame.intrinsics
-    if abs(picture.width * told[1] / (picture.height * told[0]) - 1) > ASPECT:
-        raise FrameError("wrong size", f"{frame.image}: {picture.size}, and K is for {told}")
+    if not _alike(picture.size, told):
+        raise FrameError("wrong size", f"frame {frame.id}: {picture.size}, and K is for {told}")
     picture = limited(picture, pixels)
     if K is not None:
         K = _stretched(K, picture.width / told[0], picture.height / told[1])
@@ -192,6 +209,11 @@ def view(
     elif K is not None and frame.points is not None:
         depth = scattered(frame.points, frame.intrinsics, K, picture.size)
     return View(np.asarray(picture), K, depth)
+
+
+def _alike(size: tuple[int, int], told: tuple[int, int]) -> bool:
+    """Whether one K, scaled, can be for both sizes (width, height)."""
+    return abs(size[0] * told[1] / (size[1] * told[0]) - 1) <= ASPECT
 
 
 def _depth(frame: Frame) -> Float[np.ndarray, "h w"]:
@@ -217,10 +239,15 @@ def picked(
     Args:
         told: width and height for which the frame's own K is.
         size: of the image.
+
+    Raises:
+        FrameError: depth of another shape than the image's, whose K it shares.
     """
     height, width = depth.shape
     own = frame.depth_intrinsics
     registered = own is None
+    if registered and not _alike((width, height), told):
+        raise FrameError("wrong size", f"depth of frame {frame.id}: {width} x {height}, K: {told}")
     if registered:
         own = _stretched(frame.intrinsics, width / told[0], height / told[1])
     u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)

@@ -1,0 +1,126 @@
+"""ARKitScenes (Baruch et al. 2021), raw and 3dod: the 256 x 192 images, depth, pincam and traj.
+
+A line of lowres_wide.traj is a time, an axis-angle and a translation: world-to-camera, OpenCV
+axes, inverted here. Depth PNGs hold millimetres, 0 where unknown. Files are called ID_TIME, and
+times that are a millisecond apart are one. A principal point is an offset from the image's corner,
+as ARKit has it. Images stay as they were taken: those of a tablet held upright are on their side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from spatialsv.scenes.readers.capture import (
+    Capture,
+    CaptureError,
+    Frame,
+    FrameError,
+    matrix,
+    numbers,
+)
+from spatialsv.scenes.readers.depth_png import read_depth
+from spatialsv.scenes.readers.files import folders, lines, named, row, tell
+
+IMAGES, DEPTH, INTRINSICS = "lowres_wide", "lowres_depth", "lowres_wide_intrinsics"
+TRAJECTORY = "lowres_wide.traj"
+PER_METRE = 1000.0
+Found = TypeVar("Found")
+
+
+def scenes(root: Path) -> list[Path]:
+    """The folders with images, their intrinsics and a trajectory: ID, or ID/ID_frames."""
+
+    def holds(folder: Path) -> bool:
+        parts = (folder / IMAGES, folder / INTRINSICS)
+        return all(part.is_dir() for part in parts) and (folder / TRAJECTORY).is_file()
+
+    return folders(root, holds, levels=4)  # raw/Training/ID/ID_frames
+
+
+def capture(scene: Path) -> Capture:
+    """The images that have depth, intrinsics and a pose, by time."""
+    poses = dict(_pose(*line) for line in lines(scene / TRAJECTORY))
+    images = named(scene / IMAGES)
+    intrinsics = _by_time(named(scene / INTRINSICS, (".pincam",)))
+    depths = _by_time(named(scene / DEPTH))
+
+    def frame(name: str) -> Frame:
+        time = _time(name)
+        pose = _near(poses, time, "no pose at that time", images[name])
+        K, size = _pincam(_near(intrinsics, time, "no intrinsics", images[name]))
+        depth = _near(depths, time, "no depth at that time", images[name])
+        return Frame(
+            id=name,
+            image=images[name],
+            time=time / 1000,
+            size=size,
+            intrinsics=K,
+            cam_to_world=pose,
+            depth=partial(read_depth, depth, PER_METRE),
+        )
+
+    frames, skipped = tell(images, frame)
+    return Capture(
+        id=scene.resolve().name.removesuffix("_frames"),
+        frames=frames,
+        skipped=skipped,
+        source="arkitscenes",
+        licence="ARKitScenes licence (Apple), non-commercial",
+    )
+
+
+def _time(name: str) -> int:
+    """The milliseconds that a file is called after."""
+    try:
+        return round(1000 * float(name.rpartition("_")[2]))
+    except (ValueError, OverflowError):
+        raise FrameError("no time in its name", name) from None
+
+
+def _by_time(found: Mapping[str, Path]) -> dict[int, Path]:
+    """Files by the milliseconds in their names; those without any are not asked for."""
+    times: dict[int, Path] = {}
+    for name, path in found.items():
+        with suppress(FrameError):
+            times[_time(name)] = path
+    return times
+
+
+def _near(found: Mapping[int, Found], time: int, reason: str, path: Path) -> Found:
+    for nearby in (time, time - 1, time + 1):
+        if nearby in found:
+            return found[nearby]
+    raise FrameError(reason, str(path))
+
+
+def _pose(where: str, text: str) -> tuple[int, Float[np.ndarray, "4 4"]]:
+    """A line's time in milliseconds, and camera-to-world."""
+    time, *told = row(text, 7, where)
+    if not np.isfinite(time):
+        raise CaptureError(f"{where}: time {time}")
+    pose = np.full((4, 4), np.nan)
+    if np.isfinite(told).all():
+        turn = Rotation.from_rotvec(told[:3]).as_matrix().T
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = turn, -turn @ told[3:]
+    return round(1000 * time), pose
+
+
+def _pincam(path: Path) -> tuple[Float[np.ndarray, "3 3"], tuple[int, int]]:
+    """K and the size for which it is: w h fx fy cx cy."""
+    try:
+        width, height, *camera = numbers(path, (6,))
+        size = int(width), int(height)
+        if min(size) < 1:
+            raise ValueError(f"{path}: size {size}")
+    except (OSError, ValueError, OverflowError) as error:
+        raise FrameError("intrinsics cannot be read", f"{path}: {error}") from None
+    return matrix(*camera), size

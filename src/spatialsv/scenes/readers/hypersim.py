@@ -1,0 +1,201 @@
+"""Hypersim (Roberts et al. 2021): ai_VVV_NNN/{_detail,images}, each camera's path a capture.
+
+Orientations are camera-to-world with OpenGL axes; positions are in asset units, of which
+metadata_scene.csv tells the metres. `depth_meters` is the distance to the camera, made z-depth
+here, NaN where unknown. The camera is metadata_camera_parameters.csv's M_cam_from_uv, which in most
+scenes is that of a shifted or tilted lens: a pinhole camera that is turned a little against the
+told one. Its QR decomposition gives both the turn and K, with pixel centres at half integers.
+
+Images are tone-mapped from the HDR ones by the authors' own rule (scene_generate_images_tonemap),
+or, where these were not downloaded, their previews, which they made by it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from PIL import Image
+
+from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError, from_opengl
+from spatialsv.scenes.readers.files import folders, named, tell, together
+
+CAMERAS = "metadata_camera_parameters.csv"
+FLIP = np.diag([1.0, -1.0, -1.0])  # OpenGL to OpenCV
+DISTANCE, COLOUR, PREVIEW = ".depth_meters.hdf5", ".color.hdf5", ".tonemap.jpg"
+LUMINANCE = (0.3, 0.59, 0.11)
+PERCENTILE, BRIGHT, DARK, GAMMA = 90, 0.8, 1e-4, 1 / 2.2
+
+
+def scenes(root: Path) -> list[Path]:
+    """The cameras' folders: ai_VVV_NNN/_detail/cam_XX."""
+    return folders(root, lambda f: (f / "camera_keyframe_positions.hdf5").is_file(), levels=3)
+
+
+def capture(scene: Path) -> Capture:
+    """The frames of one camera by number."""
+    folder = scene.resolve().parents[1]
+    try:
+        positions = read_hdf5(scene / "camera_keyframe_positions.hdf5", 2)
+        turns = read_hdf5(scene / "camera_keyframe_orientations.hdf5", 3)
+    except (OSError, ValueError) as error:
+        raise CaptureError(str(error)) from None
+    count = len(positions)
+    if positions.shape != (count, 3) or turns.shape != (count, 3, 3):
+        raise CaptureError(f"{scene}: positions {positions.shape}, orientations {turns.shape}")
+    metres = _metres(folder / "_detail/metadata_scene.csv")
+    intrinsics, turn, size = _camera(folder)
+    images = folder / "images"
+    geometry = images / f"scene_{scene.resolve().name}_geometry_hdf5"
+    final = images / f"scene_{scene.resolve().name}_final_hdf5"
+    previews = images / f"scene_{scene.resolve().name}_final_preview"
+
+    def frame(name: str) -> Frame:
+        index = name.removeprefix("frame.")
+        if not index.isdecimal() or int(index) >= count:
+            raise FrameError("no pose", f"{name} of {count} in {scene}")
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = turns[int(index)], positions[int(index)] * metres
+        pose = from_opengl(pose)
+        pose[:3, :3] = pose[:3, :3] @ turn
+        hdr, entities = final / f"{name}{COLOUR}", geometry / f"{name}.render_entity_id.hdf5"
+        whole = hdr.is_file() and entities.is_file()
+        return Frame(
+            id=name,
+            image=partial(tone_mapped, hdr, entities) if whole else previews / f"{name}{PREVIEW}",
+            size=size,
+            intrinsics=intrinsics,
+            cam_to_world=pose,
+            depth=partial(_depth, geometry / f"{name}{DISTANCE}", intrinsics, size),
+        )
+
+    found = named(geometry, (DISTANCE,)), named(final, (COLOUR,)), named(previews, (PREVIEW,))
+    frames, skipped = tell(together(*found), frame)
+    return Capture(
+        id=f"{folder.name}/{scene.resolve().name}",
+        frames=frames,
+        skipped=skipped,
+        source="hypersim",
+        licence="CC BY-SA 3.0",
+    )
+
+
+def read_hdf5(path: Path, axes: int) -> Shaped[np.ndarray, "..."]:
+    """The one array of a file.
+
+    Raises:
+        CaptureError: h5py is not installed.
+        FileNotFoundError: `path` is missing.
+        ValueError: no HDF5, or no numbers with so many axes.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise CaptureError(f"{path}: is HDF5; pip install 'spatialsv[readers]'") from None
+    if not path.exists():
+        raise FileNotFoundError(2, "no such file", str(path))
+    try:
+        with h5py.File(path, "r") as file:
+            found = file["dataset"][...]
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path}: not HDF5 that can be read ({error})") from None
+    if not isinstance(found, np.ndarray) or found.ndim != axes or found.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {found!r:.80}, expected numbers with {axes} axes")
+    return found
+
+
+def _depth(
+    path: Path, intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int]
+) -> Float[np.ndarray, "H W"]:
+    """z-depth in metres, from distances."""
+    distance = read_hdf5(path, 2).astype(float)
+    if distance.shape != size[::-1]:
+        raise ValueError(f"{path}: {distance.shape[::-1]} pixels, expected {size}")
+    u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
+    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(intrinsics).T
+    depth = distance / np.linalg.norm(rays, axis=-1)
+    return np.where(np.isfinite(depth), depth, 0).astype(np.float32)
+
+
+def tone_mapped(colour: Path, entities: Path) -> Image.Image:
+    """A picture in which the 90th percentile of the rendered pixels' brightness is 0.8.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_hdf5`.
+    """
+    hdr, rendered = read_hdf5(colour, 3).astype(float), read_hdf5(entities, 2) != -1
+    if hdr.shape != (*rendered.shape, 3):
+        raise ValueError(f"{colour}: {hdr.shape}, and {entities.name} is {rendered.shape}")
+    hdr = np.nan_to_num(hdr, posinf=0, neginf=0)
+    scale = 1.0
+    if rendered.any():
+        bright = np.percentile((hdr @ LUMINANCE)[rendered], PERCENTILE)
+        scale = 0.0 if bright < DARK else BRIGHT ** (1 / GAMMA) / bright
+    mapped = np.clip(scale * hdr, 0, None) ** GAMMA
+    return Image.fromarray((np.clip(mapped, 0, 1) * 255).round().astype(np.uint8))
+
+
+def _rows(path: Path) -> list[Mapping[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaptureError(f"{path}: cannot be read ({error})") from None
+
+
+def _metres(path: Path) -> float:
+    """Metres to an asset unit."""
+    told = {row.get("parameter_name"): row.get("parameter_value") for row in _rows(path)}
+    try:
+        metres = float(told["meters_per_asset_unit"])
+        if not 0 < metres < np.inf:
+            raise ValueError(f"{metres}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaptureError(f"{path}: no meters_per_asset_unit ({error!r})") from None
+    return metres
+
+
+def _camera(
+    folder: Path,
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"], tuple[int, int]]:
+    """K, how its camera is turned against the told one, and the images' size."""
+    places = [folder / CAMERAS, folder.parent / CAMERAS]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise CaptureError(
+            f"{folder.parent}: no {CAMERAS}, and cameras differ from scene to scene: put there"
+            " the one of apple/ml-hypersim, contrib/mikeroberts3000"
+        )
+    told = next((row for row in _rows(path) if row.get("scene_name") == folder.name), {})
+    try:
+        width, height = (
+            int(float(told[f"settings_output_img_{side}"])) for side in ("width", "height")
+        )
+        from_uv = [[float(told[f"M_cam_from_uv_{r}{c}"]) for c in range(3)] for r in range(3)]
+        return *_pinhole(np.array(from_uv), width, height), (width, height)
+    except (KeyError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
+        raise CaptureError(f"{path}: {folder.name}: no camera ({error!r})") from None
+
+
+def _pinhole(
+    from_uv: Float[np.ndarray, "3 3"], width: int, height: int
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
+    """K and the turn whose rays are those of `from_uv`, which maps (u, v, 1), both -1 to 1, v up.
+
+    Raises:
+        ValueError: there is no such camera.
+    """
+    if width < 1 or height < 1 or not np.isfinite(from_uv).all():
+        raise ValueError(f"{width} x {height}, {from_uv.tolist()}")
+    uv = np.array([[2 / width, 0, -1], [0, -2 / height, 1], [0, 0, 1]])
+    turn, inverse = np.linalg.qr(FLIP @ from_uv @ uv)
+    signs = np.sign(np.diag(inverse))
+    turn, inverse = turn * signs, signs[:, None] * inverse
+    if not np.linalg.det(turn) > 0.5:
+        raise ValueError(f"no camera sees so: {from_uv.tolist()}")
+    K = np.linalg.inv(inverse)
+    return K / K[2, 2], turn

@@ -1,0 +1,78 @@
+"""Replica (Straub et al. 2019) as NICE-SLAM rendered it: results/, traj.txt, ../cam_params.json.
+
+Line k of traj.txt is frame k's camera-to-world, OpenCV axes; depth PNGs hold `scale` to a metre
+(6553.5), 0 where unknown. Pixel centres are at integers.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.scenes.readers.capture import (
+    DIGITS,
+    Capture,
+    CaptureError,
+    Frame,
+    FrameError,
+    half,
+    matrix,
+)
+from spatialsv.scenes.readers.depth_png import read_depth
+from spatialsv.scenes.readers.files import array, folders, json_object, lines, named, row, tell
+
+PARTS = ("frame", "depth")
+CAMERA = ("fx", "fy", "cx", "cy", "scale", "w", "h")
+
+
+def scenes(root: Path) -> list[Path]:
+    """The folders with results and a trajectory."""
+    return folders(
+        root, lambda folder: (folder / "results").is_dir() and (folder / "traj.txt").is_file()
+    )
+
+
+def capture(scene: Path) -> Capture:
+    """The frames by number."""
+    intrinsics, scale, size = _camera(scene)
+    poses = [row(text, 16, where).reshape(4, 4) for where, text in lines(scene / "traj.txt")]
+    found = named(scene / "results")
+    names = {name.removeprefix(part): path for name, path in found.items() for part in PARTS}
+
+    def frame(digits: str) -> Frame:
+        if int(digits) >= len(poses):
+            raise FrameError("no pose", f"frame {digits} of {len(poses)} in {scene}/traj.txt")
+        name = f"frame{digits}"
+        return Frame(
+            id=name,
+            image=found.get(name, scene / "results" / f"{name}.jpg"),
+            size=size,
+            intrinsics=intrinsics,
+            cam_to_world=poses[int(digits)],
+            depth=partial(read_depth, scene / "results" / f"depth{digits}.png", scale),
+        )
+
+    frames, skipped = tell(filter(DIGITS.fullmatch, names), frame)
+    return Capture(
+        id=scene.resolve().name,
+        frames=frames,
+        skipped=skipped,
+        source="replica",
+        licence="Replica Research Terms, non-commercial",
+    )
+
+
+def _camera(scene: Path) -> tuple[Float[np.ndarray, "3 3"], float, tuple[int, int]]:
+    """K, the depth's numbers to a metre, and the images' size."""
+    path = scene.resolve().parent / "cam_params.json"
+    camera = json_object(path).get("camera")
+    try:
+        fx, fy, cx, cy, scale, *size = array([dict(camera)[name] for name in CAMERA], (7,))
+        if not (np.isfinite(scale) and scale > 0 and min(size) >= 1 and np.isfinite(size).all()):
+            raise ValueError(f"scale {scale}, size {size}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaptureError(f"{path}: camera: {error!r}, expected {', '.join(CAMERA)}") from None
+    return half(matrix(fx, fy, cx, cy)), scale, (int(size[0]), int(size[1]))

@@ -1,0 +1,76 @@
+"""ScanNet (Dai et al. 2017) as its SensReader exports it: scene/{color,depth,pose,intrinsic}.
+
+Poses are camera-to-world, all -inf where tracking was lost; depth PNGs hold millimetres, 0 where
+unknown, in 640 x 480 pixels with a K of their own, colour is larger. Both cameras are taken to
+stand at one place: SensReader's extrinsics must say so, where they are given. Pixel centres are at
+integers. `axisAlignment` of the annotations is not applied.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, half, numbers
+from spatialsv.scenes.readers.depth_png import read_depth
+from spatialsv.scenes.readers.files import folders, named, pose_file, tell, together
+
+PARTS = ("color", "depth", "pose", "intrinsic")
+KINDS = ("intrinsic", "extrinsic")
+SIZES = {"color": (1296, 968), "depth": (640, 480)}  # for which K is; images may be smaller
+PER_METRE = 1000.0
+SAME = 1e-3  # how far an extrinsic may be from the identity
+MIDDLE = 0.1  # how far from the middle a principal point may be, of the width or height
+
+
+def scenes(root: Path) -> list[Path]:
+    """The folders with all four parts."""
+    return folders(root, lambda folder: all((folder / part).is_dir() for part in PARTS))
+
+
+def capture(scene: Path) -> Capture:
+    """The frames by number."""
+    color, depth = (_intrinsics(scene, part) for part in PARTS[:2])
+    images, poses = named(scene / "color"), named(scene / "pose", (".txt",))
+
+    def frame(name: str) -> Frame:
+        return Frame(
+            id=name,
+            image=images.get(name, scene / "color" / f"{name}.jpg"),
+            size=SIZES["color"],
+            intrinsics=color,
+            cam_to_world=pose_file(scene / "pose" / f"{name}.txt"),
+            depth=partial(read_depth, scene / "depth" / f"{name}.png", PER_METRE, SIZES["depth"]),
+            depth_intrinsics=depth,
+        )
+
+    frames, skipped = tell(together(images, poses), frame)
+    return Capture(
+        id=scene.resolve().name,
+        frames=frames,
+        skipped=skipped,
+        source="scannet",
+        licence="ScanNet Terms of Use, non-commercial",
+    )
+
+
+def _intrinsics(scene: Path, part: str) -> Float[np.ndarray, "3 3"]:
+    """K of one of the cameras.
+
+    Raises:
+        CaptureError: it is missing, is for another size, or this camera stands elsewhere.
+    """
+    path, extrinsic = (scene / "intrinsic" / f"{kind}_{part}.txt" for kind in KINDS)
+    try:
+        K = numbers(path, (4, 4))[:3, :3]
+        stands = numbers(extrinsic, (4, 4)) if extrinsic.exists() else np.eye(4)
+    except (OSError, ValueError) as error:
+        raise CaptureError(str(error)) from None
+    if not np.abs(K[:2, 2] / SIZES[part] - 0.5).max() < MIDDLE:
+        raise CaptureError(f"{path}: not for {SIZES[part]} pixels: {K.tolist()}")
+    if not np.abs(stands - np.eye(4)).max() < SAME:
+        raise CaptureError(f"{extrinsic}: depth and colour of two places are not read")
+    return half(K)

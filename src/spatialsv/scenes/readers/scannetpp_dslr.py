@@ -1,0 +1,113 @@
+"""ScanNet++ (Yeshwanth et al. 2023), DSLR: dslr/nerfstudio/transforms.json, dslr/resized_images.
+
+The lens is an OpenCV fisheye, undone by the loader; poses are camera-to-world with OpenGL axes, in
+a world whose axes the toolkit swapped: here they are swapped back to the mesh's. Pixel centres are
+at half integers (COLMAP's). Depth there is only where the toolkit rendered it from the mesh
+(dslr/render_depth, PNGs of millimetres, 0 where unknown, through the same lens). Frames that the
+file marks bad, or holds out for testing, are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.scenes.readers.capture import (
+    Capture,
+    CaptureError,
+    Frame,
+    FrameError,
+    below,
+    from_opengl,
+    matrix,
+    natural,
+)
+from spatialsv.scenes.readers.depth_png import read_depth
+from spatialsv.scenes.readers.files import array, folders, json_object, tell
+from spatialsv.scenes.readers.lens import Lens
+
+TRANSFORMS = "dslr/nerfstudio/transforms.json"
+LICENCE = "ScanNet++ Terms of Use, non-commercial"
+CAMERA = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "k3", "k4", "w", "h")
+TO_MESH = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
+PER_METRE = 1000.0
+
+
+def scenes(root: Path) -> list[Path]:
+    """The folders with a DSLR's transforms."""
+    return folders(root, lambda folder: (folder / TRANSFORMS).is_file())
+
+
+def capture(scene: Path) -> Capture:
+    """The frames by name."""
+    path = scene / TRANSFORMS
+    told = json_object(path)
+    camera = _camera(path, told)
+    rendered = scene / "dslr/render_depth"
+    has_depth = rendered.is_dir()
+
+    def frame(entry: tuple[str, Any, bool]) -> Frame:
+        where, about, testing = entry
+        if not isinstance(about, Mapping) or not isinstance(about.get("file_path"), str):
+            raise FrameError("no file_path", where)
+        name = about["file_path"]
+        if testing or about.get("is_bad"):
+            raise FrameError("held out for testing" if testing else "marked bad", name)
+        image = below(scene / "dslr/resized_images", name)
+        depth = partial(read_depth, below(rendered, name).with_suffix(".png"), PER_METRE)
+        return Frame(
+            id=name,
+            image=image,
+            cam_to_world=TO_MESH @ from_opengl(_pose(where, about)),
+            depth=depth if has_depth else None,
+            **camera,
+        )
+
+    frames, skipped = tell(_entries(path, told), frame)
+    return Capture(
+        id=f"{scene.resolve().name}/dslr",
+        frames=sorted(frames, key=lambda frame: natural(frame.id)),
+        skipped=skipped,
+        source="scannetpp",
+        licence=LICENCE,
+    )
+
+
+def _camera(path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What all frames share: K, size and lens."""
+    if told.get("camera_model") != "OPENCV_FISHEYE":
+        raise CaptureError(f"{path}: camera_model {told.get('camera_model')!r}, not OPENCV_FISHEYE")
+    try:
+        numbers = array([told[name] for name in CAMERA], (len(CAMERA),))
+        if not np.isfinite(numbers).all() or min(numbers[-2:]) < 1:
+            raise ValueError(f"{numbers.tolist()}")
+    except (KeyError, ValueError) as error:
+        raise CaptureError(f"{path}: {error!r}, expected {', '.join(CAMERA)}") from None
+    return {
+        "intrinsics": matrix(*numbers[:4]),
+        "size": (int(numbers[8]), int(numbers[9])),
+        "lens": Lens("fisheye", tuple(numbers[4:8].tolist())),
+    }
+
+
+def _entries(path: Path, told: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
+    """Where each frame stands, what is said of it, and whether it is held out."""
+    found = []
+    for part in ("frames", "test_frames"):
+        listed = told.get(part, [])
+        if not isinstance(listed, list):
+            raise CaptureError(f"{path}: {part}: expected a list, found {type(listed).__name__}")
+        found += [(f"{path}: {part}[{i}]", e, part != "frames") for i, e in enumerate(listed)]
+    return found
+
+
+def _pose(where: str, about: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
+    try:
+        return array(about.get("transform_matrix"), (4, 4))
+    except ValueError as error:
+        raise FrameError("pose cannot be read", f"{where}: {error}") from None

@@ -1,0 +1,51 @@
+"""7-Scenes (Shotton et al. 2013): seq-XX/frame-000000.{color,depth,pose}, each sequence a capture.
+
+Poses are camera-to-world of the depth camera; depth PNGs hold millimetres, 0 and 65535 where
+unknown. K is the authors' default for that camera: 585 pixels, and the image's middle. Colour
+comes from another camera beside it, and depth is not registered to it: the authors publish neither
+its K nor where it stands. So geometry is exact, and colours stand some pixels off.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from spatialsv.scenes.readers.capture import Capture, Frame, matrix
+from spatialsv.scenes.readers.depth_png import read_depth
+from spatialsv.scenes.readers.files import folders, named, pose_file, tell, together
+
+INTRINSICS = matrix(585.0, 585.0, 320.0, 240.0)
+SIZE = (640, 480)
+PER_METRE = 1000.0
+COLOUR = (".color.png", ".color.jpg")
+
+
+def scenes(root: Path) -> list[Path]:
+    """The sequences' folders."""
+    return folders(root, lambda folder: any(folder.glob("frame-*.pose.txt")))
+
+
+def capture(scene: Path) -> Capture:
+    """The frames by number."""
+    images, poses = named(scene, COLOUR), named(scene, (".pose.txt",))
+
+    def frame(name: str) -> Frame:
+        return Frame(
+            id=name,
+            image=images.get(name, scene / f"{name}{COLOUR[0]}"),
+            size=SIZE,
+            intrinsics=INTRINSICS,
+            cam_to_world=pose_file(scene / f"{name}.pose.txt"),
+            depth=partial(read_depth, scene / f"{name}.depth.png", PER_METRE),
+        )
+
+    frames, skipped = tell(together(images, poses), frame)
+    folder = scene.resolve()
+    return Capture(
+        id=f"{folder.parent.name}/{folder.name}",
+        frames=frames,
+        skipped=skipped,
+        source="7scenes",
+        licence="Microsoft Research 7-Scenes, non-commercial",
+    )

@@ -1,0 +1,70 @@
+"""ScanNet's export: two cameras' K, lost poses, numbers in order."""
+
+import numpy as np
+import pytest
+
+from datasets import save_text, write_scannet
+from spatialsv.scenes.readers import scannet
+from spatialsv.scenes.readers.capture import CaptureError
+from spatialsv.scenes.readers.choose import Sampling
+from spatialsv.scenes.readers.load import load
+
+
+def test_depth_has_its_own_camera_and_the_image_gets_it_ray_by_ray(tmp_path):
+    made = write_scannet(tmp_path)
+    capture = scannet.capture(made.scene)
+    own = capture.frames[0].depth_intrinsics
+    np.testing.assert_allclose(own, [[571.623718, 0, 320], [0, 571.623718, 240], [0, 0, 1]])
+    (scenes,), _ = load(capture, 4, Sampling(), None)
+    assert scenes.shape == (4, 121, 162)
+    for row, column in ((60, 80), (110, 20), (40, 150)):
+        ray = np.linalg.solve(scenes.intrinsics[0, 2], [column + 0.5, row + 0.5, 1])
+        u, v, _ = np.floor(own @ ray).astype(int)
+        assert scenes.depth[0, 2, row, column] == pytest.approx(made.depth[2, v, u], abs=1e-6)
+
+
+def test_lost_poses_are_skipped(tmp_path):
+    made = write_scannet(tmp_path)
+    save_text(made.scene / "pose/10.txt", *np.full((4, 4), -np.inf))
+    (made.scene / "pose/8.txt").unlink()
+    (scenes,), skipped = load(scannet.capture(made.scene), 4, Sampling(), None)
+    assert sorted(error.reason for error in skipped) == ["no pose", "pose not finite"]
+    assert scenes.frame_ids.tolist() == [["9", "11"]]
+
+
+def test_a_transposed_pose_is_not_rigid(tmp_path):
+    made = write_scannet(tmp_path)
+    save_text(made.scene / "pose/10.txt", *made.poses[2].T)
+    _, skipped = load(scannet.capture(made.scene), 4, Sampling(), None)
+    assert [error.reason for error in skipped] == ["pose not rigid"]
+
+
+@pytest.mark.parametrize("part", ["color", "depth"])
+def test_cameras_of_two_places_are_refused(tmp_path, part):
+    scene = write_scannet(tmp_path).scene
+    extrinsic = scene / f"intrinsic/extrinsic_{part}.txt"
+    moved = np.eye(4)
+    moved[0, 3] = 0.038
+    save_text(extrinsic, *moved)
+    with pytest.raises(CaptureError, match=f"extrinsic_{part}.txt: depth and colour of two places"):
+        scannet.capture(scene)
+    extrinsic.unlink()
+    assert len(scannet.capture(scene).frames) == 4
+
+
+def test_intrinsics_for_another_size_are_refused(tmp_path):
+    scene = write_scannet(tmp_path).scene
+    halved = np.diag([577.9, 577.9, 1, 1])
+    halved[:2, 2] = 319.9, 241.9
+    save_text(scene / "intrinsic/intrinsic_color.txt", *halved)
+    with pytest.raises(CaptureError, match=r"intrinsic_color.txt: not for \(1296, 968\) pixels"):
+        scannet.capture(scene)
+
+
+def test_depth_of_another_size_is_not_stretched(tmp_path):
+    made = write_scannet(tmp_path)
+    other = write_scannet(tmp_path / "other").scene / "color/8.jpg"
+    (made.scene / "depth/9.png").write_bytes(other.read_bytes())
+    _, skipped = load(scannet.capture(made.scene), 4, Sampling(), None)
+    (error,) = skipped
+    assert error.reason == "depth cannot be read" and "one channel of 16 bits" in str(error)
