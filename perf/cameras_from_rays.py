@@ -1,4 +1,4 @@
-"""Cameras from ray maps: the errors and the time of our robust solver against Depth Anything 3's own.
+"""Cameras from ray maps: our robust solver against Depth Anything 3's own, errors and time.
 
 Both get the same float32 rays: pinhole cameras with 1 % noise, and a share of pixels whose rays are
 wild, origin and direction. Views look within 40 degrees of the first one's axis and have centred
@@ -32,7 +32,7 @@ from scipy.spatial.transform import Rotation
 
 from spatialsv.geometry.camera import make_pose
 from spatialsv.geometry.cameras_from_rays import Cameras, cameras_from_rays
-from spatialsv.geometry.metrics import rotation_angle
+from spatialsv.geometry.pose_metrics import rotation_angle
 from spatialsv.geometry.rays import RayMap, ray_map
 from spatialsv.geometry.robust_rays import RobustConfig
 
@@ -86,7 +86,7 @@ def spoilt_rays(cameras: Cameras, size: tuple[int, int], noise: float, outliers:
 
 
 def da3_cameras(solve: Callable, rays: RayMap) -> Cameras:
-    """By DA3's solver, whose rays have the direction first, and whose focal lengths are for 2 x 2."""
+    """By DA3's solver: rays with the direction first, focal lengths for an image of 2 x 2."""
     height, width = rays.directions.shape[1:3]
     camray = torch.cat([rays.directions, rays.origins], dim=-1)[None]
     pose, focal, centre = solve(camray, torch.ones_like(camray[..., :1]), height, width)

@@ -4,7 +4,7 @@ from torch.testing import assert_close
 
 from spatialsv.geometry.camera import intrinsics_from_fov
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
-from spatialsv.geometry.metrics import rotation_angle
+from spatialsv.geometry.pose_metrics import rotation_angle
 from spatialsv.geometry.rays import RayMap, ray_map
 from spatialsv.geometry.robust_rays import RobustConfig
 

@@ -19,9 +19,9 @@ from spatialsv.geometry.homography import (
     decompose,
     fit_homography,
     normal_matrix,
-    squared_length,
 )
 from spatialsv.geometry.rays import RayMap
+from spatialsv.geometry.robust import squared_length
 from spatialsv.geometry.robust_rays import (
     RobustConfig,
     robust_centre,

@@ -1,8 +1,8 @@
 """Which pixels of a ray map to believe: robust weights of directions, and a robust centre.
 
 Nothing here knows how large errors are: their scale is measured in each view, as the median over
-pixels, so up to half of a view's weight may lie with outliers, scattered or in one piece. Views are
-taken together and do not see each other: a view has the same camera alone and in a batch.
+pixels, so up to four tenths of a view's weight may lie with outliers, scattered or in one piece.
+Views are taken together and do not see each other: a view has the same camera alone and in a batch.
 
 Shapes: V views, P pixels, S drawn pixels, K samples; coordinates stand before pixels.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from spatialsv.geometry.homography import (
@@ -20,12 +20,16 @@ from spatialsv.geometry.homography import (
     fit_homography,
     minimal_homographies,
     normal_matrix,
+)
+from spatialsv.geometry.robust import (
+    biweight,
+    draw,
+    minimal_samples,
     squared_length,
+    take,
+    variance_of,
 )
 
-CUT = 4.685  # standard deviations beyond which Tukey's biweight hears nothing
-MEDIAN = {2: 1.3863, 3: 2.3660}  # of chi squared with 2 and 3 degrees of freedom
-ROUNDING = 1e-12  # of float64 after some sums, relative
 CHUNK = 2**22  # numbers at a time while samples are scored
 
 
@@ -50,28 +54,29 @@ def robust_weights(
 
     0 for outliers (Tukey's biweight of the distance between unit vectors).
     """
-    drawn = draw_pixels(weights, config.drawn, config.seed)
-    near, rays = pixels.T[drawn].mT, _take(directions, drawn)  # (V, 3, S) each
+    drawn = draw(weights, config.drawn, config.seed)
+    near, rays = pixels.T[drawn].mT, take(directions, drawn)  # (V, 3, S) each
     matrix = _best_fit(near, rays, config)
-    variance = _variance(_error(matrix, near, rays), 2)
-    trusted = weights * _biweight(_error(matrix, pixels, directions), variance)
+    variance = variance_of(_error(matrix, near, rays), 2)
+    trusted = weights * biweight(_error(matrix, pixels, directions), variance)
     matrix = fit_homography(normal_matrix(pixels, directions, trusted))
-    return weights * _biweight(_error(matrix, pixels, directions), variance)
+    return weights * biweight(_error(matrix, pixels, directions), variance)
 
 
 def robust_centre(
     origins: Float[Tensor, "V 3 P"], weights: Float[Tensor, "V P"], config: RobustConfig
 ) -> Float[Tensor, "V 3"]:
     """The weighted mean of the origins that lie together (Tukey's biweight of their distance)."""
-    drawn = _take(origins, draw_pixels(weights, config.drawn, config.seed))  # (V, 3, S)
+    drawn = take(origins, draw(weights, config.drawn, config.seed))  # (V, 3, S)
     centre = drawn.median(dim=-1).values
+    size = centre.square().sum(dim=1)
     for _ in range(config.steps):
         error = squared_length(drawn - centre[..., None])
-        centre = weighted_mean(drawn, _biweight(error, _variance(error, 3, centre)))
-    variance = _variance(squared_length(drawn - centre[..., None]), 3, centre)
+        centre = weighted_mean(drawn, biweight(error, variance_of(error, 3, size)))
+    variance = variance_of(squared_length(drawn - centre[..., None]), 3, size)
     for _ in range(2):
         error = squared_length(origins - centre[..., None])
-        centre = weighted_mean(origins, weights * _biweight(error, variance))
+        centre = weighted_mean(origins, weights * biweight(error, variance))
     return centre
 
 
@@ -82,30 +87,16 @@ def weighted_mean(
     return (values @ weights[..., None]).squeeze(-1) / weights.sum(dim=-1, keepdim=True)
 
 
-def draw_pixels(weights: Float[Tensor, "V P"], count: int, seed: int) -> Int[Tensor, "V {count}"]:
-    """Pixels drawn with chances as their weights, one from each `count`-th of the whole weight.
-
-    In raster order, so that they cover the image. The draws are the same for each view and device.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    jitter = torch.rand(count, generator=generator, dtype=torch.float64)
-    share = ((torch.arange(count) + jitter) / count).to(weights)
-    total = weights.cumsum(dim=-1)
-    return torch.searchsorted(total, share * total[:, -1:], right=True).clamp_max(
-        weights.shape[-1] - 1
-    )
-
-
 def _best_fit(
     pixels: Float[Tensor, "V 3 S"],
     directions: Float[Tensor, "V 3 S"],
     config: RobustConfig,
 ) -> Float[Tensor, "V 3 3"]:
     """The M of least median error: the plain one or one through four pixels, after reweighting."""
-    generator = torch.Generator().manual_seed(config.seed)
-    order = torch.rand(config.samples, pixels.shape[-1], generator=generator)
-    chosen = order.topk(MINIMUM, dim=1).indices.to(pixels.device)  # (K, 4)
-    fits = minimal_homographies(*(x[:, :, chosen].transpose(1, 2) for x in (pixels, directions)))
+    chosen = minimal_samples(config.samples, MINIMUM, pixels.shape[-1], config.seed)  # (K, 4)
+    fits = minimal_homographies(
+        *(x[:, :, chosen.to(x.device)].transpose(1, 2) for x in (pixels, directions))
+    )
     plain = fit_homography(normal_matrix(pixels, directions, torch.ones_like(directions[:, 0])))
     fits = torch.cat([plain[:, None], fits], dim=1)
     best = (
@@ -117,7 +108,7 @@ def _best_fit(
     near, rays = (x.repeat_interleave(config.kept, dim=0) for x in (pixels, directions))
     for _ in range(config.steps):
         error = _error(fits, near, rays)
-        fits = fit_homography(normal_matrix(near, rays, _biweight(error, _variance(error, 2))))
+        fits = fit_homography(normal_matrix(near, rays, biweight(error, variance_of(error, 2))))
     fits = fits.unflatten(0, (-1, config.kept))
     best = _agreement(fits, pixels, directions).argmax(dim=1)
     return fits.take_along_dim(best[:, None, None, None], dim=1).squeeze(1)
@@ -145,23 +136,3 @@ def _error(
     """Squared distance of each direction from the fitted one, both of length 1; 4 if opposite."""
     rays = matrix @ pixels
     return squared_length(rays * squared_length(rays).rsqrt()[:, None] - directions)
-
-
-def _variance(
-    error: Float[Tensor, "V S"], dimensions: int, near: Float[Tensor, "V 3"] | None = None
-) -> Float[Tensor, "V 1"]:
-    """Of an error's coordinates, from squared lengths of vectors like `near` (None: of length 1).
-
-    Never less than rounding explains, or exact rays would be outliers to each other.
-    """
-    variance = error.median(dim=-1, keepdim=True).values / MEDIAN[dimensions]
-    size = torch.ones_like(variance) if near is None else squared_length(near[..., None])
-    return torch.maximum(variance, ROUNDING**2 * size + torch.finfo(error.dtype).tiny)
-
-
-def _biweight(error: Float[Tensor, "V P"], variance: Float[Tensor, "V 1"]) -> Float[Tensor, "V P"]:
-    return (1 - error / (CUT**2 * variance)).clamp_min(0).square()
-
-
-def _take(values: Float[Tensor, "V C P"], drawn: Int[Tensor, "V S"]) -> Float[Tensor, "V C S"]:
-    return values.take_along_dim(drawn[:, None], dim=-1)
