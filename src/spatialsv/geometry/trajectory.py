@@ -26,6 +26,7 @@ def associate(
     several of `first`, so let `first` be the sparser one.
     """
     times, order = second.sort(stable=True)
+    first = first.contiguous()
     if not len(times):
         return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
     after = torch.searchsorted(times, first, right=True)
