@@ -121,6 +121,14 @@ def test_opposite_rays_are_outliers_though_they_lie_on_the_same_lines(draw):
     check(cameras_from_rays(rays, robust=RobustConfig()), K, poses)
 
 
+def test_a_centred_principal_point_is_kept_through_noise_which_steadies_the_rotation(draw):
+    K, poses = intrinsics_from_fov(draw.uniform(0.8, 1.4, (8,)), 32, 32), draw.pose((8,))
+    rays = noisy(draw, ray_map(K, poses, 32, 32), 0.03)
+    centred, free = cameras_from_rays(rays, robust=RobustConfig()), cameras_from_rays(rays)
+    assert_close(centred.intrinsics[:, :2, 2], K[:, :2, 2])
+    assert errors(centred, K, poses)[0].median() < 0.5 * errors(free, K, poses)[0].median()
+
+
 def test_a_clearly_shifted_principal_point_is_not_pulled_to_the_centre(draw):
     K, poses = intrinsics_from_fov(draw.uniform(0.8, 1.4, (8,)), 32, 32), draw.pose((8,))
     K[:, :2, 2] += 3.0
