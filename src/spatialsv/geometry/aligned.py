@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.align import median_scale
-from spatialsv.geometry.metrics import depth_metrics
+from spatialsv.geometry.depth_metrics import depth_metrics
 
 KEPT = ("abs_rel", "rmse", "delta1")
 

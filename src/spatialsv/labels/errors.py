@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spatialsv.geometry.aligned import scene_depth_errors
-from spatialsv.geometry.metrics import PoseErrors, error_auc, join_pose_errors, pose_errors
+from spatialsv.geometry.pose_metrics import PoseErrors, error_auc, join_pose_errors, pose_errors
 from spatialsv.scenes.scene import Scenes
 
 

@@ -17,13 +17,8 @@ from torch import Tensor
 
 from spatialsv.geometry.aligned import scene_depth_errors
 from spatialsv.geometry.lifted import Lifted
-from spatialsv.geometry.metrics import (
-    PoseErrors,
-    error_auc,
-    join_pose_errors,
-    point_errors,
-    pose_errors,
-)
+from spatialsv.geometry.point_metrics import point_errors
+from spatialsv.geometry.pose_metrics import PoseErrors, error_auc, join_pose_errors, pose_errors
 from spatialsv.geometry.rays import RayMap, point_map
 from spatialsv.lift.truth import Truth
 

@@ -1,49 +1,27 @@
-"""Errors of depth, poses and points. Lengths are in the unit that comes in, angles in degrees.
+"""Errors of relative poses, in degrees, over all pairs of views.
 
-Depth metrics are given for each leading entry, so that the caller says whether a mean runs over
-images or pixels. Where there is nothing to measure the answer is NaN, never 0.
+Three measures go by the name of pose AUC. They are not comparable:
+
+| form | made of |
+|---|---|
+| VGGT's | `error_auc(pose_errors(prediction, target).worst(), T)` |
+| Depth Anything 3's | `error_auc(pose_errors(prediction, target, form="da3").worst(), T)` |
+| exact area | `exact_auc(pose_errors(prediction, target).worst(), T)` |
+
+Where there is nothing to measure the answer is NaN, never 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from spatialsv.geometry.camera import invert_pose
-from spatialsv.geometry.nearest import nearest_distances
-
-LEAST_DEPTH = 1e-5  # a prediction's floor in logarithms and ratios
-
-
-def depth_metrics(
-    prediction: Float[Tensor, "*lead n"],
-    target: Float[Tensor, "*lead n"],
-    valid: Bool[Tensor, "*lead n"],
-) -> dict[str, Float[Tensor, "*lead"]]:
-    """abs_rel, rmse, log_rmse and delta1 to delta3 (ratio strictly below 1.25^k) of each entry.
-
-    Valid pixels must have a positive target.
-    """
-    count = valid.sum(dim=-1)
-
-    def mean(values: Tensor) -> Tensor:
-        return values.where(valid, 0).sum(dim=-1) / count  # 0 / 0 = NaN where none is valid
-
-    target = target.where(valid, 1)
-    floored = prediction.clamp_min(LEAST_DEPTH)
-    ratio = torch.maximum(floored / target, target / floored)
-    metrics = {
-        "abs_rel": mean((prediction - target).abs() / target),
-        "rmse": mean((prediction - target).square()).sqrt(),
-        "log_rmse": mean((floored.log() - target.log()).square()).sqrt(),
-    }
-    for k in (1, 2, 3):
-        metrics[f"delta{k}"] = mean((ratio < 1.25**k).to(ratio.dtype))
-    return metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +41,23 @@ def pose_errors(
     prediction: Float[Tensor, "N 4 4"],
     target: Float[Tensor, "N 4 4"],
     least_baseline: float = 1e-4,
+    form: Literal["vggt", "da3"] = "vggt",
 ) -> PoseErrors:
-    """Relative pose errors of all N (N - 1) / 2 pairs of camera-to-world poses (VGGT's form).
+    """Relative pose errors of all N (N - 1) / 2 pairs of camera-to-world poses.
 
-    The relative pose is world-to-camera_i @ inverse(world-to-camera_j), and a translation and its
-    opposite count as the same direction. Pairs whose true centres are closer than `least_baseline`
-    times the scene's extent (its largest distance between centres, or 1 if that is 0) have none.
+    A translation and its opposite count as the same direction. Pairs whose true translation is
+    shorter than `least_baseline` times the scene's extent (its longest one, or 1 if that is 0) have
+    none.
+
+    Args:
+        form: `vggt` compares world-to-camera_i @ inverse(world-to-camera_j); `da3` compares
+            inverse(world-to-camera_i) @ world-to-camera_j in the first camera's frame, whose
+            translations are not those between the cameras.
     """
     pairs = torch.tensor(list(combinations(range(len(target)), 2)), dtype=torch.long)
     i, j = pairs.reshape(-1, 2).to(target.device).unbind(dim=1)
-    predicted, true = (invert_pose(p)[i] @ p[j] for p in (prediction.double(), target.double()))
+    relative = _vggt_pairs if form == "vggt" else _da3_pairs
+    predicted, true = (relative(p, i, j) for p in (prediction.double(), target.double()))
     baseline = true[:, :3, 3].norm(dim=-1)
     extent = baseline.max() if len(baseline) else baseline.new_tensor(0.0)
     still = baseline <= least_baseline * torch.where(extent > least_baseline, extent, 1.0)
@@ -82,6 +67,15 @@ def pose_errors(
         translation=direction.where(~still, torch.nan),
         without_baseline=int(still.sum()),
     )
+
+
+def _vggt_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    return invert_pose(poses)[i] @ poses[j]
+
+
+def _da3_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    from_first = invert_pose(poses[:1]) @ poses
+    return from_first[i] @ invert_pose(from_first)[j]
 
 
 def join_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
@@ -135,26 +129,25 @@ def error_auc(degrees: Float[Tensor, " pairs"], threshold: int) -> float:
     return float(share.cumsum(dim=0).mean())
 
 
-@dataclass(frozen=True)
-class PointErrors:
-    """Mean nearest-neighbour distances between two clouds, in their unit."""
+def exact_auc(degrees: Float[Tensor, " pairs"], threshold: float | int) -> float:
+    """The same area as SuperGlue and LoFTR measure it: trapezoids between the sorted errors.
 
-    accuracy: float  # from predicted to true points
-    completeness: float  # from true to predicted points
+    A pose that was not found counts as an infinite error; NaN entries are left out as above.
+    """
+    measured = degrees[~degrees.isnan()].double().cpu().sort().values
+    if not len(measured):
+        return float("nan")
+    recall = torch.arange(1, len(measured) + 1, dtype=torch.float64) / len(measured)
+    below = int(torch.searchsorted(measured, threshold))
+    x = torch.cat([torch.zeros(1).double(), measured[:below], torch.tensor([threshold]).double()])
+    y = torch.cat([torch.zeros(1).double(), recall[:below]])
+    return float(torch.trapezoid(torch.cat([y, y[-1:]]), x) / threshold)
 
-    @property
-    def chamfer(self) -> float:
-        """The mean of the two (some authors add them)."""
-        return (self.accuracy + self.completeness) / 2
 
+def share_below(degrees: Float[Tensor, " pairs"], threshold: float | int) -> float:
+    """The share of pairs with an error below `threshold` degrees, NaN entries left out.
 
-def point_errors(prediction: Float[Tensor, "p 3"], target: Float[Tensor, "q 3"]) -> PointErrors:
-    """Accuracy and completeness; infinite for no predicted point, NaN for no true one."""
-    if not len(target):
-        return PointErrors(accuracy=float("nan"), completeness=float("nan"))
-    if not len(prediction):
-        return PointErrors(accuracy=float("inf"), completeness=float("inf"))
-    return PointErrors(
-        accuracy=float(nearest_distances(prediction, target).mean()),
-        completeness=float(nearest_distances(target, prediction).mean()),
-    )
+    RRA@T of `PoseErrors.rotation`, RTA@T of `PoseErrors.translation`.
+    """
+    measured = degrees[~degrees.isnan()]
+    return float((measured < threshold).double().mean())

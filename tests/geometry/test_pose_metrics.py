@@ -8,45 +8,16 @@ from scipy.spatial.transform import Rotation
 from torch.testing import assert_close
 
 from spatialsv.geometry.camera import make_pose
-from spatialsv.geometry.metrics import (
+from spatialsv.geometry.pose_metrics import (
     PoseErrors,
-    depth_metrics,
     direction_angle,
     error_auc,
+    exact_auc,
     join_pose_errors,
-    point_errors,
     pose_errors,
     rotation_angle,
+    share_below,
 )
-from spatialsv.geometry.nearest import nearest_distances, pytorch3d_distances, tree_distances
-
-
-def test_depth_metrics_match_their_definitions_in_numpy(draw):
-    target, valid = draw.uniform(1, 5, (2, 30)), draw.uniform(0, 1, (2, 30)) > 0.3
-    prediction = target * draw.uniform(0.4, 1.8, (2, 30))
-    found = depth_metrics(prediction, target.where(valid, 0), valid)
-    for i in range(2):
-        keep = valid[i].numpy()
-        p, t = prediction[i].numpy()[keep], target[i].numpy()[keep]
-        ratio = np.maximum(p / t, t / p)
-        expected = {
-            "abs_rel": np.mean(np.abs(p - t) / t),
-            "rmse": np.sqrt(np.mean((p - t) ** 2)),
-            "log_rmse": np.sqrt(np.mean((np.log(p) - np.log(t)) ** 2)),
-        } | {f"delta{k}": np.mean(ratio < 1.25**k) for k in (1, 2, 3)}
-        assert {k: v[i].item() for k, v in found.items()} == pytest.approx(expected)
-
-
-def test_delta_is_strict():
-    target, all_valid = torch.full((4,), 4.0), torch.ones(4, dtype=torch.bool)
-    assert depth_metrics(target * 1.25, target, all_valid)["delta1"] == 0
-    assert depth_metrics(target * 1.2499, target, all_valid)["delta1"] == 1
-
-
-def test_no_valid_pixel_is_nan_in_every_depth_metric():
-    nothing = torch.zeros(2, 5)
-    found = depth_metrics(nothing + 1, nothing, nothing.bool())
-    assert all(values.isnan().all() for values in found.values())
 
 
 def test_rotation_angles_are_exact_at_both_ends():
@@ -111,31 +82,66 @@ def test_pose_auc_matches_the_histogram_that_vggt_uses(draw):
         assert error_auc(worst, threshold) == pytest.approx(expected)
 
 
-def test_point_errors_of_two_small_clouds():
-    predicted = torch.tensor([[0.0, 0, 0], [0, 0, 3]])
-    true = torch.tensor([[0.0, 0, 1]])
-    errors = point_errors(predicted, true)
-    assert (errors.accuracy, errors.completeness, errors.chamfer) == (1.5, 1.0, 1.25)
-    assert point_errors(predicted[:0], true).chamfer == math.inf
-    assert math.isnan(point_errors(predicted, true[:0]).chamfer)
-
-
-def test_nearest_distances_match_brute_force(draw):
-    queries, points = draw.uniform(-1, 1, (30, 3)), draw.uniform(-1, 1, (40, 3))
-    assert_close(nearest_distances(queries, points), torch.cdist(queries, points).min(dim=1).values)
-    with pytest.raises(ValueError, match="second cloud is empty"):
-        nearest_distances(queries, points[:0])
-
-
-def test_pytorch3d_finds_the_same_neighbours(draw):
-    pytest.importorskip("pytorch3d", reason="optional: comes with environment.yml on GPU machines")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    queries, points = draw.uniform(-1, 1, (300, 3)), draw.uniform(-1, 1, (400, 3))
-    found = pytorch3d_distances(queries.to(device), points.to(device))
-    assert_close(found.cpu(), tree_distances(queries, points), rtol=1e-4, atol=1e-4)
-
-
 def test_the_worst_error_is_the_larger_of_the_two():
     errors = PoseErrors(torch.tensor([1.0, 9.0]), torch.tensor([4.0, torch.nan]), 1)
     assert errors.worst()[0] == 4
     assert errors.worst()[1].isnan()
+
+
+def test_da3s_form_is_another_quantity(draw):
+    """Worked out in NumPy from world-to-camera matrices, as DA3's benchmark has them."""
+    predicted, true = draw.pose((5,)), draw.pose((5,))
+    errors = pose_errors(predicted, true, form="da3")
+    cameras = [np.linalg.inv(p.numpy()) for p in (predicted, true)]
+    cameras = [w @ np.linalg.inv(w[0]) for w in cameras]
+    for index, (i, j) in enumerate(combinations(range(5), 2)):
+        a, b = (np.linalg.inv(w[i]) @ w[j] for w in cameras)
+        angle = np.degrees(Rotation.from_matrix(a[:3, :3].T @ b[:3, :3]).magnitude())
+        cosine = a[:3, 3] @ b[:3, 3] / np.linalg.norm(a[:3, 3]) / np.linalg.norm(b[:3, 3])
+        assert errors.rotation[index].item() == pytest.approx(angle)
+        folded = np.degrees(np.arccos(abs(cosine)))
+        assert errors.translation[index].item() == pytest.approx(folded)
+    vggt = pose_errors(predicted, true)
+    assert (errors.translation - vggt.translation).abs().max() > 1
+
+
+def test_the_three_aucs_of_the_same_poses_differ(draw):
+    true = draw.pose((12,))
+    turn = Rotation.from_rotvec(draw.uniform(-0.1, 0.1, (12, 3)).numpy()).as_matrix()
+    predicted = true @ make_pose(torch.from_numpy(turn), draw.uniform(-0.1, 0.1, (12, 3)))
+    vggt = pose_errors(predicted, true).worst()
+    da3 = pose_errors(predicted, true, form="da3").worst()
+    aucs = [error_auc(vggt, 30), error_auc(da3, 30), exact_auc(vggt, 30)]
+    assert all(0.3 < auc < 1 for auc in aucs)
+    assert len({round(auc, 3) for auc in aucs}) == 3
+
+
+def test_the_exact_area_is_that_of_its_trapezoids():
+    """(0, 0), (1, 1/2), (3, 1), (4, 1): 0.25 + 1.5 + 1 of 4."""
+    assert exact_auc(torch.tensor([3.0, 1.0]), 4) == pytest.approx(2.75 / 4)
+    assert exact_auc(torch.tensor([3.0, 1.0, torch.nan]), 4) == pytest.approx(2.75 / 4)
+    # (0, 0), (1, 1/4), then level up to 2; two are too far off, one was not found at all
+    assert exact_auc(torch.tensor([9.0, torch.inf, 1.0, 2.5]), 2) == pytest.approx(0.375 / 2)
+    assert exact_auc(torch.zeros(3), 5) == 1
+    assert exact_auc(torch.full((3,), 7.0), 5) == 0
+    assert math.isnan(exact_auc(torch.tensor([torch.nan]), 5))
+
+
+def test_the_exact_area_is_the_integral_of_the_recall_curve(draw):
+    """Of the curve that joins (error, recall), sampled finely."""
+    errors = draw.uniform(0, 60, (40,))
+    for threshold in (5, 10, 30):
+        x = np.concatenate([[0], np.sort(errors.numpy())])
+        y = np.arange(41) / 40
+        below = x < threshold
+        x, y = np.append(x[below], threshold), np.append(y[below], y[below][-1])
+        fine = np.linspace(0, threshold, 200_001)
+        expected = np.interp(fine, x, y).mean()
+        assert exact_auc(errors, threshold) == pytest.approx(expected, abs=1e-5)
+
+
+def test_shares_are_of_the_pairs_that_have_the_error():
+    """RTA has pairs without a baseline, RRA has not."""
+    degrees = torch.tensor([1.0, 5.0, 4.999, 80.0, torch.nan])
+    assert share_below(degrees, 5) == 0.5
+    assert math.isnan(share_below(degrees[4:], 5))
