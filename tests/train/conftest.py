@@ -38,9 +38,9 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
     ids = tuple(f"other-{i}" for i in range(len(tiny_scenes)))
     others = _write(root / "scenes/other.json", "scenes", replace(tiny_scenes, ids=ids), [])
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
-    reason[:, :, :8], reason[:, :, 8:12] = Reason.UNSURE, Reason.INVALID
+    reason[[2, 5]] = Reason.INCONSISTENT
     left_out = {ids[row]: "keeps too little" for row in (2, 5)}
-    valid = (reason == Reason.KEPT) & ~np.isin(ids, list(left_out))[:, None, None, None]
+    valid = reason == Reason.KEPT
     guessed = replace(tiny_labels, ids=ids, valid=valid, reason=reason)
     pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, left_out=left_out)
     return Job(scenes, [others], labels, [pseudo])

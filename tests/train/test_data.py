@@ -3,10 +3,12 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
+from spatialsv.scenes.scene import Reason
 from spatialsv.scenes.store import write_store
 from spatialsv.train import TrainConfig
 from spatialsv.train.data import load_data, nested_share
@@ -48,24 +50,39 @@ def valid_shares(data):
     return {float(target.valid.double().mean()) for target in targets}
 
 
-def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(load, job):
+def pseudo_manifest(path, labels, **changes):
+    """A store of pseudo labels of the unlabelled scenes, of which none is left out."""
+    ids = tuple(f"other-{i}" for i in range(len(labels)))
+    store = path.with_suffix(".zarr")
+    digest = write_store(store, replace(labels, ids=ids, **changes))
+    write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}))
+    return [path]
+
+
+def test_an_ungated_arm_sees_what_was_left_out_as_well(load, job):
+    arm = {"distill": True, "tasks": ["depth"], "pseudo": True, "gated": False}
+    assert load("arm", job.scenes + job.unlabelled, arm=arm).spatial == 6
+
+
+def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
+    load, job, tiny_labels, tmp_path
+):
+    reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
+    reason[:, :, :8], reason[:, :, 8:12] = Reason.UNSURE, Reason.INVALID
+    kept = {"reason": reason, "valid": reason == Reason.KEPT}
+    pseudo = pseudo_manifest(tmp_path / "0000.json", tiny_labels, **kept)
     settings = {"distill": True, "tasks": ["depth"], "pseudo": True}
     arms = {"gated": settings, "ungated": settings | {"gated": False}}
-    gated, ungated = (load(arm, job.scenes + job.unlabelled, **arms) for arm in arms)
-    assert (gated.spatial, ungated.spatial) == (4, 6)
+    gated, ungated = (load(arm, job.scenes + job.unlabelled, pseudo=pseudo, **arms) for arm in arms)
     assert valid_shares(gated) == {20 / 32}  # rows of the images
     assert valid_shares(ungated) == {28 / 32}  # but for what has no depth at all
 
 
 def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_labels, tmp_path):
-    store = tmp_path / "old.zarr"
-    ids = tuple(f"other-{i}" for i in range(len(tiny_labels)))
-    digest = write_store(store, replace(tiny_labels, ids=ids))
-    old = tmp_path / "old.json"
-    write_manifest(old, Manifest(stage="pseudo", payload={store.name: digest}))
+    old = pseudo_manifest(tmp_path / "old.json", tiny_labels)
     arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
     with pytest.raises(ValueError, match="do not tell what the gate dropped; force the pseudo"):
-        load("arm", job.scenes + job.unlabelled, pseudo=[old], arm=arm)
+        load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.05, 1), (0.25, 2), (0.5, 3), (1.0, 6)])

@@ -49,15 +49,18 @@ def gate_figure(measured: Mapping[str, Any]) -> str:
 
     chance = rows["all"]["precision"]
     marks = [_axes(ticks, x, y, measured["right"])]
+    at = f"{y(chance):.1f}"
     marks.append(
-        f'<line class="chance" x1="{x(0)}" x2="{x(1)}" y1="{y(chance):.1f}" y2="{y(chance):.1f}"/>'
-        f'<text class="tick" x="{x(0) + 4}" y="{y(chance) - 5:.1f}">random dropping</text>'
+        f'<line class="chance" x1="{x(0.0)}" x2="{x(1.0)}" y1="{at}" y2="{at}"/>'
+        f'<text class="tick" x="{x(0.0) + 4}" y="{y(chance) - 5:.1f}">random dropping</text>'
     )
     for number, (name, sweep) in enumerate(sweeps.items()):
         drawn = [row for row in sweep if row["gain"]]
         marks += [_key(number, name), _line(name, drawn, place, y, below=number == 1)]
     key = LEFT + KEY * len(LINES)
-    marks.append(f'{_diamond(key + 12, 27)}<text x="{key + 24}" y="30.5">all three, as set</text>')
+    marks.append(
+        f'{_diamond(key + 12.0, 27.0)}<text x="{key + 24}" y="30.5">all three, as set</text>'
+    )
     marks.append(_as_set(rows["kept"], place, y))
     told = f"Precision {100 * rows['kept']['precision']:.1f} % of kept pixels, {100 * chance:.1f} %"
     return (
@@ -74,7 +77,7 @@ def _reach(row: Mapping[str, Any]) -> tuple[float, float]:
 
 def _axes(ticks: Sequence[float], x: Callable, y: Callable, right: float) -> str:
     marks = [
-        f'<line class="grid" x1="{x(0)}" x2="{x(1)}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
+        f'<line class="grid" x1="{x(0.0)}" x2="{x(1.0)}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
         f'<text class="tick" x="{LEFT - 6}" y="{y(t) + 3.5:.1f}" text-anchor="end">'
         f"{100 * t:g} %</text>"
         for t in ticks
@@ -82,7 +85,7 @@ def _axes(ticks: Sequence[float], x: Callable, y: Callable, right: float) -> str
     marks += [
         f'<text class="tick" x="{x(t):.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">'
         f"{100 * t:g} %</text>"
-        for t in (0, 0.25, 0.5, 0.75, 1)
+        for t in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     marks.append(
         f'<text x="{x(0.5):.1f}" y="{HEIGHT - 6}" text-anchor="middle">pixels kept</text>'

@@ -120,7 +120,10 @@ def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
 def _gate_metrics(gate: Mapping[str, Any] | None) -> dict[str, Any]:
     if gate is None:
         return {}
-    kept = {"kept": gate["kept"]["mean"], "left_out": len(gate["left_out"]) / gate["scenes"]}
+    kept = {
+        "kept_share": gate["kept"]["mean"],
+        "left_out_share": len(gate["left_out"]) / gate["scenes"],
+    }
     rows = (gate["measured"] or {}).get("rows", {})
     return kept | {
         name: {metric: row[metric] for metric in ("share", "abs_rel", "precision")}
