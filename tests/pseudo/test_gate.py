@@ -6,7 +6,8 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.pseudo.gate import GateConfig, Reason, count_views, gate, project
+from spatialsv.pseudo.gate import GateConfig, count_views, gate, project
+from spatialsv.scenes.scene import Reason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
 
@@ -76,7 +77,18 @@ def test_low_confidence_and_missing_depth_have_their_own_reasons(tiny_scenes):
 def test_more_views_can_be_demanded(tiny_scenes):
     depth, valid, K, poses = tensors(tiny_scenes)
     twice = [torch.cat([a, a[:, 1:]], dim=1) for a in (depth, valid, K, poses)]
-    seen, confirmed = count_views(*twice, pixels=0.01, relative_depth=1e-3)
+    seen, (confirmed,) = count_views(*twice, limits=[(0.01, 1e-3)])
     assert confirmed[:, 0].unique().tolist() == [0, 2]
     assert (seen >= confirmed).all()
     assert int(seen.max()) == 2
+
+
+def test_each_pair_of_limits_is_counted_as_if_alone(tiny_scenes):
+    depth, valid, K, poses = tensors(tiny_scenes)
+    noise = torch.rand(depth.shape, generator=torch.Generator().manual_seed(0)).double()
+    views = (depth * (1 + 0.2 * noise), valid, K, poses)
+    limits = [(0.1, 1.0), (2.0, 0.02), (2.0, 1.0)]
+    _, together = count_views(*views, limits=limits)
+    for pair, count in zip(limits, together, strict=True):
+        assert_close(count_views(*views, limits=[pair])[1][0], count)
+    assert (together[0] < together[2]).any() and (together[1] < together[2]).any()

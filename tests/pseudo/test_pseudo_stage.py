@@ -9,8 +9,8 @@ import pytest
 from spatialsv.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig, run
 from spatialsv.pseudo.gate import GateConfig
-from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_store, write_groups, write_store
+from spatialsv.scenes.scene import Reason, Scenes, by_id
+from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
 from spatialsv.teachers.rooms import RoomsTeacher
 
@@ -36,13 +36,18 @@ def shard(tmp_path, tiny_scenes, monkeypatch):
     return path
 
 
-def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny_scenes):
+def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny_scenes, capsys):
     out = tmp_path / "pseudo" / "0000.json"
     run(shard, CONFIG, out, teacher=Wrong())
     manifest = read_manifest(out)
     labels = read_store(manifest.find(".zarr"))
-    assert manifest.about["left_out"] == [tiny_scenes.ids[2]]
-    assert labels.ids == tuple(np.delete(tiny_scenes.ids, 2))
+    (told,) = manifest.about["left_out"].items()
+    assert told[0] == tiny_scenes.ids[2] and "less than the floor of 50%" in told[1]
+    assert f"leaves out {tiny_scenes.ids[2]}: keeps " in capsys.readouterr().err
+    assert labels.ids == tiny_scenes.ids
+    trusted = labels.reason == Reason.KEPT
+    assert (labels.valid[[0, 1, 3, 4, 5]] == trusted[[0, 1, 3, 4, 5]]).all()
+    assert not labels.valid[2].any() and set(np.unique(labels.reason[2])) > {Reason.INCONSISTENT}
     assert manifest.counts["scenes"] == 5
     assert manifest.counts["scenes_left_out"] == 1
     assert labels.unit == "relative"
@@ -66,6 +71,78 @@ class Doubtful:
         return replace(labels, valid=labels.valid & (scenes.shape[0] > 1))
 
 
+def known_in_part(scenes: Scenes, name: str, **known) -> Scenes:
+    """One scene of `scenes` under another name, with what is `known` of it."""
+    return Scenes(ids=(name,), image=scenes.image[:1], source=name, **known)
+
+
+def test_labels_are_sized_by_what_is_known(tmp_path, tiny_scenes):
+    """Depth everywhere, at three points, cameras alone, nothing: in feet, far from the origin."""
+    first = tiny_scenes.select([0])
+    feet, poses = 3.28, first.cam_to_world.copy()
+    poses[..., :3, 3] = feet * poses[..., :3, 3] + 70
+    cameras = {"intrinsics": first.intrinsics, "cam_to_world": poses}
+    sparse = np.zeros_like(first.valid)
+    sparse[0, 1, [4, 20, 27], [9, 3, 30]] = True
+    depth = feet * first.depth
+    wrong = np.where(np.arange(32)[:, None] < 12, 9 * depth, depth)  # a reference errs, too
+    groups = [
+        known_in_part(first, "dense", **cameras, depth=wrong, valid=first.valid),
+        known_in_part(first, "points", **cameras, depth=depth * sparse, valid=sparse),
+        known_in_part(first, "posed", **cameras),
+        known_in_part(first, "photos"),
+    ]
+    path = tmp_path / "scenes.json"
+    digest = write_groups(tmp_path / "scenes.zarr", groups)
+    write_manifest(path, Manifest(stage="scenes", payload={"scenes.zarr": digest}))
+    run(path, CONFIG, tmp_path / "0000.json", teacher=Told(first))
+    manifest = read_manifest(tmp_path / "0000.json")
+    known = feet * ExactTeacher().label(first).scale[0]
+    assert manifest.about["scale"] == pytest.approx(
+        dict.fromkeys(("dense", "points", "posed"), known), rel=1e-4
+    )
+    assert max(manifest.about["camera_error"].values()) < 1e-3
+    stored = by_id(read_groups(manifest.find(".zarr")))
+    assert stored["posed"].scale == pytest.approx([known])
+    assert stored["photos"].scale is None
+    assert stored["posed"].cam_to_world == pytest.approx(stored["photos"].cam_to_world)
+
+
+class Told:
+    """Knows the geometry of one scene, and says it of all, without a size."""
+
+    def __init__(self, truth: Scenes) -> None:
+        self.known = replace(ExactTeacher().label(truth), scale=None)
+
+    def label(self, scenes: Scenes) -> Scenes:
+        return replace(self.known, ids=scenes.ids)
+
+
+class Squinting:
+    """Turns the second camera of the third scene by 20 degrees."""
+
+    def label(self, scenes: Scenes) -> Scenes:
+        labels = ExactTeacher().label(scenes)
+        poses = labels.cam_to_world.copy()
+        c, s = np.cos(np.pi / 9), np.sin(np.pi / 9)
+        poses[2, 1, :3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+        return replace(labels, cam_to_world=poses)
+
+
+def test_scenes_with_wrong_cameras_are_left_out_only_if_asked(shard, tmp_path, tiny_scenes):
+    loose = PseudoConfig(
+        gate=GateConfig(confidence_percentile=0.0, pixels=99.0, relative_depth=9.0)
+    )
+    run(shard, loose, tmp_path / "loose.json", teacher=Squinting())
+    about = read_manifest(tmp_path / "loose.json").about
+    assert about["left_out"] == {}
+    assert about["camera_error"][tiny_scenes.ids[2]] == pytest.approx(20, abs=1e-3)
+    strict = replace(loose, max_camera_error=10.0)
+    run(shard, strict, tmp_path / "strict.json", teacher=Squinting())
+    told = read_manifest(tmp_path / "strict.json").about["left_out"]
+    assert told == {tiny_scenes.ids[2]: "cameras are 20.0 degrees off the known ones, over 10"}
+
+
 def test_a_group_of_which_nothing_is_kept_is_left_out(tmp_path, tiny_scenes):
     photos = [
         Scenes(ids=(name,), image=tiny_scenes.image[:1, :views], source="photos")
@@ -76,6 +153,9 @@ def test_a_group_of_which_nothing_is_kept_is_left_out(tmp_path, tiny_scenes):
     write_manifest(path, Manifest(stage="scenes", payload={"scenes.zarr": digest}))
     run(path, PseudoConfig(floor=0.1), tmp_path / "0000.json", teacher=Doubtful())
     manifest = read_manifest(tmp_path / "0000.json")
-    assert read_store(manifest.find(".zarr")).ids == ("pair",)
-    assert manifest.about["left_out"] == ["alone"]
+    alone, pair = read_groups(manifest.find(".zarr"))
+    assert not alone.valid.any() and pair.valid.any()
+    assert list(manifest.about["left_out"]) == ["alone"]
+    assert manifest.about["scale"] == {} and alone.scale is None
+    assert not [name for name in manifest.payload if "gate" in name]  # nothing to measure it by
     assert manifest.counts["pixels_invalid"] == 32 * 32

@@ -14,8 +14,12 @@ from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
 from spatialsv.evaluate.replies import expected, judged, write_replies
 from spatialsv.evaluate.stage import metrics
 from spatialsv.manifest import Manifest, write_json, write_manifest
+from spatialsv.pseudo import PseudoConfig
+from spatialsv.pseudo import run as pseudo
 from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
+from spatialsv.teachers.exact import ExactTeacher
 
 SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "blind": 0.5}
 HOSTILE = "</script><script>document.title='broken'</script> & <b>bold</b> \u2028"
@@ -65,6 +69,23 @@ def curve(arm: str, steps: int = 60) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
+def write_pseudo(folder: Path, scenes: Scenes) -> Path:
+    """The real stage on exact labels, a third of each first view too far."""
+
+    class Astray:
+        def label(self, scenes: Scenes) -> Scenes:
+            labels = ExactTeacher().label(scenes)
+            depth = labels.depth.copy()
+            depth[:, 0, 20:] *= 1.3
+            return replace(labels, depth=depth)
+
+    path = folder / "unlabelled" / "0000.json"
+    path.parent.mkdir()
+    digest = write_store(path.with_suffix(".zarr"), scenes)
+    write_manifest(path, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    return pseudo(path, PseudoConfig(), folder / "pseudo" / "0000.json", teacher=Astray()).path
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, list[Path]]:
     """Manifests by stage, as the report's `run` takes them."""
@@ -106,6 +127,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
         write_job(folder, "probe", arm, {"metrics.json": {"rmse": value}})
         for arm, value in (("base", 0.5), ("text", 0.45), ("spatialsv", 0.3))
     ]
+    paths["pseudo"] = [write_pseudo(folder, tiny_scenes)]
     timing = folder / "benchmarks" / "evaluate" / "rooms" / "text" / "0.tsv"
     timing.parent.mkdir(parents=True)
     timing.write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t850.5\n")

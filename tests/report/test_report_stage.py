@@ -31,7 +31,7 @@ def test_what_is_written(report):
     manifest = read_manifest(report / "manifest.json")
     assert set(manifest.payload) == {
         *("results.json", "metrics.json", "scores.csv", "curves.csv"),
-        *("table.md", "report.html"),
+        *("table.md", "report.html", "gate.svg"),
     }
     results = json.loads((report / "results.json").read_text())
     metrics = json.loads((report / "metrics.json").read_text())
@@ -53,12 +53,20 @@ def test_the_page_stands_alone(report):
     assert "{{" not in html
     assert "<b>bold</b>" not in html and html.count("</script>") == 2
     assert "850" in html and "depth/l2" in html
+    assert "Kept pixels are truer than dropped ones" in html
+
+
+def test_the_gate_is_measured_and_drawn(report):
+    gate = json.loads((report / "metrics.json").read_text())["pseudo"]
+    assert gate["kept_share"] < 1 and gate["kept"]["precision"] > gate["all"]["precision"]
+    assert (report / "gate.svg").read_text().startswith("<svg xmlns=")
 
 
 def test_stages_may_be_absent(tmp_path, finished_run):
     run(evaluate=finished_run["evaluate"][1:2], config=CONFIG, out=tmp_path / "manifest.json")
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["tests"] == [] and results["blind"] is None and results["lift"] == {}
+    assert results["pseudo"] is None and not (tmp_path / "gate.svg").exists()
 
 
 def test_nothing_to_report_is_an_error(tmp_path):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spatialsv.manifest import Manifest, digest_path, write_manifest
 from spatialsv.scenes.rooms.question import write_questions
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Reason, Scenes
 from spatialsv.scenes.store import write_store
 
 
@@ -36,12 +37,18 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
         labels.append(_write(root / f"labels/{shard:04d}.json", "labels", label))
     ids = tuple(f"other-{i}" for i in range(len(tiny_scenes)))
     others = _write(root / "scenes/other.json", "scenes", replace(tiny_scenes, ids=ids), [])
-    kept = replace(tiny_labels, ids=ids).select([0, 1, 3, 4])  # the gate leaves some out
-    pseudo = _write(root / "pseudo/other.json", "pseudo", kept)
+    reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
+    reason[[2, 5]] = Reason.INCONSISTENT
+    left_out = {ids[row]: "keeps too little" for row in (2, 5)}
+    valid = reason == Reason.KEPT
+    guessed = replace(tiny_labels, ids=ids, valid=valid, reason=reason)
+    pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, left_out=left_out)
     return Job(scenes, [others], labels, [pseudo])
 
 
-def _write(path: Path, stage: str, scenes: Scenes, questions: list | None = None) -> Path:
+def _write(
+    path: Path, stage: str, scenes: Scenes, questions: list | None = None, **about: dict
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     store = path.with_suffix(".zarr")
     payload = {store.name: write_store(store, scenes)}
@@ -49,5 +56,5 @@ def _write(path: Path, stage: str, scenes: Scenes, questions: list | None = None
         asked = path.with_suffix(".questions.jsonl")
         write_questions(asked, questions)
         payload[asked.name] = digest_path(asked)
-    write_manifest(path, Manifest(stage=stage, payload=payload))
+    write_manifest(path, Manifest(stage=stage, payload=payload, about=about))
     return path

@@ -1,19 +1,26 @@
 """What an arm learns from: its own stores, in two pools."""
 
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 import pytest
 
+from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
+from spatialsv.scenes.scene import Reason
+from spatialsv.scenes.store import write_store
 from spatialsv.train import TrainConfig
-from spatialsv.train.data import load_data
+from spatialsv.train.data import load_data, nested_share
 
 
 @pytest.fixture
 def load(job, tiny_mllm):
     processor = load_mllm(tiny_mllm)[1]
 
-    def load(name, scenes=job.scenes, **arms):
+    def load(name, scenes=job.scenes, labels=job.labels, pseudo=job.pseudo, **arms):
         config = TrainConfig(arms=arms)
-        inputs = (scenes, job.labels, job.pseudo)
+        inputs = (scenes, labels, pseudo)
         return load_data(name, config.arm(name), config, processor, 0, *inputs)
 
     return load
@@ -36,6 +43,79 @@ def test_semi_draws_images_only_from_what_the_gate_kept(load, job):
     asked = [bool((sample.tokens.labels != -100).any()) for sample in samples]
     assert asked == [True] * 3 + [False] * 3
     assert all(sample.target is not None for sample in samples)
+
+
+def valid_shares(data):
+    targets = [data.pools.spatial.targets(row, (0, 1)) for row in range(data.spatial)]
+    return {float(target.valid.double().mean()) for target in targets}
+
+
+def pseudo_manifest(path, labels, **changes):
+    """A store of pseudo labels of the unlabelled scenes, of which none is left out."""
+    ids = tuple(f"other-{i}" for i in range(len(labels)))
+    store = path.with_suffix(".zarr")
+    digest = write_store(store, replace(labels, ids=ids, **changes))
+    write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}))
+    return [path]
+
+
+def test_an_ungated_arm_sees_what_was_left_out_as_well(load, job):
+    arm = {"distill": True, "tasks": ["depth"], "pseudo": True, "gated": False}
+    assert load("arm", job.scenes + job.unlabelled, arm=arm).spatial == 6
+
+
+def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
+    load, job, tiny_labels, tmp_path
+):
+    reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
+    reason[:, :, :8], reason[:, :, 8:12] = Reason.UNSURE, Reason.INVALID
+    kept = {"reason": reason, "valid": reason == Reason.KEPT}
+    pseudo = pseudo_manifest(tmp_path / "0000.json", tiny_labels, **kept)
+    settings = {"distill": True, "tasks": ["depth"], "pseudo": True}
+    arms = {"gated": settings, "ungated": settings | {"gated": False}}
+    gated, ungated = (load(arm, job.scenes + job.unlabelled, pseudo=pseudo, **arms) for arm in arms)
+    assert valid_shares(gated) == {20 / 32}  # rows of the images
+    assert valid_shares(ungated) == {28 / 32}  # but for what has no depth at all
+
+
+def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_labels, tmp_path):
+    old = pseudo_manifest(tmp_path / "old.json", tiny_labels)
+    arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
+    with pytest.raises(ValueError, match="do not tell what the gate dropped; force the pseudo"):
+        load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.05, 1), (0.25, 2), (0.5, 3), (1.0, 6)])
+def test_a_share_of_the_labels_leaves_the_questions_alone(load, share, count):
+    data = load("arm", arm={"distill": True, "tasks": ["depth"], "labels_share": share})
+    assert (data.text, data.feature_channels) == (18, 8)
+    targets = [data.pools.text.get(0, index).target for index in range(18)]
+    assert sum(target is not None for target in targets) == 3 * count  # questions a scene
+
+
+def test_shares_are_nested_whatever_the_order():
+    names = [f"rooms-{i:08d}" for i in range(200)]
+    shares = [nested_share(names, share) for share in (0.05, 0.1, 0.25, 0.5, 1.0)]
+    assert [len(share) for share in shares] == [10, 20, 50, 100, 200]
+    assert all(small < large for small, large in pairwise(shares))
+    assert nested_share(names[::-1], 0.25) == shares[2]
+    assert not shares[2] <= set(names[:100])  # not the first ones
+
+
+def test_without_a_share_of_the_labels_none_are_read(load, job):
+    arm = {"distill": True, "tasks": ["depth"], "labels_share": 0, "pseudo": True}
+    data = load("arm", job.scenes + job.unlabelled, labels=[], arm=arm)
+    assert (data.text, data.spatial, data.feature_channels) == (18, 4, 8)
+    assert data.digests.keys() == {"scenes", "pseudo"}
+    assert data.pools.text.get(0, 0).target is None
+    assert data.pools.spatial.images_only(0).target is not None
+
+
+def test_an_arm_without_text_sees_only_the_share_whose_labels_it_learns(load):
+    arm = {"text": False, "tasks": ["depth"], "labels_share": 0.5}
+    data = load("arm", arm=arm)
+    assert (data.text, data.spatial) == (0, 3)
+    assert all(data.pools.spatial.images_only(row).target is not None for row in range(3))
 
 
 def test_an_arm_without_text_sees_its_labelled_scenes(load):

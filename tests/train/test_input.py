@@ -77,6 +77,13 @@ def test_an_arms_misspelt_setting(train):
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
         ({"text_share": 0.0}, r"mine\.text_share: expected a part of 1, found 0\.0"),
         (
+            {"labels_share": 1.5, "distill": True},
+            r"mine\.labels_share: expected 0 to 1, found 1\.5",
+        ),
+        ({"labels_share": 0.5}, r"mine\.labels_share: neither distill nor tasks learn"),
+        ({"labels_share": 0, "distill": True}, r"at 0 no geometry is left.*text alone"),
+        ({"gated": False, "distill": True}, r"mine\.gated: only pseudo labels are"),
+        (
             {"tasks": ["depth"], "spatial_weight": 0.0},
             r"mine\.spatial_weight: expected more than 0, found 0\.0",
         ),

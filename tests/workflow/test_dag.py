@@ -38,11 +38,11 @@ def test_a_stage_is_a_target(copy):
 def test_the_ablations_train_their_arms_by_the_same_rule(copy):
     jobs = copy.planned("ablations")
     assert jobs["ablations"] == 1 and "report" not in jobs and "gather" not in jobs
-    assert jobs["train_arm"] == 16 and jobs["evaluate_model"] == 17  # and the untuned base
+    assert jobs["train_arm"] == 22 and jobs["evaluate_model"] == 23  # and the untuned base
     assert jobs["labels_shard"] == 16  # by the rooms teacher and the exact one
     copy.edit("workflow/config/run.yaml", "also: []", "also: [ablations]")
     also = copy.planned()
-    assert also["ablations"] == 1 and also["train_arm"] == 17 and also["gather"] == 7
+    assert also["ablations"] == 1 and also["train_arm"] == 23 and also["gather"] == 7
 
 
 def test_what_run_yaml_cannot_name_is_refused(copy):
@@ -235,6 +235,15 @@ def test_the_arms_of_half_the_text_learn_from_the_other_half_without_it(smoke):
     assert all(f"data/labels/rooms/{name}" in semi for name in first)
     assert all(f"data/pseudo/{name}" in semi for name in second)
     assert not any(f"data/labels/rooms/{name}" in semi for name in second)
+
+
+def test_an_arm_that_takes_all_geometry_from_pseudo_labels_waits_for_no_others(smoke):
+    smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, labels_5, ungated, text,")
+    commands = smoke.snakemake("-n", "--printshellcmds", "--", "train").stdout.splitlines()
+    (ungated,) = [line for line in commands if "--arm ungated " in line]
+    assert "data/pseudo/unlabelled/0000.json" in ungated and "data/labels" not in ungated
+    (share,) = [line for line in commands if "--arm labels_5 " in line]
+    assert share.count("data/labels/rooms/train/") == 4 and "data/pseudo" not in share
 
 
 def test_a_setting_of_one_arm_redoes_that_arm(smoke):

@@ -242,8 +242,10 @@ def arm_scenes(arm):
 
 
 def arm_labels(arm):
-    """The labels of an arm that learns geometry."""
+    """The labels of an arm that learns geometry, not from pseudo labels alone."""
     if not (ARMS[arm].get("distill") or ARMS[arm].get("tasks")):
+        return []
+    if ARMS[arm].get("labels_share") == 0:
         return []
     teacher = ARMS[arm].get("teacher") or TEACHER
     return places_of(f"labels/{teacher}/train", asked_shards(arm))

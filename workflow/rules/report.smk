@@ -4,6 +4,7 @@ rule report:
         lift=of_run("lift"),
         probe=of_run("probe"),
         evaluate=of_run("evaluate"),
+        pseudo=of_run("pseudo"),
         scenes=scenes_of("test"),
     output:
         manifest="data/report/manifest.json",
@@ -26,6 +27,6 @@ rule report:
         "results table and report"
     shell:
         "spatialsv report --train {input.train} --lift {input.lift}"
-        " --probe {input.probe} --evaluate {input.evaluate}"
+        " --probe {input.probe} --evaluate {input.evaluate} --pseudo {input.pseudo}"
         " --scenes {input.scenes} --benchmarks {params.benchmarks}"
         " --config {params.config:q} --out {output.manifest} > {log} 2>&1"

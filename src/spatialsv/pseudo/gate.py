@@ -7,8 +7,8 @@ depth, view j confirms the pixel. Shapes: *lead any batch axes, N views, H W pix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -17,6 +17,7 @@ from torch.nn.functional import grid_sample
 
 from spatialsv.geometry.camera import invert_pose, pixel_grid
 from spatialsv.geometry.rays import point_map, ray_map
+from spatialsv.scenes.scene import Reason
 
 EDGE = 1e-3  # pixels; a still camera's own border pixels project onto themselves, but for rounding
 
@@ -32,16 +33,6 @@ class GateConfig:
     keep_unseen: bool = True  # trust pixels that fewer than min_views other views could confirm
 
 
-class Reason(IntEnum):
-    """What became of a pixel, the first that applies."""
-
-    KEPT = 0
-    INVALID = 1  # the teacher gave no depth
-    UNSURE = 2  # confidence below the percentile
-    UNSEEN = 3  # too few other views look there
-    INCONSISTENT = 4  # other views look there and disagree
-
-
 def gate(
     depth: Float[Tensor, "*lead N H W"],
     valid: Bool[Tensor, "*lead N H W"],
@@ -51,12 +42,22 @@ def gate(
     config: GateConfig,
 ) -> UInt8[Tensor, "*lead N H W"]:
     """The `Reason` of each pixel."""
-    seen, confirmed = count_views(
-        depth, valid, intrinsics, cam_to_world, config.pixels, config.relative_depth
-    )
+    limits = [(config.pixels, config.relative_depth)]
+    seen, (confirmed,) = count_views(depth, valid, intrinsics, cam_to_world, limits)
+    return judge(seen, confirmed, valid, confidence, config)
+
+
+def judge(
+    seen: Int[Tensor, "*lead N H W"],
+    confirmed: Int[Tensor, "*lead N H W"],
+    valid: Bool[Tensor, "*lead N H W"],
+    confidence: Float[Tensor, "*lead N H W"],
+    config: GateConfig,
+) -> UInt8[Tensor, "*lead N H W"]:
+    """The `Reason` of each pixel, by how many other views look at it and confirm it."""
     unsure = confidence < _percentile(confidence, valid, config.confidence_percentile)
     unseen = seen < config.min_views
-    reason = torch.full(depth.shape, Reason.KEPT, dtype=torch.uint8, device=depth.device)
+    reason = torch.full(seen.shape, Reason.KEPT, dtype=torch.uint8, device=seen.device)
     reason[(confirmed < config.min_views) & ~unseen] = Reason.INCONSISTENT
     if not config.keep_unseen:
         reason[unseen] = Reason.UNSEEN
@@ -70,20 +71,22 @@ def count_views(
     valid: Bool[Tensor, "*lead N H W"],
     intrinsics: Float[Tensor, "*lead N 3 3"],
     cam_to_world: Float[Tensor, "*lead N 4 4"],
-    pixels: float,
-    relative_depth: float,
-) -> tuple[Int[Tensor, "*lead N H W"], Int[Tensor, "*lead N H W"]]:
+    limits: Sequence[tuple[float, float]],
+) -> tuple[Int[Tensor, "*lead N H W"], list[Int[Tensor, "*lead N H W"]]]:
     """For each pixel, how many other views look at its point, and how many confirm it.
 
     A view looks at a point that falls inside its frame, in front of it, where its own depth is
     valid; a point that is hidden there counts as looked at, and is not confirmed.
+
+    Args:
+        limits: pairs of `GateConfig.pixels` and `.relative_depth`; there is a count for each.
     """
     views, (height, width) = depth.shape[-3], depth.shape[-2:]
     dtype = intrinsics.dtype
     points = point_map(depth.to(dtype), ray_map(intrinsics, cam_to_world, height, width))
     start = pixel_grid(height, width, like=intrinsics)
-    seen = torch.zeros(depth.shape, dtype=torch.long, device=depth.device)
-    confirmed = torch.zeros_like(seen)
+    seen = torch.zeros(depth.shape, dtype=torch.int16, device=depth.device)
+    confirmed = [torch.zeros_like(seen) for _ in limits]
     for step in range(1, views):  # every view i with the view i + step, all pairs in N - 1 rounds
         other = [(i + step) % views for i in range(views)]
         pixel, z = project(points, intrinsics[..., other, :, :], cam_to_world[..., other, :, :])
@@ -91,10 +94,11 @@ def count_views(
         looks = known & (z > 0)
         lifted = _lift(pixel, there, intrinsics[..., other, :, :], cam_to_world[..., other, :, :])
         back, z_back = project(lifted, intrinsics, cam_to_world)
-        near = ((back - start).norm(dim=-1) <= pixels) & (z_back > 0)
-        alike = (z_back / depth.to(dtype) - 1).abs() <= relative_depth
+        astray = (back - start).norm(dim=-1)  # pixels
+        unlike = (z_back / depth.to(dtype) - 1).abs()
         seen += looks
-        confirmed += looks & near & alike
+        for count, (pixels, relative_depth) in zip(confirmed, limits, strict=True):
+            count += looks & (z_back > 0) & (astray <= pixels) & (unlike <= relative_depth)
     return seen, confirmed
 
 

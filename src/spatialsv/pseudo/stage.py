@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
 
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
-from spatialsv.pseudo.gate import GateConfig, Reason, gate
-from spatialsv.scenes.scene import Scenes
+from spatialsv.pseudo.gate import GateConfig
+from spatialsv.pseudo.judge import Verdict, judge_scene
+from spatialsv.pseudo.measure import measure_gate
+from spatialsv.scenes.scene import Reason, grouped, singly
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.teacher import Teacher
@@ -25,6 +26,7 @@ class PseudoConfig:
 
     gate: GateConfig = field(default_factory=GateConfig)
     floor: float = 0.2  # scenes that keep a smaller share of their pixels are left out
+    max_camera_error: float | None = None  # degrees; scenes whose known cameras differ more, too
     batch_size: int = 8  # scenes
 
 
@@ -33,82 +35,78 @@ def run(
 ) -> Manifest:
     """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
 
-    The store holds the scenes that keep enough. `counts` has the pixels of each `Reason`, and
-    the metrics beside `out` the kept share over all scenes; `about` lists the share of each scene
-    and the scenes left out.
+    The store has all scenes, each pixel with its `Reason`; `valid` is what the gate trusts: pixels
+    that are kept, of scenes that are not left out. Where the scenes' own cameras or depths are
+    known, `scale` is in their unit. `about` has each scene's kept share, scale and camera error,
+    and the scenes left out, with the reason; `counts` the pixels of each `Reason`. Beside `out` are
+    the metrics and, where the scenes' depth is known, how good the gate is (`measure_gate`).
 
     Raises:
         ValueError: missing scenes or weights, or no scene that keeps enough.
     """
-    seen = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
+    groups = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
     if isinstance(teacher, str):
         teacher = load_teacher(teacher, config.batch_size)
-    labels = [teacher.label(group) for group in seen]
-    reasons = [gate_labels(group, config.gate) for group in labels]
-    kept = np.concatenate([(reason == Reason.KEPT).mean(axis=(1, 2, 3)) for reason in reasons])
-    ids = [name for group in labels for name in group.ids]
-    if not (kept >= config.floor).any():
+    labels = singly(teacher.label(group) for group in groups)
+    rules = (config.gate, config.floor, config.max_camera_error)
+    seen = singly(groups)
+    verdicts = [judge_scene(*pair, *rules) for pair in zip(labels, seen, strict=True)]
+    _tell(verdicts)
+    if all(verdict.left_out for verdict in verdicts):
+        best = max(verdicts, key=lambda verdict: verdict.kept)
         raise ValueError(
-            f"{scenes}: no scene keeps {config.floor:.0%} of its pixels (the best keeps"
-            f" {kept.max():.0%}); lower pseudo.floor or loosen pseudo.gate"
+            f"{scenes}: every scene is left out (the best one, {best.labels.ids[0]},"
+            f" {best.left_out}); lower pseudo.floor or loosen pseudo.gate"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
-    digest = write_groups(store, _chosen(labels, reasons, config.floor))
-    write_json(
-        metrics, {"kept": float(kept.mean()), "left_out": float(np.mean(kept < config.floor))}
-    )
-    chosen = int((kept >= config.floor).sum())
+    store = out.with_suffix(".zarr")
+    payload = {store.name: write_groups(store, grouped(v.labels for v in verdicts))}
+    kept = [verdict.kept for verdict in verdicts]
+    left_out = [bool(verdict.left_out) for verdict in verdicts]
+    records = {"metrics": {"kept": float(np.mean(kept)), "left_out": float(np.mean(left_out))}}
+    if measured := measure_gate([verdict.labels for verdict in verdicts], seen, config.gate):
+        records["gate"] = measured
+    for name, record in records.items():
+        path = out.with_suffix(f".{name}.json")
+        write_json(path, record)
+        payload[path.name] = digest_path(path)
     manifest = Manifest(
         stage="pseudo",
-        payload={store.name: digest, metrics.name: digest_path(metrics)},
-        counts=_counts(reasons) | {"scenes": chosen, "scenes_left_out": len(kept) - chosen},
+        payload=payload,
+        counts=_counts(verdicts),
         config=to_mapping(config),
-        about={
-            "teacher": labels[0].source,
-            "licence": labels[0].licence,
-            "kept": {name: round(float(k), 4) for name, k in zip(ids, kept, strict=True)},
-            "left_out": [ids[i] for i in np.flatnonzero(kept < config.floor)],
-        },
+        about={"teacher": labels[0].source, "licence": labels[0].licence} | _about(verdicts),
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)
 
 
-def gate_labels(labels: Scenes, config: GateConfig) -> UInt8[np.ndarray, "S N H W"]:
-    """The `Reason` of each pixel of `labels`."""
-    reason = gate(
-        torch.from_numpy(labels.depth).double(),
-        torch.from_numpy(labels.valid),
-        torch.from_numpy(labels.confidence).double(),
-        torch.from_numpy(labels.intrinsics).double(),
-        torch.from_numpy(labels.cam_to_world).double(),
-        config,
-    )
-    return reason.numpy()
-
-
-def _chosen(
-    labels: Sequence[Scenes], reasons: Sequence[UInt8[np.ndarray, "_ _ _ _"]], floor: float
-) -> list[Scenes]:
-    """The scenes that keep enough, with what they keep as valid; groups without any are left out.
-
-    Args:
-        labels: groups of scenes.
-        reasons: their pixels', group by group.
-    """
-    chosen = []
-    for group, reason in zip(labels, reasons, strict=True):
-        valid = reason == Reason.KEPT
-        rows = np.flatnonzero(valid.mean(axis=(1, 2, 3)) >= floor)
-        if len(rows):
-            chosen.append(replace(group, valid=valid).select(rows))
-    return chosen
-
-
-def _counts(reasons: Sequence[UInt8[np.ndarray, "_ _ _ _"]]) -> dict[str, int]:
-    """Pixels of each reason, over all scenes, those left out as well."""
-    return {
+def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Scenes, and pixels of each reason over all of them, those left out as well."""
+    reasons = [verdict.labels.reason for verdict in verdicts]
+    left_out = sum(bool(verdict.left_out) for verdict in verdicts)
+    return {"scenes": len(verdicts) - left_out, "scenes_left_out": left_out} | {
         f"pixels_{value.name.lower()}": sum(int((reason == value).sum()) for reason in reasons)
         for value in Reason
     }
+
+
+def _about(verdicts: Sequence[Verdict]) -> dict[str, dict[str, float | str]]:
+    """What is known of each scene, by its id: `kept`, `scale`, `camera_error`, `left_out`."""
+    found = {}
+    for name in ("kept", "scale", "camera_error", "left_out"):
+        values = {verdict.labels.ids[0]: getattr(verdict, name) for verdict in verdicts}
+        found[name] = {
+            scene: round(value, 4) if name != "left_out" else value
+            for scene, value in values.items()
+            if value is not None
+        }
+    return found
+
+
+def _tell(verdicts: Sequence[Verdict]) -> None:
+    """The log: what is kept, and each scene that is left out."""
+    kept = [verdict.kept for verdict in verdicts]
+    told = [f"keeps {np.mean(kept):.1%} of the pixels, of single scenes {min(kept):.1%} or more"]
+    told += [f"leaves out {v.labels.ids[0]}: {v.left_out}" for v in verdicts if v.left_out]
+    print(*told, sep="\n", file=sys.stderr)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.report.curves import Curve, panel
+from spatialsv.report.gate import gate_findings, gate_table
+from spatialsv.report.gate_figure import gate_figure
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.palette import arm_class, legend
@@ -39,6 +41,7 @@ def page(
             "lead": lead(results),
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
             "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
+            "gate": gate_section(results["pseudo"]),
             "curves": curves_section(curves, order),
             "timings": timings_section(benchmarks),
             "data": embed(browser),
@@ -124,6 +127,24 @@ def curves_section(curves: Mapping[str, Mapping[str, Curve]], order: Sequence[st
     return (
         '<section aria-labelledby="curves"><h2 id="curves">Training</h2>'
         f'{legend(arms, order)}<ul class="panels">{panels}</ul></section>'
+    )
+
+
+def gate_section(gate: Mapping[str, Any] | None) -> str:
+    """What the gate of pseudo labels keeps; empty where there are none."""
+    if gate is None:
+        return ""
+    figure = ""
+    if gate["measured"]:
+        figure = (
+            f"<figure>{gate_figure(gate['measured'])}<figcaption>Each threshold by itself, the"
+            " other two switched off, and all three as set. Bars: 95 % interval of the distance to"
+            " random dropping, resampled by scene.</figcaption></figure>"
+        )
+    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in gate_findings(gate))
+    return (
+        '<section aria-labelledby="gate"><h2 id="gate">Pseudo-labels</h2>'
+        f'<div class="lead">{sentences}</div>{figure}{as_html(gate_table(gate))}</section>'
     )
 
 

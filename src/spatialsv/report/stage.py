@@ -19,6 +19,8 @@ from spatialsv.manifest import (
 from spatialsv.report.browser import browser_data, lifted_maps
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
+from spatialsv.report.gate import build_gate
+from spatialsv.report.gate_figure import gate_figure, standing_alone
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.page import findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
@@ -48,13 +50,14 @@ def run(
     lift: Paths = (),
     probe: Paths = (),
     train: Paths = (),
+    pseudo: Paths = (),
     scenes: Paths = (),
     benchmarks: Paths = (),
 ) -> Manifest:
     """Write the tables, the page and `out`; print the tables and the page's path.
 
     Args:
-        evaluate: manifests of evaluate jobs; lift, probe, train: of those stages, or none.
+        evaluate: manifests of evaluate jobs; lift, probe, train, pseudo: of those stages, or none.
         out: where the manifest goes; payload beside it.
         scenes: manifests of the test scenes, which the question browser shows.
         benchmarks: Snakemake's benchmark files.
@@ -68,6 +71,7 @@ def run(
     runs = read_runs(evaluate)
     lifts = read_jobs(lift)
     results = build_results(runs, lifts, read_jobs(probe), config.resamples, config.seed)
+    results["pseudo"] = build_gate(pseudo, config.resamples, config.seed)
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
     write_json(out.parent / "results.json", results)
@@ -79,12 +83,22 @@ def run(
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
+    more = write_gate(out.parent / "gate.svg", results["pseudo"])
     shown = [read_manifest(path) for path in scenes]
     html = fitting_page(results, runs, shown, lifts, curves, config, benchmarks)
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
-    return _finish(out, results, config)
+    return _finish(out, results, config, more)
+
+
+def write_gate(path: Path, gate: Mapping[str, Any] | None) -> list[str]:
+    """The gate's figure, where there is one. Returns: the names of the files that were written."""
+    if gate is None or gate["measured"] is None:
+        path.unlink(missing_ok=True)
+        return []
+    write_text(path, standing_alone(gate_figure(gate["measured"])))
+    return [path.name]
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +114,22 @@ def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
         }
         for stage in ("lift", "probe")
     }
-    return {"evaluate": replies} | geometry
+    return {"evaluate": replies} | geometry | {"pseudo": _gate_metrics(results["pseudo"])}
+
+
+def _gate_metrics(gate: Mapping[str, Any] | None) -> dict[str, Any]:
+    if gate is None:
+        return {}
+    kept = {
+        "kept_share": gate["kept"]["mean"],
+        "left_out_share": len(gate["left_out"]) / gate["scenes"],
+    }
+    rows = (gate["measured"] or {}).get("rows", {})
+    return kept | {
+        name: {metric: row[metric] for metric in ("share", "abs_rel", "precision")}
+        for name, row in rows.items()
+        if row["precision"] is not None
+    }
 
 
 def training_curves(train: Sequence[Job]) -> dict[str, dict[str, Curve]]:
@@ -138,10 +167,13 @@ def fitting_page(
         limit = min(limit - 1, int(limit * config.max_megabytes / size))
 
 
-def _finish(out: Path, results: dict[str, Any], config: ReportConfig) -> Manifest:
+def _finish(
+    out: Path, results: dict[str, Any], config: ReportConfig, more: Sequence[str]
+) -> Manifest:
     names = (
         *("results.json", "metrics.json", "scores.csv", "curves.csv"),
         *("table.md", "report.html"),
+        *more,
     )
     manifest = Manifest(
         stage="report",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,16 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 CAMERAS = ("intrinsics", "cam_to_world")
 GEOMETRY = (*CAMERAS, "depth", "valid")  # all of it is known, or the cameras alone, or nothing
+
+
+class Reason(IntEnum):
+    """What a gate made of a pixel, the first that applies."""
+
+    KEPT = 0
+    INVALID = 1  # the teacher gave no depth
+    UNSURE = 2  # confidence below the percentile
+    UNSEEN = 3  # too few other views look there
+    INCONSISTENT = 4  # other views look there and disagree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,9 +52,9 @@ class Scenes:
     instance: Int[np.ndarray, "S N H W"] | None = None  # 0 = background, else the object's number
     confidence: Float[np.ndarray, "S N H W"] | None = None
     features: Float[np.ndarray, "S N h w C"] | None = None  # a teacher's final layer
-    scale: Float[np.ndarray, " S"] | None = None  # metres a unit, where lengths were divided
+    scale: Float[np.ndarray, " S"] | None = None  # what lengths were divided by; see store.py
     frame_ids: Shaped[np.ndarray, "S N"] | None = None  # text: each view's name at its source
-    reason: UInt8[np.ndarray, "S N H W"] | None = None  # a gate's: 0 = kept, else why not
+    reason: UInt8[np.ndarray, "S N H W"] | None = None  # a gate's `Reason`
     unit: Literal["metre", "relative"] = "metre"
     source: str = "rooms"  # who made the geometry: a dataset, a teacher
     revision: str = ""  # of that dataset or teacher

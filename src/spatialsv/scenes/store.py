@@ -22,7 +22,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from spatialsv.manifest import digest_bytes
-from spatialsv.scenes.scene import GEOMETRY, Scenes, bare_ones
+from spatialsv.scenes.scene import GEOMETRY, Reason, Scenes, bare_ones
 
 DIMS = {
     "image": ("scene", "view", "y", "x", "channel"),
@@ -46,9 +46,9 @@ LONG_NAMES = {
     "features": "final-layer features of the label maker",
     "intrinsics": "K in pixels; the top-left pixel's centre is at (0.5, 0.5)",
     "cam_to_world": "OpenCV camera (x right, y down, z forward) to world",
-    "scale": "metres in one unit of length",
+    "scale": "what lengths were divided by, in metres, or in a reference's unit if it has none",
     "frame_ids": "what each view is called at its source; of a video, its frame, from 0",
-    "reason": "what a gate made of the pixel: 0 = kept, else why not",
+    "reason": "a gate's: " + ", ".join(f"{value} = {value.name.lower()}" for value in Reason),
 }
 SMALL = {"intrinsics", "cam_to_world", "scale", "frame_ids"}  # all others are images or maps
 SAID = ("unit", "source", "revision", "licence")  # of all scenes of a stack

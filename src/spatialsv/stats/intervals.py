@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.special import ndtri
 
 
@@ -57,10 +57,29 @@ def cluster_bootstrap(
     sums, counts = cluster_sums(values, clusters)
     if len(sums) < 2:
         return None
+    return interval_of(resampled_ratios(sums, counts, resamples, seed), level)
+
+
+def resampled_ratios(
+    sums: Float[np.ndarray, " C"],
+    counts: Shaped[np.ndarray, " C"],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Float[np.ndarray, " resamples"]:
+    """The mean, sum of `sums` / sum of `counts`, in each resample of whole clusters.
+
+    The same seed and number of clusters give the same draws: what is measured on the same clusters
+    can be compared draw by draw. NaN where a draw counts nothing.
+    """
     generator = np.random.default_rng(seed)
     draws = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    means = (draws @ sums) / (draws @ counts)  # (resamples,)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    with np.errstate(invalid="ignore"):
+        return (draws @ sums) / (draws @ counts)
+
+
+def interval_of(resampled: Float[np.ndarray, " resamples"], level: float = 0.95) -> Interval:
+    """The percentile interval of resampled means; of those that are known."""
+    low, high = np.nanquantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(low), float(high))
 
 

@@ -25,14 +25,21 @@ class ArmConfig:
     spatial_weight: float = 1.0  # of all that is taught beside the text, which weighs 1
     teacher: str | None = None  # whose labels; None: labels.teacher. For the DAG, as text_share
     blank_images: bool = False  # grey images: what the questions' text gives away
+    labels_share: float = 1.0  # of the labelled scenes, whose geometry is taught; shares are nested
     pseudo: bool = False  # pseudo-labelled images beside the questions, without text
+    gated: bool = True  # only what the gate kept of them; False: all that the teacher said
     text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked
     steps_share: float = 1.0  # of TrainConfig.steps, where epochs are to be equal and not steps
 
     @property
     def geometry(self) -> bool:
-        """Whether this arm learns from labels at all."""
+        """Whether this arm learns from labels at all, be they pseudo labels."""
         return self.distill or bool(self.tasks)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it learns from those of the scenes that it is asked about."""
+        return self.geometry and self.labels_share > 0
 
 
 # For training by hand. The DAG spells each arm out, since it must know what to make for it.
@@ -151,6 +158,21 @@ class TrainConfig:
             )
         if arm.pseudo and not arm.geometry:
             raise ValueError(f"train.arms.{name}: pseudo labels, but neither distill nor tasks")
+        if not arm.gated and not arm.pseudo:
+            raise ValueError(f"train.arms.{name}.gated: only pseudo labels are; set pseudo: true")
+        if not 0 <= arm.labels_share <= 1:
+            raise ValueError(
+                f"train.arms.{name}.labels_share: expected 0 to 1, found {arm.labels_share}"
+            )
+        if arm.labels_share < 1 and not arm.geometry:
+            raise ValueError(
+                f"train.arms.{name}.labels_share: neither distill nor tasks learn from labels"
+            )
+        if arm.labels_share == 0 and not arm.pseudo:
+            raise ValueError(
+                f"train.arms.{name}.labels_share: at 0 no geometry is left to learn; set pseudo:"
+                " true, or leave out distill and tasks: that is text alone"
+            )
         if arm.blank_images and arm.geometry:
             raise ValueError(f"train.arms.{name}: blank images have no geometry to learn")
         return arm

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from spatialsv.manifest import Manifest, digest_bytes, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, fault, singly
+from spatialsv.scenes.scene import Reason, Scenes, fault, singly
 from spatialsv.scenes.store import read_groups
 from spatialsv.train.config import ArmConfig, TrainConfig
 
@@ -63,14 +65,16 @@ def load_data(
     """
     read = {
         "scenes": _read(scenes),
-        "labels": _read(labels) if arm.geometry else [],
+        "labels": _read(labels) if arm.labelled else [],
         "pseudo": _read(pseudo) if arm.pseudo else [],
     }
-    for key, needed in (("scenes", True), ("labels", arm.geometry), ("pseudo", arm.pseudo)):
+    for key, needed in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
-    known = _labels(read["labels"], values) if arm.geometry else None
-    guessed = _labels(read["pseudo"], values) if arm.pseudo else None
+    known = _labels(read["labels"], values) if arm.labelled else None
+    if known is not None and arm.labels_share < 1:
+        known = _taught(known, arm.labels_share)
+    guessed = _pseudo(read["pseudo"], arm.gated, values) if arm.pseudo else None
     asked_in, unasked_in = _split(read["scenes"], guessed, values)
     if not asked_in:
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
@@ -84,6 +88,8 @@ def load_data(
     )
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
     shown = [scenes for _, shard in asked_in for scenes in shard]
+    if known is not None and not arm.text:  # who is asked nothing and taught nothing is not shown
+        shown = _with_geometry(shown, known)
     asked = SceneDataset(shown, questions, processor, known, options, seed, encode)
     unasked = None if arm.text else asked
     if guessed is not None:
@@ -107,8 +113,55 @@ def _labels(manifests: list[Manifest], values: bool) -> list[Scenes]:
     return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), values)]
 
 
-def _checked(store: Path, values: bool) -> list[Scenes]:
-    groups = read_groups(store, ("features",), values)
+def nested_share(ids: Iterable[str], share: float) -> set[str]:
+    """`share` of the scenes `ids`, at least one; a larger share holds every smaller one.
+
+    Which ones follows from their names alone, whatever their order and the seed.
+    """
+    order = sorted(ids, key=lambda name: digest_bytes(name.encode()))
+    return set(order[: max(1, round(share * len(order)))])
+
+
+def _taught(labels: list[Scenes], share: float) -> list[Scenes]:
+    """`labels`, each by itself; those beyond `share` of the scenes hold nothing valid."""
+    chosen = nested_share(_ids(labels), share)
+    return [
+        one if one.ids[0] in chosen else replace(one, valid=np.broadcast_to(False, one.valid.shape))
+        for one in singly(labels)
+    ]
+
+
+def _with_geometry(scenes: list[Scenes], labels: list[Scenes]) -> list[Scenes]:
+    """The scenes whose labels hold anything valid, each by itself."""
+    bare = {one.ids[0] for one in singly(labels) if not one.valid.any()}
+    return [one for one in singly(scenes) if one.ids[0] not in bare]
+
+
+def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> list[Scenes]:
+    """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
+    if not gated:
+        groups = [g for m in manifests for g in _checked(m.find(".zarr"), values, "reason")]
+        return [_as_labelled(scenes) for scenes in groups] if values else groups
+    return [
+        one
+        for manifest in manifests
+        for one in singly(_checked(manifest.find(".zarr"), values))
+        if one.ids[0] not in manifest.about.get("left_out", ())
+    ]
+
+
+def _as_labelled(pseudo: Scenes) -> Scenes:
+    """`pseudo`, as if there had been no gate."""
+    if pseudo.reason is None:
+        raise ValueError(
+            f"pseudo labels by {pseudo.source} do not tell what the gate dropped; force the pseudo"
+            " stage, or leave the arm gated"
+        )
+    return replace(pseudo, valid=pseudo.reason != Reason.INVALID)
+
+
+def _checked(store: Path, values: bool, *more: str) -> list[Scenes]:
+    groups = read_groups(store, ("features", *more), values)
     if values and (found := next(filter(None, map(fault, groups)), None)):
         raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
     return groups

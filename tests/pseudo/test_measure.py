@@ -1,0 +1,81 @@
+"""What the gate is worth, where the truth is known: counts that add up, and a gate that pays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spatialsv.pseudo.gate import GateConfig
+from spatialsv.pseudo.judge import judge_scene
+from spatialsv.pseudo.measure import RIGHT, SWEEPS, measure_gate
+from spatialsv.scenes.scene import Reason, Scenes, singly
+from spatialsv.teachers.exact import ExactTeacher
+
+CONFIG = GateConfig(confidence_percentile=10.0, pixels=0.7)
+BAD = (slice(8, 14), slice(10, 20))  # pixels of each first view
+
+
+def judged(scenes: Scenes, config: GateConfig = CONFIG) -> list[Scenes]:
+    """Exact labels in another unit, 30 % too far in one patch, of which the teacher is unsure."""
+    labels = ExactTeacher().label(scenes)
+    depth, confidence = 7 * labels.depth, labels.confidence + 1
+    depth[(slice(None), 0, *BAD)] *= 1.3
+    poses = labels.cam_to_world.copy()
+    poses[..., :3, 3] *= 7
+    confidence[(slice(None), 0, *BAD)] = 1
+    labels = replace(labels, depth=depth, cam_to_world=poses, confidence=confidence)
+    pairs = zip(singly(labels), singly(scenes), strict=True)
+    return [judge_scene(*pair, config, floor=0.0).labels for pair in pairs]
+
+
+def total(counts: dict, name: str = "pixels") -> float:
+    return sum(counts[name])
+
+
+def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
+    labels = judged(tiny_scenes)
+    hidden = tiny_scenes.valid.copy()
+    hidden[:, :, :3] = False  # what nobody knows is not measured
+    truth = replace(tiny_scenes, valid=hidden)
+    found = measure_gate(labels, singly(truth), CONFIG)
+    assert found["scenes"] == list(tiny_scenes.ids) and found["right"] == RIGHT
+    reasons = found["reasons"]
+    assert sum(map(total, reasons.values())) == hidden.sum()
+    for name, counts in reasons.items():
+        theirs = [
+            (one.reason == Reason[name.upper()]) & k for one, k in zip(labels, hidden, strict=True)
+        ]
+        assert counts["pixels"] == [int(t.sum()) for t in theirs]
+    errors = []
+    for label, one, known in zip(labels, singly(tiny_scenes), hidden, strict=True):
+        depth, target = label.depth[0][known], one.depth[0][known]
+        errors.append(np.abs(depth * np.median(target) / np.median(depth) / target - 1))
+    errors = np.concatenate(errors)
+    for name, expected in (("error", errors.sum()), ("right", (errors < 0.05).sum())):
+        found = sum(total(counts, name) for counts in reasons.values())
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
+    found = measure_gate(judged(tiny_scenes), singly(tiny_scenes), CONFIG)
+    every = sum(map(total, found["reasons"].values()))
+    chance = sum(total(counts, "right") for counts in found["reasons"].values()) / every
+    assert chance < 0.98
+    for name, sweep in found["sweeps"].items():
+        at = [row["at"] for row in sweep]
+        assert at == sorted({*SWEEPS[name], getattr(CONFIG, name)})
+        kept = [total(row) for row in sweep]
+        assert kept == sorted(kept, reverse=name == "confidence_percentile")
+        precision = [total(row, "right") / total(row) for row in sweep if total(row)]
+        assert max(precision) == pytest.approx(1, abs=2e-3) and min(precision) > chance - 1e-3
+    assert total(found["sweeps"]["confidence_percentile"][0]) == every
+
+
+def test_where_nothing_is_known_nothing_is_measured(tiny_scenes):
+    labels = judged(tiny_scenes)
+    photos = replace(tiny_scenes, depth=None, valid=None)
+    assert measure_gate(labels, singly(photos), CONFIG) is None
+    blank = replace(tiny_scenes, valid=np.zeros_like(tiny_scenes.valid))
+    assert measure_gate(labels, singly(blank), CONFIG) is None
+    part = [singly(photos)[0], *singly(tiny_scenes)[1:]]
+    assert measure_gate(labels, part, CONFIG)["scenes"] == list(tiny_scenes.ids[1:])
