@@ -72,6 +72,10 @@ class Scenes:
         shown = self.image if self.depth is None else self.depth
         return tuple(shown.shape[1:4])
 
+    def read(self) -> Scenes:
+        """With all values in memory, where they are already unless a store still holds them."""
+        return self
+
     def select(self, index: slice | list[int] | np.ndarray) -> Scenes:
         """The scenes at `index`."""
         arrays = {
@@ -126,6 +130,7 @@ def stack(parts: list[Scenes]) -> Scenes:
     """
     if not parts:
         raise ValueError("no scenes to stack: give at least one store")
+    parts = [part.read() for part in parts]
     first = parts[0]
     for part in parts[1:]:
         if _kind(part) != _kind(first):
