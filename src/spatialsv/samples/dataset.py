@@ -1,4 +1,6 @@
-"""Stores and questions as samples, ready to collate. Everything is held in memory.
+"""Scenes and questions as samples, ready to collate.
+
+Scenes that are still in their stores (`open_groups`) are read when a sample shows them.
 
 What a sample holds follows from the seed, the epoch and its number: nothing else is random.
 """
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from spatialsv.samples.chat import Chat, Tokens
@@ -78,7 +81,7 @@ class SceneDataset(Dataset[Sample]):
         self.chat = Chat(processor)
         self.chat.check(questions)
         self.shown = SceneViews(
-            [one.image[0] for one in self.scenes],
+            self._images,
             processor,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
@@ -122,6 +125,9 @@ class SceneDataset(Dataset[Sample]):
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
         return self._sample(row, tuple(range(self.scenes[row].shape[0])), [])
+
+    def _images(self, row: int) -> UInt8[np.ndarray, "N H W 3"]:
+        return self.scenes[row].read("image").image[0]
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)

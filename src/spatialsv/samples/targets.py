@@ -60,7 +60,7 @@ class Targets:
 
         A label store's frame is that of all its views; a choice among them has its own.
         """
-        label, chosen = self.labels[row], list(views)
+        label, chosen = self.labels[row].read(), list(views)
         depth, valid, intrinsics = self._maps(label, chosen)
         if not bool(valid.any()):
             return None

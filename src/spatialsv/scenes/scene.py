@@ -72,8 +72,9 @@ class Scenes:
         shown = self.image if self.depth is None else self.depth
         return tuple(shown.shape[1:4])
 
-    def read(self) -> Scenes:
-        """With all values in memory, where they are already unless a store still holds them."""
+    def read(self, *names: str) -> Scenes:
+        """With the images and maps of these names, or all, in memory: as they are, but for
+        `StoredScenes`."""
         return self
 
     def select(self, index: slice | list[int] | np.ndarray) -> Scenes:

@@ -12,7 +12,7 @@ from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, fault, singly
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import open_groups, read_groups
 from spatialsv.train.config import ArmConfig, TrainConfig
 
 
@@ -51,7 +51,7 @@ def load_data(
     encode: Encode | None = None,
     values: bool = True,
 ) -> TrainingData:
-    """Read and check everything, so that a mistake shows before the first step.
+    """Check everything, so that a mistake shows before the first step; nothing is kept in memory.
 
     Args:
         values: False reads the shapes of images and maps alone; see `read_groups`.
@@ -108,10 +108,16 @@ def _labels(manifests: list[Manifest], values: bool) -> list[Scenes]:
 
 
 def _checked(store: Path, values: bool) -> list[Scenes]:
-    groups = read_groups(store, ("features",), values)
-    if values and (found := next(filter(None, map(fault, groups)), None)):
-        raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
+    groups = _open(store, ("features",), values)
+    found = (fault(one.read()) for one in singly(groups)) if values else ()
+    if told := next(filter(None, found), None):
+        raise ValueError(f"{store}: {told}: nothing can be learnt from it; make these labels anew")
     return groups
+
+
+def _open(store: Path, variables: Sequence[str], values: bool) -> list[Scenes]:
+    """Scenes that are read when a sample shows them, or their shapes alone."""
+    return open_groups(store, variables) if values else read_groups(store, variables, values=False)
 
 
 def _ids(groups: Iterable[Scenes]) -> list[str]:
@@ -126,7 +132,7 @@ def _split(
     The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
     """
     ids = set(_ids(guessed or ()))
-    shards = [(m, read_groups(m.find(".zarr"), ("image",), values)) for m in manifests]
+    shards = [(m, _open(m.find(".zarr"), ("image",), values)) for m in manifests]
     asked = [shard for shard in shards if ids.isdisjoint(_ids(shard[1]))]
     return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
 
