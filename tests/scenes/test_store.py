@@ -169,7 +169,9 @@ def test_scenes_are_read_one_by_one_as_zarr_reads_them(
     monkeypatch.setattr("spatialsv.scenes.store.encoding.CHUNK_BYTES", chunk_bytes)
     valid = scenes.valid.copy()
     valid[1] = False  # an empty chunk is not written
-    write_store(tmp_path / "s.zarr", replace(scenes, valid=valid))
+    depth = scenes.depth.copy()
+    depth[1], depth[2, 0] = 0, np.nan
+    write_store(tmp_path / "s.zarr", replace(scenes, valid=valid, depth=depth))
     root = zarr.open_group(tmp_path / "s.zarr", mode="r")
     (stored,) = open_groups(tmp_path / "s.zarr")
     assert not any(getattr(stored, name).strides[0] for name in MAPS)

@@ -21,7 +21,7 @@ from numcodecs import blosc
 
 from spatialsv.scenes.store.encoding import unpack
 
-EMPTY = 2**64 - 1  # the offset of a chunk that holds nothing but zeros
+EMPTY = 2**64 - 1  # the offset of a chunk that holds nothing but the fill value
 ENTRY = 16  # bytes of the index a chunk
 CHECKSUM = 4  # bytes after the index
 
@@ -41,13 +41,16 @@ class Chunks:
     shape: tuple[int, ...]
     chunk: tuple[int, ...]
     dtype: np.dtype
+    fill: np.generic
     attributes: Mapping[str, Any]
     owner: str
     _index: dict[tuple[int, int, int], np.ndarray] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, array: zarr.Array, file: Path | None, owner: str) -> Chunks:
-        return cls(file, array.shape, array.chunks, array.dtype, dict(array.attrs), owner)
+        return cls(
+            file, array.shape, array.chunks, array.dtype, array.fill_value, dict(array.attrs), owner
+        )
 
     @property
     def unpacked(self) -> np.dtype:
@@ -88,7 +91,7 @@ class Chunks:
         if out is None:
             out = np.empty((len(grid), *self.chunk), self.dtype)
         if self.file is None:
-            out[...] = 0
+            out[...] = self.fill
             return out
         try:
             handle = os.open(self.file, os.O_RDONLY)
@@ -99,7 +102,7 @@ class Chunks:
             for place, into in zip(grid, out, strict=True):
                 offset, size = (int(n) for n in index[place])
                 if offset == EMPTY:
-                    into[...] = 0
+                    into[...] = self.fill
                 else:
                     blosc.decompress(os.pread(handle, size, offset), into)
         finally:

@@ -116,7 +116,7 @@ def pack(
     with np.errstate(all="ignore"):  # what does not fit is then unequal
         for quantum in QUANTA:
             codes, known = np.rint(values / quantum), {"scale_factor": quantum}
-            if values.size and 0 <= codes.min() and codes.max() <= np.iinfo(np.uint16).max:
+            if values.size and codes.min() >= 0 and codes.max() <= np.iinfo(np.uint16).max:
                 packed = codes.astype(np.uint16), known | {"read_as": "float32"}
                 if _same(unpack(*packed), values):
                     return packed
