@@ -136,7 +136,7 @@ class HfScenes(Dataset):
 
     def __getitem__(self, row: int) -> Sample:
         found = self.data[row]
-        return tensors(found | {"image": np.stack(list(found["image"]))})
+        return tensors(found | {"image": np.asarray(found["image"], np.uint8)})
 
 
 def wds(png: bool) -> Callable[[Path, Scenes, int], Loader]:
