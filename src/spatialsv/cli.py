@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         arguments.call(arguments)
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if arguments.debug:
             traceback.print_exc()
         print(f"spatialsv {arguments.stage}: {error}", file=sys.stderr)
@@ -81,6 +81,13 @@ def ingest(arguments: argparse.Namespace) -> None:
     from spatialsv.scenes.readers.config import ReadConfig
 
     ingest(arguments.path, arguments.out, arguments.format, config(ReadConfig, arguments))
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    """Say what is in a store of scenes or labels, and whether it is whole."""
+    from spatialsv.scenes.store.inspect import inspect, told
+
+    print(told(inspect(arguments.store), arguments.json))
 
 
 def labels(arguments: argparse.Namespace) -> None:
@@ -314,6 +321,14 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--format": {"metavar": "FORMAT", "help": "such as `colmap`; found out if it is clear"},
             "--config": CONFIG | {"help": "as scenes.read: frames, sampling, max_pixels"},
             "--out": {"type": Path, "required": True, "metavar": "STORE", "help": "*.zarr"},
+        },
+    ),
+    "inspect": (
+        inspect,
+        "what is in a store",
+        {
+            "store": {"type": Path, "metavar": "STORE"},
+            "--json": {"action": "store_true", "help": "all of it, in JSON, in bytes"},
         },
     ),
     "labels": (

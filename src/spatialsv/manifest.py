@@ -7,16 +7,23 @@ manifest is there, so a manifest is written last, and in one piece.
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SCHEMA = "spatialsv/1"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,114 @@ class Manifest:
 def write_text(path: Path, text: str) -> None:
     """Write `text` under a temporary name, then rename: nobody reads half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_beside(path)
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def temporary_beside(path: Path) -> Path:
+    """This process's name for what will become `path`; what killed ones left there is deleted.
+
+    The name tells machine and process: of another machine's processes nobody here knows whether
+    they still run, and what they left stays.
+    """
+    stem = f".{path.name}.{socket.gethostname()}."
+    for left in path.parent.glob(f"{glob.escape(stem)}*"):
+        if not _runs(left.name.removeprefix(stem)):
+            delete(left)
+    return path.with_name(f"{stem}{os.getpid()}")
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of this number runs; what is no number is somebody else's name."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, PermissionError):
+        return True
+    return True
+
+
+def delete(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it; another process may do so as well."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def in_one_piece(path: Path) -> Iterator[Path]:
+    """A folder to fill, which then becomes `path`, in place of what was there.
+
+    Whenever the process is killed, `path` is the old or the new one, whole.
+
+    Raises:
+        OSError: the disk is full, say; `path` is then what it was before.
+    """
+    temporary = temporary_beside(path)
+    delete(temporary)
+    try:
+        yield temporary
+        _put_in_place(temporary, path)
+    except OSError as error:
+        told = f"{error.strerror or error}; what was at this path before is untouched"
+        raise OSError(error.errno, told, str(path)) from error
+    finally:
+        delete(temporary)
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Rename the folder `new` to `path`; what was there then has the name `new`."""
+    try:
+        new.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchanged(new, path):  # a kill between these two leaves none at `path`
+            old = new.with_name(f"{new.name}.old")
+            path.rename(old)
+            new.rename(path)
+            delete(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Both names exchanged in one step, where system and file system can (Linux, not on NFS)."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    names = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other))
+    return rename is not None and rename(*names, RENAME_EXCHANGE) == 0
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path`: others wait until it is free, as it is when its holder is killed.
+
+    Gives: whether another process held it, and so may have done the work.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waited = False
+    while True:
+        with path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = True
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is_at(handle.fileno(), path):  # its holder deleted it when it was done
+                continue
+            try:
+                yield waited
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_json(path: Path, value: Any) -> None:

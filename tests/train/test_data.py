@@ -81,7 +81,7 @@ def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
 def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_labels, tmp_path):
     old = pseudo_manifest(tmp_path / "old.json", tiny_labels)
     arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
-    with pytest.raises(ValueError, match="do not tell what the gate dropped; force the pseudo"):
+    with pytest.raises(ValueError, match="does not tell what the gate dropped; force the pseudo"):
         load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)
 
 

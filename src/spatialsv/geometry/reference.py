@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.metrics import pose_errors
+from spatialsv.geometry.pose_metrics import pose_errors
 
 STILL = 1e-4  # of a scene's extent; cameras closer than this have no distance to go by
 

@@ -9,10 +9,20 @@ import numpy as np
 
 from spatialsv.config import to_mapping
 from spatialsv.labels.errors import label_errors
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.manifest import (
+    Manifest,
+    alone,
+    delete,
+    digest_path,
+    read_manifest,
+    work_folder,
+    write_json,
+    write_manifest,
+)
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups, write_groups
+from spatialsv.scenes.store import open_groups, write_groups
 from spatialsv.teachers.load import load_teacher
+from spatialsv.teachers.parts import label_in_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +31,7 @@ class LabelsConfig:
 
     drop_percent: float = 10.0  # of each scene's pixels, the least confident; ties stay
     batch_size: int = 8  # scenes
+    half: bool = False  # depth and confidence to 11 bits (0.05 %), which takes half the space
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop_percent < 100:
@@ -30,18 +41,41 @@ class LabelsConfig:
 def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest:
     """Label the scenes of one manifest; write the store, then `out` and, beside it, the metrics.
 
+    A killed job goes on where it was. If another process is at the same job, this one waits, and
+    takes what that one made.
+
     Raises:
         ValueError: an unknown teacher, missing scenes or weights.
+        OSError: no room on the disk, say; what was labelled before is kept.
     """
-    seen = read_groups(read_manifest(scenes).find(".zarr"))
+    source = read_manifest(scenes)
+    made_from = {
+        "scenes": {name: digest for name, digest in source.payload.items() if ".zarr" in name},
+        "teacher": digest_path(Path(teacher)) if Path(teacher).is_dir() else teacher,
+        "config": to_mapping(config),
+    }
+    with alone(out.with_name(f".{out.stem}.lock")) as waited:
+        if waited and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
+            return read_manifest(out)
+        work = work_folder(out.with_name(f".{out.stem}.work"), made_from)
+        manifest = _label(source, teacher, config, out, work)
+        write_manifest(out, replace(manifest, about=manifest.about | {"made_from": made_from}))
+        delete(work)
+    return read_manifest(out)
+
+
+def _label(source: Manifest, teacher: str, config: LabelsConfig, out: Path, work: Path) -> Manifest:
+    """Write store and metrics; give the manifest that vouches for them."""
+    seen = open_groups(source.find(".zarr"))
     knows = load_teacher(teacher, config.batch_size)
-    labels = [drop_unsure(knows.label(group), config.drop_percent) for group in seen]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    store = out.with_suffix(".zarr")
+    whole = label_in_parts(seen, knows.label, config.batch_size, work)
+    labels = [drop_unsure(group, config.drop_percent) for group in whole]
+    labels = [rounded(group) for group in labels] if config.half else labels
+    store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
     digest = write_groups(store, labels)
-    metrics = out.with_suffix(".metrics.json")
-    write_json(metrics, label_errors(labels, seen))
-    manifest = Manifest(
+    truth = (group.read("depth", "valid") if group.has_geometry else group for group in seen)
+    write_json(metrics, label_errors(labels, truth))
+    return Manifest(
         stage="labels",
         payload={store.name: digest, metrics.name: digest_path(metrics)},
         counts={
@@ -52,8 +86,6 @@ def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest
         config=to_mapping(config),
         about={"teacher": labels[0].source, "licence": labels[0].licence},
     )
-    write_manifest(out, manifest)
-    return replace(manifest, path=out)
 
 
 def drop_unsure(labels: Scenes, percent: float) -> Scenes:
@@ -65,3 +97,13 @@ def drop_unsure(labels: Scenes, percent: float) -> Scenes:
         if valid.any():
             sure[row] = confidence >= np.percentile(confidence[valid], percent)
     return replace(labels, valid=labels.valid & sure)
+
+
+def rounded(labels: Scenes) -> Scenes:
+    """`labels` with depth and confidence that float16 holds exactly; a store then keeps as much."""
+    halves = {
+        name: value.astype(np.float16).astype(np.float32)
+        for name in ("depth", "confidence")
+        if (value := getattr(labels, name)) is not None
+    }
+    return replace(labels, **halves)

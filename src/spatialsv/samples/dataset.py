@@ -1,14 +1,17 @@
-"""Stores and questions as samples, ready to collate. Everything is held in memory.
+"""Scenes and questions as samples, ready to collate.
+
+Scenes that are still in their stores (`open_groups`) are read when a sample shows them.
 
 What a sample holds follows from the seed, the epoch and its number: nothing else is random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from spatialsv.samples.chat import Chat, Tokens
@@ -29,6 +32,7 @@ class SamplesConfig:
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     label_size: tuple[int, int] | None = None  # height, width that labels are then brought to
     keep_gib: float = 2.0  # memory for prepared images and what an encoder makes of them, GiB
+    gated: bool = True  # of pseudo labels, what the gate kept; False: all that the teacher said
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +56,7 @@ class SceneDataset(Dataset[Sample]):
         config: what samples show and ask.
         seed: of which questions stand together.
         encode: see `SceneViews`.
+        untaught: scenes whose geometry is not taught, though they have labels.
 
     Raises:
         ValueError: scenes without images, questions about other scenes or views or with special
@@ -67,6 +72,7 @@ class SceneDataset(Dataset[Sample]):
         config: SamplesConfig | None = None,
         seed: int = 0,
         encode: Encode | None = None,
+        untaught: Collection[str] = (),
     ) -> None:
         self.scenes = singly(scenes)
         if bare := [one.source for one in self.scenes if one.image is None]:
@@ -78,14 +84,14 @@ class SceneDataset(Dataset[Sample]):
         self.chat = Chat(processor)
         self.chat.check(questions)
         self.shown = SceneViews(
-            [one.image[0] for one in self.scenes],
+            self._images,
             processor,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
             encode=encode,
         )
-        thinned = (self.config.label_stride, self.config.label_size)
-        self.targets = None if labels is None else Targets(self.scenes, labels, *thinned)
+        told = (self.config.label_stride, self.config.label_size, self.config.gated, untaught)
+        self.targets = None if labels is None else Targets(self.scenes, labels, *told)
         self._rows = {one.ids[0]: row for row, one in enumerate(self.scenes)}
         self._groups = self._group(questions)
         pack = self.config.questions_per_sample
@@ -122,6 +128,9 @@ class SceneDataset(Dataset[Sample]):
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
         return self._sample(row, tuple(range(self.scenes[row].shape[0])), [])
+
+    def _images(self, row: int) -> UInt8[np.ndarray, "N H W 3"]:
+        return self.scenes[row].read("image").image[0]
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.scene import Scenes, by_id, labels_of
+from spatialsv.scenes.scene import Reason, Scenes, by_id, labels_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +33,8 @@ class Targets:
         labels: a stack or groups of labels with one for each of them, in any order.
         stride: of the pixels that teach; 1 takes all.
         size: height and width that the labels are then brought to; None leaves them as they are.
+        gated: False teaches what a gate dropped of pseudo labels as well.
+        untaught: scenes that teach nothing, though they have labels.
 
     Raises:
         ValueError: scenes without labels, or labels of other views or another image shape.
@@ -44,9 +46,12 @@ class Targets:
         labels: Iterable[Scenes],
         stride: int = 1,
         size: tuple[int, int] | None = None,
+        gated: bool = True,
+        untaught: Collection[str] = (),
     ) -> None:
         self.labels = labels_of([one.ids[0] for one in scenes], by_id(labels))
         self.stride, self.size = stride, size
+        self.gated, self.untaught = gated, untaught
         for one, label in zip(scenes, self.labels, strict=True):
             seen, labelled = one.shape, label.shape
             if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
@@ -60,7 +65,11 @@ class Targets:
 
         A label store's frame is that of all its views; a choice among them has its own.
         """
-        label, chosen = self.labels[row], list(views)
+        if self.labels[row].ids[0] in self.untaught:
+            return None
+        label, chosen = self.labels[row].read(), list(views)
+        if label.reason is not None and not self.gated:
+            label = replace(label, valid=label.reason != Reason.INVALID)
         depth, valid, intrinsics = self._maps(label, chosen)
         if not bool(valid.any()):
             return None

@@ -59,7 +59,7 @@ class SceneViews:
     """The prepared views of scenes.
 
     Args:
-        images: each scene's.
+        images: gives each scene's, by its row.
         processor: the MLLM's own; it may resize.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
@@ -68,7 +68,7 @@ class SceneViews:
 
     def __init__(
         self,
-        images: Sequence[UInt8[np.ndarray, "_ _ _ 3"]],
+        images: Callable[[int], UInt8[np.ndarray, "_ _ _ 3"]],
         processor: ViewProcessor,
         blank: bool = False,
         keep_gib: float = 2.0,
@@ -83,9 +83,8 @@ class SceneViews:
 
     def __call__(self, row: int, views: Sequence[int]) -> Views:
         """The `views` of the scene at `row`; blank ones are those of any scene of its size."""
-        images = self.images[row]
-        key = (images.shape[1:] if self.blank else row, tuple(views))
-        return self._kept.get(key) or self._prepare(key, images[list(views)])
+        key = (self.images(row).shape[1:] if self.blank else row, tuple(views))
+        return self._kept.get(key) or self._prepare(key, self.images(row)[list(views)])
 
     def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> Views:
         if self.blank:

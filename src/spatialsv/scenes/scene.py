@@ -83,6 +83,11 @@ class Scenes:
         shown = self.image if self.depth is None else self.depth
         return tuple(shown.shape[1:4])
 
+    def read(self, *names: str) -> Scenes:
+        """With the images and maps of these names, or all, in memory: as they are, but for
+        `StoredScenes`."""
+        return self
+
     def select(self, index: slice | list[int] | np.ndarray) -> Scenes:
         """The scenes at `index`."""
         arrays = {
@@ -137,6 +142,7 @@ def stack(parts: list[Scenes]) -> Scenes:
     """
     if not parts:
         raise ValueError("no scenes to stack: give at least one store")
+    parts = [part.read() for part in parts]
     first = parts[0]
     for part in parts[1:]:
         if _kind(part) != _kind(first):

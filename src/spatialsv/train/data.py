@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from spatialsv.manifest import Manifest, digest_bytes, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Reason, Scenes, fault, singly
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene import Scenes, fault, singly
+from spatialsv.scenes.store import open_groups, read_groups
 from spatialsv.train.config import ArmConfig, TrainConfig
 
 
@@ -53,7 +51,7 @@ def load_data(
     encode: Encode | None = None,
     values: bool = True,
 ) -> TrainingData:
-    """Read and check everything, so that a mistake shows before the first step.
+    """Check everything, so that a mistake shows before the first step; nothing is kept in memory.
 
     Args:
         values: False reads the shapes of images and maps alone; see `read_groups`.
@@ -72,8 +70,8 @@ def load_data(
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
     known = _labels(read["labels"], values) if arm.labelled else None
-    if known is not None and arm.labels_share < 1:
-        known = _taught(known, arm.labels_share)
+    ids = _ids(known or ())
+    untaught = set(ids) - nested_share(ids, arm.labels_share)
     guessed = _pseudo(read["pseudo"], arm.gated, values) if arm.pseudo else None
     asked_in, unasked_in = _split(read["scenes"], guessed, values)
     if not asked_in:
@@ -85,12 +83,13 @@ def load_data(
         label_stride=config.label_stride,
         label_size=config.label_size,
         keep_gib=config.keep_gib,
+        gated=arm.gated,
     )
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
     shown = [scenes for _, shard in asked_in for scenes in shard]
-    if known is not None and not arm.text:  # who is asked nothing and taught nothing is not shown
-        shown = _with_geometry(shown, known)
-    asked = SceneDataset(shown, questions, processor, known, options, seed, encode)
+    if not arm.text:  # who is asked nothing and taught nothing is not shown
+        shown = [one for one in singly(shown) if one.ids[0] not in untaught]
+    asked = SceneDataset(shown, questions, processor, known, options, seed, encode, untaught)
     unasked = None if arm.text else asked
     if guessed is not None:
         seen = _chosen([shard for _, shard in unasked_in], _ids(guessed))
@@ -122,26 +121,10 @@ def nested_share(ids: Iterable[str], share: float) -> set[str]:
     return set(order[: max(1, round(share * len(order)))])
 
 
-def _taught(labels: list[Scenes], share: float) -> list[Scenes]:
-    """`labels`, each by itself; those beyond `share` of the scenes hold nothing valid."""
-    chosen = nested_share(_ids(labels), share)
-    return [
-        one if one.ids[0] in chosen else replace(one, valid=np.broadcast_to(False, one.valid.shape))
-        for one in singly(labels)
-    ]
-
-
-def _with_geometry(scenes: list[Scenes], labels: list[Scenes]) -> list[Scenes]:
-    """The scenes whose labels hold anything valid, each by itself."""
-    bare = {one.ids[0] for one in singly(labels) if not one.valid.any()}
-    return [one for one in singly(scenes) if one.ids[0] not in bare]
-
-
 def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> list[Scenes]:
     """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
     if not gated:
-        groups = [g for m in manifests for g in _checked(m.find(".zarr"), values, "reason")]
-        return [_as_labelled(scenes) for scenes in groups] if values else groups
+        return [g for m in manifests for g in _checked(m.find(".zarr"), values, "reason")]
     return [
         one
         for manifest in manifests
@@ -150,21 +133,22 @@ def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> list[Scenes
     ]
 
 
-def _as_labelled(pseudo: Scenes) -> Scenes:
-    """`pseudo`, as if there had been no gate."""
-    if pseudo.reason is None:
-        raise ValueError(
-            f"pseudo labels by {pseudo.source} do not tell what the gate dropped; force the pseudo"
-            " stage, or leave the arm gated"
-        )
-    return replace(pseudo, valid=pseudo.reason != Reason.INVALID)
-
-
 def _checked(store: Path, values: bool, *more: str) -> list[Scenes]:
-    groups = read_groups(store, ("features", *more), values)
-    if values and (found := next(filter(None, map(fault, groups)), None)):
-        raise ValueError(f"{store}: {found}: nothing can be learnt from it; make these labels anew")
+    groups = _open(store, ("features", *more), values)
+    if "reason" in more and any(group.reason is None for group in groups):
+        raise ValueError(
+            f"{store}: does not tell what the gate dropped; force the pseudo stage, or leave the"
+            " arm gated"
+        )
+    found = (fault(one.read()) for one in singly(groups)) if values else ()
+    if told := next(filter(None, found), None):
+        raise ValueError(f"{store}: {told}: nothing can be learnt from it; make these labels anew")
     return groups
+
+
+def _open(store: Path, variables: Sequence[str], values: bool) -> list[Scenes]:
+    """Scenes that are read when a sample shows them, or their shapes alone."""
+    return open_groups(store, variables) if values else read_groups(store, variables, values=False)
 
 
 def _ids(groups: Iterable[Scenes]) -> list[str]:
@@ -179,7 +163,7 @@ def _split(
     The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
     """
     ids = set(_ids(guessed or ()))
-    shards = [(m, read_groups(m.find(".zarr"), ("image",), values)) for m in manifests]
+    shards = [(m, _open(m.find(".zarr"), ("image",), values)) for m in manifests]
     asked = [shard for shard in shards if ids.isdisjoint(_ids(shard[1]))]
     return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
 

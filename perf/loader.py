@@ -1,0 +1,260 @@
+"""Samples a second from our stores, against WebDataset and Hugging Face `datasets`; and memory.
+
+A sample is one scene: the images of all its views, their depth, valid pixels and cameras. All sides
+hold the same rooms and give the same numbers, in a shuffled order, through PyTorch's DataLoader,
+from the page cache, by turns in one run; ratios are told, with bytes on disk. The peers keep images
+as PNG, as is their custom, or as plain arrays, which take the most room and no decoding.
+
+Memory is that of a fresh process each (anonymous resident, Linux) after it has gone through 2000
+samples of a training set, drawn from 100 or 10,000 scenes: as `spatialsv train` reads them, and,
+beside it, with all scenes in memory.
+
+What is not installed is left out: pip install -e '.[perf]'.
+
+    python perf/loader.py [--scenes 128] [--size 128] [--repeats 5] [--workers 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from supervision_overhead import resident
+from torch.utils.data import DataLoader, Dataset
+
+from spatialsv.model.mllm import load_mllm
+from spatialsv.samples.dataset import SamplesConfig, SceneDataset
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.scene import Scenes, singly
+from spatialsv.scenes.store import open_groups, read_groups, write_store
+from spatialsv.train.stage import base_path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+try:
+    import datasets
+except ImportError:
+    datasets = None
+try:
+    import webdataset
+except ImportError:
+    webdataset = None
+
+NAMES = ("image", "depth", "valid", "intrinsics", "cam_to_world")
+Sample = dict[str, torch.Tensor]
+Loader = Iterable[list[Sample]]
+BATCH = 8
+BAR = 1.5  # x the samples a second of the fastest peer that takes no more bytes than raw
+SHARD = 128  # scenes a store of the memory test
+
+
+def arrays(one: Scenes) -> dict[str, np.ndarray]:
+    """A stack of one as plain arrays."""
+    return {name: getattr(one, name)[0] for name in NAMES}
+
+
+def tensors(sample: dict[str, Any]) -> Sample:
+    return {name: torch.as_tensor(np.asarray(sample[name])) for name in NAMES}
+
+
+class OurScenes(Dataset):
+    def __init__(self, path: Path) -> None:
+        self.scenes = singly(open_groups(path, NAMES))
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, row: int) -> Sample:
+        return tensors(arrays(self.scenes[row].read()))
+
+
+def batched(data: Dataset, workers: int) -> Loader:
+    return DataLoader(
+        data, batch_size=BATCH, shuffle=True, num_workers=workers, collate_fn=lambda batch: batch
+    )
+
+
+def ours(folder: Path, scenes: Scenes, workers: int) -> Loader:
+    write_store(folder / "scenes.zarr", replace(scenes, instance=None))
+    return batched(OurScenes(folder / "scenes.zarr"), workers)
+
+
+def as_png(image: np.ndarray) -> bytes:
+    kept = io.BytesIO()
+    Image.fromarray(image).save(kept, "png")
+    return kept.getvalue()
+
+
+def from_png(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def hf(png: bool) -> Callable[[Path, Scenes, int], Loader]:
+    def make(folder: Path, scenes: Scenes, workers: int) -> Loader:
+        views, height, width = scenes.shape
+        maps = {"depth": "float32", "valid": "bool"}
+        features = {k: datasets.Array3D((views, height, width), v) for k, v in maps.items()}
+        features["intrinsics"] = datasets.Array3D((views, 3, 3), "float64")
+        features["cam_to_world"] = datasets.Array3D((views, 4, 4), "float64")
+        shape = (views, height, width, 3)
+        features["image"] = (
+            datasets.List(datasets.Image()) if png else datasets.Array4D(shape, "uint8")
+        )
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for one in scenes:
+                row = arrays(one)
+                yield row | ({"image": [Image.fromarray(v) for v in row["image"]]} if png else {})
+
+        data = datasets.Dataset.from_generator(
+            rows, features=datasets.Features(features), cache_dir=str(folder)
+        )
+        return batched(HfScenes(data.with_format("numpy")), workers)
+
+    return make
+
+
+class HfScenes(Dataset):
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> Sample:
+        found = self.data[row]
+        return tensors(found | {"image": np.asarray(found["image"], np.uint8)})
+
+
+def wds(png: bool) -> Callable[[Path, Scenes, int], Loader]:
+    def make(folder: Path, scenes: Scenes, workers: int) -> Loader:
+        path = folder / "scenes.tar"
+        with webdataset.TarWriter(str(path)) as tar:
+            for one in scenes:
+                row, sample = arrays(one), {"__key__": one.ids[0]}
+                shown = row.pop("image")
+                if png:
+                    sample |= {f"{i}.png": as_png(view) for i, view in enumerate(shown)}
+                else:
+                    sample["image.npy"] = shown
+                tar.write(sample | {f"{name}.npy": value for name, value in row.items()})
+
+        def sample_of(found: dict[str, Any]) -> Sample:
+            if png:
+                views = [from_png(found[f"{i}.png"]) for i in range(scenes.shape[0])]
+                found["image.npy"] = np.stack(views)
+            return tensors({name: found[f"{name}.npy"] for name in NAMES})
+
+        stream = webdataset.WebDataset(str(path), shardshuffle=False).shuffle(64)
+        stream = stream.decode().map(sample_of).batched(BATCH, collation_fn=list)
+        return DataLoader(stream, batch_size=None, num_workers=workers)
+
+    return make
+
+
+def seconds(loader: Loader, expected: int) -> float:
+    """An epoch; every sample is looked at."""
+    start, seen = time.perf_counter(), 0
+    for batch in loader:
+        seen += len(batch)
+        for sample in batch:
+            assert sample["image"].dtype == torch.uint8 and sample["depth"].ndim == 3
+    assert seen == expected, f"{seen} samples of {expected}"
+    return time.perf_counter() - start
+
+
+def throughput(arguments: argparse.Namespace) -> None:
+    config = RoomsConfig(views=4, image_size=arguments.size)
+    _, scenes = photograph(range(arguments.scenes), config)
+    sides: dict[str, Callable[[Path, Scenes, int], Loader]] = {"ours": ours}
+    if webdataset is not None:
+        sides |= {"WebDataset, PNG": wds(True), "WebDataset, arrays": wds(False)}
+    if datasets is not None:
+        datasets.disable_progress_bars()
+        sides |= {"HF datasets, PNG": hf(True), "HF datasets, arrays": hf(False)}
+    with tempfile.TemporaryDirectory() as name:
+        loaders, sizes = {}, {}
+        for side, make in sides.items():
+            folder = Path(name) / side
+            folder.mkdir()
+            loaders[side] = make(folder, scenes, arguments.workers)
+            sizes[side] = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        turns = []
+        for turn in range(arguments.repeats + 1):
+            times = {side: seconds(loader, len(scenes)) for side, loader in loaders.items()}
+            turns += [times] if turn else []  # the first warms up
+    print(f"{len(scenes)} scenes of 4 views, {arguments.size} px, {arguments.workers} workers")
+    for side in sides:
+        rate = len(scenes) / statistics.median(times[side] for times in turns)
+        ratio = statistics.median(times[side] / times["ours"] for times in turns)
+        told = "" if side == "ours" else f"; ours is {ratio:.2f} x as fast"
+        told += "" if side == "ours" or ratio >= BAR else f", below the aim of {BAR}"
+        print(f"  {side:20} {rate:6.0f} samples/s, {sizes[side] / 1e6:6.1f} MB{told}")
+
+
+def memory(folder: Path, count: int, in_memory: bool) -> None:
+    """Print this process's anonymous memory, MB, above what it was before the scenes came."""
+    _, family = load_mllm(base_path("rooms"))
+    stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
+    start = resident("RssAnon")
+    opened = read_groups if in_memory else open_groups
+    scenes = [one for store in stores for one in singly(opened(store))][:count]
+    data = SceneDataset(scenes, [], family, scenes, SamplesConfig(keep_gib=0.0))
+    rng = np.random.default_rng(0)
+    for row in rng.integers(0, count, 2000):
+        data.images_only(int(row))
+    print((resident("RssAnon") - start) / 1e6)
+
+
+def write_many(folder: Path, count: int) -> None:
+    """Stores of small scenes; each room of the first store comes again and again."""
+    _, rooms = photograph(range(SHARD), RoomsConfig(views=2, image_size=32))
+    for number in range(-(-count // SHARD)):
+        ids = tuple(f"{number}-{name}" for name in rooms.ids)
+        write_store(folder / f"{number}.zarr", replace(rooms, ids=ids, instance=None))
+
+
+def memories() -> None:
+    counts = (100, 10_000)
+    with tempfile.TemporaryDirectory() as name:
+        write_many(Path(name), counts[-1])
+        for side in ("stored", "in memory"):
+            found = []
+            for count in counts:
+                command = [sys.executable, __file__, "--memory", name, str(count), side]
+                found.append(float(subprocess.check_output(command, text=True).split()[-1]))
+            told = ", ".join(f"{c} scenes {f:.0f} MB" for c, f in zip(counts, found, strict=True))
+            print(f"memory, {side}: {told}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("scenes", 128), ("size", 128), ("repeats", 5), ("workers", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # one process of it
+    arguments = parser.parse_args()
+    if arguments.memory:
+        folder, count, side = arguments.memory
+        memory(Path(folder), int(count), side == "in memory")
+        return
+    throughput(arguments)
+    memories()
+
+
+if __name__ == "__main__":
+    main()

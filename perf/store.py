@@ -1,0 +1,190 @@
+"""Depth as our store keeps it, against npz, HDF5, 16-bit PNG and a raw memmap: bytes and time.
+
+All keep the same values of the same type, frame by frame, and give random frames from the page
+cache, by turns in one run; times are medians over frames, told as ratios to the memmap's. What
+float32 takes raw is what bytes are compared with. Depth is that of
+
+  rendered             rooms as the renderer gives them, float32
+  rendered, half       the same, rounded to float16 (labels with `half: true`)
+  rendered, sensor     the same in whole millimetres, with the noise of a Kinect and its holes
+  real                 the frames of a sensor, where SPATIALSV_SAMPLES names a folder of samples
+  teacher              what the shipped teacher makes of the rooms, float32
+  teacher, half        the same, rounded to float16
+
+A PNG holds 16 bits, so those of float32 hold millimetres: they are the only ones that lose. HDF5 is
+left out where h5py is not installed: pip install -e '.[perf]'.
+
+    python perf/store.py [--scenes 12] [--size 384] [--reads 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import open_groups, write_store
+from spatialsv.teachers.rooms import RoomsTeacher
+
+try:
+    import h5py
+except ImportError:
+    h5py = None
+
+Frames = np.ndarray  # (F, H, W), uint16 or a float type: as it is kept
+Read = Callable[[int], np.ndarray]
+KINECT = 1.425e-3  # metres of noise at a metre; it grows with the square (Khoshelham 2012)
+BARS = {"bytes": 0.4, "time": 5.0}
+
+
+def memmap(folder: Path, frames: Frames) -> tuple[int, Read]:
+    path = folder / "raw.npy"
+    np.save(path, frames)
+    mapped = np.load(path, mmap_mode="r")
+    return path.stat().st_size, lambda i: np.array(mapped[i])
+
+
+def ours(folder: Path, frames: Frames) -> tuple[int, Read]:
+    """Read as they are kept: `Scenes` has metres, and the others give a sensor's millimetres."""
+    depth = frames / np.float32(1000) if frames.dtype == np.uint16 else frames
+    depth = depth.astype(np.float32)[:, None]
+    count = len(depth)
+    scenes = Scenes(
+        ids=tuple(map(str, range(count))),
+        intrinsics=np.zeros((count, 1, 3, 3)),
+        cam_to_world=np.zeros((count, 1, 4, 4)),
+        depth=depth,
+        valid=np.ones(depth.shape, bool),
+    )
+    write_store(folder / "ours.zarr", scenes)
+    (stored,) = open_groups(folder / "ours.zarr")
+    chunks = stored.chunks["depth"]
+    assert np.array_equal(chunks.scenes(np.arange(count)), depth)
+    assert chunks.dtype == frames.dtype, "kept in another type than the others"
+    as_kept = replace(chunks, attributes={})
+    return (folder / "ours.zarr/depth/c/0/0/0/0").stat().st_size, lambda i: as_kept.frame(i, 0)
+
+
+def npz(folder: Path, frames: Frames) -> tuple[int, Read]:
+    for i, frame in enumerate(frames):
+        np.savez_compressed(folder / f"{i}.npz", depth=frame)
+    size = sum(file.stat().st_size for file in folder.glob("*.npz"))
+
+    def read(i: int) -> np.ndarray:
+        with np.load(folder / f"{i}.npz") as opened:
+            return opened["depth"]
+
+    return size, read
+
+
+def png(folder: Path, frames: Frames) -> tuple[int, Read]:
+    codes = frames if frames.dtype == np.uint16 else np.rint(frames.astype(np.float32) * 1000)
+    for i, frame in enumerate(codes.astype(np.uint16)):
+        Image.fromarray(frame).save(folder / f"{i}.png")
+    size = sum(file.stat().st_size for file in folder.glob("*.png"))
+    return size, lambda i: np.asarray(Image.open(folder / f"{i}.png"))
+
+
+def hdf5(folder: Path, frames: Frames) -> tuple[int, Read]:
+    with h5py.File(folder / "depth.h5", "w") as file:
+        options = {"compression": "gzip", "shuffle": True, "chunks": (1, *frames.shape[1:])}
+        file.create_dataset("depth", data=frames, **options)
+    opened = h5py.File(folder / "depth.h5", rdcc_nbytes=0)["depth"]  # or it keeps frames decoded
+    return (folder / "depth.h5").stat().st_size, lambda i: opened[i]
+
+
+def sensed(depth: np.ndarray) -> np.ndarray:
+    """Uint16 millimetres with a sensor's noise, and 13 % of the pixels lost in blobs."""
+    rng = np.random.default_rng(0)
+    noisy = depth + rng.normal(size=depth.shape) * KINECT * depth**2
+    frames, height, width = depth.shape
+    coarse = rng.uniform(size=(frames, height // 16 + 1, width // 16 + 1)) < 0.13
+    holes = coarse.repeat(16, 1).repeat(16, 2)[:, :height, :width]
+    return np.where(holes, 0, np.rint(noisy * 1000)).astype(np.uint16)
+
+
+def real_frames(least: int) -> np.ndarray | None:
+    """A sensor's own frames, repeated with their rows rolled until there are enough."""
+    folder = Path(os.environ.get("SPATIALSV_SAMPLES", "")) / "open3d_rgbd/depth"
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        return None
+    frames = np.stack([np.asarray(Image.open(file)) for file in files])
+    turns = [np.roll(frames, 7 * turn, axis=1) for turn in range(-(-least // len(frames)))]
+    return np.concatenate(turns)
+
+
+def measured(sides: dict[str, tuple[int, Read]], count: int, reads: int) -> dict[str, float]:
+    """Median seconds of a random frame of each side; all sides read each frame, by turns."""
+    rng = np.random.default_rng(0)
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for i in rng.integers(0, count, reads):
+        for name, (_, read) in sides.items():
+            start = time.perf_counter()
+            read(int(i))
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def compare(name: str, frames: Frames, reads: int) -> None:
+    kinds = {"memmap": memmap, "ours": ours, "npz": npz, "png": png}
+    if h5py is not None:
+        kinds["hdf5"] = hdf5
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {kind: make(Path(folder), frames) for kind, make in kinds.items()}
+        times = measured(sides, len(frames), reads)
+    print(f"{name}: {len(frames)} frames of {frames.shape[1]} x {frames.shape[2]}, {frames.dtype}")
+    for kind, (size, _) in sides.items():
+        share, ratio = size / (frames.size * 4), times[kind] / times["memmap"]
+        print(
+            f"  {kind:7} {share:5.3f} of raw float32, {ratio:6.1f} x the memmap's time"
+            f" ({times[kind] * 1e6:.0f} us)"
+        )
+    share, ratio = sides["ours"][0] / (frames.size * 4), times["ours"] / times["memmap"]
+    faster = all(times["ours"] < times[kind] for kind in ("npz", "png"))
+    print(
+        f"  bars: bytes {'met' if share <= BARS['bytes'] else 'NOT met'}, time"
+        f" {'met' if ratio <= BARS['time'] else 'NOT met'}, faster than npz and PNG"
+        f" {'met' if faster else 'NOT met'}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("scenes", 12), ("size", 384), ("reads", 200)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    config = RoomsConfig(views=4, image_size=arguments.size)
+    _, scenes = photograph(range(arguments.scenes), config)
+    rendered = scenes.depth.reshape(-1, arguments.size, arguments.size)
+    labels = RoomsTeacher.load().label(scenes).depth.reshape(rendered.shape)
+    kinds = {
+        "rendered": rendered,
+        "rendered, half": rendered.astype(np.float16),
+        "rendered, sensor": sensed(rendered),
+        "real": real_frames(len(rendered)),
+        "teacher": labels,
+        "teacher, half": labels.astype(np.float16),
+    }
+    for name, frames in kinds.items():
+        if frames is None:
+            print(f"{name}: left out; SPATIALSV_SAMPLES names no folder with open3d_rgbd/depth")
+        else:
+            compare(name, frames, arguments.reads)
+
+
+if __name__ == "__main__":
+    main()
