@@ -44,7 +44,7 @@ DAG = {
         "shard": {"type": "integer", "minimum": 1},
         "source": NAME,
     },
-    "labels": {"teacher": NAME, "splits": SPLITS},
+    "labels": {"teacher": NAME, "splits": SPLITS, "commercial": {"type": "boolean"}},
     "pseudo": {"splits": SPLITS},
     "train": {
         "base": NAME,
@@ -88,6 +88,8 @@ def schema() -> dict[str, Any]:
         },
         ["path", "hub", "revision"],
     )
+    teacher = _mapping(_load("spatialsv.teachers.config:TeacherConfig"))["properties"]
+    sections["teachers"] = _named(teacher, ["kind", "hub", "path"])
     sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

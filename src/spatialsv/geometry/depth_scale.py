@@ -129,7 +129,7 @@ def _scores(
 def _look(
     grey: Float[Tensor, "H W"], points: Float[Tensor, "S H W 3"]
 ) -> tuple[Float[Tensor, "S H W"], Bool[Tensor, "S H W"]]:
-    """What stands where `points`, in homogeneous pixels, fall; and whether they fall in the frame."""
+    """What stands where `points`, in homogeneous pixels, fall; and which fall in the frame."""
     height, width = grey.shape
     z = points[..., 2]
     pixels = points[..., :2] / torch.where(z > 0, z, 1)[..., None]

@@ -27,14 +27,17 @@ class LabelsConfig:
             raise ValueError(f"drop_percent {self.drop_percent}: expected 0 to below 100")
 
 
-def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest:
+def run(
+    scenes: Path, teacher: str, config: LabelsConfig, out: Path, commercial: bool = False
+) -> Manifest:
     """Label the scenes of one manifest; write the store, then `out` and, beside it, the metrics.
 
     Raises:
-        ValueError: an unknown teacher, missing scenes or weights.
+        ValueError: an unknown teacher, missing scenes or weights, or, where `commercial`, a licence
+            that is not known to allow that.
     """
     seen = read_groups(read_manifest(scenes).find(".zarr"))
-    knows = load_teacher(teacher, config.batch_size)
+    knows = load_teacher(teacher, config.batch_size, commercial)
     labels = [drop_unsure(knows.label(group), config.drop_percent) for group in seen]
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
@@ -50,7 +53,7 @@ def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest
             "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about={"teacher": labels[0].source, "licence": labels[0].licence},
+        about={**labels[0].provenance, **knows.about},
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)

@@ -29,7 +29,11 @@ class PseudoConfig:
 
 
 def run(
-    scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | str = "rooms"
+    scenes: Path,
+    config: PseudoConfig,
+    out: Path,
+    teacher: Teacher | str = "rooms",
+    commercial: bool = False,
 ) -> Manifest:
     """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
 
@@ -42,7 +46,7 @@ def run(
     """
     seen = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
     if isinstance(teacher, str):
-        teacher = load_teacher(teacher, config.batch_size)
+        teacher = load_teacher(teacher, config.batch_size, commercial)
     labels = [teacher.label(group) for group in seen]
     reasons = [gate_labels(group, config.gate) for group in labels]
     kept = np.concatenate([(reason == Reason.KEPT).mean(axis=(1, 2, 3)) for reason in reasons])
@@ -65,8 +69,8 @@ def run(
         counts=_counts(reasons) | {"scenes": chosen, "scenes_left_out": len(kept) - chosen},
         config=to_mapping(config),
         about={
-            "teacher": labels[0].source,
-            "licence": labels[0].licence,
+            **labels[0].provenance,
+            **teacher.about,
             "kept": {name: round(float(k), 4) for name, k in zip(ids, kept, strict=True)},
             "left_out": [ids[i] for i in np.flatnonzero(kept < config.floor)],
         },

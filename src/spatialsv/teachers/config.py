@@ -44,7 +44,10 @@ class TeacherConfig:
     licence: str | None = None  # of weights that `LICENCES` lacks
     python: str | None = None  # of the environment in workflow/envs, for da3 and vggt
     resolution: int | None = None  # pixels of the longer side, for da3 and vggt; None: their own
-    feature_grid: tuple[int, int] = (18, 18)  # cells that features are averaged to, at most; da3 and vggt
+    feature_grid: tuple[int, int] = (
+        18,
+        18,
+    )  # cells that features are averaged to, at most; da3 and vggt
     max_ray_degrees: float = 15.0  # a view whose rays are this far from its camera is not trusted
 
     def __post_init__(self) -> None:

@@ -82,7 +82,9 @@ class DepthPro:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
         pixels = ((pixels - self.mean) / self.std).movedim(-1, 1)  # first; then it is resized
         pixels = interpolate(pixels, size=self.size, mode="bilinear", align_corners=False)
-        inverse = self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
+        inverse = (
+            self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
+        )
         inverse = interpolate(inverse[:, None], size=image.shape[1:3], mode="bilinear")[:, 0]
         widths = image.shape[2] / intrinsics[:, 0, 0].float()  # in focal lengths
         inverse = inverse * widths[:, None, None]

@@ -22,13 +22,13 @@ def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teache
 
     Args:
         batch_size: scenes of `rooms` and its kin, views of a monocular network.
-        commercial: refuse a network whose licence is not known to allow commercial use.
+        commercial: refuse a network or geometry whose licence is not known to allow commercial use.
 
     Raises:
         ValueError: there is none of this name, its weights are missing, or its licence is refused.
     """
     if name == "exact":
-        return ExactTeacher()
+        return ExactTeacher(commercial)
     if name == "rooms":
         return RoomsTeacher.load(batch_size=batch_size)
     if name.startswith("{"):

@@ -54,8 +54,8 @@ class MonocularTeacher:
         """
         if scenes.image is None or not scenes.has_cameras:
             raise ValueError(
-                f"scenes of {scenes.source}: monocular depth needs images whose intrinsics and poses"
-                " are known; label these with a teacher of cameras: rooms, DA3 or VGGT"
+                f"scenes of {scenes.source}: monocular depth needs images of known cameras"
+                " (intrinsics and poses); a teacher that finds these is `rooms`, DA3 or VGGT"
             )
         parts = [self._label(one) for one in progress(scenes, "teacher", len(scenes))]
         return stack(parts)

@@ -85,7 +85,9 @@ class OutsideTeacher:
         intrinsics = scale_intrinsics(answer.intrinsics, width / seen[1], height / seen[0])
         depth, confidence, valid = _delivered(answer, self._trusted(answer), height, width)
         if not valid.any():
-            raise ValueError(f"scene {name!r}: the teacher's rays contradict its cameras everywhere")
+            raise ValueError(
+                f"scene {name!r}: the teacher's rays contradict its cameras everywhere"
+            )
         depth, poses, scale = normalise_scene(depth, answer.cam_to_world, intrinsics, valid)
         return Scenes(
             ids=one.ids,

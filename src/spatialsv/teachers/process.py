@@ -23,7 +23,9 @@ class Worker:
 
     def __init__(self, kind: str, python: Path, checkpoint: Path) -> None:
         if not python.exists():
-            raise ValueError(f"{python}: no such Python; workflow/envs/{kind}.yaml says how to get it")
+            raise ValueError(
+                f"{python}: no such Python; workflow/envs/{kind}.yaml says how to get it"
+            )
         if not checkpoint.is_dir():
             raise ValueError(f"{checkpoint}: no such folder of a checkpoint")
         ours = ("PYTHONPATH", "PYTHONHOME")  # not for an environment that is not ours

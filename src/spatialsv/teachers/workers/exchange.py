@@ -1,8 +1,8 @@
 """What the workers share: scenes come in as folders of PNG frames, arrays and answers go out.
 
 A worker runs in its teacher's own environment, so it imports nothing but torch, NumPy, Pillow and
-that teacher's package. It is started with a checkpoint's folder, loads the network once, and says so
-on standard output in a line of JSON. Each line that then comes on standard input names a folder:
+that teacher's package. It is started with a checkpoint's folder, loads the network once, and says
+so on standard output in a line of JSON. Each line that then comes on standard input is a folder:
 
     request.json          {"scene", "resolution", "feature_grid"}
     00000.png, ...        the views in their order, all of one size
@@ -59,7 +59,7 @@ def answer_one(folder, request, label):
         if name == "features":
             values = values.astype(np.float16)
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
-    channels = {name: None for name in arrays}
+    channels = dict.fromkeys(arrays)
     if "rays" in arrays:
         channels["rays"] = RAY_CHANNELS
     return {"channels": channels, "metric": metric}
@@ -94,5 +94,7 @@ def load_weights(network, weights, path):
     if missing:
         raise SystemExit(f"{path}: lacks {len(missing)} parameters, such as {missing[0]}")
     if unused:
-        print(f"{path}: {len(unused)} parameters are not used, such as {unused[0]}", file=sys.stderr)
+        print(
+            f"{path}: {len(unused)} parameters are not used, such as {unused[0]}", file=sys.stderr
+        )
     return network.eval().requires_grad_(False).to(device())

@@ -69,7 +69,9 @@ class DA3:
         with autocast():
             out = self.network(images[None].to(device()), export_feat_layers=[])
         features = self.caught.pop("features").unflatten(1, (rows, columns))
-        self.caught["rays"][..., 3:] *= out.get("scale_factor", 1.0)  # its origins; a metric model's
+        self.caught["rays"][..., 3:] *= out.get(
+            "scale_factor", 1.0
+        )  # its origins; a metric model's
         arrays = {
             "depth": out["depth"][0].reshape(len(frames), *images.shape[-2:]),
             "confidence": out["depth_conf"][0],
@@ -84,7 +86,9 @@ def prepare(frame, resolution):
     """(3, H, W), as the package's InputProcessor does with "upper_bound_resize"."""
     scale = resolution / max(frame.size)
     frame = resized(frame, [max(1, round(side * scale)) for side in frame.size])
-    frame = resized(frame, [max(PATCH, (side + PATCH // 2) // PATCH * PATCH) for side in frame.size])
+    frame = resized(
+        frame, [max(PATCH, (side + PATCH // 2) // PATCH * PATCH) for side in frame.size]
+    )
     pixels = torch.from_numpy(np.array(frame)).movedim(-1, 0) / 255
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 

@@ -22,7 +22,9 @@ def load(path):
     known = {}
     if (path / "config.json").is_file():
         config = json.loads((path / "config.json").read_text())
-        known = {key: config[key] for key in ("img_size", "patch_size", "embed_dim") if key in config}
+        known = {
+            key: config[key] for key in ("img_size", "patch_size", "embed_dim") if key in config
+        }
     network = VGGT(**known, enable_point=False, enable_track=False)
     network = load_weights(network, read_weights(path), path)
     version = importlib.metadata.version("vggt")
