@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ CONFIG = PseudoConfig(gate=GateConfig(confidence_percentile=0.0), floor=0.5)
 
 class Wrong:
     """Knows all scenes but the third, whose second view it sees three times too far."""
-
-    about: ClassVar[dict] = {}
 
     def label(self, scenes: Scenes) -> Scenes:
         labels = ExactTeacher().label(scenes)

@@ -12,10 +12,10 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from spatialsv.geometry.camera import pixel_grid, relative_pose, resample, scale_intrinsics
 
-LONGEST = 160  # pixels: views are compared at this size, which is enough for one number
+LONGEST = 128  # pixels: views are compared at this size, which is enough for one number
 WINDOW = 7  # pixels
-DEPTHS = (0.3, 300.0)  # median depth over median baseline: what is searched
-CANDIDATES = 97  # a step of 7 %
+DEPTHS = (0.5, 100.0)  # median depth over median baseline: what is searched
+CANDIDATES = 49  # a step of 12 %
 TEXTURE = 0.01  # the least standard deviation in a window, of a range of 1
 CONTRAST = 0.1  # how much better the best candidate must correlate than the worst
 SHARPNESS = 1.6  # candidates nearly as good as the best lie within this factor
@@ -56,13 +56,13 @@ def scale_from_views(
     if baseline <= 0:
         return None
     low, high = (baseline * ratio / middle for ratio in DEPTHS)
-    factors = torch.logspace(0, 1, CANDIDATES, base=high / low, dtype=torch.float64) * low
+    factors = torch.logspace(0, 1, CANDIDATES, base=high / low, dtype=torch.float32) * low
     views = _small(depth, valid, image, intrinsics, cam_to_world)
     scores = _scores(*views, factors)
     best = int(scores.argmax())
     if not _stands_out(scores, factors, best):
         return None
-    fine = factors[best] * (factors[1] / factors[0]) ** torch.linspace(-1, 1, 17).double()
+    fine = factors[best] * (factors[1] / factors[0]) ** torch.linspace(-1, 1, 17)
     return float(fine[_scores(*views, fine).argmax()])
 
 
@@ -86,15 +86,15 @@ def _small(
     intrinsics: Float[Tensor, "N 3 3"],
     cam_to_world: Float[Tensor, "N 4 4"],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """All in float64 and grey, no side longer than LONGEST."""
+    """All in float32 and grey, no side longer than LONGEST."""
     height, width = depth.shape[1:]
     shrink = min(1.0, LONGEST / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    grey = image.double().mean(dim=-1)
+    grey = image.float().mean(dim=-1)
     grey = interpolate(grey[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
-    depth, valid, _ = resample(depth.double(), valid, intrinsics.double(), size)
-    intrinsics = scale_intrinsics(intrinsics.double(), size[1] / width, size[0] / height)
-    return depth, valid, grey, intrinsics, cam_to_world.double()
+    depth, valid, _ = resample(depth.float(), valid, intrinsics.float(), size)
+    intrinsics = scale_intrinsics(intrinsics.float(), size[1] / width, size[0] / height)
+    return depth, valid, grey, intrinsics, cam_to_world.float()
 
 
 def _scores(

@@ -13,6 +13,7 @@ from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json,
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
+from spatialsv.teachers.teacher import told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def run(
             "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about={**labels[0].provenance, **knows.about},
+        about=told(knows, labels[0]),
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)

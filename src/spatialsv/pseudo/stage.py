@@ -16,7 +16,7 @@ from spatialsv.pseudo.gate import GateConfig, Reason, gate
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.teacher import Teacher
+from spatialsv.teachers.teacher import Teacher, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,7 @@ def run(
         counts=_counts(reasons) | {"scenes": chosen, "scenes_left_out": len(kept) - chosen},
         config=to_mapping(config),
         about={
-            **labels[0].provenance,
-            **teacher.about,
+            **told(teacher, labels[0]),
             "kept": {name: round(float(k), 4) for name, k in zip(ids, kept, strict=True)},
             "left_out": [ids[i] for i in np.flatnonzero(kept < config.floor)],
         },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +17,6 @@ class ExactTeacher:
     """The renderer's (or a sensor's) depth and cameras; confidence 1, no features."""
 
     commercial: bool = False  # refuse geometry whose licence is not known to allow that use
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {}
 
     def label(self, scenes: Scenes) -> Scenes:
         """Labels as `Teacher` says; `scale` brings them back to the scenes' unit.

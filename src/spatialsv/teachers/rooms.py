@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,10 +42,6 @@ class RoomsTeacher:
             ValueError: weights that are missing or do not fit; the message names the file.
         """
         return cls(load_network(folder), batch_size)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {}
 
     @torch.no_grad()
     def label(self, scenes: Scenes) -> Scenes:

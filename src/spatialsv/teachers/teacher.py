@@ -19,6 +19,10 @@ class Teacher(Protocol):
 
     def label(self, scenes: Scenes) -> Scenes: ...
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """What a manifest says of the labels made so far, beside what they say themselves."""
+
+def told(teacher: Teacher, labels: Scenes) -> dict[str, Any]:
+    """What a manifest says of `labels`: their provenance, and what else their teacher tells.
+
+    A teacher tells it as its `about`, of all that it labelled so far.
+    """
+    return {**labels.provenance, **getattr(teacher, "about", {})}
