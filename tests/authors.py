@@ -66,7 +66,8 @@ def wall(n, h, w, rows=8, columns=8):
     return torch.stack(depths), torch.stack(poses), torch.stack(rays)
 
 def directions(turn, h, w, rows, columns):
-    down, across = (torch.arange(rows) + 0.5) * h / rows, (torch.arange(columns) + 0.5) * w / columns
+    down = (torch.arange(rows) + 0.5) * h / rows
+    across = (torch.arange(columns) + 0.5) * w / columns
     v, u = torch.meshgrid(down, across, indexing="ij")
     pixels = torch.stack([u, v, torch.ones_like(u)], dim=-1)
     return pixels @ (turn @ intrinsics(h, w).inverse()).T

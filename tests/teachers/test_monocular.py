@@ -96,7 +96,9 @@ def depth_anything(tmp_path):
     def save(kind: str = "metric"):
         torch.manual_seed(0)
         config = DepthAnythingConfig(
-            backbone_config=backbone(out_features=[f"stage{i}" for i in range(1, 5)]),
+            backbone_config=backbone(
+                out_features=[f"stage{i}" for i in range(1, 5)], reshape_hidden_states=False
+            ),
             reassemble_hidden_size=16,
             neck_hidden_sizes=[8, 8, 8, 8],
             fusion_hidden_size=8,
@@ -134,6 +136,7 @@ def depth_pro(tmp_path):
     )
     model = DepthProForDepthEstimation(config)
     with torch.no_grad():
+        model.head.layers[-2].weight.mul_(1e-3)
         model.head.layers[-2].bias.fill_(0.2)  # or its ReLU may well leave nothing
     model.save_pretrained(tmp_path)
     prepared = {

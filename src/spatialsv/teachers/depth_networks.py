@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from spatialsv.teachers.rooms import resize
 FARTHEST = 1e4  # metres: where Depth Pro's authors cut off, which tells nothing any more
 
 
+@runtime_checkable
 class DepthNetwork(Protocol):
     """Views of known intrinsics in, z-depth in metres out; 0 where it is unknown."""
 
