@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from spatialsv.config import from_mapping
+from spatialsv.scenes.licence import check_licence
+from spatialsv.teachers.config import TeacherConfig
+
 CONFIG = Path("workflow/config")
 RUN = ("overlay", "also")  # what run.yaml says; the rest are settings
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 IN_HOUSE = ("rooms", "own")  # models that are shipped, or made by the rules of base.smk
+OWN_TEACHERS = ("rooms", "exact", "own")
 COMMAND_LINE = "snakemake --config"
 
 
@@ -88,7 +94,7 @@ def outside(
 
     Returns: name -> `path` and `get`, how to come by it; and sentences.
     """
-    needs, source = dict(settings["needs"]), root / "src" / "spatialsv"
+    needs = dict(settings["needs"])
     lacks = []
     if model := settings["models"].get(settings["train"]["base"]):
         path, hub, revision = model["path"], model["hub"], model["revision"]
@@ -103,14 +109,38 @@ def outside(
         here = source_of(settings, split) == "rooms" or (root / place).exists()
         if settings["scenes"]["splits"].get(split) and not here:
             lacks.append(f"scenes.read.files.{split}: no {place}")
+    commercial = settings["labels"].get("commercial", False)
     asked = {"labels.teacher": settings["labels"]["teacher"]}
     for arm in arms:
         if teacher := settings["train"]["arms"].get(arm, {}).get("teacher"):
             asked[f"train.arms.{arm}.teacher"] = teacher
     for setting, teacher in asked.items():
-        if teacher != "own" and not (source / f"teachers/{teacher}.py").is_file():
-            lacks.append(f"{setting}: this version has no teacher {teacher}; there is `rooms`")
+        if teacher in OWN_TEACHERS:
+            continue
+        if teacher not in settings["teachers"]:
+            known = ", ".join([*OWN_TEACHERS, *settings["teachers"]])
+            lacks.append(f"{setting}: no teacher {teacher!r}; known: {known}")
+            continue
+        try:
+            told = from_mapping(TeacherConfig, settings["teachers"][teacher], f"teachers.{teacher}")
+            needs |= teacher_needs(teacher, told)
+            with warnings.catch_warnings(action="ignore"):  # the job itself warns
+                check_licence(told.terms, f"{setting}: teacher {told.hub}", commercial)
+        except ValueError as error:
+            lacks.append(str(error))
     return needs, lacks
+
+
+def teacher_needs(name: str, teacher: TeacherConfig) -> dict[str, dict[str, str]]:
+    """What a teacher from outside needs, as `outside` says it."""
+    at = f" --revision {teacher.revision}" if teacher.revision else ""
+    get = f"hf download {teacher.hub}{at} --local-dir {teacher.path}"
+    needs = {f"teacher {name}, its weights": {"path": teacher.path, "get": get}}
+    if teacher.python:
+        place = Path(teacher.python).parent.parent
+        get = f"conda env create -p {place} -f workflow/envs/{teacher.kind}.yaml, and as it says"
+        needs[f"teacher {name}, its environment"] = {"path": teacher.python, "get": get}
+    return needs
 
 
 def adapter_files(family: str | None) -> list[str]:

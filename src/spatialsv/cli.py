@@ -99,6 +99,7 @@ def labels(arguments: argparse.Namespace) -> None:
         teacher=arguments.teacher,
         config=config(LabelsConfig, arguments),
         out=arguments.out,
+        commercial=arguments.commercial,
     )
 
 
@@ -111,6 +112,7 @@ def pseudo(arguments: argparse.Namespace) -> None:
         teacher=arguments.teacher,
         config=config(PseudoConfig, arguments),
         out=arguments.out,
+        commercial=arguments.commercial,
     )
 
 
@@ -164,7 +166,7 @@ def export(arguments: argparse.Namespace) -> None:
     """Write a trained model as a plain checkpoint that transformers loads by itself."""
     from spatialsv.model.export import export
 
-    export(arguments.model, arguments.out, arguments.keep_heads)
+    export(arguments.model, arguments.out, arguments.keep_heads, arguments.commercial)
 
 
 def probe(arguments: argparse.Namespace) -> None:
@@ -298,7 +300,19 @@ FAMILY: dict[str, Any] = {
 }
 TEACHER: dict[str, Any] = {
     "default": "rooms",
-    "help": "`rooms`: the shipped network; `exact`; or the folder of a network",
+    "help": "`rooms`: the shipped network; `exact`; the folder of a network; or JSON, as an entry"
+    " of `teachers` in the settings",
+}
+COMMERCIAL: dict[str, Any] = {
+    "action": "store_true",
+    "help": "refuse labels whose licence is not known to allow commercial use",
+}
+LABELLING: dict[str, dict[str, Any]] = {
+    "--scenes": ONE,
+    "--teacher": TEACHER,
+    "--commercial": COMMERCIAL,
+    "--config": CONFIG,
+    "--out": OUT,
 }
 
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dict[str, Any]]]] = {
@@ -334,12 +348,12 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
     "labels": (
         labels,
         "a teacher's geometry for scenes",
-        {"--scenes": ONE, "--teacher": TEACHER, "--config": CONFIG, "--out": OUT},
+        LABELLING,
     ),
     "pseudo": (
         pseudo,
         "a teacher's geometry for scenes without questions",
-        {"--scenes": ONE, "--teacher": TEACHER, "--config": CONFIG, "--out": OUT},
+        LABELLING,
     ),
     "train": (
         train,
@@ -383,6 +397,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         {
             "model": MANIFEST,
             "--keep-heads": {"action": "store_true", "help": "beside it, for `lift`"},
+            "--commercial": COMMERCIAL,
             "--out": {"type": Path, "required": True, "help": "a folder that is not there yet"},
         },
     ),

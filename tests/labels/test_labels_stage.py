@@ -63,6 +63,21 @@ def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
         run(shard, "sensor", LabelsConfig(), tmp_path / "out.json")
 
 
+def test_geometry_that_may_not_be_used_commercially_warns_or_is_refused(tmp_path, tiny_scenes):
+    shard, out = tmp_path / "0000.json", tmp_path / "labels/0000.json"
+    research = replace(tiny_scenes, source="scans", revision="v2", licence="CC-BY-NC-4.0")
+    digest = write_store(tmp_path / "0000.zarr", research)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    with pytest.raises(ValueError, match=r"geometry of scans: licence CC-BY-NC-4.0, which is not"):
+        run(shard, "exact", LabelsConfig(), out, commercial=True)
+    assert not out.exists()
+    with pytest.warns(UserWarning, match="so neither may what learns from these labels"):
+        run(shard, "exact", LabelsConfig(), out)
+    about = read_manifest(out).about
+    told = {"teacher": "exact", "revision": "v2", "licence": "CC-BY-NC-4.0"}
+    assert about.items() >= told.items()
+
+
 @pytest.mark.parametrize("percent", [-1.0, 100.0])
 def test_impossible_settings_are_refused(percent):
     with pytest.raises(ValueError, match="drop_percent"):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from spatialsv.cli import main
 from spatialsv.manifest import Manifest, digest_path, write_manifest
 from spatialsv.model.export import HEADS, export
+from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 
 ALONE = """
@@ -83,6 +84,26 @@ def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images):
         found, expected = (load_spatialsv(folder)(batch).lifted.depth for folder in folders)
     assert torch.equal(found, expected)
     assert "heads" in (tmp_path / "out/README.md").read_text()
+
+
+def test_who_taught_it_and_on_what_terms_goes_with_it(trained, tmp_path):
+    free = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
+    bound = {"teacher": "some/da3", "revision": "weights 0a", "licence": "CC-BY-NC-4.0"}
+    record = json.loads(trained.read_text())
+    record["about"]["teachers"] = [free]
+    trained.write_text(json.dumps(record))
+    export(trained, tmp_path / "free", commercial=True)
+    record["about"]["teachers"] = [free, bound]
+    trained.write_text(json.dumps(record))
+    refused = ["export", str(trained), "--commercial", "--out", str(tmp_path / "bound")]
+    assert main(refused) == 2 and not (tmp_path / "bound").exists()
+    with pytest.warns(UserWarning, match="learnt from some/da3: licence CC-BY-NC-4.0"):
+        export(trained, tmp_path / "bound")
+    told = json.loads((tmp_path / "bound/spatialsv.json").read_text())
+    assert told == {"teachers": [free, bound]}
+    card = (tmp_path / "bound/README.md").read_text()
+    assert "- labels by some/da3 (weights 0a), licence CC-BY-NC-4.0" in card
+    load_mllm(tmp_path / "bound")
 
 
 def test_what_cannot_be_exported_is_told(trained, tmp_path):

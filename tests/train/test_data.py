@@ -33,6 +33,12 @@ def test_text_reads_no_labels(load):
     assert data.pools.text.get(0, 0).target is None
 
 
+def test_who_made_the_labels_is_known(load):
+    (teacher,) = load("spatialsv").teachers
+    assert set(teacher) == {"teacher", "revision", "licence"}
+    assert load("text").teachers == ()
+
+
 def test_semi_draws_images_only_from_what_the_gate_kept(load, job):
     data = load("semi", job.scenes + job.unlabelled)
     assert (data.text, data.spatial, data.feature_channels) == (18, 4, 8)

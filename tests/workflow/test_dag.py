@@ -98,7 +98,10 @@ def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):
         "hf download Qwen/Qwen2.5-VL-3B-Instruct --revision 66285546d2b821cf",
         "MindCube: no external/MindCube/",
         "VSI-Bench: no external/VSI-Bench/",
-        "Depth Anything 3: no external/models/da3",
+        "teacher da3, its weights: no external/models/da3_base",
+        "hf download depth-anything/DA3-BASE --local-dir external/models/da3_base",
+        "teacher da3, its environment: no external/da3/bin/python",
+        "conda env create -p external/da3 -f workflow/envs/da3.yaml",
     ):
         assert told in found.stdout
     assert "Traceback" not in found.stdout and not (copy.root / "data").exists()

@@ -33,7 +33,7 @@ def configure(copy: Copy, source: str, files: dict[str, Path], splits: dict[str,
     read = {"files": {name: str(path) for name, path in files.items()}, "images": str(root)}
     splits = {"train": 0, "unlabelled": 0, "validation": 0, "test": 0} | splits
     scenes = {"source": source, "splits": splits, "shard": 4, "read": read}
-    sections = {name: {} for name in (*STAGES, "ablations", "base", "models", "needs")}
+    sections = {name: {} for name in (*STAGES, "ablations", "base", "models", "teachers", "needs")}
     overlay = sections | OVERLAY | {"scenes": scenes}
     (copy.root / "workflow/config/mine.yaml").write_text(yaml.safe_dump(overlay))
     copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: mine")

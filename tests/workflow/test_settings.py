@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from settings import check, code_digest, load_settings, merge, minified
+from settings import check, code_digest, load_settings, merge, minified, outside
+from spatialsv.config import from_mapping
+from spatialsv.teachers.config import TeacherConfig
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = {
@@ -121,6 +123,46 @@ def test_every_recipe_keeps_the_papers_batch():
             chosen = {"base": name, "recipe": recipe}
             train = load_settings(ROOT, {"overlay": "paper", "train": chosen})["train"]
             assert train["batch_size"] * train["accumulation"] * train.get("processes", 1) == 16
+
+
+def asked(**labels) -> tuple[dict, list[str]]:
+    settings = load_settings(ROOT, {"overlay": "default", "labels": labels})
+    return outside(ROOT, settings, ["text", "geometry_exact"])
+
+
+def test_a_teacher_from_outside_needs_its_weights_and_its_environment():
+    needs, lacks = asked(teacher="vggt")
+    assert lacks == []
+    assert needs["teacher vggt, its weights"] == {
+        "path": "external/models/vggt",
+        "get": "hf download facebook/VGGT-1B --local-dir external/models/vggt",
+    }
+    environment = needs["teacher vggt, its environment"]
+    assert environment["path"] == "external/vggt/bin/python"
+    assert "workflow/envs/vggt.yaml" in environment["get"]
+    assert (ROOT / "workflow/envs/vggt.yaml").is_file()
+    assert list(asked(teacher="depth_pro")[0]) == ["teacher depth_pro, its weights"]
+    assert asked(teacher="rooms") == asked(teacher="own") == ({}, [])
+
+
+def test_an_unknown_teacher_names_the_known_ones():
+    assert asked(teacher="da4")[1] == [
+        "labels.teacher: no teacher 'da4'; known: rooms, exact, own, da3, da3_large, vggt,"
+        " depth_anything, depth_pro"
+    ]
+
+
+def test_commercial_use_refuses_a_teacher_by_its_licence_before_anything_runs():
+    assert asked(teacher="da3", commercial=True)[1] == []
+    (lack,) = asked(teacher="da3_large", commercial=True)[1]
+    assert lack.startswith(
+        "labels.teacher: teacher depth-anything/DA3-LARGE-1.1: licence CC-BY-NC-4.0, which is not"
+    )
+
+
+def test_every_teacher_of_the_settings_says_its_licence():
+    for name, teacher in load_settings(ROOT, {"overlay": "default"})["teachers"].items():
+        assert from_mapping(TeacherConfig, teacher, name).terms
 
 
 def test_a_code_digest_follows_names_and_contents(tmp_path):

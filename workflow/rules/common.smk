@@ -30,6 +30,7 @@ except (RuntimeError, ValueError) as error:
 # What is fine-tuned and who labels: shipped, "own" (made by the rules of base.smk), or from outside.
 BASE = settings["train"]["base"]
 TEACHER = settings["labels"]["teacher"]
+COMMERCIAL = " --commercial" if settings["labels"].get("commercial") else ""
 MLLM = {
     "rooms": "src/spatialsv/weights/mllm",
     "own": "data/base/mllm/checkpoint",
@@ -52,6 +53,7 @@ TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
 DAG_SETTINGS = {"splits", "arms", "seeds", "base", "recipe", "teacher", "source", "read"}
+DAG_SETTINGS |= {"commercial"}
 
 ARMS = settings["train"]["arms"]
 MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
@@ -88,13 +90,20 @@ def teacher_made(teacher):
 
 
 def teacher_path(teacher):
-    """What a labelling job loads: a network's folder, or a name."""
+    """What a labelling job loads: a network's folder, a name, or settings of one from outside."""
+    if teacher in settings["teachers"]:
+        return minified(settings["teachers"][teacher])
     return "data/base/teacher/checkpoint" if teacher == "own" else teacher
 
 
 def source_of(split):
     """Where the scenes of `split` come from."""
     return source_in(settings, split)
+
+
+def teacher_gpu(teacher):
+    """The shipped network is as fast without."""
+    return GPU if teacher in settings["teachers"] else 0
 
 
 def section(name, **more):

@@ -12,16 +12,24 @@ rule labels_shard:
         "../../environment.yml"
     resources:
         mem_mb=2000,
+        gpu=lambda wildcards: teacher_gpu(wildcards.teacher),
     params:
         code=code_version(
-            "geometry", "labels", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+            "geometry",
+            "labels",
+            "scenes/licence",
+            "scenes/scene",
+            "scenes/store",
+            "teachers",
+            "weights/teacher",
         ),
         teacher=lambda wildcards: teacher_path(wildcards.teacher),
+        commercial=COMMERCIAL,
         config=section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv labels --scenes {input.scenes} --teacher {params.teacher}"
+        "spatialsv labels --scenes {input.scenes} --teacher {params.teacher:q}{params.commercial}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

@@ -24,6 +24,7 @@ rule probe_model:
             "model",
             "probe",
             "samples",
+            "scenes/licence",
             "scenes/rooms/question",
             "scenes/scene",
             "scenes/store",

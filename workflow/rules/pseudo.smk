@@ -12,16 +12,24 @@ rule pseudo_shard:
         "../../environment.yml"
     resources:
         mem_mb=2000,
+        gpu=teacher_gpu(TEACHER),
     params:
         code=code_version(
-            "geometry", "pseudo", "scenes/scene", "scenes/store", "teachers", "weights/teacher"
+            "geometry",
+            "pseudo",
+            "scenes/licence",
+            "scenes/scene",
+            "scenes/store",
+            "teachers",
+            "weights/teacher",
         ),
         teacher=teacher_path(TEACHER),
+        commercial=COMMERCIAL,
         config=section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv pseudo --scenes {input.scenes} --teacher {params.teacher}"
+        "spatialsv pseudo --scenes {input.scenes} --teacher {params.teacher:q}{params.commercial}"
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 

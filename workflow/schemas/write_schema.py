@@ -46,7 +46,7 @@ DAG = {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard": {"type": "integer", "minimum": 1},
     },
-    "labels": {"teacher": NAME, "splits": SPLITS},
+    "labels": {"teacher": NAME, "splits": SPLITS, "commercial": {"type": "boolean"}},
     "pseudo": {"splits": SPLITS},
     "train": {
         "base": NAME,
@@ -93,6 +93,8 @@ def schema() -> dict[str, Any]:
         },
         ["path", "hub", "revision"],
     )
+    teacher = _mapping(_load("spatialsv.teachers.config:TeacherConfig"))["properties"]
+    sections["teachers"] = _named(teacher, ["kind", "hub", "path"])
     sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

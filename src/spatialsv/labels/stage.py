@@ -23,6 +23,7 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.parts import label_in_parts
+from spatialsv.teachers.teacher import Teacher, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +39,17 @@ class LabelsConfig:
             raise ValueError(f"drop_percent {self.drop_percent}: expected 0 to below 100")
 
 
-def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest:
+def run(
+    scenes: Path, teacher: str, config: LabelsConfig, out: Path, commercial: bool = False
+) -> Manifest:
     """Label the scenes of one manifest; write the store, then `out` and, beside it, the metrics.
 
     A killed job goes on where it was. If another process is at the same job, this one waits, and
     takes what that one made.
 
     Raises:
-        ValueError: an unknown teacher, missing scenes or weights.
+        ValueError: an unknown teacher, missing scenes or weights, or, where `commercial`, a licence
+            that is not known to allow that.
         OSError: no room on the disk, say; what was labelled before is kept.
     """
     source = read_manifest(scenes)
@@ -58,16 +62,18 @@ def run(scenes: Path, teacher: str, config: LabelsConfig, out: Path) -> Manifest
         if waited and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
             return read_manifest(out)
         work = work_folder(out.with_name(f".{out.stem}.work"), made_from)
-        manifest = _label(source, teacher, config, out, work)
+        knows = load_teacher(teacher, config.batch_size, commercial)
+        manifest = _label(source, knows, config, out, work)
         write_manifest(out, replace(manifest, about=manifest.about | {"made_from": made_from}))
         delete(work)
     return read_manifest(out)
 
 
-def _label(source: Manifest, teacher: str, config: LabelsConfig, out: Path, work: Path) -> Manifest:
+def _label(
+    source: Manifest, knows: Teacher, config: LabelsConfig, out: Path, work: Path
+) -> Manifest:
     """Write store and metrics; give the manifest that vouches for them."""
     seen = open_groups(source.find(".zarr"))
-    knows = load_teacher(teacher, config.batch_size)
     whole = label_in_parts(seen, knows.label, config.batch_size, work)
     labels = [drop_unsure(group, config.drop_percent) for group in whole]
     labels = [rounded(group) for group in labels] if config.half else labels
@@ -84,7 +90,7 @@ def _label(source: Manifest, teacher: str, config: LabelsConfig, out: Path, work
             "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about={"teacher": labels[0].source, "licence": labels[0].licence},
+        about=told(knows, labels[0]),
     )
 
 

@@ -6,11 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-from spatialsv.manifest import Manifest, read_manifest, write_text
+from spatialsv.manifest import Manifest, read_manifest, write_json, write_text
+from spatialsv.model.families.family import OWN, own_settings
 from spatialsv.model.spatialsv import HEADS, MLLM
+from spatialsv.scenes.licence import check_licence
 
 
-def export(model: Path, out: Path, keep_heads: bool = False) -> None:
+def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = False) -> None:
     """Copy a trained MLLM to `out`, where what loads its base loads it without this package.
 
     Answers cost what the base's do: its parameters are the base's in name, number and shape.
@@ -19,9 +21,11 @@ def export(model: Path, out: Path, keep_heads: bool = False) -> None:
         model: a train manifest.
         out: a folder that is not there yet.
         keep_heads: put the 3D heads into `HEADS` within it, so that `spatialsv lift` can read it.
+        commercial: refuse what learnt from labels whose licence is not known to allow that use.
 
     Raises:
-        ValueError: `out` exists, or heads are wanted of a model that was trained without.
+        ValueError: `out` exists, heads are wanted of a model that was trained without, or the
+            licence of its labels is refused.
     """
     manifest = read_manifest(model)
     if manifest.stage != "train" or MLLM not in manifest.payload:
@@ -30,10 +34,15 @@ def export(model: Path, out: Path, keep_heads: bool = False) -> None:
         raise ValueError(f"{model}: trained without 3D heads, so there are none to keep")
     if out.exists():
         raise ValueError(f"{out}: exists; give a folder that does not")
+    teachers = manifest.about.get("teachers", [])
+    for labels in teachers:
+        check_licence(labels["licence"], f"{model}: learnt from {labels['teacher']}", commercial)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")  # a killed copy leaves no half `out`
     shutil.copytree(manifest.resolve(MLLM), temporary)
     if keep_heads:
         shutil.copytree(manifest.resolve(HEADS), temporary / HEADS)
+    if teachers:
+        write_json(temporary / OWN, own_settings(temporary) | {"teachers": teachers})
     write_text(temporary / "README.md", model_card(manifest, keep_heads))
     temporary.replace(out)
 
@@ -57,6 +66,11 @@ def model_card(manifest: Manifest, heads: bool) -> str:
         "",
         f"- base: `{about['base']}`; its licence holds for this checkpoint, too",
         f"- taught by: {', '.join(signals)}",
+        *(
+            f"- labels by {labels['teacher']} ({labels['revision'] or 'no revision'}), licence"
+            f" {labels['licence']}"
+            for labels in about.get("teachers", [])
+        ),
         f"- steps: {manifest.counts['steps']}, batches of"
         f" {config['batch_size'] * config['accumulation']} samples, rates {about['rates']}",
         *(f"- {name}: {digest}" for name, digest in about["data"].items()),

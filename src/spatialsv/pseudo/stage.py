@@ -17,7 +17,7 @@ from spatialsv.pseudo.measure import measure_gate
 from spatialsv.scenes.scene import Reason, grouped, singly
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.teacher import Teacher
+from spatialsv.teachers.teacher import Teacher, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,11 @@ class PseudoConfig:
 
 
 def run(
-    scenes: Path, config: PseudoConfig, out: Path, teacher: Teacher | str = "rooms"
+    scenes: Path,
+    config: PseudoConfig,
+    out: Path,
+    teacher: Teacher | str = "rooms",
+    commercial: bool = False,
 ) -> Manifest:
     """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
 
@@ -46,7 +50,7 @@ def run(
     """
     groups = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
     if isinstance(teacher, str):
-        teacher = load_teacher(teacher, config.batch_size)
+        teacher = load_teacher(teacher, config.batch_size, commercial)
     labels = singly(teacher.label(group) for group in groups)
     rules = (config.gate, config.floor, config.max_camera_error)
     seen = singly(groups)
@@ -75,7 +79,7 @@ def run(
         payload=payload,
         counts=_counts(verdicts),
         config=to_mapping(config),
-        about={"teacher": labels[0].source, "licence": labels[0].licence} | _about(verdicts),
+        about=told(teacher, labels[0]) | _about(verdicts),
     )
     write_manifest(out, manifest)
     return replace(manifest, path=out)
@@ -107,6 +111,6 @@ def _about(verdicts: Sequence[Verdict]) -> dict[str, dict[str, float | str]]:
 def _tell(verdicts: Sequence[Verdict]) -> None:
     """The log: what is kept, and each scene that is left out."""
     kept = [verdict.kept for verdict in verdicts]
-    told = [f"keeps {np.mean(kept):.1%} of the pixels, of single scenes {min(kept):.1%} or more"]
-    told += [f"leaves out {v.labels.ids[0]}: {v.left_out}" for v in verdicts if v.left_out]
-    print(*told, sep="\n", file=sys.stderr)
+    lines = [f"keeps {np.mean(kept):.1%} of the pixels, of single scenes {min(kept):.1%} or more"]
+    lines += [f"leaves out {v.labels.ids[0]}: {v.left_out}" for v in verdicts if v.left_out]
+    print(*lines, sep="\n", file=sys.stderr)

@@ -78,6 +78,11 @@ class Scenes:
         return self.depth is not None
 
     @property
+    def provenance(self) -> dict[str, str]:
+        """Of labels: who made them, and on what terms, as manifests say it."""
+        return {"teacher": self.source, "revision": self.revision, "licence": self.licence}
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """N, H and W: of the geometry, or of the images where there is none."""
         shown = self.image if self.depth is None else self.depth

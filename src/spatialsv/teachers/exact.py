@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.scenes.licence import check_licence
 from spatialsv.scenes.scene import Scenes
 
 
+@dataclass(frozen=True)
 class ExactTeacher:
     """The renderer's (or a sensor's) depth and cameras; confidence 1, no features."""
+
+    commercial: bool = False  # refuse geometry whose licence is not known to allow that use
 
     def label(self, scenes: Scenes) -> Scenes:
         """Labels as `Teacher` says; `scale` brings them back to the scenes' unit.
 
         Raises:
-            ValueError: a scene without geometry, or without a single valid pixel.
+            ValueError: a scene without geometry, or without a single valid pixel; or a licence
+                that is refused.
         """
+        check_licence(scenes.licence, f"geometry of {scenes.source}", self.commercial)
         if not scenes.has_geometry:
             raise ValueError(
                 f"scenes of {scenes.source} have no geometry, so the exact teacher knows nothing"

@@ -25,6 +25,7 @@ class TrainingData:
     spatial: int  # samples of images only
     feature_channels: int | None  # the teacher's, where the arm distils
     digests: dict[str, str]  # of scenes, labels and pseudo labels
+    teachers: tuple[dict[str, str], ...] = ()  # the `Scenes.provenance` of all labels
 
     def sampler(self, config: TrainConfig, batches: int, seed: int) -> BatchSampler:
         """The batches of a whole run."""
@@ -101,6 +102,7 @@ def load_data(
         spatial=0 if unasked is None else len(unasked.scenes),
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
         digests={key: _digest(manifests) for key, manifests in read.items() if manifests},
+        teachers=_teachers(stores),
     )
 
 
@@ -197,6 +199,12 @@ def _feature_channels(name: str, stores: list[Scenes]) -> int:
             " labels and pseudo labels, or an arm with distill: false"
         )
     return widths.pop()
+
+
+def _teachers(stores: list[Scenes]) -> tuple[dict[str, str], ...]:
+    """Each once, in the order of their names."""
+    found = {tuple(store.provenance.items()) for store in stores}
+    return tuple(dict(items) for items in sorted(found))
 
 
 def _digest(manifests: list[Manifest]) -> str:

@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from spatialsv.samples.views import Kind, Views
 
-OWN = "spatialsv.json"  # in a checkpoint: what `Family.own` tells
+OWN = "spatialsv.json"  # in a checkpoint: what `Family.own` tells, and who taught it geometry
 Part = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 
@@ -177,7 +177,7 @@ def name_of(family: type[Family]) -> str:
     return f"{family.__module__}:{family.__qualname__}"
 
 
-def own_settings(folder: str | os.PathLike[str]) -> dict[str, str]:
+def own_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What the checkpoint in `folder` tells of itself; empty for a hub id."""
     path = Path(folder) / OWN
     return json.loads(path.read_text()) if path.is_file() else {}

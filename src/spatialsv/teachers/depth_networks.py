@@ -1,0 +1,105 @@
+"""Monocular metric depth by transformers' own classes: Depth Anything V2 and Depth Pro.
+
+Images are prepared with Pillow or torch, without torchvision. Shapes: N views, H W pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers import (
+    DepthAnythingForDepthEstimation,
+    DepthProForDepthEstimation,
+    DPTImageProcessorPil,
+    PreTrainedModel,
+)
+
+from spatialsv.teachers.rooms import resize
+
+FARTHEST = 1e4  # metres: where Depth Pro's authors cut off, which tells nothing any more
+
+
+@runtime_checkable
+class DepthNetwork(Protocol):
+    """Views of known intrinsics in, z-depth in metres out; 0 where it is unknown."""
+
+    def __call__(
+        self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
+    ) -> Float[Tensor, "N H W"]: ...
+
+
+class DepthAnything:
+    """Depth Anything V2, its metric models. They do not ask for the intrinsics.
+
+    Raises:
+        ValueError: a checkpoint that is not whole, or whose model gives disparity.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.model = _load(DepthAnythingForDepthEstimation, folder)
+        kind = self.model.config.depth_estimation_type
+        if kind != "metric":
+            raise ValueError(
+                f"{folder}: its depth is {kind}, a disparity without a zero; take one of the metric"
+                " models, such as Depth-Anything-V2-Metric-Indoor-Small-hf"
+            )
+        self.processor = DPTImageProcessorPil.from_pretrained(folder, local_files_only=True)
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
+    ) -> Float[Tensor, "N H W"]:
+        pixels = self.processor(images=list(image), return_tensors="pt").pixel_values
+        depth = self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
+        return resize(depth[None, :, None], *image.shape[1:3])[0, :, 0]
+
+
+class DepthPro:
+    """Depth Pro. It gives inverse depth for a focal length of one image width; K makes it metres.
+
+    The field of view that it could guess is not asked for.
+
+    Raises:
+        ValueError: a checkpoint that is not whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.model = _load(DepthProForDepthEstimation, folder, use_fov_model=False)
+        prepared = json.loads((folder / "preprocessor_config.json").read_text())
+        self.size = (prepared["size"]["height"], prepared["size"]["width"])
+        self.mean, self.std = (torch.tensor(prepared[f"image_{name}"]) for name in ("mean", "std"))
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
+    ) -> Float[Tensor, "N H W"]:
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
+        pixels = ((pixels - self.mean) / self.std).movedim(-1, 1)  # first; then it is resized
+        pixels = interpolate(pixels, size=self.size, mode="bilinear", align_corners=False)
+        inverse = (
+            self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
+        )
+        inverse = interpolate(inverse[:, None], size=image.shape[1:3], mode="bilinear")[:, 0]
+        widths = image.shape[2] / intrinsics[:, 0, 0].float()  # in focal lengths
+        inverse = inverse * widths[:, None, None]
+        return torch.where(inverse > 1 / FARTHEST, 1 / inverse, 0)
+
+
+def _load(cls: type[PreTrainedModel], folder: Path, **options: bool) -> PreTrainedModel:
+    """The whole model, in float32 and eval mode, on the GPU if there is one."""
+    model, found = cls.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(
+            f"{folder}: {len(missing)} parameters of {cls.__name__} are not in this checkpoint,"
+            f" such as {missing[0]}: they would be random"
+        )
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,80 @@
+"""VGGT's worker: `python run_vggt.py CHECKPOINT`; see exchange.py."""
+
+import importlib.metadata
+import json
+
+import numpy as np
+import torch
+from exchange import PATCH, as_4x4, autocast, device, load_weights, serve
+from PIL import Image
+from safetensors.torch import load_file
+from vggt.models.vggt import VGGT
+from vggt.utils.pose_enc import pose_encoding_to_extri_intri
+
+RESOLUTION = 518
+
+
+def load(path):
+    """The network of the checkpoint's folder `path`, as `exchange.serve` wants it.
+
+    Without the heads for points and tracks, which labels have no use for.
+    """
+    known = {}
+    if (path / "config.json").is_file():
+        config = json.loads((path / "config.json").read_text())
+        known = {
+            key: config[key] for key in ("img_size", "patch_size", "embed_dim") if key in config
+        }
+    network = VGGT(**known, enable_point=False, enable_track=False)
+    network = load_weights(network, read_weights(path), path)
+    version = importlib.metadata.version("vggt")
+    return {"package": f"vggt {version}", "network": "VGGT"}, Labeller(network)
+
+
+def read_weights(path):
+    """Of model.safetensors, or of the one .pt file, from which nothing but tensors is taken."""
+    if (path / "model.safetensors").is_file():
+        return load_file(path / "model.safetensors")
+    found = list(path.glob("*.pt"))
+    if len(found) != 1:
+        raise SystemExit(f"{path}: neither model.safetensors nor one .pt file")
+    return torch.load(found[0], map_location="cpu", weights_only=True, mmap=True)
+
+
+class Labeller:
+    """Frames in; depth, confidence, cameras and features out."""
+
+    def __init__(self, network):
+        self.network = network
+        network.aggregator.register_forward_hook(self.catch_features)
+
+    def catch_features(self, _aggregator, _, out):
+        layers, first_patch = out
+        self.features = layers[-1][0, :, first_patch:]  # (N, tokens, 2 C)
+
+    def __call__(self, frames, resolution):
+        images = torch.stack([prepare(frame, resolution or RESOLUTION) for frame in frames])
+        height, width = images.shape[-2:]
+        with autocast():
+            out = self.network(images.to(device()))
+        poses, intrinsics = pose_encoding_to_extri_intri(out["pose_enc"].float(), (height, width))
+        arrays = {
+            "depth": out["depth"][0, ..., 0],
+            "confidence": out["depth_conf"][0],
+            "world_to_camera": as_4x4(poses[0]),
+            "intrinsics": intrinsics[0],
+            "features": self.features.unflatten(1, (height // PATCH, width // PATCH)),
+        }
+        return arrays, False
+
+
+def prepare(frame, resolution):
+    """(3, H, W) in [0, 1]: as the package's "pad" mode resizes, but without the padding."""
+    scale = resolution / max(frame.size)
+    size = [max(PATCH, round(side * scale / PATCH) * PATCH) for side in frame.size]
+    frame = frame.resize(size, Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(frame)).movedim(-1, 0) / 255
+
+
+if __name__ == "__main__":
+    serve(load)

@@ -1,0 +1,60 @@
+"""The factor that brings depth to its cameras' unit."""
+
+import math
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch.nn.functional import interpolate
+
+from spatialsv.geometry.depth_scale import scale_from_points, scale_from_views
+from spatialsv.geometry.rays import ray_map
+
+
+def corridor(views: int, step: float) -> tuple[torch.Tensor, ...]:
+    """Depth, image, K and poses in front of a textured wall at z = 6, slanted by 45 degrees."""
+    size, K = (60, 80), torch.tensor([[70.0, 0, 40], [0, 70, 30], [0, 0, 1]]).expand(views, 3, 3)
+    poses = torch.eye(4).repeat(views, 1, 1)
+    poses[:, 0, 3] = step * torch.arange(views)
+    rays = ray_map(K, poses, *size)
+    depth = (6 + rays.origins[..., 0]) / (rays.directions[..., 2] - rays.directions[..., 0])
+    points = rays.origins + depth[..., None] * rays.directions
+    noise = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
+    paint = interpolate(noise[None], scale_factor=4, mode="bicubic")[0].clamp(0, 1)
+    column, row = ((points[..., :2] % 8) / 8 * 160).long().clamp(0, 159).unbind(-1)
+    return depth, paint[:, row, column].movedim(0, -1), K, poses
+
+
+def test_the_baseline_gives_the_scale():
+    depth, image, K, poses = corridor(4, 0.4)
+    for factor in (0.2, 1.0, 7.0):
+        found = scale_from_views(depth / factor, depth > 0, image, K, poses)
+        assert_allclose(found, factor, rtol=0.03)
+
+
+def test_a_view_that_is_off_by_its_own_factor_does_not_pull_the_others():
+    depth, image, K, poses = corridor(5, 0.4)
+    depth = depth.clone()
+    depth[2] *= 1.3
+    assert_allclose(scale_from_views(depth, depth > 0, image, K, poses), 1, rtol=0.06)
+
+
+@pytest.mark.parametrize("case", ["alone", "in one place", "no texture", "no valid depth"])
+def test_where_nothing_tells_the_scale_there_is_none(case):
+    depth, image, K, poses = corridor(1 if case == "alone" else 3, 0.4)
+    if case == "in one place":
+        poses = poses[:1].expand(3, 4, 4)
+    if case == "no texture":
+        image = torch.full_like(image, 0.5)
+    valid = torch.zeros_like(depth) > 0 if case == "no valid depth" else depth > 0
+    assert scale_from_views(depth, valid, image, K, poses) is None
+
+
+def test_points_give_the_median_ratio_though_nearly_half_are_wrong():
+    depth = torch.linspace(1, 5, 101)
+    known = 3 * depth
+    known[::2] *= torch.linspace(1, 1000, 51)
+    known[0:60:20] = 1e-3
+    valid = depth < 4.9
+    assert_allclose(scale_from_points(depth, known, valid), 3, rtol=0.05)
+    assert math.isnan(scale_from_points(depth, known, depth < 0))
