@@ -10,6 +10,7 @@ from spatialsv.geometry.lifted import labels_from_cameras
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
+from spatialsv.scenes.store import open_groups, write_store
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +121,20 @@ def test_questions_about_other_scenes_or_views_are_refused(make, tiny_questions)
         make(questions=[replace(tiny_questions[0], scene="elsewhere")])
     with pytest.raises(ValueError, match=r"shows views \(0, 2\) of a scene of 2"):
         make(questions=[replace(tiny_questions[0], views=(0, 2))])
+
+
+def test_scenes_in_stores_give_the_samples_of_scenes_in_memory(
+    tmp_path, tiny_scenes, tiny_labels, tiny_questions, processor
+):
+    stores = []
+    for name, scenes in (("scenes", tiny_scenes), ("labels", tiny_labels)):
+        write_store(tmp_path / f"{name}.zarr", scenes)
+        stores.append(open_groups(tmp_path / f"{name}.zarr"))
+    assert all(one.depth.max() == 1 for one in stores[1])  # not read yet
+    stored = SceneDataset(stores[0], tiny_questions, processor, stores[1])
+    held = SceneDataset(tiny_scenes, tiny_questions, processor, tiny_labels)
+    for index in (0, 4, len(held) - 1):
+        one, other = stored.get(2, index), held.get(2, index)
+        assert one.ids == other.ids and torch.equal(pixels(one), pixels(other))
+        for name in ("depth", "valid", "intrinsics", "cam_to_world", "features"):
+            assert torch.equal(getattr(one.target, name), getattr(other.target, name))
