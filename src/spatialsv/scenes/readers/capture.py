@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 from PIL.Image import Image
 
+from spatialsv.geometry.camera import invert_pose
 from spatialsv.scenes.readers.lens import Lens
 
 DIGITS = re.compile(r"(\d+)")
@@ -133,6 +135,11 @@ def half(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
 def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """A pose of OpenCV axes from one of OpenGL's (y up, looking along -z)."""
     return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
+
+
+def inverted(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    """A camera-to-world pose from a world-to-camera one, which should be rigid."""
+    return invert_pose(torch.from_numpy(world_to_cam)).numpy()
 
 
 def below(folder: Path, name: str) -> Path:
