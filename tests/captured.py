@@ -37,6 +37,14 @@ def loaded(form: Format, root: Path) -> tuple[Views, list[str], list[str]]:
     return views, reasons, refused
 
 
+def project(points: np.ndarray, intrinsics: np.ndarray, cam_to_world: np.ndarray) -> np.ndarray:
+    """u, v and z of (n, 3) points of the world in an OpenCV camera."""
+    there = (points - cam_to_world[:3, 3]) @ cam_to_world[:3, :3]
+    return np.column_stack(
+        [there[:, :2] / there[:, 2:] @ intrinsics[:2, :2].T + intrinsics[:2, 2], there[:, 2]]
+    )
+
+
 def assert_none_is_wrong(whole: Views, found: Views) -> None:
     """What is delivered of a broken source is what the whole one gives."""
     for name, arrays in found.items():

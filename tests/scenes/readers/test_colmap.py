@@ -1,6 +1,7 @@
 """COLMAP's models against pycolmap: poses, cameras, points, dense maps; and broken ones."""
 
 import os
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -274,7 +275,7 @@ def test_a_broken_depth_map_skips_its_image(tmp_path):
         ("images", "\n2 ", "\n1 ", r"images\.txt:7: id 1 seen before"),
         ("points3D", "\n2 ", "\n1 ", r"points3D\.txt:5: id 1 seen before"),
         ("points3D", "\n2 ", "\n999 ", r"images\.txt:\d+: sees point 2, which .* lacks"),
-        ("points3D", "\n2 ", "\n2 inf ", r"points3D\.txt:5: "),
+        ("points3D", r"\n2 \S+", "\n2 inf", r"points3D\.txt:5: point 2 is at \(inf,"),
         ("points3D", "points: 60", "points: 61", r"points3D\.txt: 60 points3D"),
     ],
 )
@@ -282,8 +283,9 @@ def test_a_broken_text_is_refused_with_its_line(tmp_path, file, old, new, match)
     root = save(synthesized(), tmp_path / "made")
     path = root / f"sparse/0/{file}.txt"
     text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    text, replaced = re.subn(old, new, text, count=1)
+    assert replaced
+    path.write_text(text)
     with pytest.raises(CaptureError, match=match):
         only(colmap, root)
 

@@ -100,7 +100,7 @@ def _pictures(scene: Path, names: Iterable[str]) -> Path:
 
 
 def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Points) -> Frame:
-    length = np.linalg.norm(image.pose[:4])
+    length = np.hypot.reduce(image.pose[:4])
     if not np.isfinite(image.pose).all():
         raise FrameError("pose not finite", image.where)
     if abs(length - 1) > UNIT:
