@@ -45,7 +45,7 @@ def model_files(folder: Path) -> dict[str, Path]:
 
 
 def read_model(folder: Path) -> Model:
-    """The model in a folder; without a file of points, it has none.
+    """The model in a folder; without a file of points, its images must see none.
 
     Raises:
         CaptureError: what is broken, with file and line, or offset.
@@ -88,8 +88,10 @@ def _points(rows: list[tuple[int, str, tuple[float, float, float], int]]) -> Poi
 
 def _check_tracks(images: list[Image], points: Points, path: Path) -> None:
     """Points must have been seen as often as they say, or a file is broken, or another model's."""
+    known = np.append(points.ids, -1)
     for image in images:
-        if len(unknown := np.setdiff1d(image.points, points.ids)):
+        unknown = image.points[known[np.searchsorted(points.ids, image.points)] != image.points]
+        if len(unknown):
             raise CaptureError(f"{image.where}: sees point {unknown[0]}, which {path} lacks")
     seen = np.concatenate([image.points for image in images] or [points.ids[:0]])
     if not len(seen) or not points.tracks.any():  # tools that make models up tell one side only
