@@ -89,7 +89,6 @@ def test_blenders_files_lack_endings_and_sizes(tmp_path):
     scenes = nerfstudio.scenes(tmp_path)
     assert [path.name for path in scenes] == ["transforms_test.json", "transforms_train.json"]
     capture = nerfstudio.capture(scenes[1])
-    assert capture.id == "lego/train"
     for frame in capture.frames:
         assert frame.image.suffix == ".png" and frame.image.is_file()
         np.testing.assert_allclose(frame.intrinsics, [[64, 0, 32], [0, 64, 24], [0, 0, 1]])
@@ -243,12 +242,12 @@ def test_what_is_no_frame_is_skipped(tmp_path, frame):
     [
         ('{"frames": [\n{"transform_matrix" 1}]}', r"transforms\.json:2: not JSON"),
         ('{"frames": {}}', r"transforms\.json: no list of frames"),
-        ("[]", r"transforms\.json: no list of frames"),
+        ("[]", r"transforms\.json: no JSON object"),
         ("[" * 100_000, r"transforms\.json: not JSON"),
         ('{"frames": ' + "9" * 5000 + "}", r"transforms\.json: not JSON"),
         ("\xff", r"transforms\.json: not JSON"),
         ('{"frames": []}', "no frames"),
-        ('{"frames": [1]}', "no good frame of 1: bad frame: .*transforms.json: frame 0"),
+        ('{"frames": [1]}', "no good frame of 1: bad frame: .*transforms.json: frames.0.: "),
     ],
 )
 def test_a_broken_file_is_refused_with_its_place(tmp_path, text, match):

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-import torch
 from jaxtyping import Float, Shaped
 from PIL.Image import Image
 
-from spatialsv.geometry.camera import invert_pose
 from spatialsv.scenes.readers.lens import Lens
 
 DIGITS = re.compile(r"(\d+)")
@@ -139,7 +137,11 @@ def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 
 
 def inverted(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """A camera-to-world pose from a world-to-camera one, which should be rigid."""
-    return invert_pose(torch.from_numpy(world_to_cam)).numpy()
+    cam_to_world = np.eye(4)
+    with np.errstate(invalid="ignore"):  # a pose that is not finite gives one that is not, either
+        cam_to_world[:3, :3] = world_to_cam[:3, :3].T
+        cam_to_world[:3, 3] = -cam_to_world[:3, :3] @ world_to_cam[:3, 3]
+    return cam_to_world
 
 
 def below(folder: Path, name: str) -> Path:

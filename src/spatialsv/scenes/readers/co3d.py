@@ -29,6 +29,7 @@ from spatialsv.scenes.readers.capture import (
     matrix,
     natural,
 )
+from spatialsv.scenes.readers.files import tell
 
 ANNOTATIONS = "frame_annotations.jgz"
 FAR = 1e5  # a camera farther off than this is the mark of a sequence that COLMAP failed on
@@ -60,23 +61,25 @@ def capture(scene: Path) -> Capture:
         raise CaptureError(f"{path}: no such file") from None
     if scene.name not in sequences:
         raise CaptureError(f"{path}: nothing about sequence {scene.name!r}")
-    frames, skipped = [], []
-    for said in sequences[scene.name]:
+
+    def frame(said: Mapping[str, Any]) -> Frame:
         try:
-            frames.append((said["frame_number"], _frame(scene.parents[1], said)))
-        except FrameError as error:
-            skipped.append(error)
+            return _frame(scene.parents[1], said)
+        except FrameError:
+            raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             detail = f"{path}: {scene.name}: {type(error).__name__} {error}"
-            skipped.append(FrameError("bad annotation", detail))
-    far = [f for _, f in frames if FAR < np.abs(f.cam_to_world[:3, 3]).max() < np.inf]
-    if far:
-        where = far[0].cam_to_world[:3, 3].tolist()
-        raise CaptureError(f"{path}: {scene.name}: frame {far[0].id} was taken from {where}")
-    frames.sort(key=lambda pair: pair[0])
+            raise FrameError("bad annotation", detail) from None
+
+    frames, skipped = tell(sequences[scene.name], frame)
+    for one in frames:
+        centre = one.cam_to_world[:3, 3]
+        if FAR < np.abs(centre).max() < np.inf:
+            told = f"{scene.name}: frame {one.id} was taken from {centre.tolist()}"
+            raise CaptureError(f"{path}: {told}")
     return Capture(
         id=f"{scene.parent.name}/{scene.name}",
-        frames=[frame for _, frame in frames],
+        frames=sorted(frames, key=lambda frame: int(frame.id)),
         source="co3d",
         licence=LICENCE,
         unit="relative",

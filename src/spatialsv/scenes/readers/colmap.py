@@ -24,12 +24,12 @@ from spatialsv.scenes.readers.capture import (
 )
 from spatialsv.scenes.readers.colmap_files import Camera, Image
 from spatialsv.scenes.readers.colmap_model import Points, model_files, read_model
+from spatialsv.scenes.readers.files import tell
 
 # Where models lie below the folder of a scene, and that below the one that is named.
 PLACES = ("", "sparse", "sparse/*", "dense/sparse", "dense/*/sparse")
 DEPTHS = ("", "*/", "*/*/")
 OTHERS = {"dslr", "iphone", "gaussian_splat"}  # models that belong to ScanNet++ and DL3DV
-PLAIN = {"", "sparse", "dense", "colmap", "model", "reconstruction"}  # names that tell no scene
 UNIT = 1e-2  # how far a quaternion's length may be from 1
 
 
@@ -62,27 +62,17 @@ def capture(scene: Path) -> Capture:
     """
     model = read_model(scene)
     pictures = _pictures(scene, [image.name for image in model.images])
-    frames, skipped = [], []
-    for image in sorted(model.images, key=lambda image: natural(image.name)):
+
+    def frame(image: Image) -> Frame:
         try:
-            frames.append(_frame(scene, pictures, image, model.cameras[image.camera], model.points))
-        except FrameError as error:
-            skipped.append(error)
+            return _frame(scene, pictures, image, model.cameras[image.camera], model.points)
         except OSError as error:  # a name that no file can have
-            skipped.append(FrameError("unsafe name", f"{image.where}: {error}"))
+            raise FrameError("unsafe name", f"{image.where}: {error}") from None
+
+    frames, skipped = tell(sorted(model.images, key=lambda image: natural(image.name)), frame)
     return Capture(
-        id=_name(scene.resolve()), frames=frames, source="colmap", unit="relative", skipped=skipped
+        id=scene.resolve().name, frames=frames, source="colmap", unit="relative", skipped=skipped
     )
-
-
-def _name(model: Path) -> str:
-    """The path from the folder that names the scene: "garden/sparse/0"."""
-    first = model
-    while first.name in PLAIN or first.name.isdigit():
-        if first.parent == first:
-            break
-        first = first.parent
-    return model.relative_to(first.parent).as_posix()
 
 
 def _pictures(scene: Path, names: Iterable[str]) -> Path:

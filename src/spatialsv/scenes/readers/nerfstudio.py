@@ -11,7 +11,6 @@ scanners write their depth in millimetres, while the converter from COLMAP, whic
 
 from __future__ import annotations
 
-import json
 import re
 from collections import ChainMap
 from collections.abc import Mapping
@@ -23,7 +22,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import picture_size, read_integers
+from spatialsv.scenes.picture import picture_size
+from spatialsv.scenes.readers import depth_png
 from spatialsv.scenes.readers.capture import (
     Capture,
     CaptureError,
@@ -34,9 +34,10 @@ from spatialsv.scenes.readers.capture import (
     matrix,
     natural,
 )
+from spatialsv.scenes.readers.files import json_object, tell
 from spatialsv.scenes.readers.lens import Lens
 
-PERSPECTIVE = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"}
+PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 FISHEYE = "OPENCV_FISHEYE"
 HASH = re.compile(r"[0-9a-f]{64}")  # the name of a scene of DL3DV, whose files are in this format
 SPLITS = ("train", "val", "test")
@@ -83,42 +84,32 @@ def capture(scene: Path) -> Capture:
     Raises:
         CaptureError: no JSON, with file and line; no frames; a camera model that no `Lens` has.
     """
-    said = _document(scene)
-    frames, skipped = [], []
-    for number, frame in enumerate(said["frames"]):
+    said = json_object(scene)
+    if not isinstance(said.get("frames"), list):
+        raise CaptureError(f"{scene}: no list of frames")
+    model = said.get("camera_model", "OPENCV")
+    if model not in (*PERSPECTIVE, FISHEYE):
+        known = ", ".join((*PERSPECTIVE, FISHEYE))
+        raise CaptureError(f"{scene}: camera model {model!r} is not supported; known are {known}")
+
+    def frame(entry: tuple[int, Any]) -> Frame:
         try:
-            frames.append(_frame(scene, said, frame))
-        except FrameError as error:
-            skipped.append(error)
+            return _frame(scene, said, entry[1])
+        except FrameError:
+            raise
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-            detail = f"{scene}: frame {number}: {type(error).__name__} {error}"
-            skipped.append(FrameError("bad frame", detail))
-    frames.sort(key=lambda frame: natural(frame.id))
+            detail = f"{scene}: frames[{entry[0]}]: {type(error).__name__} {error}"
+            raise FrameError("bad frame", detail) from None
+
+    frames, skipped = tell(enumerate(said["frames"]), frame)
     metric = any(frame.depth for frame in frames) and "applied_transform" not in said
-    folder, split = scene.resolve().parent.name, scene.stem.removeprefix("transforms").strip("_")
     return Capture(
-        id=f"{folder}/{split}" if split else folder,
-        frames=frames,
+        id=scene.resolve().parent.name,
+        frames=sorted(frames, key=lambda frame: natural(frame.id)),
         source="nerfstudio",
         unit="metre" if metric else "relative",
         skipped=skipped,
     )
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise CaptureError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: not JSON ({error})") from None
-    if not isinstance(said, dict) or not isinstance(said.get("frames"), list):
-        raise CaptureError(f"{path}: no list of frames")
-    model = said.get("camera_model", "OPENCV")
-    if model not in PERSPECTIVE | {FISHEYE}:
-        known = ", ".join(sorted(PERSPECTIVE | {FISHEYE}))
-        raise CaptureError(f"{path}: camera model {model!r} is not supported; known are {known}")
-    return said
 
 
 def _frame(scene: Path, said: Mapping[str, Any], frame: Mapping[str, Any]) -> Frame:
@@ -129,6 +120,8 @@ def _frame(scene: Path, said: Mapping[str, Any], frame: Mapping[str, Any]) -> Fr
     depth = frame.get("depth_file_path")
     if depth is not None:
         unit = _number(said, "depth_unit_scale_factor", MILLIMETRE)
+        if unit <= 0:
+            raise ValueError(f"depth_unit_scale_factor {unit}")
         depth = partial(read_depth, below(folder, depth), unit)
     return Frame(
         id=str(name),
@@ -215,7 +208,7 @@ def read_depth(path: Path, unit: float) -> Float[np.ndarray, "H W"]:
         ValueError: it holds something else.
     """
     if path.suffix != ".npy":
-        return read_integers(path).astype(np.float32) * np.float32(unit)
+        return depth_png.read_depth(path, 1 / unit)
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, SyntaxError) as error:

@@ -28,6 +28,7 @@ from spatialsv.scenes.readers.capture import (
     natural,
     parsed_numbers,
 )
+from spatialsv.scenes.readers.files import tell
 from spatialsv.scenes.readers.video import VIDEOS, decoded, frame_times
 
 CLIP = re.compile(r"[0-9a-f]{16}")  # what the dataset calls its clips
@@ -58,26 +59,24 @@ def capture(scene: Path) -> Capture:
     """
     rows = sorted(_rows(scene), key=lambda row: row.time)
     place, size = _frames_beside(scene, rows)
-    frames, skipped, seen = [], [], set()
-    for row in rows:
-        try:
-            image, number = place(row)
-            if (image, number) in seen:
-                raise FrameError("frame seen before", f"{row.where}: {image}, frame {number}")
-            seen.add((image, number))
-            frames.append(
-                Frame(
-                    id=str(row.time),
-                    image=image,
-                    number=number,
-                    time=row.time / SECOND,
-                    intrinsics=np.diag([*size, 1.0]) @ row.intrinsics,
-                    size=size,
-                    cam_to_world=inverted(row.world_to_cam),
-                )
-            )
-        except FrameError as error:
-            skipped.append(error)
+    seen = set()
+
+    def frame(row: Row) -> Frame:
+        image, number = place(row)
+        if (image, number) in seen:
+            raise FrameError("frame seen before", f"{row.where}: {image}, frame {number}")
+        seen.add((image, number))
+        return Frame(
+            id=str(row.time),
+            image=image,
+            number=number,
+            time=row.time / SECOND,
+            intrinsics=np.diag([*size, 1.0]) @ row.intrinsics,
+            size=size,
+            cam_to_world=inverted(row.world_to_cam),
+        )
+
+    frames, skipped = tell(rows, frame)
     return Capture(
         id=scene.stem,
         frames=frames,
