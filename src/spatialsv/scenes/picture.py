@@ -1,9 +1,13 @@
-"""A picture from a file, upright."""
+"""A picture from a file, upright; or a depth map that was saved as one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Shaped
 from PIL import Image, ImageOps
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -16,9 +20,40 @@ def read_picture(path: Path, upright: bool = True) -> Image.Image:
         FileNotFoundError: `path` is missing.
         ValueError: Pillow cannot read it to its end.
     """
+    with _opened(path) as opened:
+        return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture as it is stored; its pixels are not read.
+
+    Raises:
+        FileNotFoundError: `path` is missing.
+        ValueError: no picture.
+    """
+    with _opened(path) as opened:
+        return opened.size
+
+
+def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
+    """The values of a picture of one channel, 1 to 32 bits each, as they are stored.
+
+    Raises:
+        FileNotFoundError: `path` is missing.
+        ValueError: Pillow cannot read it to its end, or it has several channels.
+    """
+    with _opened(path) as opened:
+        found = np.asarray(opened)
+    if found.ndim != 2 or found.dtype.kind not in "biu":
+        raise ValueError(f"{path}: {found.shape} values of {found.dtype}, expected one channel")
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as opened:
-            return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
+            yield opened
     except FileNotFoundError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -135,6 +135,15 @@ def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 
     return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
 
 
+def inverted(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    """A camera-to-world pose from a world-to-camera one, which should be rigid."""
+    cam_to_world = np.eye(4)
+    with np.errstate(invalid="ignore"):  # a pose that is not finite gives one that is not, either
+        cam_to_world[:3, :3] = world_to_cam[:3, :3].T
+        cam_to_world[:3, 3] = -cam_to_world[:3, :3] @ world_to_cam[:3, 3]
+    return cam_to_world
+
+
 def below(folder: Path, name: str) -> Path:
     """The file `name` of a dataset, which must lie below its folder.
 

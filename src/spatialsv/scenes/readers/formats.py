@@ -6,8 +6,13 @@ from pathlib import Path
 
 from spatialsv.scenes.readers import (
     arkitscenes,
+    co3d,
+    colmap,
+    dl3dv,
     hypersim,
+    nerfstudio,
     photos,
+    realestate10k,
     replica,
     scannet,
     scannetpp_dslr,
@@ -29,6 +34,11 @@ FORMATS: dict[str, Format] = {
     "arkitscenes": arkitscenes,
     "hypersim": hypersim,
     "replica": replica,
+    "colmap": colmap,
+    "nerfstudio": nerfstudio,
+    "dl3dv": dl3dv,
+    "realestate10k": realestate10k,
+    "co3d": co3d,
 }
 PLAIN = ("photos", "video")  # what any dataset holds as well: told only where it is no other
 

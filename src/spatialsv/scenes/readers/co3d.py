@@ -1,0 +1,184 @@
+"""CO3Dv2: sequences of objects, with cameras and depth maps as COLMAP found them.
+
+A category's folder holds its sequences' folders and, for all of them, frame_annotations.jgz.
+Cameras are PyTorch3D's: points are rows, X_cam = X_world R + T, with x left and y up. Depth maps
+hold half-precision floats in 16-bit PNGs. Lengths are relative, another unit in each sequence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.scenes.picture import read_integers
+from spatialsv.scenes.readers.capture import (
+    Capture,
+    CaptureError,
+    Frame,
+    FrameError,
+    below,
+    inverted,
+    matrix,
+    natural,
+)
+from spatialsv.scenes.readers.files import tell
+
+ANNOTATIONS = "frame_annotations.jgz"
+FAR = 1e5  # a camera farther off than this is the mark of a sequence that COLMAP failed on
+FLIP = np.array([-1.0, -1.0, 1.0])  # x left and y up, to x right and y down
+LICENCE = "CC-BY-NC-4.0"
+
+
+def scenes(root: Path) -> list[Path]:
+    """The sequence `root`, those of the category `root`, or those of all categories in it."""
+    if (root.parent / ANNOTATIONS).is_file() and (root / "images").is_dir():
+        return [root]
+    annotations = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
+    found = [path.parent for file in annotations for path in file.parent.glob("*/images")]
+    return sorted(found, key=natural)
+
+
+def capture(scene: Path) -> Capture:
+    """The frames of one sequence, by number.
+
+    Raises:
+        CaptureError: the category's annotations cannot be read, have no such sequence, or place
+            its cameras at absurd distances.
+    """
+    scene = scene.resolve()
+    path = scene.parent / ANNOTATIONS
+    try:
+        sequences = _annotations(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise CaptureError(f"{path}: no such file") from None
+    if scene.name not in sequences:
+        raise CaptureError(f"{path}: nothing about sequence {scene.name!r}")
+
+    def frame(said: Mapping[str, Any]) -> Frame:
+        try:
+            return _frame(scene.parents[1], said)
+        except FrameError:
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            detail = f"{path}: {scene.name}: {type(error).__name__} {error}"
+            raise FrameError("bad annotation", detail) from None
+
+    frames, skipped = tell(sequences[scene.name], frame)
+    for one in frames:
+        centre = one.cam_to_world[:3, 3]
+        if FAR < np.abs(centre).max() < np.inf:
+            told = f"{scene.name}: frame {one.id} was taken from {centre.tolist()}"
+            raise CaptureError(f"{path}: {told}")
+    return Capture(
+        id=f"{scene.parent.name}/{scene.name}",
+        frames=sorted(frames, key=lambda frame: int(frame.id)),
+        source="co3d",
+        licence=LICENCE,
+        unit="relative",
+        skipped=skipped,
+    )
+
+
+@lru_cache(maxsize=1)  # sequences come category by category
+def _annotations(path: Path, written: int) -> dict[str, list[Mapping[str, Any]]]:
+    """What the file says of each sequence's frames.
+
+    Args:
+        written: when; a file that has changed is read again.
+    """
+    try:
+        with gzip.open(path) as opened:
+            said = json.load(opened)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise CaptureError(f"{path}: no gzipped JSON ({error})") from None
+    if not isinstance(said, list):
+        raise CaptureError(f"{path}: expected a list of frames, found {type(said).__name__}")
+    sequences: dict[str, list[Mapping[str, Any]]] = {}
+    for number, frame in enumerate(said):
+        if not isinstance(frame, dict) or not isinstance(frame.get("sequence_name"), str):
+            raise CaptureError(f"{path}: frame {number} has no sequence_name")
+        sequences.setdefault(frame["sequence_name"], []).append(frame)
+    return sequences
+
+
+def _frame(root: Path, said: Mapping[str, Any]) -> Frame:
+    image, viewpoint = said["image"], said.get("viewpoint")
+    if viewpoint is None:
+        raise FrameError("no pose", str(image["path"]))
+    height, width = (int(n) for n in image["size"])
+    time = said.get("frame_timestamp")
+    return Frame(
+        id=str(int(said["frame_number"])),
+        image=below(root, image["path"]),
+        time=float(time) if time is not None and time >= 0 else None,
+        intrinsics=_intrinsics(viewpoint, width, height),
+        size=(width, height),
+        cam_to_world=_pose(viewpoint),
+        depth=_depth(root, said.get("depth"), (height, width)),
+    )
+
+
+def _intrinsics(said: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
+    """K in pixels. Normalised coordinates are 0 at the centre and grow to the left and upwards."""
+    kind = said.get("intrinsics_format", "ndc_norm_image_bounds")
+    if kind == "ndc_isotropic":  # from -1 to 1 on the shorter side
+        unit = np.full(2, min(width, height) / 2)
+    elif kind == "ndc_norm_image_bounds":  # on either side
+        unit = np.array([width, height]) / 2
+    else:
+        raise ValueError(f"intrinsics_format {kind!r}")
+    focal = np.array(said["focal_length"], float) * unit
+    centre = np.array([width, height]) / 2 - np.array(said["principal_point"], float) * unit
+    if not np.isfinite([*focal, *centre]).all() or min(*focal, width, height) <= 0:
+        raise ValueError(f"focal lengths {focal.tolist()} of {width} x {height} pixels")
+    return matrix(*focal, *centre)
+
+
+def _pose(said: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
+    rotation, translation = np.array(said["R"], float), np.array(said["T"], float)
+    if rotation.shape != (3, 3) or translation.shape != (3,):
+        raise ValueError(f"R of shape {rotation.shape}, T of shape {translation.shape}")
+    world_to_cam = np.eye(4)
+    world_to_cam[:3, :3] = (rotation * FLIP).T
+    world_to_cam[:3, 3] = translation * FLIP
+    return inverted(world_to_cam)
+
+
+def _depth(root: Path, said: Mapping[str, Any] | None, shape: tuple[int, int]) -> partial | None:
+    if said is None or said.get("path") is None:
+        return None
+    mask = said.get("mask_path")
+    scale = float(said["scale_adjustment"])
+    if not np.isfinite(scale) or scale <= 0:
+        raise ValueError(f"scale_adjustment {scale}")
+    mask = None if mask is None else below(root, mask)
+    return partial(read_depth, below(root, said["path"]), mask, scale, shape)
+
+
+def read_depth(
+    path: Path, mask: Path | None, scale: float, shape: tuple[int, int]
+) -> Float[np.ndarray, "H W"]:
+    """z-depth, 0 where it is unknown or masked.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: one cannot be read, or is not of `shape`.
+    """
+    bits = read_integers(path)
+    if bits.shape != shape or bits.max() >= 2**16:
+        raise ValueError(f"{path}: {bits.shape} of {bits.dtype}, expected 16 bits of {shape}")
+    depth = bits.astype("<u2").view("<f2").astype(np.float32) * np.float32(scale)
+    if mask is not None:
+        known = read_integers(mask) > 0
+        if known.shape != shape:
+            raise ValueError(f"{mask}: {known.shape}, expected {shape}")
+        depth = np.where(known, depth, 0)
+    return np.where(np.isfinite(depth), depth, 0).astype(np.float32)

@@ -1,0 +1,227 @@
+"""The three files of a COLMAP model, text or binary, told in one way.
+
+`text` and `binary` yield what a file of one kind holds: of "cameras" (id, where, `Camera`), of
+"images" `Image`s, of "points3D" (id, where, xyz, length of its track); `where` is file and line, or
+file and offset. Both raise CaptureError with it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from spatialsv.scenes.readers.capture import CaptureError, matrix, parsed_numbers
+from spatialsv.scenes.readers.lens import Lens
+
+# COLMAP's numbers for its models, then: focal lengths, kind of lens, coefficients.
+LENSES = {
+    "SIMPLE_PINHOLE": (0, 1, None, 0),
+    "PINHOLE": (1, 2, None, 0),
+    "SIMPLE_RADIAL": (2, 1, "radial", 1),
+    "RADIAL": (3, 1, "radial", 2),
+    "OPENCV": (4, 2, "radial", 4),
+    "OPENCV_FISHEYE": (5, 2, "fisheye", 4),
+    "FULL_OPENCV": (6, 2, "radial", 8),
+    "SIMPLE_RADIAL_FISHEYE": (8, 1, "fisheye", 1),
+    "RADIAL_FISHEYE": (9, 1, "fisheye", 2),
+    "SIMPLE_FISHEYE": (14, 1, "fisheye", 0),
+    "FISHEYE": (15, 2, "fisheye", 0),
+}
+NAMES = {number: name for name, (number, *_) in LENSES.items()} | {
+    7: "FOV",
+    10: "THIN_PRISM_FISHEYE",
+    11: "RAD_TAN_THIN_PRISM_FISHEYE",
+    12: "SIMPLE_DIVISION",
+    13: "DIVISION",
+    16: "EUCM",
+    17: "EQUIRECTANGULAR",
+}
+COUNT = re.compile(r"#\s*Number of \w+:\s*(\d+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """One camera; its pixel centres are at half integers, as everywhere in COLMAP."""
+
+    size: tuple[int, int]  # width, height
+    intrinsics: Float[np.ndarray, "3 3"]
+    lens: Lens | None
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image as `where` (file and line or offset) tells it."""
+
+    where: str
+    id: int
+    name: str
+    camera: int
+    pose: Float[np.ndarray, " 7"]  # qw qx qy qz tx ty tz, world-to-camera
+    points: Int[np.ndarray, " n"]  # the ids of the 3D points that it sees
+
+
+def _camera(where: str, name: str, size: tuple[int, int], params: np.ndarray) -> Camera:
+    _, focals, kind, count = LENSES[name]
+    possible = 0 < min(size) <= max(size) < 2**31 and min(params[:focals]) > 0
+    if not possible or not np.isfinite(params).all():
+        raise CaptureError(f"{where}: no camera is of {size} pixels with {params.tolist()}")
+    fx, fy, (cx, cy) = params[0], params[focals - 1], params[focals : focals + 2]
+    lens = None
+    if kind:
+        coefficients = np.zeros(max(4, count))
+        coefficients[:count] = params[focals + 2 :]
+        lens = Lens(kind, tuple(coefficients.tolist()))
+        if kind == "radial" and not coefficients.any():
+            lens = None
+    return Camera(size, matrix(fx, fy, cx, cy), lens)
+
+
+def _params(where: str, name: str) -> int:
+    """How many numbers a camera of this model has."""
+    if name not in LENSES:
+        raise CaptureError(
+            f"{where}: camera model {name} is not supported; known are {', '.join(LENSES)};"
+            " undistort the images with colmap image_undistorter"
+        )
+    _, focals, _, count = LENSES[name]
+    return focals + 2 + count
+
+
+def text(kind: str, path: Path) -> Iterator:
+    """What a text file tells; it must hold as many as its head counts, if that counts."""
+    counted, told = 0, None
+    lines = _lines(path)
+    for number, line in lines:
+        if line.startswith("#"):
+            told = int(count[1]) if (count := COUNT.match(line)) else told
+        elif line:
+            with _at(where := f"{path}:{number}"):
+                found = TEXT[kind](where, line, lines)
+            counted += 1
+            yield found
+    if told is not None and counted != told:
+        raise CaptureError(f"{path}: {counted} {kind}, and its head counts {told}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith("\n"):
+                    raise CaptureError(
+                        f"{path}:{number}: broken off, this line has no end; if it is whole, end it"
+                    )
+                yield number, line.strip()
+    except UnicodeDecodeError as error:
+        raise CaptureError(f"{path}: not text ({error})") from None
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    try:
+        yield
+    except CaptureError:
+        raise
+    except (ValueError, IndexError, OverflowError) as error:
+        raise CaptureError(f"{where}: {error}") from None
+
+
+def _camera_line(where: str, line: str, _: Iterator) -> tuple[int, str, Camera]:
+    key, name, width, height, *params = line.split()
+    numbers = parsed_numbers(" ".join(params), (_params(where, name),), where)
+    return int(key), where, _camera(where, name, (int(width), int(height)), numbers)
+
+
+def _image_lines(where: str, line: str, lines: Iterator[tuple[int, str]]) -> Image:
+    """The image's own line, and the next one, which holds its keypoints even if it is empty."""
+    key, *pose, camera, name = line.split(maxsplit=9)
+    _, keypoints = next(lines, (0, ""))
+    words = keypoints.split()
+    if len(words) % 3:
+        raise CaptureError(f"{where}: {len(words)} numbers in the line of its keypoints")
+    ids = np.array([int(word) for word in words[2::3]], np.int64)
+    pose = parsed_numbers(" ".join(pose), (7,), where)
+    return Image(where, int(key), name, int(camera), pose, ids[ids >= 0])
+
+
+def _point_line(where: str, line: str, _: Iterator) -> tuple[int, str, tuple, int]:
+    key, x, y, z, _, _, _, _, *track = line.split()
+    if len(track) % 2:
+        raise CaptureError(f"{where}: {len(track)} numbers in its track")
+    return int(np.int64(key)), where, (float(x), float(y), float(z)), len(track) // 2
+
+
+TEXT = {"cameras": _camera_line, "images": _image_lines, "points3D": _point_line}
+
+
+def binary(kind: str, path: Path) -> Iterator:
+    """What a binary file tells; it is little-endian."""
+    data = _Bytes(path)
+    (count,) = data.take("<Q")
+    for _ in range(count):
+        yield BINARY[kind](data)
+    if data.at != len(data.bytes):
+        raise CaptureError(f"{data.where}: more follows after {count} {kind}")
+
+
+class _Bytes:
+    """A file of which one thing after the other is taken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.bytes, self.at = path, path.read_bytes(), 0
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}: offset {self.at}"
+
+    def skip(self, size: int) -> int:
+        """Where the next `size` bytes start."""
+        if self.at + size > len(self.bytes):
+            raise CaptureError(f"{self.where}: broken off, {size} bytes expected")
+        self.at += size
+        return self.at - size
+
+    def take(self, layout: str) -> tuple:
+        return struct.unpack_from(layout, self.bytes, self.skip(struct.calcsize(layout)))
+
+    def name(self) -> str:
+        end = self.bytes.find(b"\0", self.at)
+        start = self.skip(end + 1 - self.at if end >= 0 else len(self.bytes) + 1)
+        return self.bytes[start : self.at - 1].decode()
+
+
+def _camera_record(data: _Bytes) -> tuple[int, str, Camera]:
+    where = data.where
+    key, number, width, height = data.take("<IiQQ")
+    name = NAMES.get(number, f"number {number}")
+    params = np.array(data.take(f"<{_params(where, name)}d"))
+    return key, where, _camera(where, name, (width, height), params)
+
+
+def _image_record(data: _Bytes) -> Image:
+    where = data.where
+    key, *pose, camera = data.take("<I7dI")
+    with _at(where):
+        name = data.name()
+    (count,) = data.take("<Q")
+    start = data.skip(24 * count)
+    keypoints = np.frombuffer(data.bytes, "<f8, <f8, <i8", count, start)
+    ids = keypoints["f2"].astype(np.int64)  # -1 where a keypoint has no point
+    return Image(where, key, name, camera, np.array(pose), ids[ids >= 0])
+
+
+def _point_record(data: _Bytes) -> tuple[int, str, tuple, int]:
+    where = data.where
+    key, x, y, z, _, _, _, _, count = data.take("<q3d3BdQ")
+    data.skip(8 * count)
+    return key, where, (x, y, z), count
+
+
+BINARY = {"cameras": _camera_record, "images": _image_record, "points3D": _point_record}
