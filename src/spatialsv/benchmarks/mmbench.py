@@ -80,6 +80,8 @@ def read_lmms_eval(item: Item, reply: str) -> str | None:
 
 
 def _by_letter(reply: str) -> str | None:
+    if vlmevalkit.NO_REPLY in reply:
+        return None
     words, letters = set(reply.split()), "ABCDE"
     named = [letter for letter in letters if letter in words]
     if len(named) == 1 and not ("A" in words and len(reply.split()) > 3):

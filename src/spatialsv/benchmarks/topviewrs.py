@@ -39,7 +39,7 @@ def read_partial(item: Item, reply: str) -> str | None:
 
     A reply that cannot be matched with an option names none.
     """
-    if vlmevalkit.read(item, reply) is None:
+    if vlmevalkit.infer(reply, item.more["choices"]) is None:
         return None
     log = f"Match Log: {reply}. "  # its code looks in this line, not in the reply
     if "[" in log and "]" in log:

@@ -62,7 +62,8 @@ def prompt(item: Item) -> str:
 
 def read(item: Item, reply: str) -> str | None:
     """The letter of the option that a reply names."""
-    return infer(reply, item.more["choices"])
+    found = infer(reply, item.more["choices"])
+    return None if found == REFUSED else found
 
 
 def infer(reply: str, choices: Mapping[str, str]) -> str | None:
@@ -70,11 +71,10 @@ def infer(reply: str, choices: Mapping[str, str]) -> str | None:
 
     The letter is the only option's that stands alone among the reply's words, within its last four;
     or follows "answer is". The text is the only option's that the reply contains, in either case,
-    unless the reply is more than twice as long as all options.
+    unless the reply is more than twice as long as all options. `REFUSED` where it refuses to answer.
     """
     found = None if NO_REPLY in reply else _by_letter(reply, choices)
-    found = found or _by_text(reply.lower(), choices)
-    return None if found == REFUSED else found
+    return found or _by_text(reply.lower(), choices)
 
 
 def score(item: Item, said: str | None) -> float:
