@@ -80,7 +80,7 @@ def test_cv_bench_weighs_its_sources():
     def one(source: str, value: float) -> tuple[Item, float]:
         return item(task="Count", more={"source": source}), value
 
-    scores = [one("ADE20K", 1), one("COCO", 0), one("COCO", 0), one("Omni3D", 1)]
+    scores = [one("ADE20K", 1.0), one("COCO", 0.0), one("COCO", 0.0), one("Omni3D", 1.0)]
     assert benchmark("cv_bench").scorers["official"].aggregate(scores).overall == 0.75
     assert benchmark("cv_bench").scorers["lmms_eval"].aggregate(scores).overall == 0.5
 

@@ -71,7 +71,7 @@ def infer(reply: str, choices: Mapping[str, str]) -> str | None:
 
     The letter is the only option's that stands alone among the reply's words, within its last four;
     or follows "answer is". The text is the only option's that the reply contains, in either case,
-    unless the reply is more than twice as long as all options. `REFUSED` where it refuses to answer.
+    unless the reply is more than twice as long as all options. A refusal is `REFUSED`.
     """
     found = None if NO_REPLY in reply else _by_letter(reply, choices)
     return found or _by_text(reply.lower(), choices)
