@@ -51,7 +51,9 @@ class Benchmark:
     title: str
     load: Callable[[Path], list[Item]]
     scorers: Mapping[str, Scorer]  # the first is the one that its authors' numbers are by
-    counts: Mapping[str, int]  # items a task, as published; empty where this is not known
+    # Items a task, as published: several numbers where item sets of one name differ; `overall`
+    # alone where the total is known alone; empty where nothing is.
+    counts: Mapping[str, int | tuple[int, ...]]
 
 
 def by_task(scored: Scored, order: Sequence[str] = ()) -> dict[str, Score]:
@@ -86,6 +88,16 @@ def macro(order: Sequence[str] = ()) -> Callable[[Scored], Scores]:
         return Scores(overall=mean_of(tasks.values()), tasks=tasks)
 
     return aggregate
+
+
+def all_right(scored: Scored, group: Callable[[Item], str]) -> Scored:
+    """One for each group, under its first item: 1 where every answer in it is right, else 0."""
+    found: dict[str, tuple[Item, float]] = {}
+    for item, value in scored:
+        if value is not None:
+            first, before = found.get(group(item), (item, 1.0))
+            found[group(item)] = (first, float(before == value == 1))
+    return list(found.values())
 
 
 def mean_of(scores: Any) -> float:

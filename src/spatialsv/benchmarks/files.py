@@ -1,19 +1,22 @@
-"""Rows of a benchmark's files: Parquet, JSON, JSON lines, TSV."""
+"""Rows of a benchmark's files: Parquet, Arrow, JSON, JSON lines, TSV."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path) -> list[Row]:
+def rows_of(path: Path, without: Collection[str] = ()) -> list[Row]:
     """All rows of one file, by its ending.
+
+    Args:
+        without: fields that are left out, and in Parquet not read: images.
 
     Raises:
         ValueError: the file is missing, broken, or in another format; with its line where it has
@@ -21,10 +24,13 @@ def rows_of(path: Path) -> list[Row]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    readers = {".parquet": _parquet, ".jsonl": _json_lines, ".json": _json, ".tsv": _tsv}
+    if path.suffix == ".parquet":
+        return _parquet(path, without)
+    readers = {".arrow": _arrow, ".jsonl": _json_lines, ".json": _json, ".tsv": tsv}
     if path.suffix not in readers:
-        raise ValueError(f"{path}: expected a file in {', '.join(readers)}")
-    return readers[path.suffix](path)
+        raise ValueError(f"{path}: expected a file in .parquet, {', '.join(readers)}")
+    rows = readers[path.suffix](path)
+    return [{name: row[name] for name in row if name not in without} for row in rows]
 
 
 def find(data: Path, *patterns: str) -> list[Path]:
@@ -51,14 +57,34 @@ def wanted(row: Row, names: Iterable[str], where: str) -> None:
         raise ValueError(f"{where}: no field {', '.join(lacking)}; found {', '.join(row)}")
 
 
-def _parquet(path: Path) -> list[Row]:
+def tsv(path: Path) -> Iterator[Row]:
+    """The rows of a TSV, one by one: images stand in it as base64."""
+    csv.field_size_limit(sys.maxsize)
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, delimiter="\t")
+
+
+def _parquet(path: Path, without: Collection[str]) -> list[Row]:
     import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
     from pyarrow import ArrowException
 
     try:
-        return parquet.ParquetFile(path).read().to_pylist()
+        file = parquet.ParquetFile(path)
+        names = [name for name in file.schema_arrow.names if name not in without]
+        return file.read(columns=names).to_pylist()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet ({error})") from None
+
+
+def _arrow(path: Path) -> list[Row]:
+    """As `datasets` saves it: a stream."""
+    from pyarrow import ArrowException, ipc
+
+    try:
+        with path.open("rb") as file, ipc.open_stream(file) as stream:
+            return stream.read_all().to_pylist()
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not an Arrow stream ({error})") from None
 
 
 def _json_lines(path: Path) -> list[Row]:
@@ -69,11 +95,20 @@ def _json_lines(path: Path) -> list[Row]:
     return rows
 
 
-def _json(path: Path) -> list[Row]:
+def json_value(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON; with the line.
+    """
     try:
-        value = json.loads(_text(path))
+        return json.loads(_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+
+
+def _json(path: Path) -> list[Row]:
+    value = json_value(path)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError(f"{path}: expected a list of objects")
     return value
@@ -87,12 +122,6 @@ def _object(line: str, where: str) -> Row:
     if not isinstance(value, dict):
         raise ValueError(f"{where}: expected an object, found {type(value).__name__}")
     return value
-
-
-def _tsv(path: Path) -> list[Row]:
-    csv.field_size_limit(sys.maxsize)  # images stand in it as base64
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def _text(path: Path) -> str:

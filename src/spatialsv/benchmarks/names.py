@@ -10,6 +10,16 @@ NAMES = {
     "vsi_bench": "vsi_bench:VSI_BENCH",
     "vsi_bench_debiased": "vsi_bench:VSI_BENCH_DEBIASED",
     "vsi_bench_mc": "vsi_bench:VSI_BENCH_MC",
+    "mindcube_tiny": "mindcube:MINDCUBE_TINY",
+    "mindcube": "mindcube:MINDCUBE",
+    "ego3d_bench": "ego3d_bench:EGO3D_BENCH",
+    "spatial457": "spatial457:SPATIAL457",
+    "viewspatial": "viewspatial:VIEWSPATIAL",
+    "3dsrbench": "threedsrbench:THREEDSRBENCH",
+    "spbench_si": "spbench:SPBENCH_SI",
+    "topviewrs": "topviewrs:TOPVIEWRS",
+    "cv_bench": "cv_bench:CV_BENCH",
+    "mmbench": "mmbench:MMBENCH",
 }
 
 

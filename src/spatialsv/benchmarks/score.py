@@ -121,14 +121,19 @@ def judged(
     return values, sum(answer is None for answer in said)
 
 
-def miscounted(items: Sequence[Item], published: Mapping[str, int]) -> list[str]:
+def miscounted(items: Sequence[Item], published: Mapping[str, int | tuple[int, ...]]) -> list[str]:
     """A sentence for each task of which there are more or fewer items than were published."""
     found = Counter(item.task for item in items)
-    return [
-        f"{task}: {found[task]} items, published are {published.get(task, 0)}"
-        for task in dict.fromkeys([*published, *found])
-        if published and found[task] != published.get(task, 0)
-    ]
+    if "overall" in published:
+        found = Counter(overall=len(items))
+    told = []
+    for task in dict.fromkeys([*published, *found]) if published else ():
+        known = published.get(task, 0)
+        numbers = known if isinstance(known, tuple) else (known,)
+        if found[task] not in numbers:
+            said = " or ".join(map(str, numbers))
+            told.append(f"{task}: {found[task]} items, published are {said}")
+    return told
 
 
 def table(scoring: Scoring) -> str:

@@ -1,0 +1,147 @@
+"""CV-Bench (Cambrian-1, arXiv 2406.16860): counting, relations, depth and distance in photos.
+
+`official` (Cambrian's code) reads the first character after the last "answer is" or "answer:", and
+averages by source: (ADE20K + COCO) / 2 for 2D, Omni3D for 3D, the mean of both over all.
+`lmms_eval` (0.7.3) reads the first letter of the reply, whatever word it begins, and averages over
+the questions. `vlmevalkit` matches letters and texts, and averages 2D and 3D as the authors do; it
+gives no number over both, for which the authors' stands in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from spatialsv.benchmarks import vlmevalkit
+from spatialsv.benchmarks.benchmark import (
+    Benchmark,
+    Score,
+    Scored,
+    Scorer,
+    Scores,
+    by_task,
+    mean_of,
+    micro,
+)
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.item import Item
+
+COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
+SOURCES = {"ADE20K": "2D", "COCO": "2D", "Omni3D": "3D"}
+FIELDS = ("idx", "type", "task", "question", "choices", "answer", "prompt", "filename", "source")
+LETTER = "Answer with the option's letter from the given choices directly."
+FILES = ("test.jsonl", "test_*d.jsonl", "test.parquet", "test_*d.parquet")
+
+
+def load(data: Path) -> list[Item]:
+    """The questions of both parts.
+
+    Args:
+        data: a folder with test.jsonl, or test_2d.jsonl and test_3d.jsonl, or Parquet files of
+            these names; and img/, the images.
+
+    Raises:
+        ValueError: no such files, or rows that are not CV-Bench's.
+    """
+    rows = [(path, row) for path in find(data, *FILES) for row in rows_of(path, ("image",))]
+    return [_item(row, f"{path}: row {number}") for number, (path, row) in enumerate(rows)]
+
+
+def _item(row: Row, where: str) -> Item:
+    wanted(row, FIELDS, where)
+    task, source, answer = row["task"], row["source"], str(row["answer"]).strip("()")
+    if task not in COUNTS or SOURCES.get(source) != row["type"]:
+        raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}")
+    choices = dict(zip("ABCDEFGHIJ", map(str, row["choices"]), strict=False))
+    if answer not in choices:
+        raise ValueError(f"{where}: answer {row['answer']!r} is none of {', '.join(choices)}")
+    name = row["filename"]
+    return Item(
+        id=str(row["idx"]),
+        task=task,
+        kind="choice",
+        question=row["question"],
+        options=tuple(f"({letter}) {text}" for letter, text in choices.items()),
+        answer=answer,
+        scene=name,
+        images=(name if name.startswith("img/") else f"img/{name}",),
+        more={"choices": choices, "prompt": row["prompt"], "source": source},
+    )
+
+
+def prompt(item: Item) -> str:
+    """The file's own, which holds the options, and what to do."""
+    return f"{item.more['prompt']}\n{LETTER}"
+
+
+def prompt_lmms_eval(item: Item) -> str:
+    """What to do, an empty line, and the file's own."""
+    letters = ", ".join(item.more["choices"])
+    told = f"Note: You only need to respond with {letters} without providing any additional"
+    return f"{told} information.\n\n{item.more['prompt']}"
+
+
+def prompt_vlmevalkit(item: Item) -> str:
+    """The file's own."""
+    return item.more["prompt"]
+
+
+def read(item: Item, reply: str) -> str | None:
+    """A character in upper case, a letter or not."""
+    text = reply.lower().strip()
+    for phrase in ("answer is", "answer is:", "answer:"):
+        text = text.split(phrase)[-1]
+    end = ".:," if item.more["source"] == "Omni3D" else "."
+    text = text.strip().rstrip(end).lstrip("(").rstrip(")")
+    return text[:1].upper() or None
+
+
+def read_lmms_eval(item: Item, reply: str) -> str | None:
+    """A letter at the reply's start, in either case: "The answer is B" is T."""
+    found = re.match(r"[\(\s]*([A-Z])", reply.strip(), re.IGNORECASE)
+    return found.group(1).upper() if found else None
+
+
+def aggregate(scored: Scored) -> Scores:
+    """Each source weighs the same within 2D and 3D, and these over all."""
+    sources = _by_source(scored)
+    parts = {}
+    for part in ("2D", "3D"):
+        of_part = [score for source, score in sources.items() if SOURCES[source] == part]
+        if of_part:
+            count = sum(score.n for score in of_part)
+            parts[part] = Score(n=count, score=mean_of(of_part))
+    tasks = by_task(scored, tuple(COUNTS)) | sources | parts
+    return Scores(overall=mean_of(parts.values()), tasks=tasks)
+
+
+def _by_source(scored: Scored) -> Mapping[str, Score]:
+    found = {}
+    for source in SOURCES:
+        values = [value for item, value in scored if item.more["source"] == source]
+        if values:
+            found[source] = Score(n=len(values), score=sum(values) / len(values))
+    return found
+
+
+CV_BENCH = Benchmark(
+    title="CV-Bench",
+    load=load,
+    scorers={
+        "official": Scorer(prompt=prompt, read=read, score=vlmevalkit.score, aggregate=aggregate),
+        "lmms_eval": Scorer(
+            prompt=prompt_lmms_eval,
+            read=read_lmms_eval,
+            score=vlmevalkit.score,
+            aggregate=micro(tuple(COUNTS)),
+        ),
+        "vlmevalkit": Scorer(
+            prompt=prompt_vlmevalkit,
+            read=vlmevalkit.read,
+            score=vlmevalkit.score,
+            aggregate=aggregate,
+        ),
+    },
+    counts=COUNTS,
+)

@@ -1,0 +1,112 @@
+"""Ego3D-Bench (arXiv 2509.06266): a street, seen by the cameras around a car; its choices.
+
+Two of its ten categories ask for metres and are scored by RMSE, over the replies that hold a number
+other than 0, cut at 100: an error and no score, so they are left out, as in SpatialSV's paper.
+`official` is the authors' script for plain models. It asks three categories for "yes or no", though
+the answers to most of their questions are letters; what does not equal the answer is wrong, as is
+"B. no". `official_letter` asks all for the letter, as their script for Ego3D-VLM does, and reads as
+the former. The authors print no score over all; here every question weighs the same. Neither
+lmms-eval nor VLMEvalKit has this benchmark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.item import Item
+
+YES_NO = (
+    "Ego_Centric_Relative_Distance",
+    "Ego_Centric_Motion_Reasoning",
+    "Object_Centric_Motion_Reasoning",
+)
+CHOICES = (
+    "Localization",
+    "Travel_Time",
+    "Ego_Centric_Absolute_Distance_MultiChoice",
+    "Object_Centric_Absolute_Distance_MultiChoice",
+    "Object_Centric_Relative_Distance",
+    *YES_NO,
+)
+NUMBERS = ("Ego_Centric_Absolute_Distance", "Object_Centric_Absolute_Distance")
+FIELDS = ("category", "source", "images", "question", "options", "answer")
+CAMERAS = {  # in the order in which the questions name them
+    "nuscenes": "Front_Left Front Front_Right Back_Right Back Back_Left",
+    "waymo": "Front Front_Left Side_Left Front_Right Side_Right",
+    "argoverse": "Front_Left Front Front_Right Side_Right Back_Right Back_Left Side_Left",
+}
+THINK = "\nOutput the thinking process in <think> </think> and final answer ({}) in <answer>"
+THINK += " </answer> tags."
+
+
+def load(data: Path) -> list[Item]:
+    """The choices, which have no ids: an id is the row's number in the whole file, from 0.
+
+    Args:
+        data: a folder with test/*.arrow, or the Parquet that the hub makes of it; and images/.
+
+    Raises:
+        ValueError: no such files, or rows that are not Ego3D-Bench's.
+    """
+    paths = find(data, "test/*.arrow", "test/*.parquet", "*.parquet")
+    rows = [(path, row) for path in paths for row in rows_of(path)]
+    items = [_item(row, number, path) for number, (path, row) in enumerate(rows)]
+    return [item for item in items if item.task in CHOICES]
+
+
+def _item(row: Row, number: int, path: Path) -> Item:
+    where = f"{path}: row {number}"
+    wanted(row, FIELDS, where)
+    task, source = row["category"], row["source"]
+    if task not in (*CHOICES, *NUMBERS) or source not in CAMERAS:
+        raise ValueError(f"{where}: unknown category {task!r} of {source!r}")
+    images = [row["images"].get(camera) for camera in CAMERAS[source].split()]
+    if not all(images):
+        raise ValueError(f"{where}: expected images of {CAMERAS[source]}")
+    return Item(
+        id=str(number),
+        task=task,
+        kind="number" if task in NUMBERS else "choice",
+        question=row["question"],
+        options=tuple(row["options"] or ()),
+        answer=str(row["answer"]),
+        scene=str(PurePosixPath(images[0]).with_suffix("")),
+        images=tuple(f"images/{image}" for image in images),
+    )
+
+
+def prompt(item: Item) -> str:
+    """The question, in which <image> stands for each camera's, its options, and the form."""
+    what = "yes or no" if item.task in YES_NO else "only the letter of the choice"
+    return "\n".join([item.question, *item.options]) + THINK.format(what)
+
+
+def prompt_letter(item: Item) -> str:
+    """The same, with the letter for all."""
+    return "\n".join([item.question, *item.options]) + THINK.format("ONLY the letter of the choice")
+
+
+def read(item: Item, reply: str) -> str | None:
+    """What follows the last <answer>, to the first </answer>: in lower case, without line breaks.
+
+    The whole reply where there is no tag.
+    """
+    said = reply.split("<answer>")[-1].split("</answer>")[0].replace("\n", "")
+    return said.strip().replace("/n", "").strip().lower() or None
+
+
+def score(item: Item, said: str | None) -> float:
+    """1 for the answer in either case, to the letter."""
+    return float(said == item.answer.lower())
+
+
+OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(CHOICES))
+EGO3D_BENCH = Benchmark(
+    title="Ego3D-Bench, its choices",
+    load=load,
+    scorers={"official": OFFICIAL, "official_letter": replace(OFFICIAL, prompt=prompt_letter)},
+    counts={},
+)

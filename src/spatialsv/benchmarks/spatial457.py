@@ -1,0 +1,184 @@
+"""Spatial457 (arXiv 2502.08636): seven levels of questions about rendered vehicles, open answers.
+
+The authors evaluate by VLMEvalKit: `official` and `vlmevalkit` are one. It looks for the answer in
+the form that it asks for, takes the whole reply where this is not kept, and forgives much: a number
+of 1 to 9 for yes, 0 for no, number words, any vehicle of the right kind ("sedan" for "minivan").
+`lmms_eval` (0.7.3) forgives the form and not the vehicle. Every question weighs the same.
+VLMEvalKit sends the first paragraph before the image, lmms-eval after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.files import Row, find, json_value, wanted
+from spatialsv.benchmarks.item import Item
+
+DETAILS = {  # what a level's instruction says, which follows "identify attributes of "
+    "L1_single": "the objects",
+    "L2_objects": "multiple objects",
+    "L3_2d_spatial": "multiple objects and their spatial relationship from 2D projected camera"
+    " view",
+    "L4_occ": "multiple objects and their occlusion relationships",
+    "L4_pose": "multiple objects and their facing direction in 3D space from the camera view",
+    "L5_6d_spatial": "multiple objects and their spatial relationship from objects' perspective in"
+    " 3D space",
+    "L5_collision": "multiple objects and their potential collision given the assumption of moving"
+    " direction in 3D space",
+}
+LEVELS = tuple(DETAILS)
+START = "You are an intelligent chatbot designed to answer questions based on an image. Your task"
+START += " is to analyze the images, identify attributes of {}, and then determine the answer to"
+START += " the question.\n"
+OBJECTS = "including their shape, color, size; then add a brief reasoning process about the"
+OBJECTS += (
+    " questions. Each object in the image has a shape (e.g., 'airliner'), a size (only can be"
+)
+OBJECTS += (
+    " 'small' or 'large'), a color (e.g. 'blue'). The size of the object is either 'small' or"
+)
+OBJECTS += " 'large'. The color of the object is one of the following: 'gray', 'blue', 'purple',"
+OBJECTS += " 'brown', 'green', 'cyan', 'red', 'yellow'. The direction of the object is one of the"
+OBJECTS += " following: 'left', 'right', 'front', 'back'.\n\n"
+END = (
+    ", or (2) an integer [0-10] when asked for 'How many' or 'What is the number of', or (3) 'Yes'"
+)
+END += " or 'No' when asked for 'Is there'. If you think there are no possible answers or the"
+END += " question is not clear, choose the best answer that fits the question.\n\n"
+END += "Write your response into this json template:"
+END += " {'Reasoning': '<your reasons>', 'Answer': '<Your answer>'}"
+PHRASE = "Second, give the answer based on the reasoning process. The answer should only be (1) a"
+PHRASE += " phrase"
+ANSWERS = "Small, Large, Airliner, Dirtbike, Road bike, Tandem bike, Suv, Wagon, Scooter, Mountain"
+ANSWERS += (
+    " bike, Minivan, Sedan, School bus, Fighter, Chopper, Double bus, Truck, Articulated bus,"
+)
+ANSWERS += " Cruiser, Jet, Utility bike, Regular bus, Biplane, Gray, Blue, Purple, Brown, Green,"
+ANSWERS += " Cyan, Red, Yellow, Left, Right, Front, Back"
+NUMBERS = "zero one two three four five six seven eight nine ten"
+NUMBERS = {word: str(number) for number, word in enumerate(NUMBERS.split())}
+KINDS = (  # of vehicles, by the first word of their names
+    "suv wagon minivan sedan truck addi car",
+    "articulated regular double school bus",
+    "chopper dirtbike scooter cruiser motorbike",
+    "jet fighter biplane airliner aeroplane",
+    "road utility mountain tandem bicycle",
+)
+KIND = {name: number for number, names in enumerate(KINDS) for name in names.split()}
+IN_FORM = (r"Answer': '(.*?)'", r'Answer": "(.*?)"', r"Answer': (\d)")
+IN_FORM_LMMS = (
+    r"['\"]?Answer['\"]?\s*[:=]\s*['\"]([^'\"]+)['\"]",
+    r"Answer['\"]?\s*:\s*['\"]?(\w+)",
+    r"['\"]Answer['\"]:\s*(\d+)",
+)
+YES, NO = {"yes", "true", "1"}, {"no", "false", "0"}
+
+
+def load(data: Path) -> list[Item]:
+    """The questions of all levels.
+
+    Args:
+        data: a folder with questions/LEVEL.json (lists, or objects with a list `questions`) and
+            images/.
+
+    Raises:
+        ValueError: a level is missing, or its rows are not Spatial457's.
+    """
+    paths = {path.stem.lower(): path for path in find(data, "questions/*.json")}
+    if lacking := [level for level in LEVELS if level.lower() not in paths]:
+        raise ValueError(f"{data}: expected questions/{lacking[0]}.json; found {', '.join(paths)}")
+    return [item for level in LEVELS for item in _level(paths[level.lower()], level)]
+
+
+def _level(path: Path, level: str) -> list[Item]:
+    value = json_value(path)
+    rows = value.get("questions") if isinstance(value, dict) else value
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path}: expected a list of objects, or one in `questions`")
+    return [_item(row, level, f"{path}: row {number}") for number, row in enumerate(rows)]
+
+
+def _item(row: Row, level: str, where: str) -> Item:
+    wanted(row, ("image_filename", "question", "answer", "question_index"), where)
+    answer = str(row["answer"])
+    return Item(
+        id=f"{level}/{row['question_index']}",
+        task=level,
+        kind="text",
+        question=row["question"],
+        answer={"True": "Yes", "False": "No"}.get(answer, answer),
+        scene=row["image_filename"],
+        images=(f"images/{row['image_filename']}",),
+    )
+
+
+def prompt(item: Item) -> str:
+    """As VLMEvalKit asks: it lists the answers, in its own spelling."""
+    start = START.format(DETAILS[item.task].replace("objects' ", "objects\u2019 "))
+    first = f"First, you should identify the related objects refered in the questions, {OBJECTS}"
+    return (
+        f"{start}{item.question}\n{first}{PHRASE} chosen from the following options: {ANSWERS}{END}"
+    )
+
+
+def prompt_lmms_eval(item: Item) -> str:
+    """As lmms-eval asks."""
+    first = f"First, you should identify the related objects referred in the questions, {OBJECTS}"
+    return f"{START.format(DETAILS[item.task])}{item.question}\n{first}{PHRASE}{END}"
+
+
+def read(item: Item, reply: str) -> str | None:
+    """What stands in the form, else the whole reply."""
+    return _in_form(IN_FORM, reply, 0)
+
+
+def read_lmms_eval(item: Item, reply: str) -> str | None:
+    """The same by its patterns, in any case, stripped."""
+    return _in_form(IN_FORM_LMMS, reply, re.IGNORECASE).strip()
+
+
+def score(item: Item, said: str) -> float:
+    """VLMEvalKit's `is_correct`."""
+    said, truth = "no" if said.lower() == "none" else said, item.answer
+    kinds = [KIND.get(text.lower().split(" ")[0]) for text in (said, truth)]
+    return float(
+        said.lower() == truth.lower()
+        or (said == "0" and truth == "No")
+        or NUMBERS.get(said.lower()) == truth
+        or (truth.lower() == "yes" and said in set("123456789"))
+        or (kinds[0] is not None and kinds[0] == kinds[1])
+    )
+
+
+def score_lmms_eval(item: Item, said: str) -> float:
+    """lmms-eval's `_check_correctness`: yes is true is 1, no is false is 0."""
+    said, truth = said.strip().lower(), item.answer.strip().lower()
+    if said == truth or {said, truth} <= YES or {said, truth} <= NO:
+        return 1.0
+    return float(said.isdigit() and truth.isdigit() and int(said) == int(truth))
+
+
+def _in_form(patterns: Sequence[str], reply: str, flags: int) -> str:
+    for pattern in patterns:
+        if found := re.search(pattern, reply, flags):
+            return found.group(1)
+    return reply
+
+
+VLMEVALKIT = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(LEVELS))
+SPATIAL457 = Benchmark(
+    title="Spatial457",
+    load=load,
+    scorers={
+        "official": VLMEVALKIT,
+        "lmms_eval": replace(
+            VLMEVALKIT, prompt=prompt_lmms_eval, read=read_lmms_eval, score=score_lmms_eval
+        ),
+        "vlmevalkit": VLMEVALKIT,
+    },
+    counts={},
+)

@@ -1,0 +1,134 @@
+"""SPBench-SI (SpatialLadder, arXiv 2510.08531): VSI-Bench's questions about single images.
+
+`official` is the authors' code as its script runs it, which asks for thoughts and an answer in
+tags; `official_direct` is the same code asking for the answer alone, and not looking for tags.
+`vlmevalkit` (EASI's) asks as the latter and searches for the answer. Numbers score by VSI-Bench's
+MRA. Every task weighs the same. lmms-eval does not have this benchmark.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
+from spatialsv.benchmarks.search import search_choice, search_number
+from spatialsv.benchmarks.vsi_bench import score
+
+NUMBERS = ("object_abs_distance", "object_size_estimation")
+CHOICES = ("object_rel_distance", "object_rel_direction")
+TASKS = NUMBERS + CHOICES
+FIELDS = ("id", "scene_name", "images", "question_type", "question", "options", "ground_truth")
+LETTER = "the option's letter from the given choices (e.g., A, B, etc.)"
+NUMBER = "a numerical value (e.g., 42 or 3.1)"
+THINK = "Please think about this question as if you were a human pondering deeply. Engage in an"
+THINK += " internal dialogue using expressions such as 'let me think', 'wait', 'Hmm', 'oh, I see',"
+THINK += (
+    " 'let's break it down', etc, or other natural language thought expressions It's encouraged"
+)
+THINK += " to include self-reflection or verification in the reasoning process. \n"
+TAGS = "Please provide your detailed reasoning between the <think> </think> tags, and then answer"
+TAGS += " the question with {} within the <answer> </answer> tags."
+# Words in this order: the first of them that stands anywhere in a reply is its number. The order
+# is the authors', as is that "a" and "an" are 1.
+ORDER = [word for word in NUMBER_WORDS if word not in ("zero", "hundred", "thousand")] + ["zero"]
+WORDS = {word: NUMBER_WORDS[word] for word in ORDER} | {"a": 1, "an": 1}
+
+
+def load(data: Path) -> list[Item]:
+    """The questions.
+
+    Args:
+        data: a folder with SPBench-SI.parquet and images/SCENE/, the images.
+
+    Raises:
+        ValueError: no such file, or rows that are not SPBench-SI's.
+    """
+    path = find(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
+    root = "images" if path.parent == data else "SPBench-SI/images"
+    rows = enumerate(rows_of(path))
+    return [_item(row, f"{path}: row {number}", root) for number, row in rows]
+
+
+def _item(row: Row, where: str, root: str) -> Item:
+    wanted(row, FIELDS, where)
+    task, scene = row["question_type"], row["scene_name"]
+    if task not in TASKS:
+        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(TASKS)}")
+    if task in CHOICES and not row["options"]:
+        raise ValueError(f"{where}: a {task} without options")
+    return Item(
+        id=str(row["id"]),
+        task=task,
+        kind="number" if task in NUMBERS else "choice",
+        question=row["question"],
+        options=tuple(row["options"] or ()),
+        answer=str(row["ground_truth"]),
+        scene=scene,
+        images=tuple(f"{root}/{scene}/{image}" for image in row["images"]),
+    )
+
+
+def prompt(item: Item) -> str:
+    """With thoughts."""
+    answer = NUMBER if item.kind == "number" else LETTER
+    return f"Question: {_question(item)}\n{THINK}\n{TAGS.format(answer)}"
+
+
+def prompt_direct(item: Item) -> str:
+    """The answer alone."""
+    using = f"the question using {NUMBER}" if item.kind == "number" else f"with {LETTER}"
+    return f"Question: {_question(item)}\n\nPlease answer {using} directly."
+
+
+def _question(item: Item) -> str:
+    return "\n".join([item.question, "Options:", *item.options]) if item.options else item.question
+
+
+def read(item: Item, reply: str, tags: bool = True) -> str | float | None:
+    """A letter if it is the first word, or else the whole reply; a number word, or else a number.
+
+    Args:
+        tags: read what stands between <answer> and </answer>, where there is an <answer>.
+    """
+    if tags and "<answer>" in reply:
+        found = re.search("<answer>(.*?)</answer>", reply, re.DOTALL)
+        reply = found.group(1).strip() if found else "None"
+    if item.kind == "number":
+        return _number(reply)
+    reply = reply.replace("Answer:", "")
+    first = reply.split(" ")[0].strip()
+    return first.rstrip(".") if re.search(r"^[A-D]\.?$", first) else reply.strip()
+
+
+def _number(reply: str) -> float | None:
+    text = reply.strip().lower()
+    for word, number in WORDS.items():
+        if re.search(rf"\b{word}\b", text):
+            return float(number)
+    found = re.search(r"(\d+(\.\d+)?)", text)
+    return as_float(found.group(1) if found else None)
+
+
+def read_vlmevalkit(item: Item, reply: str) -> str | float | None:
+    """What its search finds."""
+    return search_number(reply) if item.kind == "number" else search_choice(reply)
+
+
+OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=macro(TASKS))
+DIRECT = replace(OFFICIAL, prompt=prompt_direct, read=partial(read, tags=False))
+SPBENCH_SI = Benchmark(
+    title="SPBench-SI",
+    load=load,
+    scorers={
+        "official": OFFICIAL,
+        "official_direct": DIRECT,
+        "vlmevalkit": replace(DIRECT, read=read_vlmevalkit),
+    },
+    counts={"overall": 1009},
+)

@@ -1,0 +1,151 @@
+"""3DSRBench (arXiv 2412.07825): height, location, orientation and relations of objects in photos.
+
+A question may stand in the file several times: on the mirrored photo (`-flip` in its qid), and with
+its options turned (`-1`, `-2`, ...). Four scores differ in what must be right at once:
+
+- `vanilla`: nothing but the row itself;
+- `flip`: a question and its mirrored one;
+- `circular`: all turns of a question, mirrored ones apart;
+- `flip_circular`: all rows of a question.
+
+All are given; `overall` is the one that a stack reports: `circular` in `official` (the authors'
+script), `vanilla` in `lmms_eval` (0.7.3, the first of its metrics), `flip_circular` in `vlmevalkit`
+(OpenCompass's spatial leaderboard). The tasks' scores are of that kind as well. On the file without
+turns, `circular` is `vanilla`. The authors' replies are read by VLMEvalKit with a language model's
+help, here without: `official` and `vlmevalkit` read and ask alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from spatialsv.benchmarks import vlmevalkit
+from spatialsv.benchmarks.benchmark import (
+    Benchmark,
+    Score,
+    Scored,
+    Scorer,
+    Scores,
+    all_right,
+    by_task,
+    micro,
+)
+from spatialsv.benchmarks.files import Row, find, wanted
+from spatialsv.benchmarks.images import tsv_rows
+from spatialsv.benchmarks.item import Item
+
+TYPES = {
+    "height": ("height_higher",),
+    "location": ("location_above", "location_closer_to_camera", "location_next_to"),
+    "orientation": ("orientation_in_front_of", "orientation_on_the_left", "orientation_viewpoint"),
+    "multi_object": (
+        "multi_object_closer_to",
+        "multi_object_facing",
+        "multi_object_viewpoint_towards_object",
+        "multi_object_parallel",
+        "multi_object_same_direction",
+    ),
+}
+CATEGORIES = tuple(name for names in TYPES.values() for name in names)
+FILES = ("3dsrbench_v1_vlmevalkit_circular.tsv", "3DSRBench.tsv", "3dsrbench_v1_vlmevalkit.tsv")
+FLIP, TURN = "-flip", re.compile(r"-\d+$")
+LETTER = (  # lmms-eval's, in turn
+    r"^([A-D])[\.\s\)]",
+    r"^([A-D])$",
+    r"[Aa]nswer[:\s]+([A-D])",
+    r"[Tt]he answer is[:\s]+([A-D])",
+    r"[Mm]y answer is[:\s]+([A-D])",
+    r"\(([A-D])\)",
+    r"([A-D])\.",
+    r"\b([A-D])\b",
+)
+
+
+def load(data: Path) -> list[Item]:
+    """The rows of the authors' TSV: that with turns where there are several.
+
+    Raises:
+        ValueError: no such file, or rows that are not 3DSRBench's.
+    """
+    path = find(data, *FILES)[0]
+    rows = enumerate(tsv_rows(data, path))
+    return [_item(row, f"{path}: row {number}") for number, row in rows]
+
+
+def _item(row: Row, where: str) -> Item:
+    wanted(row, ("qid", "category"), where)
+    if row["category"] not in CATEGORIES:
+        raise ValueError(f"{where}: category {row['category']!r} is none of {CATEGORIES}")
+    base = TURN.sub("", row["qid"]).removesuffix(FLIP)
+    return replace(vlmevalkit.item_of(row, where, scene=base, qid=row["qid"]), id=row["qid"])
+
+
+def read_lmms_eval(item: Item, reply: str) -> str | None:
+    """Its patterns in turn, the first match of each."""
+    for pattern in LETTER:
+        if found := re.search(pattern, reply.strip()):
+            return found.group(1)
+    return None
+
+
+def _row(item: Item) -> str:
+    return item.more["qid"]
+
+
+def _with_flip(item: Item) -> str:
+    return item.more["qid"].replace(FLIP, "")
+
+
+def _with_turns(item: Item) -> str:
+    return TURN.sub("", item.more["qid"])
+
+
+def _question(item: Item) -> str:
+    return item.scene
+
+
+GROUPS: dict[str, Callable[[Item], str]] = {
+    "vanilla": _row,
+    "flip": _with_flip,
+    "circular": _with_turns,
+    "flip_circular": _question,
+}
+
+
+def aggregate(scored: Scored, kind: str) -> Scores:
+    """All four kinds over all, and one by type and category."""
+    kinds = {name: all_right(scored, group) for name, group in GROUPS.items()}
+    tasks = {name: _mean(values) for name, values in kinds.items()}
+    for name, categories in TYPES.items():
+        values = [pair for pair in kinds[kind] if pair[0].task in categories]
+        if values:
+            tasks[name] = _mean(values)
+    return Scores(overall=tasks[kind].score, tasks=tasks | by_task(kinds[kind], CATEGORIES))
+
+
+def _mean(scored: Scored) -> Score:
+    return Score(n=len(scored), score=micro()(scored).overall)
+
+
+OFFICIAL = Scorer(
+    prompt=vlmevalkit.prompt,
+    read=vlmevalkit.read,
+    score=vlmevalkit.score,
+    aggregate=partial(aggregate, kind="circular"),
+)
+THREEDSRBENCH = Benchmark(
+    title="3DSRBench",
+    load=load,
+    scorers={
+        "official": OFFICIAL,
+        "lmms_eval": replace(
+            OFFICIAL, read=read_lmms_eval, aggregate=partial(aggregate, kind="vanilla")
+        ),
+        "vlmevalkit": replace(OFFICIAL, aggregate=partial(aggregate, kind="flip_circular")),
+    },
+    counts={},
+)
