@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path) -> list[Row]:
+def rows_of(path: Path, images: Sequence[str] = ()) -> list[Row]:
     """All rows of one file, by its ending.
+
+    Args:
+        images: columns of a Parquet file that hold encoded images, and are left unread; `encoded`
+            reads them.
 
     Raises:
         ValueError: the file is missing, broken, or in another format; with its line where it has
@@ -21,10 +25,49 @@ def rows_of(path: Path) -> list[Row]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    readers = {".parquet": _parquet, ".jsonl": _json_lines, ".json": _json, ".tsv": _tsv}
+    readers = {".jsonl": _json_lines, ".json": _json, ".tsv": _tsv}
+    if path.suffix == ".parquet":
+        return _parquet(path, images)
     if path.suffix not in readers:
-        raise ValueError(f"{path}: expected a file in {', '.join(readers)}")
+        raise ValueError(f"{path}: expected a file in .parquet, {', '.join(readers)}")
     return readers[path.suffix](path)
+
+
+def cell(data: Path, path: Path, row: int, column: str) -> str:
+    """The name of what a Parquet file below `data` holds in one cell, for `Item.images`."""
+    return f"{path.relative_to(data).as_posix()}#{row}/{column}"
+
+
+def encoded(data: Path, name: str) -> list[bytes]:
+    """The encoded images of the cell that `cell` named: one, several, or none.
+
+    Raises:
+        ValueError: there is no such cell, or it holds no images.
+    """
+    import pyarrow.parquet as parquet
+
+    where, _, place = name.rpartition("#")
+    row, _, column = place.partition("/")
+    file, first = parquet.ParquetFile(data / where), 0
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if first <= int(row) < first + size and column in file.schema_arrow.names:
+            value = file.read_row_group(group, columns=[column])[column][int(row) - first].as_py()
+            return _bytes_of(value, f"{data}: {name}")
+        first += size
+    raise ValueError(f"{data}: no cell {name}")
+
+
+def _bytes_of(value: Any, where: str) -> list[bytes]:
+    """Out of bytes, of a struct that has a field `bytes`, or of a list of such."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [image for part in value for image in _bytes_of(part, where)]
+    found = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(found, bytes):
+        raise ValueError(f"{where}: expected encoded images, found {type(value).__name__}")
+    return [found]
 
 
 def find(data: Path, *patterns: str) -> list[Path]:
@@ -51,12 +94,14 @@ def wanted(row: Row, names: Iterable[str], where: str) -> None:
         raise ValueError(f"{where}: no field {', '.join(lacking)}; found {', '.join(row)}")
 
 
-def _parquet(path: Path) -> list[Row]:
+def _parquet(path: Path, images: Sequence[str]) -> list[Row]:
     import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
     from pyarrow import ArrowException
 
     try:
-        return parquet.ParquetFile(path).read().to_pylist()
+        file = parquet.ParquetFile(path)
+        columns = [name for name in file.schema_arrow.names if name not in images]
+        return file.read(columns=columns).to_pylist()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet ({error})") from None
 
