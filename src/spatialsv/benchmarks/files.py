@@ -6,18 +6,20 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path, images: Sequence[str] = ()) -> list[Row]:
+def rows_of(path: Path, images: Sequence[str] = (), under: str | None = None) -> list[Row]:
     """All rows of one file, by its ending.
 
     Args:
         images: columns of a Parquet file that hold encoded images, and are left unread; `encoded`
             reads them.
+        under: the field of a JSON file's object that holds the rows; None: the file is their list.
 
     Raises:
         ValueError: the file is missing, broken, or in another format; with its line where it has
@@ -25,11 +27,14 @@ def rows_of(path: Path, images: Sequence[str] = ()) -> list[Row]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    readers = {".jsonl": _json_lines, ".json": _json, ".tsv": _tsv}
-    if path.suffix == ".parquet":
-        return _parquet(path, images)
+    readers = {
+        ".parquet": partial(_parquet, images=images),
+        ".jsonl": _json_lines,
+        ".json": partial(_json, under=under),
+        ".tsv": _tsv,
+    }
     if path.suffix not in readers:
-        raise ValueError(f"{path}: expected a file in .parquet, {', '.join(readers)}")
+        raise ValueError(f"{path}: expected a file in {', '.join(readers)}")
     return readers[path.suffix](path)
 
 
@@ -114,11 +119,14 @@ def _json_lines(path: Path) -> list[Row]:
     return rows
 
 
-def _json(path: Path) -> list[Row]:
+def _json(path: Path, under: str | None) -> list[Row]:
     try:
         value = json.loads(_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+    if under is not None:
+        wanted(value if isinstance(value, dict) else {}, [under], str(path))
+        value = value[under]
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError(f"{path}: expected a list of objects")
     return value

@@ -10,6 +10,15 @@ NAMES = {
     "vsi_bench": "vsi_bench:VSI_BENCH",
     "vsi_bench_debiased": "vsi_bench:VSI_BENCH_DEBIASED",
     "vsi_bench_mc": "vsi_bench:VSI_BENCH_MC",
+    "spar_bench": "spar_bench:SPAR_BENCH",
+    "spar_bench_tiny": "spar_bench:SPAR_BENCH_TINY",
+    "blink": "blink:BLINK",
+    "mmsi_bench": "mmsi_bench:MMSI_BENCH",
+    "sti_bench": "sti_bench:STI_BENCH",
+    "all_angles": "all_angles:ALL_ANGLES",
+    "ost_bench": "ost_bench:OST_BENCH",
+    "sqa3d": "sqa3d:SQA3D",
+    "scanqa": "scanqa:SCANQA",
 }
 
 
