@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from spatialsv.benchmarks.blink import BLINK, COUNTS, load
-from spatialsv.benchmarks.files import encoded
+from spatialsv.benchmarks.cells import encoded
 from spatialsv.benchmarks.item import Item
 
 STACKS = ("official", "lmms_eval", "vlmevalkit")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from spatialsv.benchmarks.files import encoded
+from spatialsv.benchmarks.cells import encoded
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.mmsi_bench import COUNTS, MMSI_BENCH, load
 

@@ -107,9 +107,8 @@ def test_replies_and_turns_that_are_left_out():
 
 def test_overall_is_the_mean_of_groups_of_questions_of_variants():
     parts = [SIDES.replace("1", n) for n in "123"]
-    scored = [
-        (item(part, "left", ("left",)), value) for part, value in zip(parts, (1.0, 1.0, 0.0), strict=True)
-    ]
+    values = dict(zip(parts, (1.0, 1.0, 0.0), strict=True))
+    scored = [(item(part, "left", ("left",)), value) for part, value in values.items()]
     scored += [(item("Agent_object_spatial-distance(Judgement1)", "x", ("x",)), 0.0)] * 5
     scored += [(item(HOW_MANY, "3"), 1.0)] * 4
     found = OST_BENCH.scorers["official"].aggregate(scored)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from spatialsv.benchmarks.files import encoded
+from spatialsv.benchmarks.cells import encoded
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.score import miscounted
 from spatialsv.benchmarks.spar_bench import (

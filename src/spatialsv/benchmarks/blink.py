@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro, micro
-from spatialsv.benchmarks.files import Row, cell, find, rows_of, wanted
+from spatialsv.benchmarks.cells import cell
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.infer import infer_choice
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import stated_letter
@@ -57,7 +58,7 @@ def load(data: Path) -> list[Item]:
         task = path.parent.name
         if task not in COUNTS:
             raise ValueError(f"{path}: folder {task} is none of {', '.join(COUNTS)}")
-        for number, row in enumerate(rows_of(path, images=IMAGES)):
+        for number, row in enumerate(rows_of(path, without=IMAGES)):
             images = tuple(cell(data, path, number, name) for name in IMAGES)
             items.append(_item(row, task, images, f"{path}: row {number}"))
     return items

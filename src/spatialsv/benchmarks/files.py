@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,11 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path, images: Sequence[str] = (), under: str | None = None) -> list[Row]:
+def rows_of(path: Path, without: Collection[str] = ()) -> list[Row]:
     """All rows of one file, by its ending.
 
     Args:
-        images: columns of a Parquet file that hold encoded images, and are left unread; `encoded`
-            reads them.
-        under: the field of a JSON file's object that holds the rows; None: the file is their list.
+        without: fields of a Parquet file that are left unread: images.
 
     Raises:
         ValueError: the file is missing, broken, or in another format; with its line where it has
@@ -28,51 +26,14 @@ def rows_of(path: Path, images: Sequence[str] = (), under: str | None = None) ->
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     readers = {
-        ".parquet": partial(_parquet, images=images),
+        ".parquet": partial(_parquet, without=without),
         ".jsonl": _json_lines,
-        ".json": partial(_json, under=under),
+        ".json": _json,
         ".tsv": _tsv,
     }
     if path.suffix not in readers:
         raise ValueError(f"{path}: expected a file in {', '.join(readers)}")
     return readers[path.suffix](path)
-
-
-def cell(data: Path, path: Path, row: int, column: str) -> str:
-    """The name of what a Parquet file below `data` holds in one cell, for `Item.images`."""
-    return f"{path.relative_to(data).as_posix()}#{row}/{column}"
-
-
-def encoded(data: Path, name: str) -> list[bytes]:
-    """The encoded images of the cell that `cell` named: one, several, or none.
-
-    Raises:
-        ValueError: there is no such cell, or it holds no images.
-    """
-    import pyarrow.parquet as parquet
-
-    where, _, place = name.rpartition("#")
-    row, _, column = place.partition("/")
-    file, first = parquet.ParquetFile(data / where), 0
-    for group in range(file.num_row_groups):
-        size = file.metadata.row_group(group).num_rows
-        if first <= int(row) < first + size and column in file.schema_arrow.names:
-            value = file.read_row_group(group, columns=[column])[column][int(row) - first].as_py()
-            return _bytes_of(value, f"{data}: {name}")
-        first += size
-    raise ValueError(f"{data}: no cell {name}")
-
-
-def _bytes_of(value: Any, where: str) -> list[bytes]:
-    """Out of bytes, of a struct that has a field `bytes`, or of a list of such."""
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [image for part in value for image in _bytes_of(part, where)]
-    found = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(found, bytes):
-        raise ValueError(f"{where}: expected encoded images, found {type(value).__name__}")
-    return [found]
 
 
 def find(data: Path, *patterns: str) -> list[Path]:
@@ -99,13 +60,13 @@ def wanted(row: Row, names: Iterable[str], where: str) -> None:
         raise ValueError(f"{where}: no field {', '.join(lacking)}; found {', '.join(row)}")
 
 
-def _parquet(path: Path, images: Sequence[str]) -> list[Row]:
+def _parquet(path: Path, without: Collection[str]) -> list[Row]:
     import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
     from pyarrow import ArrowException
 
     try:
         file = parquet.ParquetFile(path)
-        columns = [name for name in file.schema_arrow.names if name not in images]
+        columns = [name for name in file.schema_arrow.names if name not in without]
         return file.read(columns=columns).to_pylist()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet ({error})") from None
@@ -119,14 +80,20 @@ def _json_lines(path: Path) -> list[Row]:
     return rows
 
 
-def _json(path: Path, under: str | None) -> list[Row]:
+def json_value(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON; with the line.
+    """
     try:
-        value = json.loads(_text(path))
+        return json.loads(_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
-    if under is not None:
-        wanted(value if isinstance(value, dict) else {}, [under], str(path))
-        value = value[under]
+
+
+def _json(path: Path) -> list[Row]:
+    value = json_value(path)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError(f"{path}: expected a list of objects")
     return value

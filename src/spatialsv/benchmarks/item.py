@@ -21,6 +21,6 @@ class Item:
     options: tuple[str, ...] = ()  # as the file has them: "A. chair", or "chair"
     answer: str
     scene: str  # items of one scene are not independent
-    images: tuple[str, ...] = ()  # below the benchmark's folder, in order; or as `files.cell` names
+    images: tuple[str, ...] = ()  # below the benchmark's folder, in order; see `cells.py`
     video: str | None = None  # below it as well; in place of images
     more: Mapping[str, Any] = field(default_factory=dict)  # what only this benchmark's rules need

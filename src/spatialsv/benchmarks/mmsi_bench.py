@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, cell, find, rows_of, wanted
+from spatialsv.benchmarks.cells import cell
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.search import search_choice
 
@@ -53,7 +54,7 @@ def load(data: Path) -> list[Item]:
     """
     items = []
     for path in find(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
-        for number, row in enumerate(rows_of(path, images=("images",))):
+        for number, row in enumerate(rows_of(path, without=("images",))):
             images = cell(data, path, number, "images")
             items.append(_item(row, images, f"{path}: row {number}"))
     return items

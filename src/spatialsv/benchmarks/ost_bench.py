@@ -127,7 +127,7 @@ def _kind(task: str) -> Literal["choice", "number", "text"]:
 
 
 def prompt(item: Item) -> str:
-    """The turn's message. What is told of the dialogue goes before the first turn's images."""
+    """The turn's message. The authors send `more["system"]` before the turn's images."""
     return item.question
 
 

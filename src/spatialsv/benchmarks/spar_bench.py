@@ -32,7 +32,8 @@ from spatialsv.benchmarks.benchmark import (
     macro,
     mean_of,
 )
-from spatialsv.benchmarks.files import Row, cell, find, rows_of, wanted
+from spatialsv.benchmarks.cells import cell
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import as_float, mean_relative_accuracy
 from spatialsv.benchmarks.search import search_choice, search_number
@@ -88,7 +89,7 @@ def load(data: Path) -> list[Item]:
     """
     items = []
     for path in find(data, "data/test-*.parquet", "test-*.parquet"):
-        for number, row in enumerate(rows_of(path, images=IMAGES)):
+        for number, row in enumerate(rows_of(path, without=IMAGES)):
             image = cell(data, path, number, "image")
             items.append(_item(row, image, f"{path}: row {number}"))
     return items

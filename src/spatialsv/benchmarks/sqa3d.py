@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, json_value, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.open_answers import clean_answer, exact, refined
 
@@ -38,15 +38,21 @@ def load(data: Path) -> list[Item]:
     """
     names = ("v1_balanced_questions_test*.json", "v1_balanced_sqa_annotations_test*.json")
     paths = [find(data, name, f"balanced/{name}")[0] for name in names]
-    questions, notes = rows_of(paths[0], under="questions"), rows_of(paths[1], under="annotations")
-    for number, row in enumerate(notes):
-        wanted(row, ("question_id", "answers"), f"{paths[1]}: row {number}")
+    questions = _rows(paths[0], "questions", FIELDS)
+    notes = _rows(paths[1], "annotations", ("question_id", "answers"))
     answers = {row["question_id"]: [said["answer"] for said in row["answers"]] for row in notes}
     return [_item(row, answers, f"{paths[0]}: row {n}") for n, row in enumerate(questions)]
 
 
+def _rows(path: Path, name: str, fields: Sequence[str]) -> list[Row]:
+    value = json_value(path)
+    wanted(value if isinstance(value, dict) else {}, [name], str(path))
+    for number, row in enumerate(value[name]):
+        wanted(row, fields, f"{path}: row {number}")
+    return value[name]
+
+
 def _item(row: Row, answers: dict[int, list[str]], where: str) -> Item:
-    wanted(row, FIELDS, where)
     said = answers.get(row["question_id"], [])
     if len(said) != 1:
         raise ValueError(f"{where}: {len(said)} answers to {row['question_id']}, expected one")
