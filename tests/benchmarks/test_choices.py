@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.benchmarks.images import image_bytes
+from spatialsv.benchmarks.images import encoded
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.score import load, miscounted
@@ -114,7 +114,7 @@ def test_mmbench_is_circular_and_shares_images(tmp_path: Path):
     (tmp_path / "MMBench_DEV_EN.tsv").write_text("\n".join(lines) + "\n")
     known = benchmark("mmbench")
     items = load("mmbench", known, tmp_path)
-    assert [image_bytes(tmp_path, one.images[0]) for one in items] == [picture, picture]
+    assert [encoded(tmp_path, one.images[0])[0] for one in items] == [picture, picture]
     found = known.scorers["official"].aggregate([(items[0], 1.0), (items[1], 0.0)])
     assert (found.overall, found.tasks["vanilla"].score) == (0, 1)
 

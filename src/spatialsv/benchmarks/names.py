@@ -20,6 +20,15 @@ NAMES = {
     "topviewrs": "topviewrs:TOPVIEWRS",
     "cv_bench": "cv_bench:CV_BENCH",
     "mmbench": "mmbench:MMBENCH",
+    "spar_bench": "spar_bench:SPAR_BENCH",
+    "spar_bench_tiny": "spar_bench:SPAR_BENCH_TINY",
+    "blink": "blink:BLINK",
+    "mmsi_bench": "mmsi_bench:MMSI_BENCH",
+    "sti_bench": "sti_bench:STI_BENCH",
+    "all_angles": "all_angles:ALL_ANGLES",
+    "ost_bench": "ost_bench:OST_BENCH",
+    "sqa3d": "sqa3d:SQA3D",
+    "scanqa": "scanqa:SCANQA",
 }
 
 

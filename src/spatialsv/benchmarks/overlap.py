@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt64
 from PIL import Image
 
+from spatialsv.benchmarks.images import pictures as pictures_of
 from spatialsv.benchmarks.names import NAMES, benchmark
 from spatialsv.manifest import read_manifest, write_json
 from spatialsv.progress import progress
@@ -155,7 +156,8 @@ def _of_benchmark(name: str, data: Path) -> Iterator[tuple[str, str, Image.Image
                 continue
             seen.add(shown)
             if item.video is None:
-                yield item.scene, shown, limited(read_picture(data / shown), 2**18)
+                for picture in pictures_of(data, shown):
+                    yield item.scene, shown, limited(picture, 2**18)
             else:
                 pictures, numbers = read_frames(data / shown, FRAMES, 2**18)
                 for number, picture in zip(numbers, pictures, strict=True):

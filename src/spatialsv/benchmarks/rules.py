@@ -33,12 +33,13 @@ def as_float(text: str | None) -> float | None:
 def mean_relative_accuracy(predicted: float | None, truth: float) -> float:
     """MRA of VSI-Bench's code (arXiv 2412.14171, Eq. 1, with <= in place of its <).
 
-    The share of ten thresholds t, 0.5 to 0.95, with |predicted - truth| / truth <= 1 - t. Where the
-    truth is 0, which VSI-Bench has nowhere, the absolute error stands in. 0 of no number.
+    The share of ten thresholds t, 0.5 to 0.95, with |predicted - truth| / |truth| <= 1 - t. Where
+    the truth is 0, the absolute error stands in. 0 of no number. VSI-Bench, which has no truth of 0
+    or less, divides by the truth itself; the bars and the rule for 0 are SPAR-Bench's.
     """
     if predicted is None or math.isnan(predicted):
         return 0.0
-    error = abs(predicted - truth) / (truth if truth else 1.0)
+    error = abs(predicted - truth) / (abs(truth) if truth else 1.0)
     return float((error <= 1 - THRESHOLDS).mean())
 
 
@@ -76,3 +77,22 @@ def _value(words: list[str]) -> float:
         else:
             current += value
     return float(total + current)
+
+
+def stated_letter(reply: str, letters: str) -> str | None:
+    """lmms-eval's for BLINK (0.7.3): the one of `letters` that a reply states, in upper case.
+
+    In turn: the first line, if it is but a letter; the last "answer is B"; the last "(B)"; a
+    letter that starts the reply, in either case, and be it that of a word.
+    """
+    text = reply.strip()
+    first = text.split("\n", 1)[0].strip()
+    bare = re.match(rf"^\(?([{letters}])\)?[\.\s:,)]*$", first, flags=re.I)
+    if bare and len(first) <= 4:
+        return bare.group(1).upper()
+    answers = rf"answers?(?:\s+is)?\s*[:\-]?\s*\(?([{letters}])\)?(?![A-Za-z])"
+    found = re.findall(answers, text, flags=re.I) or re.findall(rf"\(([{letters}])\)", text)
+    if found:
+        return found[-1].upper()
+    start = re.match(rf"[\(\s]*([{letters}])[\)\.\s]*", text, flags=re.I)
+    return start.group(1).upper() if start else None

@@ -15,6 +15,7 @@ from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
 from spatialsv.benchmarks.files import find
 from spatialsv.benchmarks.images import tsv_rows
+from spatialsv.benchmarks.infer import infer
 from spatialsv.benchmarks.item import Item
 
 FILE = "TopViewRS.tsv"
@@ -39,7 +40,7 @@ def read_partial(item: Item, reply: str) -> str | None:
 
     A reply that cannot be matched with an option names none.
     """
-    if vlmevalkit.infer(reply, item.more["choices"]) is None:
+    if infer(reply, item.more["choices"]) is None:
         return None
     log = f"Match Log: {reply}. "  # its code looks in this line, not in the reply
     if "[" in log and "]" in log:

@@ -6,28 +6,17 @@ in which a reply that its rules cannot match is wrong.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any
 
 from spatialsv.benchmarks.files import Row, wanted
+from spatialsv.benchmarks.infer import infer_choice
 from spatialsv.benchmarks.item import Item
 
 # Cells that pandas, with which it reads TSVs, takes for no value.
 MISSING = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None"
 MISSING = {None, "", "n/a", "nan", "null", *MISSING.split("|")}
 SELECT = "Please select the correct answer from the options above. \n"
-TO_SPACES = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
-NO_REPLY = "Failed to obtain answer via API"
-REFUSALS = (
-    "Sorry, I can't help with images of people yet.",
-    "I can't process this file.",
-    "I'm sorry, but without the image provided",
-    "Cannot determine the answer",
-)
-IN_PHRASE = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
-REFUSED = "Z"
 
 
 def item_of(row: Row, where: str, scene: str | None = None, **more: Any) -> Item:
@@ -62,41 +51,9 @@ def prompt(item: Item) -> str:
 
 def read(item: Item, reply: str) -> str | None:
     """The letter of the option that a reply names."""
-    found = infer(reply, item.more["choices"])
-    return None if found == REFUSED else found
-
-
-def infer(reply: str, choices: Mapping[str, str]) -> str | None:
-    """Its `can_infer`: by letter, else by the option's text.
-
-    The letter is the only option's that stands alone among the reply's words, within its last four;
-    or follows "answer is". The text is the only option's that the reply contains, in either case,
-    unless the reply is more than twice as long as all options. A refusal is `REFUSED`.
-    """
-    found = None if NO_REPLY in reply else _by_letter(reply, choices)
-    return found or _by_text(reply.lower(), choices)
+    return infer_choice(reply, item.more["choices"])
 
 
 def score(item: Item, said: str | None) -> float:
     """1 for the right letter."""
     return float(said == item.answer)
-
-
-def _by_letter(reply: str, choices: Mapping[str, str]) -> str | None:
-    if any(refusal in reply for refusal in REFUSALS):
-        return REFUSED
-    words = reply.translate(TO_SPACES).split()
-    named = [letter for letter in choices if letter in words]
-    if len(named) == 1 and words.index(named[0]) > len(words) - 5:
-        return named[0]
-    if not named and REFUSED in words:
-        return REFUSED
-    found = IN_PHRASE.search(reply)
-    return found.group(1).upper() if found and found.group(1).upper() in choices else None
-
-
-def _by_text(reply: str, choices: Mapping[str, str]) -> str | None:
-    if len(reply) > 2 * sum(map(len, choices.values())):
-        return None
-    held = [letter for letter, text in choices.items() if text.lower() in reply]
-    return held[0] if len(held) == 1 else None

@@ -23,6 +23,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Scorer
+from spatialsv.benchmarks.images import pictures as pictures_of
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.score import Scoring, load, rules_of, scoring_of
@@ -41,7 +42,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import GREY, Views
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.scenes.picture import limited
 from spatialsv.scenes.readers.video import read_frames
 
 Shown = tuple[str, ...]  # images in order, or one video
@@ -125,14 +126,24 @@ def check_shown(items: Sequence[Item], data: Path) -> None:
     Raises:
         ValueError: one is missing, or a question shows nothing; the message counts and names them.
     """
+    if any("turn" in item.more for item in items):
+        raise ValueError(
+            "this benchmark is a dialogue, and questions are asked one by one here; make the"
+            " replies elsewhere, and score them by `spatialsv score`"
+        )
     if bare := [item.id for item in items if not shown_in(item)]:
         raise ValueError(f"{len(bare)} questions show no image, such as {bare[0]!r}")
     names = dict.fromkeys(name for item in items for name in shown_in(item))
-    if missing := [name for name in names if not (data / name).is_file()]:
+    if missing := [name for name in names if not file_of(data, name).is_file()]:
         raise ValueError(
             f"{data}: {len(missing)} of {len(names)} images or videos are missing, such as"
             f" {missing[0]}"
         )
+
+
+def file_of(data: Path, name: str) -> Path:
+    """The file that an image is, or is in."""
+    return data / name.partition("#")[0]
 
 
 def versions() -> dict[str, str]:
@@ -196,7 +207,8 @@ class _Asking:
             )
             seen["decoder"] = f"PyAV {av.__version__}"
         else:
-            pictures = [limited(read_picture(self.data / name), limit) for name in item.images]
+            found = [picture for name in item.images for picture in pictures_of(self.data, name)]
+            pictures = [limited(picture, limit) for picture in found]
         seen["sizes"] = [list(picture.size) for picture in pictures]
         images = [self._pixels(picture) for picture in pictures]
         return self.adapter.prepare(images, kind), seen
@@ -208,7 +220,7 @@ class _Asking:
 
 def _key(item: Item, rules: Scorer, data: Path, *context: str) -> str:
     """A digest of what a reply depends on; of files, their names and sizes."""
-    files = [f"{name} {(data / name).stat().st_size}" for name in shown_in(item)]
+    files = [f"{name} {file_of(data, name).stat().st_size}" for name in shown_in(item)]
     return digest_bytes(*(part.encode() for part in (rules.prompt(item), *files, *context)))
 
 

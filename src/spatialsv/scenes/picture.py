@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Shaped
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
-def read_picture(path: Path, upright: bool = True) -> Image.Image:
+def read_picture(path: Path | BinaryIO, upright: bool = True) -> Image.Image:
     """All of a picture, in RGB, turned as its EXIF says if `upright`, else as it is stored.
 
     Raises:

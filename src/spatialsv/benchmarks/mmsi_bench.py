@@ -1,0 +1,123 @@
+"""MMSI-Bench (arXiv 2505.23764): 1,000 choices on several images, in 11 types of question.
+
+- `official`: what stands in `` ``, else in ` `, and in { } there, then the first capital A to D
+  that is a word and that no other word follows. The authors ask a model where this finds nothing;
+  here such a reply is not read.
+- `lmms_eval` (0.7.3): the same with A to F in either case, so that an article "a" before a stop
+  is a letter.
+- `vlmevalkit` (EASI's): a search for the answer; its prompt joins options with a comma after each.
+
+All average over the questions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.images import cell
+from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.search import search_choice
+
+COUNTS = {
+    "Positional Relationship (Cam.-Cam.)": 93,
+    "Positional Relationship (Obj.-Obj.)": 94,
+    "Positional Relationship (Reg.-Reg.)": 81,
+    "Positional Relationship (Cam.-Obj.)": 86,
+    "Positional Relationship (Obj.-Reg.)": 85,
+    "Positional Relationship (Cam.-Reg.)": 83,
+    "Attribute (Meas.)": 64,
+    "Attribute (Appr.)": 66,
+    "Motion (Cam.)": 74,
+    "Motion (Obj.)": 76,
+    "MSR": 198,
+}
+FIELDS = ("id", "question_type", "question", "answer")
+EN_DASH = "\N{EN DASH}"  # in some of the file's types, a hyphen in others
+ENCLOSED = (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}")
+LETTER = re.compile(r"\b[A-D]\b(?!\s[a-zA-Z])")
+LETTER_LMMS_EVAL = re.compile(r"\b[A-F]\b(?!\s[a-zA-Z])", re.I)
+ASK = (
+    "Answer with the option's letter from the given choices directly."
+    " Enclose the option's letter within ``."
+)
+
+
+def load(data: Path) -> list[Item]:
+    """The questions of MMSI_Bench.parquet, or of data/test-*.parquet.
+
+    Raises:
+        ValueError: no such file, or rows that are not MMSI-Bench's.
+    """
+    items = []
+    for path in find(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
+        for number, row in enumerate(rows_of(path, without=("images",))):
+            images = cell(data, path, number, "images")
+            items.append(_item(row, images, f"{path}: row {number}"))
+    return items
+
+
+def _item(row: Row, images: str, where: str) -> Item:
+    wanted(row, FIELDS, where)
+    task = row["question_type"].replace(EN_DASH, "-")
+    if task not in COUNTS:
+        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(COUNTS)}")
+    return Item(
+        id=str(row["id"]),
+        task=task,
+        kind="choice",
+        question=row["question"].strip(),  # with its options
+        answer=row["answer"],
+        scene=str(row["id"]),  # the file names no scene
+        images=(images,),
+    )
+
+
+def prompt(item: Item) -> str:
+    """As the authors and lmms-eval ask."""
+    return f"{item.question}\n{ASK}"
+
+
+def prompt_vlmevalkit(item: Item) -> str:
+    """As VLMEvalKit asks, which takes the options apart and puts them together again."""
+    return f"{item.question}, \n{ASK}"
+
+
+def read(item: Item, reply: str, letter: re.Pattern[str] = LETTER) -> str | None:
+    """The letter in the innermost marks that the reply has."""
+    for marks in ENCLOSED:
+        if found := re.search(marks, reply):
+            reply = found.group(1)
+    found = letter.search(reply)
+    return found.group().upper() if found else None
+
+
+def read_lmms_eval(item: Item, reply: str) -> str | None:
+    """As `read`, with more letters, in either case."""
+    return read(item, reply, LETTER_LMMS_EVAL)
+
+
+def read_vlmevalkit(item: Item, reply: str) -> str | None:
+    """What its search finds."""
+    return search_choice(reply)
+
+
+def score(item: Item, said: str | None) -> float:
+    """1 for the right letter."""
+    return float(said is not None and said == item.answer.strip().upper())
+
+
+OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(tuple(COUNTS)))
+MMSI_BENCH = Benchmark(
+    title="MMSI-Bench",
+    load=load,
+    scorers={
+        "official": OFFICIAL,
+        "lmms_eval": replace(OFFICIAL, read=read_lmms_eval),
+        "vlmevalkit": replace(OFFICIAL, prompt=prompt_vlmevalkit, read=read_vlmevalkit),
+    },
+    counts=COUNTS,
+)

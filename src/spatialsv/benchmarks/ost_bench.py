@@ -1,0 +1,226 @@
+"""OST-Bench (arXiv 2507.07984): questions in turn to one who explores a room.
+
+An item is a turn of the dialogue about one scan: the turns come in order, each with the images
+taken since the last one, and all earlier turns and replies belong to its context. A turn without a
+question, and those on the size of a room, are asked and not scored.
+
+- `official`: the answer is cut out of a JSON-like reply. Choices go to the option with the longest
+  common subsequence, the first among equals; numbers get MRA with < in place of VSI-Bench's <=;
+  counts may be English words, which are looked for inside of words ("none" holds "one"). Empty
+  replies are left out.
+- `vlmevalkit`: the same, and replies that hold "Failed" are left out too. It asks each question
+  alone, with all before it in one text that the release does not hold; its prompt here is the
+  turn's.
+
+Both average variants first, then the questions of each of eight groups, then the groups.
+lmms-eval 0.7.3 does not have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from spatialsv.benchmarks.benchmark import (
+    Benchmark,
+    Score,
+    Scored,
+    Scorer,
+    Scores,
+    by_task,
+    mean_of,
+)
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
+
+STATE, INFO, SPATIAL = "Agent_state", "Agent_visible_info", "Agent_object_spatial"
+VARIANTS = {  # in parts that are averaged first
+    f"{SPATIAL}-direction(Judgement)": (1, 2, 3),
+    f"{SPATIAL}-distance(Judgement)": (1, 2, 3),
+    f"{INFO}-existence(Temporal-loc)": (1, 2),
+}
+GROUPS = {
+    "A_state(Judge)": (f"{STATE}-orientation(Judgement)", f"{STATE}-position(Judgement)"),
+    "A_state(Esti)": (f"{STATE}-orientation(Estimation)", f"{STATE}-position(Estimation)"),
+    "A_info(Judge)": tuple(
+        f"{INFO}-{what}(Judgement)" for what in ("existence", "order", "diversity")
+    ),
+    "A_info(Temp)": (f"{INFO}-existence(Temporal-loc)",),
+    "A_info(Count)": (f"{INFO}-quantity(Counting)",),
+    "AO(Judge)": (f"{SPATIAL}-direction(Judgement)", f"{SPATIAL}-distance(Judgement)"),
+    "AO(Esti)": (f"{SPATIAL}-direction(Estimation)", f"{SPATIAL}-distance(Estimation)"),
+    "AO(Temp)": (f"{SPATIAL}-direction(Temporal-loc)", f"{SPATIAL}-distance(Temporal-loc)"),
+}
+PARTS = {name: tuple(f"{name[:-1]}{n})" for n in numbers) for name, numbers in VARIANTS.items()}
+TASKS = tuple(
+    part for names in GROUPS.values() for name in names for part in PARTS.get(name, (name,))
+)
+NO_QUESTION = "None"
+FIELDS = (
+    "scan_id",
+    "turn_id",
+    "type",
+    "origin_question",
+    "option",
+    "answer",
+    "new_observations",
+    "system_prompt",
+    "user_message",
+)
+WORDS = tuple(word for word, number in NUMBER_WORDS.items() if number <= 10)
+MARGINS = tuple(1 - (0.5 + 0.05 * step) for step in range(10))
+
+
+def load(data: Path) -> list[Item]:
+    """The turns of OST_bench.json, of each scan in order; their images lie in `images`.
+
+    Raises:
+        ValueError: no such file, or rows that are not OST-Bench's.
+    """
+    (path,) = find(data, "OST_bench.json")
+    return [_item(row, f"{path}: row {number}") for number, row in enumerate(rows_of(path))]
+
+
+def _item(row: Row, where: str) -> Item:
+    wanted(row, FIELDS, where)
+    task, options = renamed(row["type"]), tuple(row["option"] or ())
+    if task not in (*TASKS, NO_QUESTION):
+        raise ValueError(f"{where}: type {row['type']!r} is none of {', '.join(TASKS)}")
+    answer, kind = str(row["answer"]), _kind(task)
+    if kind == "choice" and (answer := answer.replace('"', "")) not in options:
+        raise ValueError(f"{where}: answer {answer!r} is none of {', '.join(options)}")
+    if kind == "number" and as_float(answer) is None:
+        raise ValueError(f"{where}: answer {answer!r} is no number")
+    return Item(
+        id=f"{row['scan_id']}/{row['turn_id']}",
+        task=task,
+        kind=kind,
+        question=row["user_message"],
+        options=options,
+        answer=answer,
+        scene=row["scan_id"],
+        images=tuple(f"images/{name}" for name in row["new_observations"]),
+        more={"turn": row["turn_id"], "system": row["system_prompt"]},
+    )
+
+
+def renamed(name: str) -> str:
+    """The name by which the authors report a type; VLMEvalKit's files have another."""
+    if name == "A_room-size(float)":
+        return NO_QUESTION
+    name = name.replace("float", "Estimation").replace("option", "Judgement")
+    name = name.replace("int", "Counting" if "quantity" in name else "Temporal-loc")
+    return (
+        name.replace("A_object-", f"{INFO}-")
+        .replace("AO_", f"{SPATIAL}-")
+        .replace("A_", f"{STATE}-")
+    )
+
+
+def _kind(task: str) -> Literal["choice", "number", "text"]:
+    if task == NO_QUESTION:
+        return "text"
+    return "choice" if "Judgement" in task else "number"
+
+
+def prompt(item: Item) -> str:
+    """The turn's message. The authors send `more["system"]` before the turn's images."""
+    return item.question
+
+
+def read(item: Item, reply: str) -> str | None:
+    """What stands for "answer" in the reply where that has a "reason" too, else all of it."""
+    if not reply:
+        return None
+    text = reply.replace("'", '"')
+    if "reason" not in text or "answer" not in text:
+        return text.strip('"')
+    for start, end in (('"answer":', '"reason"'), ("answer:", "reason")):
+        if start in text:
+            return _between(text, start, end).strip('"')
+    return ""
+
+
+def _between(text: str, start: str, end: str) -> str:
+    """The line that starts after the first `start`, up to `end`, without commas around it."""
+    return text.split(start)[1].split(end)[0].split("\n")[0].strip().strip(",").strip()
+
+
+def read_vlmevalkit(item: Item, reply: str) -> str | None:
+    """As `read`, but nothing of a reply with "Failed"."""
+    return None if "Failed" in reply else read(item, reply)
+
+
+def score(item: Item, said: str | None) -> float | None:
+    """By the type of question; None of what is not scored."""
+    if said is None or item.task == NO_QUESTION:
+        return None
+    if item.kind == "choice":
+        return float(nearest(said, item.options) == item.answer)
+    return _estimate(said, item.answer) if "Estimation" in item.task else _count(said, item.answer)
+
+
+def nearest(said: str, options: Sequence[str]) -> str:
+    """The first of the options with the longest common subsequence, in either case."""
+    said = said.strip().lower()
+    return max(options, key=lambda option: common_subsequence(option.strip().lower(), said))
+
+
+def common_subsequence(short: str, long: str) -> int:
+    """The length of the longest one, by bits (Hyyrö 2004): long replies take no longer."""
+    places: dict[str, int] = {}
+    for place, letter in enumerate(short):
+        places[letter] = places.get(letter, 0) | 1 << place
+    whole = (1 << len(short)) - 1
+    free = whole  # a 0 for each letter of `short` that lengthens the subsequence
+    for letter in long:
+        hit = free & places.get(letter, 0)
+        free = (free + hit | free - hit) & whole
+    return len(short) - free.bit_count()
+
+
+def _estimate(said: str, answer: str) -> float:
+    """MRA with a strict bound. 0 where the truth is 0, by which the authors' code divides."""
+    number, truth = as_float(said), float(answer)
+    if number is None or truth == 0:
+        return 0.0
+    error = abs(truth - number) / abs(truth)
+    return 0.1 * sum(error < margin for margin in MARGINS)
+
+
+def _count(said: str, answer: str) -> float:
+    """1 of the right integer, in digits, or as the first of the words zero to ten found in it."""
+    word = next((word for word in WORDS if word in said.lower()), None)
+    try:
+        number = int(said) if word is None else NUMBER_WORDS[word]
+    except ValueError:
+        return 0.0
+    return float(number == int(float(answer)))
+
+
+def aggregate(scored: Scored) -> Scores:
+    """The mean of the eight groups' means, of those that have questions."""
+    tasks = by_task(scored, TASKS)
+    groups = {}
+    for group, names in GROUPS.items():
+        found = [score for name in names if (score := _joined(tasks, PARTS.get(name, (name,))))]
+        if found:
+            groups[group] = Score(n=sum(score.n for score in found), score=mean_of(found))
+    return Scores(overall=mean_of(groups.values()), tasks=tasks | groups)
+
+
+def _joined(tasks: Mapping[str, Score], names: Sequence[str]) -> Score | None:
+    there = [tasks[name] for name in names if name in tasks]
+    return Score(n=sum(task.n for task in there), score=mean_of(there)) if there else None
+
+
+OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)
+OST_BENCH = Benchmark(
+    title="OST-Bench",
+    load=load,
+    scorers={"official": OFFICIAL, "vlmevalkit": replace(OFFICIAL, read=read_vlmevalkit)},
+    counts={},
+)

@@ -1,0 +1,109 @@
+"""SQA3D (arXiv 2210.07474): questions of one who stands at a place in a scan; the test set.
+
+The answer is a word or a few, one for each question. The types are the questions' first words.
+
+- `em`: EM@1, the measure that is reported, of answers that LEO's rules have cleaned.
+- `em_refined`: as LLM papers report it beside, with answers that lie in one another right too.
+- `official`: the authors' script for LLMs: right as well is a cleaned reply that lies in the
+  answer, or shares a word with it.
+
+No stack fixes the words of the prompt; those here are common for open answers. The release has no
+images: videos of the scans are looked for where VSI-Bench's release has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.files import Row, find, json_value, wanted
+from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.open_answers import clean_answer, exact, refined
+
+COUNTS = {"what": 1144, "is": 652, "how": 465, "can": 338, "which": 351, "others": 569}
+FIELDS = ("question_id", "scene_id", "situation", "question")
+WORD = "Answer the question using a single word or phrase."
+
+
+def load(data: Path) -> list[Item]:
+    """The test questions, joined with their answers on question_id.
+
+    Args:
+        data: sqa_task, its folder balanced, or one with both files of the test set.
+
+    Raises:
+        ValueError: no such files, rows that are not SQA3D's, or a question without an answer.
+    """
+    names = ("v1_balanced_questions_test*.json", "v1_balanced_sqa_annotations_test*.json")
+    paths = [find(data, name, f"balanced/{name}")[0] for name in names]
+    questions = _rows(paths[0], "questions", FIELDS)
+    notes = _rows(paths[1], "annotations", ("question_id", "answers"))
+    answers = {row["question_id"]: [said["answer"] for said in row["answers"]] for row in notes}
+    return [_item(row, answers, f"{paths[0]}: row {n}") for n, row in enumerate(questions)]
+
+
+def _rows(path: Path, name: str, fields: Sequence[str]) -> list[Row]:
+    value = json_value(path)
+    wanted(value if isinstance(value, dict) else {}, [name], str(path))
+    for number, row in enumerate(value[name]):
+        wanted(row, fields, f"{path}: row {number}")
+    return value[name]
+
+
+def _item(row: Row, answers: dict[int, list[str]], where: str) -> Item:
+    said = answers.get(row["question_id"], [])
+    if len(said) != 1:
+        raise ValueError(f"{where}: {len(said)} answers to {row['question_id']}, expected one")
+    return Item(
+        id=str(row["question_id"]),
+        task=first_word(row["question"]),
+        kind="text",
+        question=row["question"],
+        answer=said[0],
+        scene=row["scene_id"],
+        video=f"scannet/{row['scene_id']}.mp4",
+        more={"situation": row["situation"]},
+    )
+
+
+def first_word(question: str) -> str:
+    """The type of a question."""
+    bare = question.lower().translate(str.maketrans("", "", ",.?")).replace("'s", " 's").split()
+    return bare[0] if bare and bare[0] in COUNTS else "others"
+
+
+def prompt(item: Item) -> str:
+    """The situation, the question, and how long the answer is."""
+    return f"{item.more['situation']} {item.question}\n{WORD}"
+
+
+def read(item: Item, reply: str) -> str:
+    """The whole reply, cleaned."""
+    return clean_answer(reply)
+
+
+def by(match: Callable[[str, Sequence[str]], float]) -> Callable[[Item, str], float]:
+    """`match`, of the item's answer."""
+    return lambda item, said: match(said, [item.answer])
+
+
+def score_official(item: Item, said: str) -> float:
+    """1 if the answer holds the reply, or a word of it. The answer stands as it is."""
+    inside = "".join(said.split()) in "".join(item.answer.split())
+    shared = set(said.split()) & set(item.answer.split())
+    return float(said in item.answer or inside or bool(shared))
+
+
+EM = Scorer(prompt=prompt, read=read, score=by(exact), aggregate=micro(tuple(COUNTS)))
+SQA3D = Benchmark(
+    title="SQA3D",
+    load=load,
+    scorers={
+        "em": EM,
+        "em_refined": replace(EM, score=by(refined)),
+        "official": replace(EM, score=score_official),
+    },
+    counts=COUNTS,
+)

@@ -1,0 +1,139 @@
+"""STI-Bench (arXiv 2503.23765): choices about space and time in videos, in 8 tasks.
+
+- `official`: patterns such as "(A)" and "Answer: A" in turn; where none is found, the last
+  character of the reply, so that "I choose B" is B and "option b." is none.
+- `vlmevalkit` (EASI's): the prompt of the authors' script for APIs, and a search for the answer.
+
+Both average over the questions. lmms-eval 0.7.3 does not have it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.search import search_choice
+
+TASKS = (
+    "Dimensional Measurement",
+    "Spatial Relation",
+    "3D Video Grounding",
+    "Displacement & Path Length",
+    "Speed & Acceleration",
+    "Ego-Centric Orientation",
+    "Trajectory Description",
+    "Pose Estimation",
+)
+FIELDS = ("Video", "ID", "Question", "Candidates", "Answer", "Task", "time_start", "time_end")
+LETTERS = "ABCDE"
+PATTERNS = (
+    r"\(([A-E])\)",
+    r"Ans\s*=\s*['\"]?([A-E])['\"]?",
+    r"Answer\s*[:=]\s*([A-E])",
+    r"Option\s+([A-E])",
+    r"\b([A-E])\s*(?:is|was)\s*correct",
+    r"\b([A-E])[\.\)]\s*$",
+)
+
+
+def load(data: Path) -> list[Item]:
+    """The questions of qa.parquet, about videos in the folder that video.zip unpacks to.
+
+    Raises:
+        ValueError: no such file, or rows that are not STI-Bench's.
+    """
+    (path,) = find(data, "qa.parquet")
+    folder = "videos" if (data / "videos").is_dir() else "video"  # the authors name it both ways
+    rows = enumerate(rows_of(path))
+    return [_item(row, folder, f"{path}: row {number}") for number, row in rows]
+
+
+def _item(row: Row, folder: str, where: str) -> Item:
+    wanted(row, FIELDS, where)
+    task, video, options = row["Task"], row["Video"], _candidates(row["Candidates"], where)
+    if task not in TASKS:
+        raise ValueError(f"{where}: Task {task!r} is none of {', '.join(TASKS)}")
+    if row["Answer"] not in options:
+        raise ValueError(f"{where}: Answer {row['Answer']!r} is none of {', '.join(options)}")
+    start, end = row["time_start"], row["time_end"]
+    return Item(
+        id=f"{video}|{row['ID']}|{start}|{end}",  # as the authors' script names it
+        task=task,
+        kind="choice",
+        question=row["Question"],
+        options=tuple(options.values()),
+        answer=row["Answer"],
+        scene=video,
+        video=f"{folder}/{video}",
+        more={"start": start, "end": end},  # in seconds; the whole video is shown
+    )
+
+
+def _candidates(value: Any, where: str) -> dict[str, str]:
+    """Texts by letter, out of an object or of one as JSON text."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+        options = {name: text for name, text in found.items() if text is not None}
+    except (json.JSONDecodeError, AttributeError):
+        raise ValueError(f"{where}: Candidates: expected an object, found {value!r}") from None
+    if "".join(options) != LETTERS[: len(options)]:
+        raise ValueError(f"{where}: Candidates: expected A to E, found {', '.join(options)}")
+    return options
+
+
+def prompt(item: Item) -> str:
+    """As the authors' script for open models asks."""
+    options = [f"({name}) {text}" for name, text in zip(LETTERS, item.options, strict=False)]
+    asked = f"From {item.more['start']} s to {item.more['end']} s. {item.question}"
+    return "\n".join([asked, *options, "Please output only the option letter!"])
+
+
+def prompt_vlmevalkit(item: Item) -> str:
+    """As VLMEvalKit asks where it doesn't know the frame rate, which else stands in the text."""
+    options = [f"{name} {text}" for name, text in zip(LETTERS, item.options, strict=False)]
+    asked = f"From {item.more['start']} seconds to {item.more['end']} seconds. {item.question}"
+    lines = [
+        "Answer the question below based on the frames provided, which are sampled at an"
+        " unspecified frame rate.",
+        f"Question: {asked}",
+        *options,
+        "Please output only the option you choose!",
+    ]
+    return "\n".join(lines)
+
+
+def read(item: Item, reply: str) -> str | None:
+    """By the first pattern that is found anywhere; else the last character."""
+    for pattern in PATTERNS:
+        if found := re.search(pattern, reply, flags=re.I | re.M):
+            return found.group(1).upper()
+    last = reply.strip()[-1:]
+    return last if last and last in LETTERS else None
+
+
+def read_vlmevalkit(item: Item, reply: str) -> str | None:
+    """What its search finds."""
+    return search_choice(reply)
+
+
+def score(item: Item, said: str | None) -> float:
+    """1 for the right letter."""
+    return float(said == item.answer)
+
+
+STI_BENCH = Benchmark(
+    title="STI-Bench",
+    load=load,
+    scorers={
+        "official": Scorer(prompt=prompt, read=read, score=score, aggregate=micro(TASKS)),
+        "vlmevalkit": Scorer(
+            prompt=prompt_vlmevalkit, read=read_vlmevalkit, score=score, aggregate=micro(TASKS)
+        ),
+    },
+    counts={},
+)
