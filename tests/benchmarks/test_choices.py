@@ -48,10 +48,37 @@ def scored(name: str, stack: str, question: Item, reply: str) -> float:
         ("ego3d_bench", "official", "<think>A</think><answer>B</answer>", 1),
         ("ego3d_bench", "official", "<answer>B. right</answer>", 0),
         ("topviewrs", "vlmevalkit", "I say B.", 1),
+        ("mmbench", "official", "The answer is B", 1),
+        ("mmbench", "official", "A sedan is on the right.", 1),  # A is too far from the end
+        ("mmbench", "official", "left or right", 0),
+        ("mmbench", "official", "Sorry, I can't help with images of people yet.", 0),
+        ("mmbench", "lmms_eval", "(B)", 1),
+        ("mmbench", "lmms_eval", "right", 1),
+        ("mmbench", "lmms_eval", "Failed to obtain answer via API", 0),
+        ("spbench_si", "official", "<think>A</think><answer>B. right</answer>", 1),
+        ("spbench_si", "official", "B right", 1),
+        ("spbench_si", "official", "<answer>B", 0),  # a tag that is not closed
+        ("spbench_si", "official_direct", "<answer>B</answer>", 0),
+        ("spbench_si", "vlmevalkit", "<answer>B</answer>", 1),
     ],
 )
 def test_choices(name, stack, reply, expected):
     assert scored(name, stack, item(), reply) == expected
+
+
+@pytest.mark.parametrize(
+    ("stack", "reply", "expected"),
+    [
+        ("official", "<think>3</think><answer>5.0 m</answer>", 1),
+        ("official", "five or six", 1),
+        ("official", "a chair, 5", 0),  # the article is a 1
+        ("official", "", 0),
+        ("official_direct", "about 5", 1),
+        ("vlmevalkit", "a chair, 5", 1),
+    ],
+)
+def test_numbers_of_spbench(stack, reply, expected):
+    assert scored("spbench_si", stack, item("5", kind="number"), reply) == expected
 
 
 def test_spatial457_forgives_a_vehicle_and_a_number_in_vlmevalkit_alone():

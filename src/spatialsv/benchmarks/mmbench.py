@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spatialsv.benchmarks import vlmevalkit
+from spatialsv.benchmarks import infer, vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
     Score,
@@ -80,7 +80,7 @@ def read_lmms_eval(item: Item, reply: str) -> str | None:
 
 
 def _by_letter(reply: str) -> str | None:
-    if vlmevalkit.NO_REPLY in reply:
+    if infer.FAILED in reply:
         return None
     words, letters = set(reply.split()), "ABCDE"
     named = [letter for letter in letters if letter in words]
