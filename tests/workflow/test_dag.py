@@ -162,7 +162,7 @@ def test_the_teacher_of_a_single_arm_is_looked_for_before_its_job_comes(copy):
     chosen = ("--config", "train={arms: {geometry_exact: {teacher: nobody}}}", "--", "ablations")
     found = copy.snakemake(*chosen)
     assert found.returncode == 1
-    assert "train.arms.geometry_exact.teacher: this version has no teacher nobody" in found.stdout
+    assert "train.arms.geometry_exact.teacher: no teacher 'nobody'" in found.stdout
 
 
 def test_a_model_that_is_not_defined_is_told(copy):

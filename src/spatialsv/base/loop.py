@@ -152,7 +152,7 @@ def _restore(folder: Path, module, optimisers) -> tuple[int, float]:
 
 def accelerator() -> torch.device:
     """Where to train: on a GPU where there is one."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def batch_rows(step: int, count: int, batch: int, seed: int) -> np.ndarray:

@@ -34,7 +34,8 @@ def serve(load):
             frames and resolution to (named tensors, is metric)).
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a package prints is log
+    os.dup2(2, 1)  # what a package prints is log,
+    sys.stdout = sys.stderr  # and told at once
     about, label = load(Path(sys.argv[1]))
     print(json.dumps(about), file=answers)
     for line in sys.stdin:
