@@ -9,8 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Score, Scored, Scorer, Scores, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks import vlmevalkit
+from spatialsv.benchmarks.benchmark import (
+    Benchmark,
+    Score,
+    Scored,
+    Scorer,
+    Scores,
+    micro,
+    right_letter,
+)
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.infer import infer_choice
 from spatialsv.benchmarks.item import Item
 
@@ -34,7 +43,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not All-Angles Bench's.
     """
     (path,) = find(data, "data.json")
-    return [_item(row, f"{path}: row {number}") for number, row in enumerate(rows_of(path))]
+    return [_item(*at) for at in placed(path, rows_of(path))]
 
 
 def _item(row: Row, where: str) -> Item:
@@ -58,19 +67,12 @@ def _item(row: Row, where: str) -> Item:
 
 def prompt(item: Item) -> str:
     """As VLMEvalKit asks; the question stands as data.json has it."""
-    options = "".join(f"{name}. {text}\n" for name, text in _options(item).items())
-    ask = "Please select the correct answer from the options above. \n"
-    return f"Question: {item.question}\nOptions:\n{options}{ask}"
+    return vlmevalkit.form(item.question, _options(item))
 
 
 def read(item: Item, reply: str) -> str | None:
     """What `infer_choice` finds."""
     return infer_choice(reply, _options(item), old=True)
-
-
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)
 
 
 def aggregate(scored: Scored) -> Scores:
@@ -95,6 +97,6 @@ def _options(item: Item) -> dict[str, str]:
 ALL_ANGLES = Benchmark(
     title="All-Angles Bench",
     load=load,
-    scorers={"official": Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)},
+    scorers={"official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate)},
     counts=COUNTS,
 )

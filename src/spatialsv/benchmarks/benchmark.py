@@ -7,7 +7,7 @@ whose rules it is by.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,22 @@ def all_right(scored: Scored, group: Callable[[Item], str]) -> Scored:
     return list(found.values())
 
 
-def mean_of(scores: Any) -> float:
+def right_letter(item: Item, said: str | None) -> float:
+    """1 for the right letter."""
+    return float(said == item.answer)
+
+
+def mean_score(scored: Scored) -> Score:
+    """Over items that are all scored."""
+    return Score(n=len(scored), score=micro()(scored).overall)
+
+
+def joined(scores: Sequence[Score]) -> Score:
+    """Several tasks as one, in which each weighs the same."""
+    return Score(n=sum(score.n for score in scores), score=mean_of(scores))
+
+
+def mean_of(scores: Iterable[Score]) -> float:
     """The mean of `Score`s, each weighing the same; NaN of none."""
     values = [score.score for score in scores]
     return sum(values) / len(values) if values else float("nan")

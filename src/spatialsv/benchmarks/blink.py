@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro, micro
+from spatialsv.benchmarks import vlmevalkit
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro, micro, right_letter
 from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.images import cell
 from spatialsv.benchmarks.infer import infer_choice
@@ -95,9 +96,7 @@ def prompt_lmms_eval(item: Item) -> str:
 
 def prompt_vlmevalkit(item: Item) -> str:
     """Its form for all choices. The words of the question are the file's."""
-    options = "".join(f"{name}. {text}\n" for name, text in _options(item).items())
-    ask = "Please select the correct answer from the options above. \n"
-    return f"Question: {item.question}\nOptions:\n{options}{ask}"
+    return vlmevalkit.form(item.question, _options(item))
 
 
 def read(item: Item, reply: str) -> str | None:
@@ -123,11 +122,6 @@ def read_vlmevalkit(item: Item, reply: str) -> str | None:
     return infer_choice(reply, _options(item))
 
 
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)
-
-
 def _letters(item: Item) -> str:
     return LETTERS[: len(item.options)]
 
@@ -140,17 +134,19 @@ BLINK = Benchmark(
     title="BLINK, validation set",
     load=load,
     scorers={
-        "official": Scorer(prompt=prompt, read=read, score=score, aggregate=macro(tuple(COUNTS))),
+        "official": Scorer(
+            prompt=prompt, read=read, score=right_letter, aggregate=macro(tuple(COUNTS))
+        ),
         "lmms_eval": Scorer(
             prompt=prompt_lmms_eval,
             read=read_lmms_eval,
-            score=score,
+            score=right_letter,
             aggregate=macro(tuple(COUNTS)),
         ),
         "vlmevalkit": Scorer(
             prompt=prompt_vlmevalkit,
             read=read_vlmevalkit,
-            score=score,
+            score=right_letter,
             aggregate=micro(tuple(COUNTS)),
         ),
     },

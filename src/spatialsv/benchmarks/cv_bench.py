@@ -21,16 +21,19 @@ from spatialsv.benchmarks.benchmark import (
     Scorer,
     Scores,
     by_task,
+    joined,
     mean_of,
+    mean_score,
     micro,
+    right_letter,
 )
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.rules import LETTER
 
 COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
 SOURCES = {"ADE20K": "2D", "COCO": "2D", "Omni3D": "3D"}
 FIELDS = ("idx", "type", "task", "question", "choices", "answer", "prompt", "filename", "source")
-LETTER = "Answer with the option's letter from the given choices directly."
 FILES = ("test.jsonl", "test_*d.jsonl", "test.parquet", "test_*d.parquet")
 
 
@@ -44,8 +47,8 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such files, or rows that are not CV-Bench's.
     """
-    rows = [(path, row) for path in find(data, *FILES) for row in rows_of(path, ("image",))]
-    return [_item(row, f"{path}: row {number}") for number, (path, row) in enumerate(rows)]
+    paths = find(data, *FILES)
+    return [_item(*at) for path in paths for at in placed(path, rows_of(path, ("image",)))]
 
 
 def _item(row: Row, where: str) -> Item:
@@ -110,36 +113,33 @@ def aggregate(scored: Scored) -> Scores:
     for part in ("2D", "3D"):
         of_part = [score for source, score in sources.items() if SOURCES[source] == part]
         if of_part:
-            count = sum(score.n for score in of_part)
-            parts[part] = Score(n=count, score=mean_of(of_part))
+            parts[part] = joined(of_part)
     tasks = by_task(scored, tuple(COUNTS)) | sources | parts
     return Scores(overall=mean_of(parts.values()), tasks=tasks)
 
 
 def _by_source(scored: Scored) -> Mapping[str, Score]:
-    found = {}
-    for source in SOURCES:
-        values = [value for item, value in scored if item.more["source"] == source]
-        if values:
-            found[source] = Score(n=len(values), score=sum(values) / len(values))
-    return found
+    by_source = {
+        source: [pair for pair in scored if pair[0].more["source"] == source] for source in SOURCES
+    }
+    return {source: mean_score(pairs) for source, pairs in by_source.items() if pairs}
 
 
 CV_BENCH = Benchmark(
     title="CV-Bench",
     load=load,
     scorers={
-        "official": Scorer(prompt=prompt, read=read, score=vlmevalkit.score, aggregate=aggregate),
+        "official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate),
         "lmms_eval": Scorer(
             prompt=prompt_lmms_eval,
             read=read_lmms_eval,
-            score=vlmevalkit.score,
+            score=right_letter,
             aggregate=micro(tuple(COUNTS)),
         ),
         "vlmevalkit": Scorer(
             prompt=prompt_vlmevalkit,
             read=vlmevalkit.read,
-            score=vlmevalkit.score,
+            score=right_letter,
             aggregate=aggregate,
         ),
     },

@@ -33,6 +33,11 @@ def rows_of(path: Path, without: Collection[str] = ()) -> list[Row]:
     return [{name: row[name] for name in row if name not in without} for row in rows]
 
 
+def placed(path: Path, rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
+    """Each of a file's rows, and where it stands, for messages."""
+    return ((row, f"{path}: row {number}") for number, row in enumerate(rows))
+
+
 def find(data: Path, *patterns: str) -> list[Path]:
     """The files of the first of `patterns` (globs below `data`) that any file matches, sorted.
 

@@ -17,7 +17,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scored, Scorer, Scores, by_task, micro
+from spatialsv.benchmarks.benchmark import (
+    Benchmark,
+    Scored,
+    Scorer,
+    Scores,
+    by_task,
+    micro,
+    right_letter,
+)
 from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.search import search_choice
@@ -119,11 +127,6 @@ def read_vlmevalkit(item: Item, reply: str) -> str | None:
     return search_choice(reply)
 
 
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)
-
-
 def aggregate(scored: Scored) -> Scores:
     """Every question weighs the same, but for those of `translation`, which do not count."""
     counted = [(item, value) for item, value in scored if item.task != LEFT_OUT]
@@ -135,7 +138,7 @@ def _last(pattern: str, text: str) -> str | None:
     return found[-1] if found else None
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)
+OFFICIAL = Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate)
 SCORERS = {
     "official": OFFICIAL,
     "lmms_eval": replace(OFFICIAL, read=read_stripped, aggregate=micro(SETTINGS)),

@@ -17,22 +17,22 @@ from pathlib import Path
 from spatialsv.benchmarks import infer, vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
     all_right,
     by_task,
-    micro,
+    mean_score,
+    right_letter,
 )
-from spatialsv.benchmarks.files import Row, find, wanted
+from spatialsv.benchmarks.files import Row, find, placed, wanted
 from spatialsv.benchmarks.images import tsv_rows
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.pick import pick_letter
+from spatialsv.benchmarks.rules import LETTER
 
 FILE = "MMBench_DEV_EN.tsv"
 TURN = 1_000_000
-LETTER = "Answer with the option's letter from the given choices directly."
 # What may surround a letter in a word, in turn: lmms-eval's.
 AROUND = ("_.", "_,", "_:", "_)", "_).", "(_)", "(_).", ":_", ":_,", ":_.", ":_)", ":_).")
 
@@ -47,8 +47,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not MMBench's.
     """
     path = find(data, FILE)[0]
-    rows = enumerate(tsv_rows(data, path))
-    return [_item(row, f"{path}: row {number}") for number, row in rows]
+    return [_item(*at) for at in placed(path, tsv_rows(data, path))]
 
 
 def _item(row: Row, where: str) -> Item:
@@ -100,17 +99,13 @@ def aggregate(scored: Scored) -> Scores:
     abilities: dict[str, list[tuple[Item, float | None]]] = {}
     for item, value in questions:
         abilities.setdefault(item.more["ability"], []).append((item, value))
-    tasks = {"vanilla": _mean(unturned), "circular": _mean(questions)}
-    tasks |= {name: _mean(abilities[name]) for name in sorted(abilities)}
+    tasks = {"vanilla": mean_score(unturned), "circular": mean_score(questions)}
+    tasks |= {name: mean_score(abilities[name]) for name in sorted(abilities)}
     return Scores(overall=tasks["circular"].score, tasks=tasks | by_task(questions))
 
 
-def _mean(scored: Scored) -> Score:
-    return Score(n=len(scored), score=micro()(scored).overall)
-
-
 OFFICIAL = Scorer(
-    prompt=vlmevalkit.prompt, read=vlmevalkit.read, score=vlmevalkit.score, aggregate=aggregate
+    prompt=vlmevalkit.prompt, read=vlmevalkit.read, score=right_letter, aggregate=aggregate
 )
 MMBENCH = Benchmark(
     title="MMBench, English, development set",

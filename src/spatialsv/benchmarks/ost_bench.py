@@ -30,9 +30,10 @@ from spatialsv.benchmarks.benchmark import (
     Scorer,
     Scores,
     by_task,
+    joined,
     mean_of,
 )
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
 
@@ -81,7 +82,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not OST-Bench's.
     """
     (path,) = find(data, "OST_bench.json")
-    return [_item(row, f"{path}: row {number}") for number, row in enumerate(rows_of(path))]
+    return [_item(*at) for at in placed(path, rows_of(path))]
 
 
 def _item(row: Row, where: str) -> Item:
@@ -208,13 +209,13 @@ def aggregate(scored: Scored) -> Scores:
     for group, names in GROUPS.items():
         found = [score for name in names if (score := _joined(tasks, PARTS.get(name, (name,))))]
         if found:
-            groups[group] = Score(n=sum(score.n for score in found), score=mean_of(found))
+            groups[group] = joined(found)
     return Scores(overall=mean_of(groups.values()), tasks=tasks | groups)
 
 
 def _joined(tasks: Mapping[str, Score], names: Sequence[str]) -> Score | None:
     there = [tasks[name] for name in names if name in tasks]
-    return Score(n=sum(task.n for task in there), score=mean_of(there)) if there else None
+    return joined(there) if there else None
 
 
 OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)

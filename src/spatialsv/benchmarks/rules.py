@@ -7,6 +7,9 @@ import re
 
 import numpy as np
 
+# What to answer, in the words of VSI-Bench's authors, which others took over.
+LETTER = "Answer with the option's letter from the given choices directly."
+WORD = "Please answer the question using a single word or phrase."
 WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 WORDS += " fifteen sixteen seventeen eighteen nineteen"
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety"

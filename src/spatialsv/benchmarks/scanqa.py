@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.open_answers import clean_answer, exact, first_match, refined
 
@@ -45,7 +45,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not ScanQA's.
     """
     (path,) = find(data, "ScanQA_v1.0_val.json")
-    return [_item(row, f"{path}: row {number}") for number, row in enumerate(rows_of(path))]
+    return [_item(*at) for at in placed(path, rows_of(path))]
 
 
 def _item(row: Row, where: str) -> Item:

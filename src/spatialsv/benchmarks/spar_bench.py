@@ -25,17 +25,16 @@ from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
+    joined,
     macro,
-    mean_of,
 )
 from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.images import cell
 from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import as_float, mean_relative_accuracy
+from spatialsv.benchmarks.rules import LETTER, WORD, as_float, mean_relative_accuracy
 from spatialsv.benchmarks.search import search_choice, search_number
 
 VIEW = "view_change_infer"
@@ -72,8 +71,6 @@ AXES = (
 )
 FIELDS = ("id", "task", "question", "answer")
 IMAGES = ("image", "depth")  # depth in the RGBD versions only
-WORD = "Please answer the question using a single word or phrase."
-LETTER = "Answer with the option's letter from the given choices directly."
 SCALE = (
     "The values represent the bounding box coordinates normalized to a 0-1000 scale,"
     " with the top-left corner as the origin of the image."
@@ -203,7 +200,7 @@ def aggregate(scored: Scored, middle: Sequence[str] = MIDDLE) -> Scores:
     levels = {}
     for name, tasks in (("low", LOW), ("middle", middle), ("high", HIGH)):
         if there := [found.tasks[task] for task in tasks if task in found.tasks]:
-            levels[name] = Score(n=sum(task.n for task in there), score=mean_of(there))
+            levels[name] = joined(there)
     return replace(found, tasks=found.tasks | levels)
 
 

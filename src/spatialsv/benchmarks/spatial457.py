@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, json_value, wanted
+from spatialsv.benchmarks.files import Row, find, json_value, placed, wanted
 from spatialsv.benchmarks.item import Item
 
 DETAILS = {  # what a level's instruction says, which follows "identify attributes of "
@@ -99,7 +99,7 @@ def _level(path: Path, level: str) -> list[Item]:
     rows = value.get("questions") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected a list of objects, or one in `questions`")
-    return [_item(row, level, f"{path}: row {number}") for number, row in enumerate(rows)]
+    return [_item(row, level, where) for row, where in placed(path, rows)]
 
 
 def _item(row: Row, level: str, where: str) -> Item:

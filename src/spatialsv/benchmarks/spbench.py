@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
 from spatialsv.benchmarks.search import search_choice, search_number
@@ -51,8 +51,7 @@ def load(data: Path) -> list[Item]:
     """
     path = find(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
     root = "images" if path.parent == data else "SPBench-SI/images"
-    rows = enumerate(rows_of(path))
-    return [_item(row, f"{path}: row {number}", root) for number, row in rows]
+    return [_item(*at, root) for at in placed(path, rows_of(path))]
 
 
 def _item(row: Row, where: str, root: str) -> Item:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, json_value, wanted
+from spatialsv.benchmarks.files import Row, find, json_value, placed, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.open_answers import clean_answer, exact, refined
 
@@ -41,14 +41,14 @@ def load(data: Path) -> list[Item]:
     questions = _rows(paths[0], "questions", FIELDS)
     notes = _rows(paths[1], "annotations", ("question_id", "answers"))
     answers = {row["question_id"]: [said["answer"] for said in row["answers"]] for row in notes}
-    return [_item(row, answers, f"{paths[0]}: row {n}") for n, row in enumerate(questions)]
+    return [_item(row, answers, where) for row, where in placed(paths[0], questions)]
 
 
 def _rows(path: Path, name: str, fields: Sequence[str]) -> list[Row]:
     value = json_value(path)
     wanted(value if isinstance(value, dict) else {}, [name], str(path))
-    for number, row in enumerate(value[name]):
-        wanted(row, fields, f"{path}: row {number}")
+    for row, where in placed(path, value[name]):
+        wanted(row, fields, where)
     return value[name]
 
 

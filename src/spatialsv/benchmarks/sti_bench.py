@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.search import search_choice
 
@@ -49,8 +49,7 @@ def load(data: Path) -> list[Item]:
     """
     (path,) = find(data, "qa.parquet")
     folder = "videos" if (data / "videos").is_dir() else "video"  # the authors name it both ways
-    rows = enumerate(rows_of(path))
-    return [_item(row, folder, f"{path}: row {number}") for number, row in rows]
+    return [_item(row, folder, where) for row, where in placed(path, rows_of(path))]
 
 
 def _item(row: Row, folder: str, where: str) -> Item:
@@ -121,18 +120,16 @@ def read_vlmevalkit(item: Item, reply: str) -> str | None:
     return search_choice(reply)
 
 
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)
-
-
 STI_BENCH = Benchmark(
     title="STI-Bench",
     load=load,
     scorers={
-        "official": Scorer(prompt=prompt, read=read, score=score, aggregate=micro(TASKS)),
+        "official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=micro(TASKS)),
         "vlmevalkit": Scorer(
-            prompt=prompt_vlmevalkit, read=read_vlmevalkit, score=score, aggregate=micro(TASKS)
+            prompt=prompt_vlmevalkit,
+            read=read_vlmevalkit,
+            score=right_letter,
+            aggregate=micro(TASKS),
         ),
     },
     counts={},

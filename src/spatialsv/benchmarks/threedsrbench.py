@@ -26,15 +26,15 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
     all_right,
     by_task,
-    micro,
+    mean_score,
+    right_letter,
 )
-from spatialsv.benchmarks.files import Row, find, wanted
+from spatialsv.benchmarks.files import Row, find, placed, wanted
 from spatialsv.benchmarks.images import tsv_rows
 from spatialsv.benchmarks.item import Item
 
@@ -72,8 +72,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not 3DSRBench's.
     """
     path = find(data, *FILES)[0]
-    rows = enumerate(tsv_rows(data, path))
-    return [_item(row, f"{path}: row {number}") for number, row in rows]
+    return [_item(*at) for at in placed(path, tsv_rows(data, path))]
 
 
 def _item(row: Row, where: str) -> Item:
@@ -119,22 +118,18 @@ GROUPS: dict[str, Callable[[Item], str]] = {
 def aggregate(scored: Scored, kind: str) -> Scores:
     """All four kinds over all, and one by type and category."""
     kinds = {name: all_right(scored, group) for name, group in GROUPS.items()}
-    tasks = {name: _mean(values) for name, values in kinds.items()}
+    tasks = {name: mean_score(values) for name, values in kinds.items()}
     for name, categories in TYPES.items():
         values = [pair for pair in kinds[kind] if pair[0].task in categories]
         if values:
-            tasks[name] = _mean(values)
+            tasks[name] = mean_score(values)
     return Scores(overall=tasks[kind].score, tasks=tasks | by_task(kinds[kind], CATEGORIES))
-
-
-def _mean(scored: Scored) -> Score:
-    return Score(n=len(scored), score=micro()(scored).overall)
 
 
 OFFICIAL = Scorer(
     prompt=vlmevalkit.prompt,
     read=vlmevalkit.read,
-    score=vlmevalkit.score,
+    score=right_letter,
     aggregate=partial(aggregate, kind="circular"),
 )
 THREEDSRBENCH = Benchmark(

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import find
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
+from spatialsv.benchmarks.files import find, placed
 from spatialsv.benchmarks.images import tsv_rows
 from spatialsv.benchmarks.infer import infer
 from spatialsv.benchmarks.item import Item
@@ -31,8 +31,7 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not of such a TSV.
     """
     path = find(data, FILE)[0]
-    rows = enumerate(tsv_rows(data, path))
-    return [vlmevalkit.item_of(row, f"{path}: row {number}") for number, row in rows]
+    return [vlmevalkit.item_of(*at) for at in placed(path, tsv_rows(data, path))]
 
 
 def read_partial(item: Item, reply: str) -> str | None:
@@ -61,7 +60,7 @@ def score_partial(item: Item, said: str | None) -> float:
 VLMEVALKIT = Scorer(
     prompt=vlmevalkit.prompt,
     read=vlmevalkit.read,
-    score=vlmevalkit.score,
+    score=right_letter,
     aggregate=micro(),
 )
 TOPVIEWRS = Benchmark(

@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
+from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
 from spatialsv.benchmarks.files import Row, find, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.search import search_choice
@@ -95,12 +95,7 @@ def read_vlmevalkit(item: Item, reply: str) -> str | None:
     return search_choice(reply)
 
 
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)
-
-
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(tuple(COUNTS)))
+OFFICIAL = Scorer(prompt=prompt, read=read, score=right_letter, aggregate=micro(tuple(COUNTS)))
 LMMS_EVAL = replace(OFFICIAL, prompt=prompt_lmms_eval)
 VIEWSPATIAL = Benchmark(
     title="ViewSpatial-Bench",

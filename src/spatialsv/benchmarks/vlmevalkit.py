@@ -6,6 +6,7 @@ in which a reply that its rules cannot match is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any
 
@@ -14,8 +15,8 @@ from spatialsv.benchmarks.infer import infer_choice
 from spatialsv.benchmarks.item import Item
 
 # Cells that pandas, with which it reads TSVs, takes for no value.
-MISSING = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None"
-MISSING = {None, "", "n/a", "nan", "null", *MISSING.split("|")}
+NA = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None"
+MISSING = {None, "", "n/a", "nan", "null", *NA.split("|")}
 SELECT = "Please select the correct answer from the options above. \n"
 
 
@@ -45,15 +46,15 @@ def item_of(row: Row, where: str, scene: str | None = None, **more: Any) -> Item
 def prompt(item: Item) -> str:
     """Hint (if there is one), question, options and what to do."""
     hint = f"Hint: {item.more['hint']}\n" if item.more.get("hint") else ""
-    options = "".join(f"{option}\n" for option in item.options)
-    return f"{hint}Question: {item.question}\nOptions:\n{options}{SELECT}"
+    return hint + form(item.question, item.more["choices"])
+
+
+def form(question: str, choices: Mapping[str, str]) -> str:
+    """Question, options by their letters, and what to do."""
+    options = "".join(f"{letter}. {text}\n" for letter, text in choices.items())
+    return f"Question: {question}\nOptions:\n{options}{SELECT}"
 
 
 def read(item: Item, reply: str) -> str | None:
     """The letter of the option that a reply names."""
     return infer_choice(reply, item.more["choices"])
-
-
-def score(item: Item, said: str | None) -> float:
-    """1 for the right letter."""
-    return float(said == item.answer)

@@ -15,17 +15,24 @@ from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
     by_task,
+    joined,
     mean_of,
     micro,
 )
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
+from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import as_float, first_number, first_word, mean_relative_accuracy
+from spatialsv.benchmarks.rules import (
+    LETTER,
+    WORD,
+    as_float,
+    first_number,
+    first_word,
+    mean_relative_accuracy,
+)
 from spatialsv.benchmarks.search import search_choice, search_number
 
 DIRECTION = "object_rel_direction"
@@ -45,8 +52,6 @@ NUMBERS = tuple(COUNTS)[:4]
 CHOICES = tuple(COUNTS)[4:]
 FIELDS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth", "options")
 VIDEO = "These are frames of a video."
-LETTER = "Answer with the option's letter from the given choices directly."
-WORD = "Please answer the question using a single word or phrase."
 FLOAT = "Answer briefly and directly in one float number."
 
 
@@ -61,8 +66,8 @@ def load(data: Path, config: str = "full", types: Sequence[str] = tuple(COUNTS))
     """
     here = ("*.parquet", "*.jsonl") if config == "full" else ()
     patterns = (f"{config}/*.parquet", f"{config}/*.jsonl", f"*{config}*.parquet", *here)
-    rows = [(path, row) for path in find(data, *patterns) for row in rows_of(path)]
-    items = [_item(row, f"{path}: row {number}") for number, (path, row) in enumerate(rows)]
+    paths = find(data, *patterns)
+    items = (_item(*at) for path in paths for at in placed(path, rows_of(path)))
     return [item for item in items if item.task in types]
 
 
@@ -131,12 +136,11 @@ def aggregate(scored: Scored, whole: bool = False) -> Scores:
     """
     tasks = by_task(scored, tuple(COUNTS))
     levels = {name: value for name, value in tasks.items() if name.startswith(DIRECTION)}
-    joined = dict(tasks)
+    means = dict(tasks)
     if levels and (len(levels) == 3 or not whole):
-        joined = {name: value for name, value in tasks.items() if name not in levels}
-        count = sum(level.n for level in levels.values())
-        joined[DIRECTION] = Score(n=count, score=mean_of(levels.values()))
-    return Scores(overall=mean_of(joined.values()), tasks=tasks | joined)
+        means = {name: value for name, value in tasks.items() if name not in levels}
+        means[DIRECTION] = joined(list(levels.values()))
+    return Scores(overall=mean_of(means.values()), tasks=tasks | means)
 
 
 OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)
