@@ -29,13 +29,15 @@ from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.score import Scoring, load, rules_of, scoring_of
 from spatialsv.config import to_mapping
 from spatialsv.evaluate.generate import Prompt, generate
-from spatialsv.evaluate.stage import checkpoint_of
+from spatialsv.evaluate.replies import whole_lines
+from spatialsv.evaluate.stage import checkpoint_of, weights_of
 from spatialsv.manifest import (
     Manifest,
     digest_bytes,
     digest_path,
     write_json,
     write_manifest,
+    write_text,
 )
 from spatialsv.model.families.family import Family
 from spatialsv.model.mllm import load_mllm
@@ -89,7 +91,7 @@ def ask(
     check_shown(items, data)
     checkpoint, blank = checkpoint_of(model)
     blank = config.blank_images or blank
-    weights = digest_path(Path(checkpoint)) if Path(checkpoint).is_dir() else checkpoint
+    weights = weights_of(checkpoint)
     settings = to_mapping(config) | {"batch_size": None, "blank_images": blank}
     keys = {item.id: _key(item, rules, data, weights, json.dumps(settings)) for item in items}
     out.mkdir(parents=True, exist_ok=True)
@@ -226,19 +228,14 @@ def _key(item: Item, rules: Scorer, data: Path, *context: str) -> str:
 
 def _kept(path: Path, keys: dict[str, str]) -> dict[str, dict[str, Any]]:
     """The lines of an earlier run that still hold, and `path` cut down to these."""
-    if not path.is_file():
-        return {}
-    whole = path.read_bytes().rpartition(b"\n")[0].decode()  # the last line may be torn
-    found = [json.loads(line) for line in whole.splitlines()]
+    found = map(json.loads, whole_lines(path))
     kept = {line["id"]: line for line in found if keys.get(line["id"]) == line.get("key")}
     _write(path, list(kept.values()))
     return kept
 
 
 def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _finish(

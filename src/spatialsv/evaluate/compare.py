@@ -9,11 +9,8 @@ from typing import Any
 
 from spatialsv.evaluate.replies import read_replies
 from spatialsv.manifest import read_manifest, write_json
-from spatialsv.stats.comparison import Comparison, compare
-from spatialsv.stats.paired import holm
+from spatialsv.stats.comparison import compare, corrected
 from spatialsv.stats.summary import GROUPS, Scored, groups
-
-LEVEL = 0.05  # of Holm-corrected p-values
 
 
 def compare_runs(first: Path, second: Path, out: Path | None = None) -> dict[str, Any]:
@@ -43,8 +40,8 @@ def compare_runs(first: Path, second: Path, out: Path | None = None) -> dict[str
     pools = {name: [p for p in ours if name in groups(p)] for name in GROUPS}
     found: dict[str, Any] = {}
     for parts in (tasks, pools):
-        compared = {name: compare(part, theirs) for name, part in parts.items() if part}
-        found |= _corrected(compared)
+        compared = {name: asdict(compare(part, theirs)) for name, part in parts.items() if part}
+        found |= zip(compared, corrected(list(compared.values())), strict=True)
     if out is not None:
         write_json(out, found)
     return found
@@ -68,14 +65,6 @@ def _line(row: dict[str, Any]) -> str:
         f"  {100 * row['difference']:+6.1f} {interval:<15}  {row['p_holm']:8.3f}  {could:>10}"
         f"  {verdict}"
     )
-
-
-def _corrected(compared: dict[str, Comparison]) -> dict[str, Any]:
-    adjusted = holm([comparison.p for comparison in compared.values()])
-    return {
-        name: asdict(comparison) | {"p_holm": p, "significant": p < LEVEL}
-        for (name, comparison), p in zip(compared.items(), adjusted, strict=True)
-    }
 
 
 def _scored(run: Path) -> Sequence[Scored]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from spatialsv.config import from_mapping
 from spatialsv.evaluate.score import extract, score
-from spatialsv.manifest import digest_bytes
+from spatialsv.manifest import digest_bytes, write_text
 from spatialsv.scenes.rooms.question import TASKS, Question
 from spatialsv.stats.summary import Scored
 
@@ -92,11 +92,14 @@ def read_replies(path: Path) -> list[Reply]:
 
 def resume_replies(path: Path) -> list[Reply]:
     """The replies that an interrupted run left; its last line may be torn, and is then cut off."""
-    if not path.is_file():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    lines = whole.decode().splitlines()
-    return [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    lines = enumerate(whole_lines(path), start=1)
+    return [_parse(line, f"{path}:{number}") for number, line in lines]
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that may not be there, but for a last one that has no end."""
+    whole = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
+    return whole.decode().splitlines()
 
 
 def dumps(reply: Reply) -> str:
@@ -106,9 +109,7 @@ def dumps(reply: Reply) -> str:
 
 def write_replies(path: Path, replies: Iterable[Reply]) -> None:
     """Write all replies in one piece."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text("".join(map(dumps, replies)))
-    temporary.replace(path)
+    write_text(path, "".join(map(dumps, replies)))
 
 
 def _parse(line: str, where: str) -> Reply:

@@ -161,6 +161,11 @@ def checkpoint_of(model: str | Path) -> tuple[str, bool]:
     return str(model), False
 
 
+def weights_of(checkpoint: str) -> str:
+    """What a reply depends on: the digest of a checkpoint's folder, or a hub id."""
+    return digest_path(Path(checkpoint)) if Path(checkpoint).is_dir() else checkpoint
+
+
 def _ask_baseline(name: str, shards: list[_Shard], train: list[_Shard]) -> list[Reply]:
     if not train:
         raise ValueError(f"baseline {name!r}: give --train-scenes, whose answers it goes by")
@@ -182,9 +187,7 @@ def _ask_model(
     family: str | None,
 ) -> list[Reply]:
     """All replies in the questions' order, those already in `path` included; `path` grows."""
-    folder = Path(checkpoint)
-    weights = digest_path(folder) if folder.is_dir() else checkpoint
-    settings = (weights, f"{config.max_new_tokens} {blank}")
+    settings = (weights_of(checkpoint), f"{config.max_new_tokens} {blank}")
     keys = {
         question.id: reply_key(question, shard.images_digest, *settings)
         for shard in shards

@@ -10,12 +10,10 @@ import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.comparison import compare
-from spatialsv.stats.paired import holm
+from spatialsv.stats.comparison import compare, corrected
 from spatialsv.stats.power import smallest_difference
 from spatialsv.stats.summary import Scored, Summary
 
-LEVEL = 0.05  # of Holm-corrected p-values
 TOLD = ("difference", "n", "scenes", "p", "smallest_difference")
 Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
 
@@ -40,9 +38,7 @@ def paired_tests(
         if spatial:
             found = asdict(compare(spatial, pooled[second], seed))
             tests.append({name: found[name] for name in TOLD} | {"first": first, "second": second})
-    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
-        test |= {"p_holm": p, "significant": p < LEVEL}
-    return tests
+    return corrected(tests)
 
 
 def differences(

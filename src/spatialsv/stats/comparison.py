@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from spatialsv.stats.intervals import Interval, cluster_bootstrap
-from spatialsv.stats.paired import sign_flip
+from spatialsv.stats.paired import holm, sign_flip
 from spatialsv.stats.power import smallest_difference
 from spatialsv.stats.summary import Scored
+
+LEVEL = 0.05  # of Holm-corrected p-values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +56,12 @@ def compare(
         p=sign_flip(values, scenes, seed=seed),
         smallest_difference=smallest_difference(values, scenes),
     )
+
+
+def corrected(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each test, which has a `p`, with `p_holm`, corrected over all, and `significant` at LEVEL."""
+    adjusted = holm([test["p"] for test in tests])
+    return [
+        {**test, "p_holm": p, "significant": p < LEVEL}
+        for test, p in zip(tests, adjusted, strict=True)
+    ]
