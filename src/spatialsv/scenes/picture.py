@@ -21,7 +21,7 @@ def read_picture(path: Path | BinaryIO, upright: bool = True) -> Image.Image:
         FileNotFoundError: `path` is missing.
         ValueError: Pillow cannot read it to its end.
     """
-    with _opened(path) as opened:
+    with opened_picture(path) as opened:
         return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
 
 
@@ -32,7 +32,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         FileNotFoundError: `path` is missing.
         ValueError: no picture.
     """
-    with _opened(path) as opened:
+    with opened_picture(path) as opened:
         return opened.size
 
 
@@ -43,7 +43,7 @@ def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
         FileNotFoundError: `path` is missing.
         ValueError: Pillow cannot read it to its end, or it has several channels.
     """
-    with _opened(path) as opened:
+    with opened_picture(path) as opened:
         found = np.asarray(opened)
     if found.ndim != 2 or found.dtype.kind not in "biu":
         raise ValueError(f"{path}: {found.shape} values of {found.dtype}, expected one channel")
@@ -51,7 +51,13 @@ def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened_picture(path: Path | BinaryIO) -> Iterator[Image.Image]:
+    """A picture as it is stored; what goes wrong while it is read is told as below.
+
+    Raises:
+        FileNotFoundError: `path` is missing.
+        ValueError: Pillow cannot read it.
+    """
     try:
         with Image.open(path) as opened:
             yield opened

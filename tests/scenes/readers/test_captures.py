@@ -12,7 +12,7 @@ from outside import save_picture, save_video
 from spatialsv.cli import main
 from spatialsv.manifest import read_manifest
 from spatialsv.scenes.readers.capture import CaptureError, Frame
-from spatialsv.scenes.readers.choose import Sampling, choose, shift_overlap, view_overlap
+from spatialsv.scenes.readers.choose import Sampling, Seen, choose, shift_overlap
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.formats import detect
 from spatialsv.scenes.readers.stage import read_shard
@@ -131,9 +131,9 @@ def wall(x: float, depth: float = 2.0) -> Frame:
 
 def test_views_overlap_by_what_of_the_one_is_seen_in_the_other():
     # the wall seen is 4 wide, of which a step of 1 leaves three quarters
-    assert view_overlap(wall(0), wall(0)) == 1
-    assert view_overlap(wall(0), wall(1)) == pytest.approx(0.75)
-    assert view_overlap(wall(0), wall(5)) == 0
+    assert Seen.of(wall(0)).share_in(wall(0)) == 1
+    assert Seen.of(wall(0)).share_in(wall(1)) == pytest.approx(0.75)
+    assert Seen.of(wall(0)).share_in(wall(5)) == 0
     chosen = choose([wall(x / 4) for x in range(20)], 8, Sampling(by="overlap", overlap=0.6), never)
     assert [[frame.id for frame in clip] for clip in chosen] == [["0.0", "1.75", "3.5"]]
 

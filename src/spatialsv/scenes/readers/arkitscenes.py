@@ -23,6 +23,7 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
+    inverted,
     matrix,
     numbers,
 )
@@ -106,12 +107,11 @@ def _pose(where: str, text: str) -> tuple[int, Float[np.ndarray, "4 4"]]:
     time, *told = row(text, 7, where)
     if not np.isfinite(time):
         raise CaptureError(f"{where}: time {time}")
-    pose = np.full((4, 4), np.nan)
+    world_to_cam = np.full((4, 4), np.nan)
     if np.isfinite(told).all():
-        turn = Rotation.from_rotvec(told[:3]).as_matrix().T
-        pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = turn, -turn @ told[3:]
-    return round(1000 * time), pose
+        world_to_cam[:3, :3] = Rotation.from_rotvec(told[:3]).as_matrix()
+        world_to_cam[:3, 3] = told[3:]
+    return round(1000 * time), inverted(world_to_cam)
 
 
 def _pincam(path: Path) -> tuple[Float[np.ndarray, "3 3"], tuple[int, int]]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL.Image import Image
 
+from spatialsv.scenes.readers.left_out import LeftOutError
 from spatialsv.scenes.readers.lens import Lens
 
 DIGITS = re.compile(r"(\d+)")
@@ -26,17 +27,8 @@ class CaptureError(ValueError):
     """A capture that is refused; the message names the file, and the line where it has one."""
 
 
-class FrameError(ValueError):
-    """A frame that is skipped.
-
-    Args:
-        reason: a few words that are the same for all such frames; they are counted.
-        detail: which file, and what exactly.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
+class FrameError(LeftOutError):
+    """A frame that is skipped; the detail says which file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from spatialsv.progress import progress
 from spatialsv.scenes.readers.capture import CaptureError, FrameError
 from spatialsv.scenes.readers.config import TOLD, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS, detect
+from spatialsv.scenes.readers.left_out import counted
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.scene import Scenes, grouped
 from spatialsv.scenes.store import write_groups
@@ -48,9 +48,7 @@ def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Pat
     _write(out, source, root, places[rows.start : rows.stop], config, about)
 
 
-def ingest(
-    root: Path, store: Path, format: str | None = None, config: ReadConfig | None = None
-) -> None:
+def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> None:
     """Read all captures at or below `root` into the Zarr folder `store`.
 
     Beside it comes a manifest of the same name, which `spatialsv labels --scenes` takes.
@@ -114,9 +112,7 @@ def _write(
     groups = grouped(found.scenes)
     counts = {"captures": len(places), "refused": len(found.refused), "scenes": len(found.scenes)}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
-    counts["skipped"] = len(found.skipped)
-    reasons = Counter(error.reason for error in found.skipped)
-    counts |= {f"skipped: {reason}": count for reason, count in reasons.items()}
+    counts |= counted("skipped", found.skipped)
     about = about | {"source": format, "file": str(root)}
     about["licence"] = ", ".join(sorted({group.licence for group in groups}))
     for name in ("refused", "skipped"):
@@ -125,8 +121,6 @@ def _write(
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_groups(store, groups)}
-    config_told = to_mapping(config)
-    write_manifest(
-        out,
-        Manifest(stage="scenes", payload=payload, counts=counts, config=config_told, about=about),
-    )
+    told = to_mapping(config)
+    manifest = Manifest(stage="scenes", payload=payload, counts=counts, config=told, about=about)
+    write_manifest(out, manifest)

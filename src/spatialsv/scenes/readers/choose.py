@@ -75,51 +75,69 @@ def _by_time(frames: Sequence[Frame], fps: float) -> list[Frame]:
 def _by_overlap(frames: Sequence[Frame], least: float, pictures: Pictures) -> Iterator[Frame]:
     """Where depth and poses are known, by what of the one view is seen in the other; else by the
     shift that registers the pictures best."""
-    geometric = all(f.depth and f.cam_to_world is not None for f in frames)
+    if all(frame.depth and frame.cam_to_world is not None for frame in frames):
+        yield from _by_views(frames, least)
+        return
     seen = None
-    shown = iter([None] * len(frames)) if geometric else pictures(frames)
-    for frame, picture in zip(frames, shown, strict=True):
-        if not geometric and picture is None:
+    for frame, picture in zip(frames, pictures(frames), strict=True):
+        if picture is None:
             continue
-        view = frame if geometric else _grey(picture)
-        if seen is None or (view_overlap if geometric else shift_overlap)(seen, view) < least:
+        grey = _grey(picture)
+        if seen is None or shift_overlap(seen, grey) < least:
             yield frame
-            seen = view
+            seen = grey
 
 
-def view_overlap(first: Frame, second: Frame) -> float:
-    """The share of the first view's known depths whose points fall into the second view.
-
-    1 where the first view's depth cannot be read: nothing tells the two apart.
-    """
-    try:
-        depth = first.depth()
-    except (OSError, ValueError):
-        return 1.0
-    height, width = depth.shape
-    rows = ((np.arange(GRID) + 0.5) * height / GRID).astype(int)
-    columns = ((np.arange(GRID) + 0.5) * width / GRID).astype(int)
-    v, u = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
-    z = depth[v, u].astype(float)
-    known = np.isfinite(z) & (z > 0)
-    if not known.any():
-        return 1.0
-    K = first.depth_intrinsics
-    if K is None:
-        K = first.intrinsics / [[_grow(first, width)], [_grow(first, width)], [1]]
-    pixels = np.stack([u + 0.5, v + 0.5, np.ones(len(u))])[:, known]
-    points = np.linalg.inv(K) @ pixels * z[known]
-    turn = np.linalg.inv(second.cam_to_world) @ first.cam_to_world
-    there = turn[:3, :3] @ points + turn[:3, 3:]
-    image = second.intrinsics @ there
-    inside = (there[2] > 0) & (image[:2] >= 0).all(axis=0)
-    bounds = np.array(second.size or (width, height))[:, None]
-    return float((inside & (image[:2] < bounds * image[2]).all(axis=0)).mean())
+def _by_views(frames: Sequence[Frame], least: float) -> Iterator[Frame]:
+    """A frame's depth is read when it is taken."""
+    seen = None
+    for frame in frames:
+        if seen is None or seen.share_in(frame) < least:
+            yield frame
+            seen = Seen.of(frame)
 
 
-def _grow(frame: Frame, width: int) -> float:
-    """How many pixels of the image stand for one of a depth map of this width."""
-    return 1.0 if frame.size is None else frame.size[0] / width
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What of a view's depth is looked for in others: points in its own camera's frame."""
+
+    points: Float[np.ndarray, "3 n"]
+    cam_to_world: Float[np.ndarray, "4 4"]
+    size: tuple[int, int]  # width, height of the depth map
+
+    @classmethod
+    def of(cls, frame: Frame) -> Seen:
+        """No points where its depth cannot be read."""
+        try:
+            depth = frame.depth()
+        except (OSError, ValueError):
+            return cls(np.empty((3, 0)), frame.cam_to_world, (1, 1))
+        height, width = depth.shape
+        rows = ((np.arange(GRID) + 0.5) * height / GRID).astype(int)
+        columns = ((np.arange(GRID) + 0.5) * width / GRID).astype(int)
+        v, u = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
+        z = depth[v, u].astype(float)
+        known = np.isfinite(z) & (z > 0)
+        K = frame.depth_intrinsics
+        if K is None:
+            grow = 1.0 if frame.size is None else frame.size[0] / width
+            K = frame.intrinsics / [[grow], [grow], [1]]
+        pixels = np.stack([u + 0.5, v + 0.5, np.ones(len(u))])[:, known]
+        return cls(np.linalg.inv(K) @ pixels * z[known], frame.cam_to_world, (width, height))
+
+    def share_in(self, frame: Frame) -> float:
+        """The share of the points that fall into `frame`.
+
+        1 of no points: nothing tells the two apart.
+        """
+        if not self.points.size:
+            return 1.0
+        turn = np.linalg.inv(frame.cam_to_world) @ self.cam_to_world
+        there = turn[:3, :3] @ self.points + turn[:3, 3:]
+        image = frame.intrinsics @ there
+        inside = (there[2] > 0) & (image[:2] >= 0).all(axis=0)
+        bounds = np.array(frame.size or self.size)[:, None]
+        return float((inside & (image[:2] < bounds * image[2]).all(axis=0)).mean())
 
 
 def shift_overlap(first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h w"]) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
+
+from spatialsv.scenes.picture import opened_picture
 
 SATURATED = 65535  # 7-Scenes' unknown; elsewhere what was too far to be written
 
@@ -24,13 +25,8 @@ def read_depth(
         FileNotFoundError: `path` is missing.
         ValueError: no 16-bit picture of one channel, or of another size.
     """
-    try:
-        with Image.open(path) as opened:
-            mode, found = opened.mode, np.asarray(opened)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from None
+    with opened_picture(path) as opened:
+        mode, found = opened.mode, np.asarray(opened)
     if mode not in ("I;16", "I;16B", "I"):
         raise ValueError(f"{path}: a picture of kind {mode}, expected one channel of 16 bits")
     if size and found.shape != size[::-1]:

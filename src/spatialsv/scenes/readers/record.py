@@ -12,20 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from spatialsv.scenes.readers.left_out import LeftOutError
+
 LETTER_ONLY = "Answer with the option's letter from the given choices directly."  # VSI-Bench's
 
 
-class RecordError(ValueError):
-    """A record that is left out.
-
-    Args:
-        reason: a few words that are the same for all such records; they are counted.
-        detail: what exactly.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
+class RecordError(LeftOutError):
+    """A record that is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from spatialsv.scenes.readers.album import Album, Names
 from spatialsv.scenes.readers.captures import read_split
 from spatialsv.scenes.readers.config import TOLD, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS
+from spatialsv.scenes.readers.left_out import counted
 from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
 from spatialsv.scenes.rooms.question import Question, write_questions
 from spatialsv.scenes.store import write_groups
@@ -62,11 +63,9 @@ def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: 
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_groups(store, groups)}
-    counts = {"records": found, "left_out": len(left_out)}
-    counts |= {"scenes": sum(map(len, groups)), "padded": album.padded}
+    counts = {"records": found, "scenes": sum(map(len, groups)), "padded": album.padded}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
-    reasons = Counter(error.reason for _, error in left_out)
-    counts |= {f"left_out: {reason}": count for reason, count in reasons.items()}
+    counts |= counted("left_out", (error for _, error in left_out))
     if split not in config.without_text:
         asked = [_question(*pair) for pair in zip(records, places, strict=True)]
         questions = out.with_suffix(".questions.jsonl")
