@@ -222,8 +222,7 @@ def _asker(
         if not questions:
             return
         scenes = singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
-        images = [one.image[0] for one in scenes]
-        shown = SceneViews(images.__getitem__, adapter, blank=blank, keep_gib=inf)
+        shown = SceneViews(scenes, adapter, blank=blank, keep_gib=inf)
         prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
         batches = generate(model, adapter, prompts, config.max_new_tokens, config.batch_size)
         for index, text in batches:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from spatialsv.samples.chat import Chat, Tokens
@@ -84,7 +83,7 @@ class SceneDataset(Dataset[Sample]):
         self.chat = Chat(processor)
         self.chat.check(questions)
         self.shown = SceneViews(
-            self._images,
+            self.scenes,
             processor,
             blank=self.config.blank_images,
             keep_gib=self.config.keep_gib,
@@ -128,9 +127,6 @@ class SceneDataset(Dataset[Sample]):
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
         return self._sample(row, tuple(range(self.scenes[row].shape[0])), [])
-
-    def _images(self, row: int) -> UInt8[np.ndarray, "N H W 3"]:
-        return self.scenes[row].read("image").image[0]
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)

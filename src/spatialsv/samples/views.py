@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from spatialsv.scenes.scene import Scenes
+
 GREY = 127  # of 255: what a blind model is shown
 Kind = Literal["image", "video"]
 
@@ -59,7 +61,7 @@ class SceneViews:
     """The prepared views of scenes.
 
     Args:
-        images: gives each scene's, by its row.
+        scenes: with images, each by itself; those in a store are read when they are prepared.
         processor: the MLLM's own; it may resize.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
@@ -68,13 +70,13 @@ class SceneViews:
 
     def __init__(
         self,
-        images: Callable[[int], UInt8[np.ndarray, "_ _ _ 3"]],
+        scenes: Sequence[Scenes],
         processor: ViewProcessor,
         blank: bool = False,
         keep_gib: float = 2.0,
         encode: Encode | None = None,
     ) -> None:
-        self.images = images
+        self.scenes = scenes
         self.encode = encode
         self.processor = processor
         self.blank = blank
@@ -83,12 +85,16 @@ class SceneViews:
 
     def __call__(self, row: int, views: Sequence[int]) -> Views:
         """The `views` of the scene at `row`; blank ones are those of any scene of its size."""
-        key = (self.images(row).shape[1:] if self.blank else row, tuple(views))
-        return self._kept.get(key) or self._prepare(key, self.images(row)[list(views)])
+        key = (self.scenes[row].image.shape[2:] if self.blank else row, tuple(views))
+        return self._kept.get(key) or self._prepare(key, self._images(row, views))
+
+    def _images(self, row: int, views: Sequence[int]) -> UInt8[np.ndarray, "_ _ _ 3"]:
+        scene = self.scenes[row]
+        if self.blank:
+            return np.full((len(views), *scene.image.shape[2:]), GREY, np.uint8)
+        return scene.read("image").image[0, list(views)]
 
     def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> Views:
-        if self.blank:
-            images = np.full_like(images, GREY)
         shown = self.processor.prepare(list(images), self.processor.views_as)
         if self.encode is not None:
             shown = replace(shown, encoded=self.encode(shown.inputs))

@@ -30,6 +30,7 @@ from spatialsv.teachers.config import TeacherConfig
 from spatialsv.teachers.process import Worker
 from spatialsv.teachers.provenance import weights_digest
 from spatialsv.teachers.rooms import resize
+from spatialsv.teachers.teacher import check_images
 
 SURE = 1 - 1e-3  # of a pixel between pixels: the share of valid ones among them
 
@@ -71,8 +72,7 @@ class OutsideTeacher:
             ValueError: scenes without images, or a scene that the teacher fails at or answers
                 wrongly; the message names it.
         """
-        if scenes.image is None:
-            raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
+        check_images(scenes)
         return stack([self._label(one) for one in progress(scenes, self.config.kind, len(scenes))])
 
     def _label(self, one: Scenes) -> Scenes:

@@ -23,6 +23,7 @@ from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.checkpoint import SHIPPED, load_network
 from spatialsv.teachers.network import TeacherNetwork
+from spatialsv.teachers.teacher import check_images
 
 SOURCE = "rooms-teacher"
 
@@ -53,8 +54,7 @@ class RoomsTeacher:
         Raises:
             ValueError: scenes without images.
         """
-        if scenes.image is None:
-            raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
+        check_images(scenes)
         starts = range(0, len(scenes), self.batch_size)
         parts = [
             self._label(scenes.image[start : start + self.batch_size])

@@ -20,6 +20,16 @@ class Teacher(Protocol):
     def label(self, scenes: Scenes) -> Scenes: ...
 
 
+def check_images(scenes: Scenes) -> None:
+    """Nothing, where there are images to label.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if scenes.image is None:
+        raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
+
+
 def told(teacher: Teacher, labels: Scenes) -> dict[str, Any]:
     """What a manifest says of `labels`: their provenance, and what else their teacher tells.
 
