@@ -189,7 +189,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Ask a model a benchmark's questions, or those of scenes, and score its replies."""
     if arguments.benchmark:
         from spatialsv.benchmarks.score import table
-        from spatialsv.evaluate.benchmark import AskConfig, ask
+        from spatialsv.evaluate.asking import AskConfig
+        from spatialsv.evaluate.benchmark import ask
 
         if arguments.data is None:
             raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")

@@ -10,8 +10,9 @@ import pytest
 from outside import save_video
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
-from spatialsv.evaluate import benchmark
-from spatialsv.evaluate.benchmark import AskConfig, ask
+from spatialsv.evaluate import asking
+from spatialsv.evaluate.asking import AskConfig
+from spatialsv.evaluate.benchmark import ask
 from spatialsv.manifest import read_manifest
 
 SMALL = AskConfig(frames=2, max_new_tokens=3, batch_size=4)
@@ -77,13 +78,13 @@ def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, tiny_mll
 
 
 def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, tiny_mllm, monkeypatch):
-    read, original = [], benchmark.read_frames
+    read, original = [], asking.read_frames
 
     def counting(path, *more):
         read.append(path.name)
         return original(path, *more)
 
-    monkeypatch.setattr(benchmark, "read_frames", counting)
+    monkeypatch.setattr(asking, "read_frames", counting)
     ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
     assert read == ["scene0.mp4", "scene1.mp4", "scene2.mp4"]
 
@@ -94,13 +95,13 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
 ):
     whole = (asked / "replies.jsonl").read_bytes()
     (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
-    prompts, generate = [], benchmark.generate
+    prompts, generate = [], asking.generate
 
     def counting(model, family, waiting, *more):
         prompts.extend(waiting)
         return generate(model, family, waiting, *more)
 
-    monkeypatch.setattr(benchmark, "generate", counting)
+    monkeypatch.setattr(asking, "generate", counting)
     ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
     assert len(prompts) == 9 - whole[:kept].count(b"\n")
     for name in ("replies.jsonl", "scores.json"):

@@ -54,6 +54,9 @@ class Benchmark:
     # Items a task, as published: several numbers where item sets of one name differ; `overall`
     # alone where the total is known alone; empty where nothing is.
     counts: Mapping[str, int | tuple[int, ...]]
+    # Most that a reply may take: a limit that cuts reasons off costs answers. Stacks differ, from
+    # lmms-eval's 100 for SPAR-Bench to its 4,096 for MindCube; what is said ends by itself.
+    reply_tokens: int = 1024
 
 
 def by_task(scored: Scored, order: Sequence[str] = ()) -> dict[str, Score]:

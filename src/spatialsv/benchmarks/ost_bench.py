@@ -128,7 +128,7 @@ def _kind(task: str) -> Literal["choice", "number", "text"]:
 
 
 def prompt(item: Item) -> str:
-    """The turn's message. The authors send `more["system"]` before the turn's images."""
+    """The turn's message; `more["system"]` and the turn's images come before it."""
     return item.question
 
 

@@ -154,13 +154,21 @@ SCORERS = {
         aggregate=partial(aggregate, whole=True),
     ),
 }
-VSI_BENCH = Benchmark(title="VSI-Bench", load=load, scorers=SCORERS, counts=COUNTS)
+TOKENS = 16  # of a reply, in both stacks
+VSI_BENCH = Benchmark(
+    title="VSI-Bench", load=load, scorers=SCORERS, counts=COUNTS, reply_tokens=TOKENS
+)
 VSI_BENCH_DEBIASED = Benchmark(
-    title="VSI-Bench, debiased", load=partial(load, config="debiased"), scorers=SCORERS, counts={}
+    title="VSI-Bench, debiased",
+    load=partial(load, config="debiased"),
+    scorers=SCORERS,
+    counts={},
+    reply_tokens=TOKENS,
 )
 VSI_BENCH_MC = Benchmark(
     title="VSI-Bench, its choices, as SpatialSV's paper reports them",
     load=partial(load, types=CHOICES),
     scorers={name: replace(rules, aggregate=micro(CHOICES)) for name, rules in SCORERS.items()},
     counts={name: COUNTS[name] for name in CHOICES},
+    reply_tokens=TOKENS,
 )

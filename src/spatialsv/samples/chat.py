@@ -105,7 +105,20 @@ class Chat:
 
     def prompt(self, question: str, views: Views) -> Tokens:
         """`question` after its views, up to where the answer begins: for generation."""
-        text = self._render(self._messages([question], views), answer_next=True)
+        return self.conversation(self._messages([question], views), views)
+
+    def conversation(self, messages: list[dict], views: Views) -> Tokens:
+        """`messages`, up to where the next answer begins: for generation.
+
+        Args:
+            messages: as the template takes them, words and views in any order; as many items of
+                the views' kind as these have placeholders.
+            views: what is shown.
+
+        Raises:
+            ValueError: another number of such items.
+        """
+        text = self._render([self._ended(message) for message in messages], answer_next=True)
         return self._expand(self._tokenize(text), views)
 
     def images_only(self, views: Views) -> Tokens:
@@ -186,6 +199,13 @@ class Chat:
         said = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
         said.append({"role": "assistant", "content": [{"type": "text", "text": "b"}]})
         return self._render(said).rpartition("b")[2]
+
+    def _ended(self, message: dict) -> dict:
+        """An answer with the token that ends it, where the template writes none."""
+        if message["role"] != "assistant":
+            return message
+        *parts, last = message["content"]
+        return message | {"content": [*parts, last | {"text": last["text"] + self._end}]}
 
     def _messages(self, texts: list[str], views: Views, answers: Sequence[str] = ()) -> list[dict]:
         """Chat messages; without texts, one user turn of views alone."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Shaped
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
-def read_picture(path: Path | BinaryIO, upright: bool = True) -> Image.Image:
+def read_picture(path: Path | BufferedIOBase, upright: bool = True) -> Image.Image:
     """All of a picture, in RGB, turned as its EXIF says if `upright`, else as it is stored.
 
     Raises:
@@ -51,7 +51,7 @@ def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
 
 
 @contextmanager
-def opened_picture(path: Path | BinaryIO) -> Iterator[Image.Image]:
+def opened_picture(path: Path | BufferedIOBase) -> Iterator[Image.Image]:
     """A picture as it is stored; what goes wrong while it is read is told as below.
 
     Raises:

@@ -1,0 +1,166 @@
+"""A dialogue: each turn after the images and replies of all before it, whatever the batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from spatialsv.benchmarks.names import benchmark
+from spatialsv.evaluate import asking
+from spatialsv.evaluate.asking import AskConfig
+from spatialsv.evaluate.benchmark import ask
+from spatialsv.evaluate.dialogue import dialogues, messages, rounds
+from spatialsv.model.mllm import load_mllm
+
+SMALL = AskConfig(max_new_tokens=3, batch_size=2)
+ORDER = [("b", 2), ("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1)]  # not that of the turns
+
+
+def row(scan: str, turn: int) -> dict:
+    images = [f"{scan}/{turn}_{image}.png" for image in range(turn % 3)]  # the third has none
+    return {
+        "scan_id": scan,
+        "turn_id": turn,
+        "type": "AO_direction(option1)",
+        "origin_question": "?",
+        "option": ["left", "right"],
+        "answer": "left",
+        "new_observations": images,
+        "system_prompt": "You explore a room.",
+        "user_message": f"Turn {turn}: which?",
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("ost")
+    rows = [row(*which) for which in ORDER]
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(name for one in rows for name in one["new_observations"]):
+        path = folder / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (48, 64, 3) if number % 2 else (64, 64, 3)
+        Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)).save(path)
+    (folder / "OST_bench.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory, data, tiny_mllm) -> Path:
+    out = tmp_path_factory.mktemp("asked")
+    ask("ost_bench", tiny_mllm, data, SMALL, out, None)
+    return out
+
+
+def lines(folder: Path) -> dict[str, dict]:
+    text = (folder / "replies.jsonl").read_text().splitlines()
+    return {line["id"]: line for line in map(json.loads, text)}
+
+
+def test_turns_come_in_order_and_rounds_end_when_all_are_answered(data):
+    items = benchmark("ost_bench").load(data)
+    assert [[item.id for item in turns] for turns in dialogues(items)] == [
+        ["b/1", "b/2"],
+        ["a/1", "a/2", "a/3"],
+        ["c/1"],
+    ]
+    replies, seen = {"b/1": "known"}, []
+    for part in rounds(items, replies, 2):
+        seen.append([turns[-1].id for turns in part])
+        replies |= {turns[-1].id: "said" for turns in part}
+    assert seen == [["b/2", "a/1"], ["a/2"], ["a/3"], ["c/1"]]
+
+
+def test_each_turn_stands_behind_what_was_seen_and_said(data):
+    turns = dialogues(benchmark("ost_bench").load(data))[1]
+    texts = [item.question for item in turns]
+    chat = messages(turns, texts, ["left", "right"], [1, 2, 0])
+    assert [message["role"] for message in chat] == ["user", "assistant"] * 2 + ["user"]
+    kinds = [[part["type"] for part in message["content"]] for message in chat]
+    assert kinds == [
+        ["text", "image", "text"],
+        ["text"],
+        ["text", *["image"] * 2, "text"],
+        ["text"],
+        ["text", "text"],
+    ]
+    assert chat[0]["content"][0]["text"] == "You explore a room."
+    assert chat[3]["content"][0]["text"] == "right"
+
+
+def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, data, tiny_mllm):
+    """By transformers' own hands: its image processor, its template, its `generate`."""
+    mllm, family = load_mllm(str(tiny_mllm))
+    tokenizer = family.tokenizer
+    processor = Qwen2VLImageProcessorPil.from_pretrained(tiny_mllm)
+    chat, images, found = [], [], lines(asked)
+    for turn in (1, 2, 3):
+        told = row("a", turn)
+        images += [Image.open(data / "images" / name) for name in told["new_observations"]]
+        content = [{"type": "text", "text": told["system_prompt"]}]
+        content += [{"type": "image"}] * len(told["new_observations"])
+        content += [{"type": "text", "text": told["user_message"]}]
+        chat.append({"role": "user", "content": content})
+        text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        pixels = processor(images=images, return_tensors="pt")
+        for grid in pixels["image_grid_thw"]:
+            text = text.replace("<|image_pad|>", "<|held|>" * (int(grid.prod()) // 4), 1)
+        ids = tokenizer(text.replace("<|held|>", "<|image_pad|>"), return_tensors="pt")
+        kinds = (ids["input_ids"] == mllm.config.image_token_id).long()
+        with torch.inference_mode():
+            whole = mllm.generate(
+                **ids, **pixels, mm_token_type_ids=kinds, max_new_tokens=3, do_sample=False
+            )
+        new = whole[0, ids["input_ids"].shape[1] :]
+        reply = tokenizer.decode(new, skip_special_tokens=True)
+        assert found[f"a/{turn}"]["reply"] == reply
+        chat.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
+    assert len({line["reply"] for line in found.values()}) > 3  # what is seen and said matters
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, tiny_mllm, size):
+    config = AskConfig(max_new_tokens=3, batch_size=size)
+    ask("ost_bench", tiny_mllm, data, config, tmp_path, None)
+    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("gone", ["a/1", "a/2", "b/2"])
+def test_a_turn_that_is_lost_is_asked_again_by_itself(
+    tmp_path, asked, data, tiny_mllm, monkeypatch, gone
+):
+    whole = (asked / "replies.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in whole if json.loads(line)["id"] != gone]
+    (tmp_path / "replies.jsonl").write_text("".join(kept))
+    prompts, generate = [], asking.generate
+
+    def counting(model, family, waiting, *more):
+        prompts.extend(waiting)
+        return generate(model, family, waiting, *more)
+
+    monkeypatch.setattr(asking, "generate", counting)
+    ask("ost_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    assert len(prompts) == 1
+    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+
+
+def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data, tiny_mllm):
+    rows = json.loads((data / "OST_bench.json").read_text())
+    next(one for one in rows if (one["scan_id"], one["turn_id"]) == ("a", 2))["user_message"] = "?"
+    other = tmp_path / "data"
+    other.mkdir()
+    (other / "OST_bench.json").write_text(json.dumps(rows))
+    (other / "images").symlink_to(data / "images")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
+    ask("ost_bench", tiny_mllm, other, SMALL, out, None)
+    before, after = lines(asked), lines(out)
+    changed = {name for name in before if before[name]["key"] != after[name]["key"]}
+    assert changed == {"a/2", "a/3"}
