@@ -39,9 +39,9 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory, data, tiny_mllm) -> Path:
+def asked(tmp_path_factory, data) -> Path:
     out = tmp_path_factory.mktemp("asked")
-    ask("vsi_bench", tiny_mllm, data, SMALL, out, None)
+    ask("vsi_bench", "base", data, SMALL, out, None)
     return out
 
 
@@ -57,6 +57,7 @@ def test_every_line_tells_what_its_reply_came_from(asked):
     assert line["prompt"].startswith("These are frames of a video.\nWhere 0?\nOptions:\nA. here")
     assert line["shown"] == ["scannet/scene0.mp4"] and line["frames"] == [0, 4]
     assert line["sizes"] == [[64, 48], [64, 48]] and line["decoder"].startswith("PyAV")
+    assert len({line["reply"] for line in found.values()}) > 2  # or batches below prove nothing
     assert set(line) >= {"reply", "extracted", "score", "key", "answer", "task", "scene"}
     about = read_manifest(asked / "manifest.json").about
     assert about["scorer"] == "official" and about["dtype"] == "torch.float32"
@@ -71,13 +72,13 @@ def test_replies_are_scored_again_without_the_model(asked, data):
 
 
 @pytest.mark.parametrize("size", [1, 9])
-def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, tiny_mllm, size):
+def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, size):
     config = AskConfig(frames=2, max_new_tokens=3, batch_size=size)
-    ask("vsi_bench", tiny_mllm, data, config, tmp_path, None)
+    ask("vsi_bench", "base", data, config, tmp_path, None)
     assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
 
 
-def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, tiny_mllm, monkeypatch):
+def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, monkeypatch):
     read, original = [], asking.read_frames
 
     def counting(path, *more):
@@ -85,14 +86,12 @@ def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, tiny_mllm, m
         return original(path, *more)
 
     monkeypatch.setattr(asking, "read_frames", counting)
-    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
     assert read == ["scene0.mp4", "scene1.mp4", "scene2.mp4"]
 
 
 @pytest.mark.parametrize("kept", [0, 300, 1500])
-def test_an_interrupted_run_goes_on_and_ends_the_same(
-    tmp_path, asked, data, tiny_mllm, monkeypatch, kept
-):
+def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, asked, data, monkeypatch, kept):
     whole = (asked / "replies.jsonl").read_bytes()
     (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
     prompts, generate = [], asking.generate
@@ -102,20 +101,20 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
         return generate(model, family, waiting, *more)
 
     monkeypatch.setattr(asking, "generate", counting)
-    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
     assert len(prompts) == 9 - whole[:kept].count(b"\n")
     for name in ("replies.jsonl", "scores.json"):
         assert (tmp_path / name).read_bytes() == (asked / name).read_bytes()
     prompts.clear()
-    ask("vsi_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
     assert not prompts
     assert read_manifest(tmp_path / "manifest.json").about["attention"] == "sdpa"
 
 
-def test_other_settings_ask_anew(tmp_path, asked, data, tiny_mllm):
+def test_other_settings_ask_anew(tmp_path, asked, data):
     (tmp_path / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
     config = AskConfig(frames=2, max_new_tokens=3, batch_size=4, blank_images=True)
-    ask("vsi_bench", tiny_mllm, data, config, tmp_path, None)
+    ask("vsi_bench", "base", data, config, tmp_path, None)
     before, after = lines(asked), lines(tmp_path)
     assert all(before[name]["key"] != after[name]["key"] for name in before)
 
@@ -126,9 +125,9 @@ def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
         ask("vsi_bench", "no/such-model", tmp_path, SMALL, tmp_path / "out", None)
 
 
-def test_the_command_line_asks_a_benchmark(tmp_path, data, tiny_mllm, capsys):
+def test_the_command_line_asks_a_benchmark(tmp_path, data, capsys):
     config = json.dumps({"frames": 2, "max_new_tokens": 2, "scorer": "lmms_eval"})
-    where = ["--model", str(tiny_mllm), "--data", str(data), "--out", str(tmp_path / "out")]
+    where = ["--model", "base", "--data", str(data), "--out", str(tmp_path / "out")]
     assert main(["evaluate", "vsi_bench", *where, "--config", config]) == 0
     assert "scored by the rules of lmms_eval" in capsys.readouterr().out
     assert main(["evaluate", "vsi_bench", *where[:2], *where[4:]]) == 2

