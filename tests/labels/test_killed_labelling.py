@@ -59,7 +59,9 @@ def label(shard: Path, out: Path) -> None:
 
 
 def finished(out: Path) -> set[str]:
-    """The ids in parts that are kept; all are whole."""
+    """The ids in parts that are kept, all of them whole; in the end, of all scenes."""
+    if out.is_file():
+        return set(read_store(read_manifest(out).find(".zarr")).ids)
     parts = (out.parent / f".{out.stem}.work").glob("[0-9]*")
     return {name for part in parts for name in read_store(part).ids}
 
@@ -102,14 +104,28 @@ def test_two_processes_at_one_job_do_it_once(tmp_path: Path, shard: Path, notes:
     assert digest_scenes(labels) == manifest.payload["0000.zarr"] and len(labels) == SCENES
 
 
-def test_labels_of_other_scenes_or_settings_are_not_taken_up(
-    tmp_path: Path, shard: Path, notes: Path
+@pytest.mark.parametrize(
+    ("changed", "asked"),
+    [(LabelsConfig(batch_size=2, half=True), 1), (LabelsConfig(batch_size=3), 4)],
+)
+def test_answers_are_taken_up_unless_they_could_be_others(
+    tmp_path: Path, shard: Path, notes: Path, monkeypatch: pytest.MonkeyPatch, changed, asked
 ) -> None:
+    """Ten scenes were labelled: rounding changes no answer, batches of another size might."""
+    from spatialsv.teachers import parts
+
+    def all_but_the_last(path: Path, scenes: Scenes) -> str:
+        if path.name == "0.10":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write_store(path, scenes)
+
     out = tmp_path / "labels/0000.json"
-    killed(started(label, shard, out), 1.0)
+    with monkeypatch.context() as context, pytest.raises(OSError, match="No space left"):
+        context.setattr(parts, "write_store", all_but_the_last)
+        label(shard, out)
     notes.write_text("")
-    run(shard, "slow", LabelsConfig(batch_size=2, half=True), out)
-    assert len(notes.read_text().splitlines()) == SCENES // 2
+    run(shard, "slow", changed, out)
+    assert len(notes.read_text().splitlines()) == asked
 
 
 def test_a_full_disk_costs_only_the_part_that_did_not_fit(

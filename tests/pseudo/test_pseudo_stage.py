@@ -57,10 +57,22 @@ def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny
     assert metrics["kept"] == pytest.approx(manifest.counts["pixels_kept"] / pixels)
 
 
-def test_a_shard_without_a_good_scene_says_what_to_do(shard, tmp_path):
-    strict = PseudoConfig(gate=GateConfig(min_views=5, keep_unseen=False))
-    with pytest.raises(ValueError, match=r"lower pseudo\.floor"):
-        run(shard, strict, tmp_path / "0000.json", teacher=Wrong())
+def test_a_shard_without_a_good_scene_says_what_to_do_and_costs_no_second_labelling(
+    shard, tmp_path
+):
+    strict, out = PseudoConfig(gate=GateConfig(min_views=5, keep_unseen=False)), tmp_path / "0.json"
+    with pytest.raises(ValueError, match=r"0000\.json: every scene is left out.*pseudo\.floor"):
+        run(shard, strict, out, teacher=Wrong())
+
+    class Asked(Wrong):
+        def label(self, scenes):
+            raise AssertionError("the answers are there")
+
+    Asked.__name__ = Wrong.__name__
+    run(shard, CONFIG, out, teacher=Asked())
+    run(shard, CONFIG, tmp_path / "fresh.json", teacher=Wrong())
+    kept, fresh = (read_manifest(path).payload for path in (out, tmp_path / "fresh.json"))
+    assert kept["0.zarr"] == fresh["fresh.zarr"]
 
 
 class Doubtful:

@@ -9,20 +9,11 @@ import numpy as np
 
 from spatialsv.config import to_mapping
 from spatialsv.labels.errors import label_errors
-from spatialsv.manifest import (
-    Manifest,
-    alone,
-    delete,
-    digest_path,
-    read_manifest,
-    work_folder,
-    write_json,
-    write_manifest,
-)
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_groups
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.parts import label_in_parts
+from spatialsv.teachers.parts import label_in_parts, labelled_once
 from spatialsv.teachers.teacher import Teacher, told
 
 
@@ -53,20 +44,12 @@ def run(
         OSError: no room on the disk, say; what was labelled before is kept.
     """
     source = read_manifest(scenes)
-    made_from = {
-        "scenes": {name: digest for name, digest in source.payload.items() if ".zarr" in name},
-        "teacher": digest_path(Path(teacher)) if Path(teacher).is_dir() else teacher,
-        "config": to_mapping(config),
-    }
-    with alone(out.with_name(f".{out.stem}.lock")) as waited:
-        if waited and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
-            return read_manifest(out)
-        work = work_folder(out.with_name(f".{out.stem}.work"), made_from)
+
+    def make(work: Path) -> Manifest:
         knows = load_teacher(teacher, config.batch_size, commercial)
-        manifest = _label(source, knows, config, out, work)
-        write_manifest(out, replace(manifest, about=manifest.about | {"made_from": made_from}))
-        delete(work)
-    return read_manifest(out)
+        return _label(source, knows, config, out, work)
+
+    return labelled_once(source, teacher, config, out, make)
 
 
 def _label(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import Verdict, judge_scene
 from spatialsv.pseudo.measure import measure_gate
 from spatialsv.scenes.scene import Reason, grouped, singly
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
+from spatialsv.teachers.parts import label_in_parts, labelled_once
 from spatialsv.teachers.teacher import Teacher, told
 
 
@@ -44,14 +45,27 @@ def run(
     known, `scale` is in their unit. `about` has each scene's kept share, scale and camera error,
     and the scenes left out, with the reason; `counts` the pixels of each `Reason`. Beside `out` are
     the metrics and, where the scenes' depth is known, how good the gate is (`measure_gate`).
+    A job that is killed, or that keeps nothing, leaves the teacher's answers for the next one.
 
     Raises:
         ValueError: missing scenes or weights, or no scene that keeps enough.
     """
-    groups = read_groups(read_manifest(scenes).find(".zarr"), ["image"])
-    if isinstance(teacher, str):
-        teacher = load_teacher(teacher, config.batch_size, commercial)
-    labels = singly(teacher.label(group) for group in groups)
+    source = read_manifest(scenes)
+
+    def make(work: Path) -> Manifest:
+        knows = load_teacher(teacher, config.batch_size, commercial) if named else teacher
+        return _label(source, knows, config, out, work)
+
+    named = isinstance(teacher, str)
+    return labelled_once(source, teacher, config, out, make)
+
+
+def _label(
+    source: Manifest, teacher: Teacher, config: PseudoConfig, out: Path, work: Path
+) -> Manifest:
+    """Write store and records; give the manifest that vouches for them."""
+    groups = read_groups(source.find(".zarr"), ["image"])
+    labels = singly(label_in_parts(groups, teacher.label, config.batch_size, work))
     rules = (config.gate, config.floor, config.max_camera_error)
     seen = singly(groups)
     verdicts = [judge_scene(*pair, *rules) for pair in zip(labels, seen, strict=True)]
@@ -59,7 +73,7 @@ def run(
     if all(verdict.left_out for verdict in verdicts):
         best = max(verdicts, key=lambda verdict: verdict.kept)
         raise ValueError(
-            f"{scenes}: every scene is left out (the best one, {best.labels.ids[0]},"
+            f"{source.path}: every scene is left out (the best one, {best.labels.ids[0]},"
             f" {best.left_out}); lower pseudo.floor or loosen pseudo.gate"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -74,15 +88,13 @@ def run(
         path = out.with_suffix(f".{name}.json")
         write_json(path, record)
         payload[path.name] = digest_path(path)
-    manifest = Manifest(
+    return Manifest(
         stage="pseudo",
         payload=payload,
         counts=_counts(verdicts),
         config=to_mapping(config),
         about=told(teacher, labels[0]) | _about(verdicts),
     )
-    write_manifest(out, manifest)
-    return replace(manifest, path=out)
 
 
 def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:

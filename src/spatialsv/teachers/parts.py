@@ -3,13 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from spatialsv.manifest import delete
+from spatialsv.config import to_mapping
+from spatialsv.manifest import (
+    Manifest,
+    alone,
+    delete,
+    digest_path,
+    read_manifest,
+    work_folder,
+    write_manifest,
+)
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
 
 PART = 32  # scenes that a kill can cost; smaller parts take longer to keep
+
+
+def labelled_once(
+    source: Manifest, teacher: object, config: Any, out: Path, make: Callable[[Path], Manifest]
+) -> Manifest:
+    """The manifest of one labelling job, written to `out`; `make` is given a folder for its parts.
+
+    What a failed or killed job labelled is kept for the next one, be its settings others: the
+    teacher's own answers depend on scenes, teacher and batches alone. If another process is at the
+    same job, this one waits, and takes what that one made.
+
+    Args:
+        source: of the scenes.
+        teacher: a name, a checkpoint's folder, or a teacher.
+        config: the stage's, with a `batch_size`.
+    """
+    made_from = {
+        "scenes": {name: digest for name, digest in source.payload.items() if ".zarr" in name},
+        "teacher": _identity(teacher),
+        "config": to_mapping(config),
+    }
+    work = out.with_name(f".{out.stem}.work")
+    with alone(out.with_name(f".{out.stem}.lock")) as waited:
+        ended = waited or work.exists()  # elsewhere, or here but for the folder's deletion
+        if ended and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
+            delete(work)
+            return read_manifest(out)
+        work_folder(work, made_from | {"config": {"batch_size": config.batch_size}})
+        manifest = make(work)
+        write_manifest(out, replace(manifest, about=manifest.about | {"made_from": made_from}))
+        delete(work)
+    return read_manifest(out)
+
+
+def _identity(teacher: object) -> str:
+    if not isinstance(teacher, str):
+        return type(teacher).__name__
+    return digest_path(Path(teacher)) if Path(teacher).is_dir() else teacher
 
 
 def label_in_parts(
