@@ -8,11 +8,11 @@ import torch
 import trimesh
 from numpy.testing import assert_allclose
 from PIL import Image
+from spatialsv.lift.export import DEPTH_STEPS, GLTF_AXES, file_names
+from spatialsv.lift.photo import Photo, read_photo
 
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.lift import lift_photos
-from spatialsv.lift.export import DEPTH_STEPS, GLTF_AXES, file_names
-from spatialsv.lift.photo import Photo, read_photo
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
