@@ -34,8 +34,9 @@ class PicturesConfig(PlacesConfig):
     """What is lifted, and what of it goes into clouds."""
 
     shown_pixels: int = 307_200  # of a picture, to a model that takes any shape; 640 x 480
-    confidence_percentile: float = 40.0  # less sure pixels are not in the clouds; DA3's default
-    points: int = 1_000_000  # of a cloud, at most; DA3's default
+    # Less sure pixels are not in the clouds; DA3's 40 would cut away smaller things in a room.
+    confidence_percentile: float = 10.0
+    points: int = 1_000_000  # of a cloud, at most, as with DA3
     rrd: bool = False  # scene.rrd for rerun
 
     def __post_init__(self) -> None:

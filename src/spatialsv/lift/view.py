@@ -8,6 +8,7 @@ Shapes: H W pixels of a lifted map, h w of what the model is shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,5 +100,5 @@ def middle(size: tuple[int, int], shape: tuple[int, int] | None) -> Box:
     return (width - across) // 2, (height - down) // 2, across, down
 
 
-def _stretch(old: tuple[float, ...], new: tuple[float, ...]) -> Float[np.ndarray, "3 3"]:
+def _stretch(old: Sequence[float | int], new: Sequence[float | int]) -> Float[np.ndarray, "3 3"]:
     return np.diag([new[0] / old[0], new[1] / old[1], 1.0])

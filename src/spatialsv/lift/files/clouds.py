@@ -1,8 +1,9 @@
-"""scene.glb and scene.ply: the points, and a wire pyramid for each camera.
+"""scene.glb and scene.ply: points, and a wire pyramid for each camera; sparse_pc.ply has none.
 
-In scene.ply the pyramids are vertices behind the points and `edge` elements, which Blender and
-MeshLab draw; the properties `view` and `confidence` tell a point's view (a pyramid's too) and how
-sure the model is of it (0: a pyramid's corner).
+Viewers draw lines of a PLY file seldom, and some take one with lines for no cloud, so there the
+pyramids are dotted: vertices behind the points, of confidence 0, where a point's is 1 or more. The
+properties `view` and `confidence` tell which view a point is from, and how sure the model is of it.
+nerfstudio starts from sparse_pc.ply, in which dots at the cameras would be taken for surfaces.
 
 Shapes: N views, p points.
 """
@@ -21,8 +22,9 @@ from spatialsv.manifest import temporary_beside
 
 GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
 # Of a pyramid: its tip is corner 0, the image's corners are 1 to 4.
-EDGES = np.array([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)], dtype=np.int32)
+EDGES = np.array([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)])
 LENGTH = 0.05  # of a pyramid, of the cloud's extent; DA3's are 0.03
+DOTS = 32  # on each edge of a pyramid in scene.ply
 VERTEX = np.dtype(
     [
         *((axis, "<f4") for axis in "xyz"),
@@ -47,33 +49,34 @@ def write_glb(path: Path, result: Result, cloud: Cloud) -> None:
     _write(path, scene.export(file_type="glb"))
 
 
-def write_ply(path: Path, result: Result, cloud: Cloud) -> None:
+def write_ply(path: Path, result: Result, cloud: Cloud, cameras: bool = True) -> None:
     """The same in this world, binary."""
-    views = len(result.views)
     points = np.zeros(len(cloud.points), VERTEX)
     _fill(points, cloud.points, cloud.colours)
     points["confidence"], points["view"] = cloud.confidence, cloud.view
-    corners = np.zeros((views, 5), VERTEX)
-    colours = np.broadcast_to(view_colours(views)[:, None], (views, 5, 3))
-    _fill(corners, pyramids(result, cloud.extent()), colours)
-    corners["view"] = np.arange(views)[:, None]
-    first = len(points) + 5 * np.arange(views, dtype=np.int32)
-    edges = (first[:, None, None] + EDGES).astype("<i4")
-    properties = [f"property {PLY_TYPES[VERTEX[n].str]} {n}" for n in VERTEX.names]
+    dots = _dotted(result, cloud.extent()) if cameras else points[:0]
     header = [
         "ply",
         "format binary_little_endian 1.0",
         "comment first camera's frame: x right, y down, z forward",
-        f"comment points: {len(points)}; then 5 vertices a camera, joined by edges",
-        f"element vertex {len(points) + corners.size}",
-        *properties,
-        f"element edge {edges.size // 2}",
-        "property int vertex1",
-        "property int vertex2",
-        "end_header",
+        f"comment {len(points)} points, then {len(dots)} dots of confidence 0 that draw cameras",
+        f"element vertex {len(points) + len(dots)}",
+        *(f"property {PLY_TYPES[VERTEX[name].str]} {name}" for name in VERTEX.names),
+        "end_header\n",
     ]
-    body = points.tobytes() + corners.tobytes() + edges.tobytes()
-    _write(path, "\n".join(header).encode() + b"\n" + body)
+    _write(path, "\n".join(header).encode() + points.tobytes() + dots.tobytes())
+
+
+def _dotted(result: Result, extent: float) -> np.ndarray:
+    """The pyramids' edges as vertices."""
+    ends = pyramids(result, extent)[:, EDGES]  # (N, 8, 2, 3)
+    along = np.linspace(0, 1, DOTS)[:, None]
+    dots = ends[:, :, :1] * (1 - along) + ends[:, :, 1:] * along  # (N, 8, DOTS, 3)
+    vertices = np.zeros(dots.shape[:-1], VERTEX)
+    colours = view_colours(len(dots))[:, None, None]
+    _fill(vertices, dots, np.broadcast_to(colours, dots.shape))
+    vertices["view"] = np.arange(len(dots))[:, None, None]
+    return vertices.ravel()
 
 
 def pyramids(result: Result, extent: float) -> Float[np.ndarray, "N 5 3"]:

@@ -84,18 +84,20 @@ def _figure(
     view, scenes = result.views[number], result.scenes
     valid, confidence = scenes.valid[0, number], scenes.confidence[0, number]
     wide = view.picture.width / view.picture.height
-    figure = Figure(figsize=(3 * 3.2 * min(wide, 1.5) + 2.0, 3.2 * min(1, 1.5 / wide) + 0.9))
+    figure = Figure(figsize=(3 * 3.2 * min(wide, 1.5) + 2.0, 3.2 * min(1, 1.5 / wide) + 0.5))
     figure.set_layout_engine("constrained")
     axes = figure.subplots(1, 3)
     axes[0].imshow(view.picture)
     show_map(axes[1], scenes.depth[0, number], valid, scales[0], view.picture.size)
     show_map(axes[2], confidence, valid, scales[1], view.picture.size)
-    if (confidence < least).any() and (confidence >= least).any():
+    ringed = (confidence < least).any() and (confidence >= least).any()
+    if ringed:
         height, width = confidence.shape
         x = (np.arange(width) + 0.5) * view.picture.width / width
         y = (np.arange(height) + 0.5) * view.picture.height / height
         axes[2].contour(x, y, confidence, [least], colors="white", linewidths=0.8)
-    titles = (Path(view.name).name, "depth", "confidence (line: not in the clouds)")
+    unsure = "confidence (line: below it, not in the clouds)" if ringed else "confidence"
+    titles = (Path(view.name).name, "depth", unsure)
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=9)
         _bare(axis)

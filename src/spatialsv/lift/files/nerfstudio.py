@@ -1,4 +1,4 @@
-"""transforms.json, as nerfstudio reads it: the pictures in images/, depth/ and scene.ply.
+"""transforms.json, as nerfstudio reads it: the pictures in images/, depth/ and sparse_pc.ply.
 
 Poses are camera-to-world with OpenGL's axes, in the world of all other files. An
 `applied_transform` that changes nothing says that lengths are no metres; see
@@ -47,7 +47,7 @@ def write_transforms(path: Path, result: Result) -> None:
         "camera_model": "PINHOLE",
         "depth_unit_scale_factor": 1 / DEPTH_STEPS,
         "applied_transform": APPLIED,
-        "ply_file_path": "scene.ply",
+        "ply_file_path": "sparse_pc.ply",
         "frames": frames,
     }
     write_json(path, said)

@@ -64,7 +64,7 @@ class Cloud:
         return float(np.linalg.norm(high - low)) or 1.0
 
 
-def cloud_of(scenes: Scenes, percentile: float, most: int) -> Cloud:
+def cloud_of(scenes: Scenes, percentile: float | int, most: int) -> Cloud:
     """The valid pixels of all views, but for the least sure.
 
     Args:

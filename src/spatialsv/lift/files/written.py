@@ -10,7 +10,7 @@
 | depth/0000.png, confidence/0000.png | 16 and 8 bits | |
 | images/0000.jpg | the part of each picture that was lifted | COLMAP, nerfstudio |
 | sparse/0/*.txt | a COLMAP model of these | COLMAP, DA3 |
-| transforms.json | the same for nerfstudio | nerfstudio |
+| transforms.json, sparse_pc.ply | the same for nerfstudio, and the points alone | nerfstudio |
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONVENTION = {
     "depth_png": f"z-depth; {DEPTH_STEPS} steps a unit, 16 bit, 0 = invalid, 65535 = that or more",
     "confidence_png": "255 (1 - 1 / confidence); confidences start at 1",
     "scene.glb": "glTF axes (y up): this world after diag(1, -1, -1)",
-    "scene.ply": "this world; `view` and `confidence` of each point; cameras as edges",
+    "scene.ply": "this world; dots of confidence 0 draw the cameras; sparse_pc.ply has none",
     "transforms.json": "this world; camera axes are OpenGL's",
     "sparse/0": "this world; for the pictures in images/",
 }
@@ -55,6 +55,8 @@ def write_result(
         about: what cameras.json tells of the model and the clouds.
         rrd: scene.rrd as well.
     """
+    for name in ("scene.rrd", "errors.json"):
+        (out / name).unlink(missing_ok=True)
     for folder in FOLDERS:  # an earlier lift may have had more views
         shutil.rmtree(out / folder, ignore_errors=True)
         (out / folder).mkdir(parents=True)
@@ -66,6 +68,7 @@ def write_result(
     write_cameras(out / "cameras.json", result, about)
     write_glb(out / "scene.glb", result, cloud)
     write_ply(out / "scene.ply", result, cloud)
+    write_ply(out / "sparse_pc.ply", result, cloud, cameras=False)
     write_colmap(out / "sparse" / "0", result, cloud)
     write_transforms(out / "transforms.json", result)
     if rrd:
