@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -38,6 +38,7 @@ BY_ROOMS = (
 )
 
 
+@runtime_checkable
 class Model(Protocol):
     """What turns pictures of one place into geometry."""
 
