@@ -144,7 +144,9 @@ def train(arguments: argparse.Namespace) -> None:
 
 def lift(arguments: argparse.Namespace) -> None:
     """Lift depth, rays, cameras and points from a model's visual states, on pictures or scenes."""
-    if arguments.inputs:
+    if arguments.inputs or arguments.scene:
+        if arguments.scenes or arguments.train_scenes or arguments.labels:
+            raise ValueError("give inputs, or --scenes for the stage's own rows, but not both")
         from spatialsv.lift.pictures import PicturesConfig, lift_pictures
 
         lift_pictures(

@@ -102,6 +102,12 @@ def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
+def test_inputs_and_the_stages_own_scenes_do_not_go_together(photos, tmp_path, capsys):
+    given = ["lift", str(photos[0]), "--scenes", "scenes.json", "--out", str(tmp_path)]
+    assert main(given) == 2
+    assert "give inputs, or --scenes" in capsys.readouterr().err
+
+
 def test_a_fault_of_the_input_is_told_before_a_model_is_loaded(tmp_path):
     with pytest.raises(ValueError, match=r"absent\.png"):
         lift_pictures([tmp_path / "absent.png"], tmp_path, model=tmp_path / "no model")

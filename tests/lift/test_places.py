@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -128,6 +129,9 @@ def test_what_is_not_there_is_named(photos, tmp_path, tiny_scenes):
     with pytest.raises(ValueError, match="nothing to lift"):
         places()
     write_groups(tmp_path / "s.zarr", [tiny_scenes])
+    write_groups(tmp_path / "bare.zarr", [replace(tiny_scenes, image=None)])
+    with pytest.raises(ValueError, match=r"bare\.zarr: scene .* has no images to lift"):
+        places(tmp_path / "bare.zarr")
     with pytest.raises(ValueError, match=f"no scene 'nowhere'; there are {tiny_scenes.ids[0]}, "):
         places(tmp_path / "s.zarr", wanted=["nowhere"])
     (tmp_path / "empty").mkdir()

@@ -22,6 +22,9 @@ from spatialsv.lift.files.result import Cloud, Result
 
 DEPTH_STEPS = 1000  # of a depth PNG, in one unit of length: nerfstudio's millimetres
 NEAR_TO_FAR, UNSURE_TO_SURE = "magma_r", "cividis"
+UNITS = ("1 = mean distance of the points", "1 = unsure")
+PANEL, GAP, BAR = 3.2, 0.15, 0.75  # inches: a map's height at most, between maps, a scale's width
+SMALL = 2.1  # inches: a map's height in scene.jpg, at most
 SHOWN = 8  # views in scene.jpg, evenly spread
 
 
@@ -81,39 +84,45 @@ def _scales(result: Result) -> tuple[ScalarMappable, ScalarMappable]:
 def _figure(
     result: Result, number: int, scales: tuple[ScalarMappable, ScalarMappable], least: float
 ) -> Figure:
+    """Laid out by hand, in inches: a layout engine takes longer than all else together."""
     view, scenes = result.views[number], result.scenes
     valid, confidence = scenes.valid[0, number], scenes.confidence[0, number]
-    wide = view.picture.width / view.picture.height
-    figure = Figure(figsize=(3 * 3.2 * min(wide, 1.5) + 2.0, 3.2 * min(1, 1.5 / wide) + 0.5))
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots(1, 3)
-    axes[0].imshow(view.picture)
-    show_map(axes[1], scenes.depth[0, number], valid, scales[0], view.picture.size)
-    show_map(axes[2], confidence, valid, scales[1], view.picture.size)
+    aspect = view.picture.width / view.picture.height
+    wide, high = (PANEL * min(1.5, aspect), PANEL * min(1, 1.5 / aspect))
+    figure = Figure(figsize=(3 * wide + 2 * (GAP + BAR) + GAP, high + 0.5))
+
+    def axes(left: float, width: float) -> Axes:
+        across, down = figure.get_size_inches()
+        return figure.add_axes((left / across, 0.1 / down, width / across, high / down))
+
+    lefts = (0.1, 0.1 + wide + GAP, 0.1 + 2 * (wide + GAP) + BAR)
+    panels = [axes(left, wide) for left in lefts]
+    panels[0].imshow(view.picture)
+    show_map(panels[1], scenes.depth[0, number], valid, scales[0], view.picture.size)
+    show_map(panels[2], confidence, valid, scales[1], view.picture.size)
     ringed = (confidence < least).any() and (confidence >= least).any()
     if ringed:
         height, width = confidence.shape
         x = (np.arange(width) + 0.5) * view.picture.width / width
         y = (np.arange(height) + 0.5) * view.picture.height / height
-        axes[2].contour(x, y, confidence, [least], colors="white", linewidths=0.8)
-    unsure = "confidence (line: below it, not in the clouds)" if ringed else "confidence"
-    titles = (Path(view.name).name, "depth", unsure)
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title, fontsize=9)
-        _bare(axis)
-    figure.colorbar(scales[0], ax=axes[1], fraction=0.046, extend="both").set_label(
-        "1 = mean distance of the points", fontsize=8
-    )
-    figure.colorbar(scales[1], ax=axes[2], fraction=0.046, extend="both").set_label(
-        "1 = unsure", fontsize=8
-    )
+        known = np.ma.masked_array(confidence, ~valid)
+        panels[2].contour(x, y, known, [least], colors="white", linewidths=0.8)
+    unsure = "confidence (line: below it, not in clouds)" if ringed else "confidence"
+    for panel, title in zip(panels, (Path(view.name).name, "depth", unsure), strict=True):
+        panel.set_title(title, fontsize=9)
+        _bare(panel)
+    for panel, scale, meaning in zip(lefts[1:], scales, UNITS, strict=True):
+        bar = figure.colorbar(scale, cax=axes(panel + wide + 0.08, 0.13), extend="both")
+        bar.set_label(meaning, fontsize=8)
+        bar.ax.tick_params(labelsize=8)
     return figure
 
 
 def _overview(result: Result, scales: tuple[ScalarMappable, ScalarMappable]) -> Figure:
     views = np.linspace(0, len(result.views) - 1, min(SHOWN, len(result.views))).astype(int)
     wide = max(view.picture.width / view.picture.height for view in result.views)
-    figure = Figure(figsize=(2.1 * len(views) * min(wide, 1.5) + 1.2, 4.6), layout="constrained")
+    across, down = SMALL * min(1.5, wide), SMALL * min(1, 1.5 / wide)
+    figure = Figure(figsize=(len(views) * across + 1.2, 2 * down + 0.5), layout="constrained")
     axes = figure.subplots(2, len(views), squeeze=False)
     for column, number in enumerate(views):
         view = result.views[number]
@@ -124,7 +133,8 @@ def _overview(result: Result, scales: tuple[ScalarMappable, ScalarMappable]) -> 
     for axis in axes.flat:
         _bare(axis)
     bar = figure.colorbar(scales[0], ax=axes[1], extend="both", aspect=15)
-    bar.set_label("depth", fontsize=8)
+    bar.set_label(f"depth, {UNITS[0]}", fontsize=7)
+    bar.ax.tick_params(labelsize=8)
     return figure
 
 

@@ -11,6 +11,17 @@
 | images/0000.jpg | the part of each picture that was lifted | COLMAP, nerfstudio |
 | sparse/0/*.txt | a COLMAP model of these | COLMAP, DA3 |
 | transforms.json, sparse_pc.ply | the same for nerfstudio, and the points alone | nerfstudio |
+
+lifted.zarr opens by `xarray.open_zarr(path, consolidated=False)`; the world is the first camera's:
+
+| variable | dims | what |
+|---|---|---|
+| depth, valid | scene, view, y, x | z-depth, and whether it may be used |
+| confidence | scene, view, y, x | from 1, unsure, upwards |
+| intrinsics | scene, view, 3, 3 | K in pixels of the maps, their centres at half integers |
+| cam_to_world | scene, view, 4, 4 | OpenCV's axes |
+| image | scene, view, y, x, channel | the pictures at the maps' size |
+| frame_ids | scene, view | the pictures' names |
 """
 
 from __future__ import annotations
