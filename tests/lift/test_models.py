@@ -5,7 +5,11 @@ import pytest
 
 from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of, told_of
 from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
+from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.scenes.scene import fault
+from tiny_families import SAVE
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
 OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
@@ -55,6 +59,17 @@ def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
     # A causal model: what comes later changes nothing before.
     twice, alone = model.lift(images[:1] * 2), model.lift(images[:1])
     np.testing.assert_allclose(twice.depth[0, 0], alone.depth[0, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", SAVE)
+def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
+    mllm, family = load_mllm(SAVE[kind](tmp_path / "base"))
+    config = SpatialHeadsConfig(taps=family.default_taps(), output_size=(8, 8))
+    heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
+    save_spatialsv(tmp_path / "model", SpatialSV(mllm, family, heads))
+    images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((40, 64), (64, 32), (48, 48))]
+    scenes = load_model(tmp_path / "model").lift(images)
+    assert scenes.depth.shape == (1, 3, 8, 8) and fault(scenes) is None
 
 
 def test_more_views_than_the_llm_has_positions_are_refused(headed):

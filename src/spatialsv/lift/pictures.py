@@ -105,7 +105,7 @@ def lift_place(place: Place, model: Model, config: PicturesConfig) -> tuple[Resu
     if model.most_views is not None and len(place.pictures) > model.most_views:
         raise ValueError(
             f"{place.id}: {len(place.pictures)} views, and {model.name} takes at most"
-            f" {model.most_views}: give fewer, or set frames"
+            f" {model.most_views}: give fewer photos, or set frames for folders and videos"
         )
     views = [
         view_of(name, picture, size, model.shape, config.shown_pixels)
