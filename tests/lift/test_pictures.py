@@ -102,6 +102,12 @@ def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
+def test_two_places_of_one_name_are_not_written_into_one_folder(tmp_path, tiny_scenes, headed):
+    write_groups(tmp_path / "s.zarr", [tiny_scenes.select([0])])
+    with pytest.raises(ValueError, match="two places of this name"):
+        lift_pictures([tmp_path / "s.zarr"] * 2, tmp_path / "out", None, headed)
+
+
 def test_inputs_and_the_stages_own_scenes_do_not_go_together(photos, tmp_path, capsys):
     given = ["lift", str(photos[0]), "--scenes", "scenes.json", "--out", str(tmp_path)]
     assert main(given) == 2

@@ -82,10 +82,13 @@ def lift_pictures(
     lifts = load_model(model, family)
     folders, errors = [], []
     for place in chain([first], [second] if second else [], places):
-        folders.append(out if second is None else out / folder_of(place.id))
+        folder = out if second is None else out / folder_of(place.id)
+        if folder in folders:
+            raise ValueError(f"{place.id}: two places of this name; lift one into another folder")
+        folders.append(folder)
         result, cloud = lift_place(place, lifts, config)
-        write_result(folders[-1], result, cloud, _about(lifts, cloud, config), config.rrd)
-        print("\n".join(_told(place, result, cloud, lifts, folders[-1])))
+        write_result(folder, result, cloud, _about(lifts, cloud, config), config.rrd)
+        print("\n".join(_told(place, result, cloud, lifts, folder)))
         if place.truth is not None:
             errors.append(errors_of(result.scenes, place.truth, lifts.shape))
     if errors:
