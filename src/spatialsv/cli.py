@@ -143,11 +143,20 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def lift(arguments: argparse.Namespace) -> None:
-    """Lift depth, rays, cameras and points from a model's visual states, on scenes or photos."""
-    if arguments.photos:
-        from spatialsv.lift import lift_photos
+    """Lift depth, rays, cameras and points from a model's visual states, on pictures or scenes."""
+    if arguments.inputs or arguments.scene:
+        if arguments.scenes or arguments.train_scenes or arguments.labels:
+            raise ValueError("give inputs, or --scenes for the stage's own rows, but not both")
+        from spatialsv.lift.pictures import PicturesConfig, lift_pictures
 
-        lift_photos(arguments.photos, arguments.out, arguments.model, family=arguments.family)
+        lift_pictures(
+            arguments.inputs,
+            arguments.out,
+            config(PicturesConfig, arguments),
+            arguments.model,
+            arguments.family,
+            arguments.scene,
+        )
         return
     from spatialsv.lift import LiftConfig, run
 
@@ -382,14 +391,28 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         lift,
         "geometry from a model's visual states",
         {
-            "photos": {"nargs": "*", "type": Path, "metavar": "PHOTO"},
-            "--model": MODEL,
+            "inputs": {
+                "nargs": "*",
+                "type": Path,
+                "metavar": "INPUT",
+                "help": "photos of one place; folders, videos, datasets; stores or their manifests",
+            },
+            "--model": MODEL | {"help": "as for probe; of inputs, by default the shipped teacher"},
+            "--scene": {"nargs": "+", "default": [], "metavar": "ID", "help": "of the inputs"},
             "--family": FAMILY,
             "--scenes": MANY,
             "--train-scenes": MANY | {"help": "whose mean depth is the baseline; or their labels"},
             "--labels": MANY | {"help": "in place of geometry that the scenes have not"},
-            "--config": CONFIG,
-            "--out": {"type": Path, "required": True, "help": "the manifest, or a folder"},
+            "--config": CONFIG
+            | {
+                "help": "the stage's settings; of inputs: format, frames, sampling, max_pixels,"
+                " shown_pixels, confidence_percentile, points, rrd"
+            },
+            "--out": {
+                "type": Path,
+                "required": True,
+                "help": "a folder; of scenes, the manifest",
+            },
         },
     ),
     "export": (

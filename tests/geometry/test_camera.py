@@ -12,6 +12,7 @@ from spatialsv.geometry.camera import (
     resample,
     scale_intrinsics,
     subsample,
+    unsampled_intrinsics,
 )
 from spatialsv.geometry.rays import ray_map
 
@@ -84,3 +85,11 @@ def test_resampled_pixels_keep_their_rays_to_half_a_pixel_and_on_average():
 def test_subsampling_refuses_sizes_that_do_not_divide(draw):
     with pytest.raises(ValueError, match="every 4-th pixel of a 6 x 12"):
         subsample(torch.ones(6, 12), torch.ones(6, 12).bool(), torch.eye(3), 4)
+
+
+@pytest.mark.parametrize("size", [(6, 12), (3, 6), (2, 4), (4, 5)])
+def test_k_before_resampling_is_found_again(draw, size):
+    K = draw.intrinsics((2,), 6, 12)
+    depth = draw.uniform(1, 5, (2, 6, 12))
+    small = resample(depth, depth > 2, K, size)[2]
+    assert_close(unsampled_intrinsics(small, size, (6, 12)), K)

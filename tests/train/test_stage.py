@@ -76,6 +76,7 @@ def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
     assert set(manifest.payload) == names - {"manifest.json"}
     assert manifest.about["attention"] == "sdpa" and manifest.about["seed"] == 0
     assert {"scenes", "labels"} == set(manifest.about["data"])
+    assert manifest.about["shown"] == {"sources": ["planes"], "size": [32, 32]}
     model = load_spatialsv(folder)
     assert model.heads.config.feature_channels == 8 and model.family.tokenizer.chat_template
 

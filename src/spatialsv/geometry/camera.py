@@ -87,6 +87,17 @@ def resample(
     return depth[picked], valid[picked], intrinsics / scale[:, None] + shift
 
 
+def unsampled_intrinsics(
+    intrinsics: Float[Tensor, "*lead 3 3"], size: tuple[int, int], before: tuple[int, int]
+) -> Float[Tensor, "*lead 3 3"]:
+    """K of an image of the size `before` (height, width), from K of a map that `resample` picked
+    from it at `size`."""
+    (_, y), (_, x) = (_picks(old, new) for old, new in zip(before, size, strict=True))
+    scale = intrinsics.new_tensor([before[1] / size[1], before[0] / size[0], 1.0])
+    shift = intrinsics.new_tensor([[0, 0, x], [0, 0, y], [0, 0, 0]])
+    return (intrinsics - shift) * scale[:, None]
+
+
 def _picks(old: int, new: int) -> tuple[Tensor, float]:
     """The old pixel nearest to each new one's centre, and how far, in new pixels, K must move."""
     factor = old / new

@@ -1,6 +1,8 @@
-"""Stage `lift`: the geometry that a model's visual states hold, of test scenes or of any photos."""
+"""Stage `lift`: the geometry that a model's visual states hold, of test scenes.
 
-from spatialsv.lift.photos import lift_photos
+`pictures.py` beside it lifts any photos, videos and stores, for `spatialsv lift PHOTO...`.
+"""
+
 from spatialsv.lift.stage import LiftConfig, run
 
-__all__ = ["LiftConfig", "lift_photos", "run"]
+__all__ = ["LiftConfig", "run"]

@@ -11,6 +11,8 @@ from spatialsv.model.families.family import OWN, own_settings
 from spatialsv.model.spatialsv import HEADS, MLLM
 from spatialsv.scenes.licence import check_licence
 
+TOLD = ("teachers", "shown")  # of a manifest's `about`, what the checkpoint tells as well
+
 
 def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = False) -> None:
     """Copy a trained MLLM to `out`, where what loads its base loads it without this package.
@@ -41,8 +43,9 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
     shutil.copytree(manifest.resolve(MLLM), temporary)
     if keep_heads:
         shutil.copytree(manifest.resolve(HEADS), temporary / HEADS)
-    if teachers:
-        write_json(temporary / OWN, own_settings(temporary) | {"teachers": teachers})
+    told = {name: manifest.about[name] for name in TOLD if manifest.about.get(name)}
+    if told:
+        write_json(temporary / OWN, own_settings(temporary) | told)
     write_text(temporary / "README.md", model_card(manifest, keep_heads))
     temporary.replace(out)
 

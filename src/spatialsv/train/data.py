@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spatialsv.manifest import Manifest, digest_bytes, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
@@ -26,6 +27,7 @@ class TrainingData:
     feature_channels: int | None  # the teacher's, where the arm distils
     digests: dict[str, str]  # of scenes, labels and pseudo labels
     teachers: tuple[dict[str, str], ...] = ()  # the `Scenes.provenance` of all labels
+    shown: dict[str, Any] = field(default_factory=dict)  # see `_shown`
 
     def sampler(self, config: TrainConfig, batches: int, seed: int) -> BatchSampler:
         """The batches of a whole run."""
@@ -103,6 +105,7 @@ def load_data(
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
         digests={key: _digest(manifests) for key, manifests in read.items() if manifests},
         teachers=_teachers(stores),
+        shown=_shown([*asked.scenes, *(unasked.scenes if unasked else ())]),
     )
 
 
@@ -205,6 +208,14 @@ def _teachers(stores: list[Scenes]) -> tuple[dict[str, str], ...]:
     """Each once, in the order of their names."""
     found = {tuple(store.provenance.items()) for store in stores}
     return tuple(dict(items) for items in sorted(found))
+
+
+def _shown(scenes: Iterable[Scenes]) -> dict[str, Any]:
+    """Whose images these are, and their height and width, null where they differ: for `lift`."""
+    kinds = {(one.source, one.shape[1:]) for one in scenes}
+    sizes = {size for _, size in kinds}
+    size = list(sizes.pop()) if len(sizes) == 1 else None
+    return {"sources": sorted({source for source, _ in kinds}), "size": size}
 
 
 def _digest(manifests: list[Manifest]) -> str:

@@ -174,6 +174,7 @@ def _about(
         "base": digest_path(Path(base)) if local else str(base),
         "data": data.digests,
         "teachers": list(data.teachers),
+        "shown": data.shown,
         "attention": model.mllm.config.get_text_config()._attn_implementation,
         "precision": precision_of(config),
         "rates": rates_of(config, model.family),

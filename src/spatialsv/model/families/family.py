@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from spatialsv.samples.views import Kind, Views
 
-OWN = "spatialsv.json"  # in a checkpoint: what `Family.own` tells, and who taught it geometry
+OWN = "spatialsv.json"  # in a checkpoint: `Family.own`, who taught it geometry, and on what images
 Part = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 

@@ -48,7 +48,7 @@ def load(
     frames, skipped = sound(capture)
     if not frames:
         raise CaptureError(f"{capture.id}: {_none_left(skipped)}")
-    clips = choose(frames, count, sampling, partial(_shown, pixels=SMALL * SMALL))
+    clips = choose(frames, count, sampling, partial(small, pixels=SMALL * SMALL))
     scenes = []
     for number, clip in enumerate(clips):
         name = capture.id if len(clips) == 1 else f"{capture.id}/{number:04d}"
@@ -175,7 +175,8 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
             yield FrameError("image cannot be read", f"frame {frame.id}: {error}")
 
 
-def _shown(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
+def small(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
+    """As `pictures`, with at most so many pixels each; None for one that cannot be read."""
     for picture in pictures(frames):
         yield None if isinstance(picture, FrameError) else limited(picture, pixels)
 

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+
+from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of, told_of
+from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
+from spatialsv.model.mllm import load_mllm
+from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
+from spatialsv.scenes.scene import fault
+from tiny_families import SAVE
+
+ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
+OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
+
+
+@pytest.mark.parametrize(
+    "told, notice",
+    [
+        ({}, None),
+        ({"teachers": [OTHER_TEACHER]}, None),
+        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["scannet"]}}, None),
+        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms", "scannet"]}}, None),
+        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms"]}}, ROOMS),
+        ({"teachers": [ROOMS_TEACHER], "shown": {"sources": ["scannet"]}}, BY_ROOMS),
+        ({"teachers": [ROOMS_TEACHER]}, BY_ROOMS),
+    ],
+)
+def test_the_notice_comes_from_what_the_model_was_trained_on(told, notice):
+    assert notice_of(told) == notice
+
+
+def test_what_was_told_is_found_beside_the_weights(headed, tmp_path):
+    assert told_of(headed) == {}
+    about = {"shown": {"sources": ["rooms"], "size": [64, 64]}}
+    write_manifest(tmp_path / "manifest.json", Manifest(stage="train", payload={}, about=about))
+    assert told_of(tmp_path / "manifest.json") == told_of(tmp_path) == about
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    (exported / "spatialsv.json").write_text(json.dumps(about))
+    assert told_of(exported) == about
+
+
+def test_the_shipped_teacher_says_its_shape_its_limit_and_its_rooms():
+    model = load_model(None)
+    assert (model.shape, model.most_views, model.notice) == ((64, 64), 8, ROOMS)
+
+
+def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
+    model = load_model(headed)
+    assert model.shape is None and model.most_views is None and model.notice is None
+    rng = np.random.default_rng(0)
+    sizes = ((32, 48), (64, 16), (40, 40))
+    images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
+    scenes = model.lift(images)
+    assert scenes.depth.shape == (1, 3, 16, 16) and scenes.image is None
+    assert scenes.valid.all() and fault(scenes) is None
+    # A causal model: what comes later changes nothing before.
+    twice, alone = model.lift(images[:1] * 2), model.lift(images[:1])
+    np.testing.assert_allclose(twice.depth[0, 0], alone.depth[0, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", SAVE)
+def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
+    mllm, family = load_mllm(SAVE[kind](tmp_path / "base"))
+    config = SpatialHeadsConfig(taps=family.default_taps(), output_size=(8, 8))
+    heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
+    save_spatialsv(tmp_path / "model", SpatialSV(mllm, family, heads))
+    images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((40, 64), (64, 32), (48, 48))]
+    scenes = load_model(tmp_path / "model").lift(images)
+    assert scenes.depth.shape == (1, 3, 8, 8) and fault(scenes) is None
+
+
+def test_more_views_than_the_llm_has_positions_are_refused(headed):
+    images = [np.zeros((64, 64, 3), np.uint8)] * 64
+    with pytest.raises(ValueError, match=r"64 views are .* tokens, and .* has 1024 positions"):
+        load_model(headed).lift(images)
+
+
+def test_pictures_of_several_shapes_are_no_video(headed):
+    model = load_model(headed)
+    model.lifter.model.family.views_as = "video"
+    with pytest.raises(ValueError, match="pictures must be of one shape"):
+        model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
+
+
+def test_a_model_without_heads_is_refused(tiny_mllm):
+    with pytest.raises(ValueError, match="no 3D heads beside mllm/"):
+        load_model(tiny_mllm)
