@@ -3,6 +3,7 @@
 #   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make run
 PYTHON ?= python3
 VENV := .venv
+HARNESS := .venv-harness
 PROFILE ?= workflow/profiles/local
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
@@ -10,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-long lint perf pull base clean
+.PHONY: run test test-long test-harness lint perf pull base clean
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
@@ -22,6 +23,10 @@ test: lint
 
 test-long: lint
 	$(PYTEST)
+
+# lmms-eval's pins clash with ours, so it has an environment of its own: 3 GB, or 7 with CUDA.
+test-harness: $(VENV)/test.stamp $(HARNESS)/stamp
+	SPATIALSV_HARNESS_PYTHON=$(HARNESS)/bin/python OMP_NUM_THREADS=1 pytest tests/harness
 
 lint: $(VENV)/test.stamp
 	ruff check
@@ -57,4 +62,10 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	$(PIP) -e '.[workflow,test]'
+	touch $@
+
+$(HARNESS)/stamp: pyproject.toml workflow/envs/harness.txt
+	$(PYTHON) -m venv $(HARNESS)
+	$(HARNESS)/bin/python -m pip --disable-pip-version-check --quiet install \
+		-c workflow/envs/harness.txt -e '.[harness]'
 	touch $@

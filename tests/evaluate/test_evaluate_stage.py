@@ -102,16 +102,23 @@ def test_other_settings_ask_everything_again(change, tmp_path, finished, tiny_ml
     assert len(asked) == 18
 
 
-def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked):
+@pytest.mark.parametrize("model", ["manifest.json", "."])
+def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked, model):
     (tmp_path / "mllm").symlink_to(tiny_mllm)
     train = Manifest(
         stage="train", payload={"mllm": "0"}, about={"settings": {"blank_images": True}}
     )
-    write_manifest(tmp_path / "train.json", train)
-    manifest = run(tmp_path / "train.json", shards, CONFIG, tmp_path / "out" / "manifest.json")
+    write_manifest(tmp_path / "manifest.json", train)
+    manifest = run(tmp_path / model, shards, CONFIG, tmp_path / "out" / "manifest.json")
     assert manifest.about["blank_images"]
     pixels = [prompt.views.inputs["pixel_values"] for prompt in asked]
     assert all(values.unique(dim=0).shape[0] == 1 for values in pixels)
+
+
+def test_a_folder_with_heads_beside_the_mllm_is_a_model(tmp_path):
+    for part in ("mllm", "heads"):
+        (tmp_path / part).mkdir()
+    assert stage.checkpoint_of(tmp_path) == (str(tmp_path / "mllm"), False)
 
 
 @pytest.mark.parametrize("name", ["random", "frequency"])

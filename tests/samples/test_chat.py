@@ -59,6 +59,19 @@ def test_a_prompt_is_the_beginning_of_the_answered_chat(chat, tiny_questions):
     assert answered.labels[len(prompt)] != IGNORED
 
 
+def test_a_conversation_keeps_the_order_of_images_and_words(chat):
+    image = {"type": "image"}
+    content = [{"type": "text", "text": "Here"}, image, {"type": "text", "text": "there"}, image]
+    said = [{"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]
+    said.append({"role": "user", "content": content})
+    tokens = chat.conversation(said, shown(chat.processor, 1, 2))
+    one, two = (f"<|vision_start|>{'<|image_pad|>' * n}<|vision_end|>" for n in (1, 2))
+    assert chat.tokenizer.decode(tokens.input_ids) == (
+        f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHere{one}there{two}"
+        "<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
 def test_images_alone_match_the_chat_up_to_the_last_visual_token(chat, tiny_questions):
     alone = chat.images_only(shown(chat.processor, 4, 4))
     answered = chat.answered(tiny_questions[:1], shown(chat.processor, 4, 4))

@@ -109,7 +109,7 @@ class Asking:
         texts = [self.rules.prompt(item) for item in turns]
         said = [replies[item.id] for item in turns[:-1]]
         views = self.adapter.prepare(
-            [self._pixels(picture) for pictures in shown for picture in pictures], "image"
+            [pixels(picture, self.blank) for pictures in shown for picture in pictures], "image"
         )
         asked = messages(turns, texts, said, [len(pictures) for pictures in shown])
         tokens = chat.conversation(asked, views).input_ids
@@ -146,13 +146,15 @@ class Asking:
         else:
             pictures = self._pictures(item)
         seen["sizes"] = [list(picture.size) for picture in pictures]
-        images = [self._pixels(picture) for picture in pictures]
+        images = [pixels(picture, self.blank) for picture in pictures]
         return self.adapter.prepare(images, kind), seen
 
     def _pictures(self, item: Item) -> list[Image.Image]:
         found = [picture for name in item.images for picture in pictures_of(self.data, name)]
         return [limited(picture, self.config.max_pixels) for picture in found]
 
-    def _pixels(self, picture: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-        image = np.array(picture)
-        return np.full_like(image, GREY) if self.blank else image
+
+def pixels(picture: Image.Image, blank: bool) -> UInt8[np.ndarray, "H W 3"]:
+    """What a model is shown of a picture; grey if `blank`."""
+    image = np.array(picture)
+    return np.full_like(image, GREY) if blank else image

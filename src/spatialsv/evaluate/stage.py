@@ -81,8 +81,8 @@ def run(
     images or the question have changed since.
 
     Args:
-        model: a train manifest, a checkpoint's folder, a hub id, "base" for the shipped MLLM, or a
-            baseline: "random" or "frequency".
+        model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" for the shipped
+            MLLM, or a baseline: "random" or "frequency".
         scenes: manifests of the test scenes.
         out: where the manifest goes; payload beside it.
         blank_images: show plain grey instead of the scenes. None: as the model was trained.
@@ -154,6 +154,9 @@ def checkpoint_of(model: str | Path) -> tuple[str, bool]:
     """The checkpoint to load, and whether it was trained on blank images."""
     if str(model) == SHIPPED:
         return str(files("spatialsv") / "weights" / "mllm"), False
+    if (Path(model) / "mllm").is_dir():  # a training job's folder
+        told = Path(model) / "manifest.json"
+        model = told if told.is_file() else Path(model) / "mllm"
     if Path(model).suffix == ".json":
         manifest = read_manifest(model)
         settings = manifest.about.get("settings", {})
