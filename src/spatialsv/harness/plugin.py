@@ -38,12 +38,16 @@ class HarnessConfig:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
 
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise ValueError(f"--model_args: frames {self.frames}: expected 1 or more")
+
 
 class SpatialSVChat(lmms):
     """`--model spatialsv`: greedy replies, batched, equal images prepared and run once.
 
     Args:
-        batch_size: questions in one forward pass; replies do not depend on it.
+        batch_size: questions in one forward pass; in float32, replies do not depend on it.
         device: None takes this process's GPU, or the CPU where there is none.
         settings: of `HarnessConfig`.
 
