@@ -36,19 +36,30 @@ def imported_by(stage: str) -> set[str]:
     A stage is what its package offers; what only another command imports of it is not the stage.
     """
     own = imports().find_upstream_modules(f"spatialsv.{stage}") - {f"spatialsv.{stage}"}
-    own = {m for m in own or imports().modules if m.split(".")[:2] == ["spatialsv", stage]}
-    found = own.union(*(imports().find_upstream_modules(module) for module in own))
+    return needed_by(
+        {m for m in own or imports().modules if m.split(".")[:2] == ["spatialsv", stage]}
+    )
+
+
+def needed_by(modules: set[str]) -> set[str]:
+    """These modules and what they import of ours, as paths."""
+    found = modules.union(*(imports().find_upstream_modules(module) for module in modules))
     paths = {m.removeprefix("spatialsv.").replace(".", "/") for m in found if "spatialsv." in m}
     return {path for path in paths if not (SOURCE / path / "__init__.py").is_file()}
 
 
+def listed_in_rules(stage: str) -> list[set[str]]:
+    """What the code digest of each rule of a stage covers, as paths; its own rule comes first."""
+    text, found = (ROOT / f"workflow/rules/{stage}.smk").read_text(), []
+    for code in re.finditer(r"code=\w+\(([^)]*)\)", text):
+        names = set(re.findall(r'"([^"]+)"', code.group(1))) | {"config", "manifest"}
+        found.append(names | ({"weights/mllm"} if "code=model_code(" in code.group() else set()))
+    return found
+
+
 def listed_in_rule(stage: str) -> set[str]:
-    """What the code digest of a stage's rule covers, as paths."""
-    text = (ROOT / f"workflow/rules/{stage}.smk").read_text()
-    names = set(re.findall(r'"([^"]+)"', re.search(r"code=\w+\(([^)]*)\)", text).group(1)))
-    if "code=model_code(" in text:
-        names.add("weights/mllm")
-    return names | {"config", "manifest"}
+    """What the code digest of a stage's own rule covers."""
+    return listed_in_rules(stage)[0]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +111,17 @@ def test_the_code_digest_of_a_rule_covers_what_its_stage_imports(stage):
     assert not missing, f"{stage}.smk: code_version lacks {sorted(missing)}"
 
 
+def test_the_code_digest_of_a_benchmark_covers_what_asks_it():
+    """Which benchmark is imported when it is asked; all of them are covered."""
+    (listed,) = listed_in_rules("evaluate")[1:]
+    files = needed_by({"spatialsv.evaluate.benchmark"}) - {"progress"}
+    assert {"benchmarks", "evaluate"} <= listed
+    missing = {f for f in files if not any(f == n or f.startswith(f"{n}/") for n in listed)}
+    assert not missing, f"evaluate.smk: code_version lacks {sorted(missing)}"
+    names = {name for name in listed if not name.startswith("weights/")}
+    assert all(any(f == n or f.startswith(f"{n}/") for f in files) for n in names)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_code_digest_of_a_rule_covers_nothing_else(stage):
     """Or an edit elsewhere would redo the stage."""
@@ -116,7 +138,7 @@ def test_the_code_digest_of_a_rule_covers_nothing_else(stage):
 @pytest.mark.parametrize("stage", [*STAGES, "ablations"])
 def test_dvc_and_the_rule_depend_on_the_same_code(stage):
     """Or DVC says fresh while Snakemake wants to run."""
-    listed = listed_in_rule(stage)
+    listed = set().union(*listed_in_rules(stage))
     rules = {"Snakefile", f"workflow/rules/{stage}.smk", "workflow/rules/common.smk"}
     if stage not in ("report", "ablations"):
         listed.add("gather")
@@ -148,8 +170,10 @@ def test_rules_have_log_benchmark_resources_and_code():
             if "    shell:" not in rule:  # `all`, `base` and the like only name what they want
                 continue
             parts = ["log:", "benchmark:", "resources:"]
-            if name != "gather":
-                parts += ["code=", "config="]
+            parts += ["code="] if name != "gather" else []
+            parts += (
+                ["config="] if name not in ("gather", "paper") else []
+            )  # these have no settings
             for part in parts:
                 assert part in rule, f"{name} lacks {part}"
 

@@ -18,6 +18,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from spatialsv.benchmarks.names import benchmark
+from spatialsv.benchmarks.score import rules_of
 from spatialsv.config import from_mapping
 from spatialsv.scenes.licence import check_licence
 from spatialsv.teachers.config import TeacherConfig
@@ -28,6 +30,7 @@ SCHEMA = Path("workflow/schemas/config.schema.yaml")
 IN_HOUSE = ("rooms", "own")  # models that are shipped, or made by the rules of base.smk
 OWN_TEACHERS = ("rooms", "exact", "own")
 COMMAND_LINE = "snakemake --config"
+PUBLISHED = "put there what the benchmark's authors publish, unpacked"
 
 
 def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +112,12 @@ def outside(
         here = source_of(settings, split) == "rooms" or (root / place).exists()
         if settings["scenes"]["splits"].get(split) and not here:
             lacks.append(f"scenes.read.files.{split}: no {place}")
+    for name, asked in settings["evaluate"].get("benchmarks", {}).items():
+        needs[f"benchmark {name}"] = {"path": asked["data"], "get": asked.get("get", PUBLISHED)}
+        try:
+            rules_of(name, benchmark(name), asked.get("scorer"))
+        except ValueError as error:
+            lacks.append(f"evaluate.benchmarks.{error}")
     commercial = settings["labels"].get("commercial", False)
     asked = {"labels.teacher": settings["labels"]["teacher"]}
     for arm in arms:

@@ -204,8 +204,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if arguments.data is None:
             raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")
         where = (arguments.benchmark, arguments.model, arguments.data)
-        asked = ask(*where, config(AskConfig, arguments), arguments.out, arguments.family)
-        print(table(asked))
+        how = (config(AskConfig, arguments), arguments.out, arguments.family)
+        print(table(ask(*where, *how, arguments.train_scenes)))
         return
     from spatialsv.evaluate import EvaluateConfig, run
 
@@ -278,6 +278,13 @@ def ablations(arguments: argparse.Namespace) -> None:
         config=config(AblationsConfig, arguments),
         out=arguments.out,
     )
+
+
+def paper(arguments: argparse.Namespace) -> None:
+    """Write Tables 1, 2 and 8 of the paper: its values beside ours, of whatever was asked."""
+    from spatialsv.report.paper import run
+
+    run(evaluate=arguments.evaluate, out=arguments.out)
 
 
 def base(arguments: argparse.Namespace) -> None:
@@ -448,7 +455,8 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--model": MODEL | {"required": True, "help": "as for lift; or `random`, `frequency`"},
             "--family": FAMILY,
             "--scenes": MANY,
-            "--train-scenes": MANY | {"help": "whose answers a baseline goes by"},
+            "--train-scenes": MANY
+            | {"help": "whose answers a baseline goes by; what a benchmark shares with is told"},
             "--config": CONFIG,
             "--out": OUT | {"help": "the manifest to write; of a benchmark, a folder"},
         },
@@ -518,6 +526,14 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         ablations,
         "the paper's tables, on our arms",
         {"--evaluate": MANY, "--lift": MANY, "--config": CONFIG, "--out": OUT},
+    ),
+    "paper": (
+        paper,
+        "the paper's tables of models and benchmarks",
+        {
+            "--evaluate": MANY | {"help": "of benchmarks: data/evaluate/*/*/*/*/manifest.json"},
+            "--out": OUT,
+        },
     ),
     "base": (
         base,

@@ -53,10 +53,12 @@ TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
 DAG_SETTINGS = {"splits", "arms", "seeds", "base", "recipe", "teacher", "source", "read"}
-DAG_SETTINGS |= {"commercial"}
+DAG_SETTINGS |= {"commercial", "benchmarks"}
 
 ARMS = settings["train"]["arms"]
 MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
+# What else the evaluated models are asked: name -> its settings, with where its files are.
+BENCHMARKS = settings["evaluate"].get("benchmarks", {})
 TABLES = settings["ablations"]["tables"].values()
 ABLATED = list(dict.fromkeys(arm for table in TABLES for arm in table["arms"]))
 for arm in [*sum(MEASURED.values(), []), *ABLATED]:
@@ -65,8 +67,10 @@ for arm in [*sum(MEASURED.values(), []), *ABLATED]:
         sys.exit(f"snakemake: no arm {arm!r} in train.arms to measure; known: {known}")
 TRAINED = [arm for arm in ARMS if any(arm in arms for arms in MEASURED.values())]
 MADE = [*TRAINED, *(ABLATED if "ablations" in [*ALSO, *sys.argv] else [])]
+# The target `paper` starts no job but its own.
+TABLES_ALONE = "paper" in sys.argv and not {"all", "ablations", *STAGES} & set(sys.argv)
 try:
-    if workflow.is_main_process:
+    if workflow.is_main_process and not TABLES_ALONE:
         check_needs(ROOT, *outside(ROOT, settings, MADE), sys.argv[1:])
 except RuntimeError as error:
     sys.exit(f"snakemake: {error}")
@@ -78,6 +82,7 @@ wildcard_constraints:
     teacher="[a-z0-9_]+",
     arm="[a-z0-9_]+",
     seed=r"\d+",
+    asked="[a-z0-9_]+",
 
 
 def code_version(*packages):
@@ -209,7 +214,8 @@ def of_ablations(stage):
 
 def gathered(stage):
     """The manifests that the stage's own one lists."""
-    return unique(of_run(stage), of_ablations(stage) if "ablations" in ALSO else [])
+    asked = benchmarks_of(MEASURED[stage]) if stage == "evaluate" else []
+    return unique(of_run(stage), asked, of_ablations(stage) if "ablations" in ALSO else [])
 
 
 def spared(stage):
@@ -273,6 +279,31 @@ def models_of(stage, arms):
         for arm in arms
         for seed in (seeds[:1] if arm in UNTRAINED else seeds)
     ]
+
+
+def benchmarks_of(arms):
+    """The manifests of every benchmark that `arms` are asked; what looks at no image is not."""
+    models = models_of("evaluate", [arm for arm in arms if arm not in BASELINES])
+    return [
+        str(Path(path).with_name(name) / "manifest.json") for path in models for name in BENCHMARKS
+    ]
+
+
+def benchmark_section(wildcards):
+    """How a benchmark is asked."""
+    own = BENCHMARKS[wildcards.asked].items()
+    return minified({key: value for key, value in own if key not in ("data", "get")})
+
+
+@cache
+def benchmark_digest(name):
+    """A digest of the names and sizes of a benchmark's files."""
+    return place_digest(ROOT / BENCHMARKS[name]["data"])
+
+
+def taught_scenes(wildcards):
+    """The scenes that a model was taught, which a benchmark should not show."""
+    return [] if wildcards.arm in UNTRAINED else arm_scenes(wildcards.arm)
 
 
 def model_of(wildcards):

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from spatialsv.benchmarks.names import NAMES as BENCHMARKS
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.stage import SOURCES
 
@@ -80,6 +81,10 @@ def schema() -> dict[str, Any]:
                 "propertyNames": NAME,
                 "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
             }
+        if stage == "evaluate":
+            ask = _mapping(_load("spatialsv.evaluate.benchmark:AskConfig"))["properties"]
+            own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])
+            own["benchmarks"]["propertyNames"] = {"enum": list(BENCHMARKS)}
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
         sections[stage] = _object(own | DAG.get(stage, {}))

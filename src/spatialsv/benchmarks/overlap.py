@@ -7,9 +7,13 @@ format or brightness hardly moves, and another camera's view does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -17,8 +21,9 @@ from jaxtyping import UInt64
 from PIL import Image
 
 from spatialsv.benchmarks.images import pictures as pictures_of
+from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import NAMES, benchmark
-from spatialsv.manifest import read_manifest, write_json
+from spatialsv.manifest import digest_bytes, read_manifest, write_json
 from spatialsv.progress import progress
 from spatialsv.scenes.picture import PICTURES, limited, read_picture
 from spatialsv.scenes.readers.video import read_frames
@@ -69,7 +74,8 @@ def overlap(
     first = hashed(_pictures(train))
     if test in NAMES and data is None:
         raise ValueError(f"{test}: give --data, the folder of the benchmark's files")
-    second = hashed(_of_benchmark(test, data) if test in NAMES else _pictures(Path(test)))
+    asked = _shown(benchmark(test).load(data), data) if test in NAMES else _pictures(Path(test))
+    second = hashed(asked)
     for place, found in ((train, first), (data or test, second)):
         if not found.names:
             raise ValueError(f"{place}: no pictures to compare")
@@ -77,6 +83,55 @@ def overlap(
     if out is not None:
         write_json(out, asdict(found))
     return found
+
+
+def overlap_of_run(
+    train: Sequence[Path], name: str, items: Sequence[Item], data: Path, distance: int = 4
+) -> Overlap:
+    """What the scenes that a model was taught share with the items of a benchmark that it is asked.
+
+    Many models are taught the same and asked the same, so hashes are kept in the user's cache.
+
+    Args:
+        train: manifests of scenes.
+        name: of the benchmark.
+        data: the folder of its files.
+        distance: as for `overlap`.
+    """
+    parts = []
+    for manifest in map(read_manifest, train):
+        store = manifest.find(".zarr")
+        parts.append(_kept(manifest.payload[store.name], _pictures(store)))
+    taught = Pictures(
+        tuple(name for part in parts for name in part.names),
+        tuple(scene for part in parts for scene in part.scenes),
+        np.concatenate([part.hashes for part in parts]),
+    )
+    shown = sorted({file for item in items for file in (item.video, *item.images) if file})
+    sizes = [f"{file} {(data / file.partition('#')[0]).stat().st_size}" for file in shown]
+    key = digest_bytes(*(part.encode() for part in (name, str(FRAMES), *sizes)))
+    return compared(taught, _kept(key, _shown(items, data)), distance)
+
+
+def summary(found: Overlap) -> dict[str, Any]:
+    """`found` with its long lists counted."""
+    lists = {name: len(getattr(found, name)) for name in ("same_name", "alike")}
+    return asdict(found) | lists
+
+
+def _kept(key: str, pictures: Iterator[tuple[str, str, Image.Image]]) -> Pictures:
+    """`pictures` hashed, or what was hashed before under this key, by whatever run."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = home / "spatialsv" / "hashes" / f"{key}.json"
+    if not path.is_file():
+        found = hashed(pictures)
+        kept = {"names": found.names, "scenes": found.scenes, "hashes": found.hashes.tolist()}
+        with suppress(OSError):  # a home that cannot be written to
+            write_json(path, kept)
+        return found
+    kept = json.loads(path.read_text())
+    hashes = np.array(kept["hashes"], dtype=np.uint64)
+    return Pictures(tuple(kept["names"]), tuple(kept["scenes"]), hashes)
 
 
 def hashed(pictures: Iterator[tuple[str, str, Image.Image]]) -> Pictures:
@@ -147,9 +202,9 @@ def _pictures(place: Path) -> Iterator[tuple[str, str, Image.Image]]:
         yield str(name.parent), str(name), read_picture(path)
 
 
-def _of_benchmark(name: str, data: Path) -> Iterator[tuple[str, str, Image.Image]]:
-    """Each image once, and evenly spread frames of each video."""
-    items, seen = benchmark(name).load(data), set()
+def _shown(items: Sequence[Item], data: Path) -> Iterator[tuple[str, str, Image.Image]]:
+    """Each image of a benchmark once, and evenly spread frames of each video."""
+    seen = set()
     for item in items:
         for shown in item.images if item.video is None else (item.video,):
             if shown in seen:

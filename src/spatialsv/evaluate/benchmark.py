@@ -9,6 +9,7 @@ rules, without the model.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ import transformers
 from spatialsv.benchmarks.benchmark import Scorer
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
+from spatialsv.benchmarks.overlap import overlap_of_run, summary, told
 from spatialsv.benchmarks.score import Scoring, load, rules_of, scoring_of
 from spatialsv.config import to_mapping
 from spatialsv.evaluate.asking import AskConfig, Asking, shown_in
@@ -41,7 +43,13 @@ from spatialsv.progress import progress
 
 
 def ask(
-    name: str, model: str | Path, data: Path, config: AskConfig, out: Path, family: str | None
+    name: str,
+    model: str | Path,
+    data: Path,
+    config: AskConfig,
+    out: Path,
+    family: str | None,
+    train_scenes: Sequence[Path] = (),
 ) -> Scoring:
     """Ask `model` all questions of a benchmark; write replies.jsonl, scores.json, manifest.json.
 
@@ -51,6 +59,8 @@ def ask(
         data: the folder of the benchmark's files.
         out: a folder; replies that are there already, of the same model and settings, are kept.
         family: the name of an adapter from outside, for `load_mllm`.
+        train_scenes: manifests of the scenes that the model was taught; what these and the
+            benchmark share is printed, and told in the manifest.
 
     Raises:
         ValueError: an unknown benchmark or scorer, files that are not laid out as expected, or an
@@ -73,6 +83,10 @@ def ask(
     left = [item for item in items if item.id not in lines]
     about: dict[str, Any] = {"benchmark": name, "scorer": scorer, "model": str(model)}
     about |= {"weights": weights, "blank_images": blank, "versions": versions()}
+    if train_scenes:
+        shared = overlap_of_run(train_scenes, name, items, data)
+        about["overlap"] = summary(shared)
+        sys.stdout.write(f"{told(shared)}\n")
     if left:
         mllm, adapter = load_mllm(checkpoint, family=family)
         mllm.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -158,9 +172,9 @@ def _finish(
     config: AskConfig,
     about: dict[str, Any],
 ) -> None:
-    told = out / "manifest.json"
-    if "device" not in about and told.is_file():  # nothing was left to ask
-        about = json.loads(told.read_text()).get("about", {}) | about
+    path = out / "manifest.json"
+    if "device" not in about and path.is_file():  # nothing was left to ask
+        about = json.loads(path.read_text()).get("about", {}) | about
     _write(out / "replies.jsonl", lines)
     write_json(out / "scores.json", scoring.to_json())
     names = ("replies.jsonl", "scores.json")
@@ -171,4 +185,4 @@ def _finish(
         config=asdict(config),
         about=about,
     )
-    write_manifest(told, manifest)
+    write_manifest(path, manifest)

@@ -62,7 +62,7 @@ class AblationsConfig:
 def paper_tables() -> dict[str, Any]:
     """The paper's own values: table -> title and rows, whose scores are in per cent."""
     record = json.loads(files("spatialsv.report").joinpath("paper.json").read_text())
-    return {name: table for name, table in record.items() if name != "source"}
+    return {name: table for name, table in record.items() if name not in ("source", "models")}
 
 
 def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Paths = ()) -> Manifest:

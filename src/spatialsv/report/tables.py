@@ -128,7 +128,7 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
     for row in result["rows"]:
         cells = [arm_label(row["arm"])]
         for name in pools | others:
-            cells.append(_over_seeds(row["scores"][name]))
+            cells.append(per_cent(row["scores"][name]))
             cells += [_printed(row["paper"].get(name))] if name in pools else []
         cells.append("-" if row["lifted"] is None else f"{row['lifted']['mean']:.2f}")
         rows.append((*cells, *_tested(row["test"], row["by_seed"])))
@@ -145,7 +145,7 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
 
 
-def _over_seeds(score: Mapping[str, Any] | None) -> str:
+def per_cent(score: Mapping[str, Any] | None) -> str:
     """Per cent, with the deviation over seeds where there are several."""
     if score is None:
         return "-"
