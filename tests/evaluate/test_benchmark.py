@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from outside import save_video
+from spatialsv.benchmarks import overlap
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.evaluate import asking
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
-from spatialsv.manifest import read_manifest
+from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.scenes.readers.video import read_frames
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import write_store
 
 SMALL = AskConfig(frames=2, max_new_tokens=3, batch_size=4)
+SMALL_JSON = '{"frames": 2, "max_new_tokens": 3}'
 
 
 def row(number: int, scene: str) -> dict:
@@ -123,6 +129,33 @@ def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
     (tmp_path / "rows.jsonl").write_text((data / "rows.jsonl").read_text())
     with pytest.raises(ValueError, match=r"3 of 3 images or videos are missing, such as scannet/"):
         ask("vsi_bench", "no/such-model", tmp_path, SMALL, tmp_path / "out", None)
+
+
+def test_what_training_shares_with_a_benchmark_is_told_and_hashed_once(
+    tmp_path, data, tiny_mllm, tiny_scenes, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    frame = np.array(read_frames(data / "scannet/scene1.mp4", 1, None)[0][0])
+    image = np.stack([[frame], [np.random.default_rng(0).integers(0, 256, frame.shape)]])
+    mine = Scenes(ids=("a/scene1", "a/b"), image=image.astype(np.uint8), unit="relative", source="")
+    taught = []
+    for name, scenes in (("0000", mine), ("0001", tiny_scenes)):
+        store = {f"{name}.zarr": write_store(tmp_path / f"{name}.zarr", scenes)}
+        write_manifest(tmp_path / f"{name}.json", Manifest(stage="scenes", payload=store))
+        taught.append(tmp_path / f"{name}.json")
+    where = ["--model", str(tiny_mllm), "--data", str(data), "--config", SMALL_JSON]
+    hashed, seen = overlap.hashed, []
+    monkeypatch.setattr(overlap, "hashed", lambda pictures: seen.append(1) or hashed(pictures))
+    for run in ("first", "second"):
+        out = ["--out", str(tmp_path / run), "--train-scenes", *map(str, taught)]
+        assert main(["evaluate", "vsi_bench", *where, *out]) == 0
+        printed = capsys.readouterr().out
+        assert "training: 14 pictures; test: 15, of 3 scenes" in printed
+        assert "scenes of one name: 1\n  scene1" in printed
+        told = read_manifest(tmp_path / run / "manifest.json").about["overlap"]
+        assert (told["train"], told["test"], told["same_name"]) == (14, 15, 1)
+        assert told["test_alike"] >= 5 and told["alike"] >= told["test_alike"]
+    assert len(seen) == 3  # two stores and the benchmark, once
 
 
 def test_the_command_line_asks_a_benchmark(tmp_path, data, capsys):

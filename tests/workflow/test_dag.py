@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -97,14 +98,91 @@ def test_the_papers_run_tells_at_once_all_that_it_lacks(copy):
     for told in (
         "hf download Qwen/Qwen2.5-VL-3B-Instruct --revision 66285546d2b821cf",
         "MindCube: no external/MindCube/",
-        "VSI-Bench: no external/VSI-Bench/",
+        "benchmark vsi_bench_mc: no external/VSI-Bench\n    hf download nyu-visionx/VSI-Bench",
+        "benchmark topviewrs: no external/TopViewRS\n    VLMEvalKit's",
         "teacher da3, its weights: no external/models/da3_base",
         "hf download depth-anything/DA3-BASE --local-dir external/models/da3_base",
         "teacher da3, its environment: no external/da3/bin/python",
         "conda env create -p external/da3 -f workflow/envs/da3.yaml",
     ):
         assert told in found.stdout
+    benchmarks = PAPER["evaluate"]["benchmarks"]
+    assert len(benchmarks) == 10
+    assert all(f"benchmark {name}: no external/" in found.stdout for name in benchmarks)
     assert "Traceback" not in found.stdout and not (copy.root / "data").exists()
+
+
+def test_the_papers_tables_start_no_job_but_their_own(copy):
+    chosen = ("--config", "overlay=paper", "--", "paper")
+    found = copy.snakemake("-n", "--quiet", "reason", "host", *chosen)
+    assert found.returncode == 0, found.stdout
+    assert set(re.findall(r"^(\w+) +\d+$", found.stdout, re.MULTILINE)) == {"paper", "total"}
+    found = copy.snakemake("-n", "--config", "overlay=paper", "--", "paper", "evaluate")
+    assert found.returncode == 0 and "evaluate_benchmark" in found.stdout
+
+
+ASKED = """
+  benchmarks:
+    cv_bench: {data: external/CV-Bench, max_new_tokens: 4}
+    mindcube_tiny: {data: external/MindCube}
+"""
+
+
+@pytest.fixture
+def asked(smoke: Copy) -> Copy:
+    """`smoke` with two benchmarks, whose folders are there."""
+    for name in ("CV-Bench", "MindCube"):
+        (smoke.root / "external" / name).mkdir(parents=True)
+        (smoke.root / "external" / name / "rows.jsonl").write_text("{}\n")
+    smoke.edit("workflow/config/smoke.yaml", "evaluate:\n", f"evaluate:{ASKED}")
+    return smoke
+
+
+def test_every_model_is_asked_every_benchmark_and_nothing_else_is_redone(asked):
+    assert asked.planned() == {"evaluate_benchmark": 8, "gather": 1}  # base, text, spatialsv, blind
+    commands = asked.snakemake("-n", "--printshellcmds").stdout.splitlines()
+    (text,) = [line for line in commands if "cv_bench --data" in line and "rooms/text/" in line]
+    assert "--model data/train/rooms/text/0/manifest.json " in text
+    assert "--train-scenes data/scenes/train/0000.json data/scenes/train/0001.json" in text
+    assert "--config '{\"max_new_tokens\":4}' --out data/evaluate/rooms/text/0/cv_bench " in text
+    (base,) = [line for line in commands if "cv_bench --data" in line and "rooms/base/" in line]
+    assert "--model src/spatialsv/weights/mllm --train-scenes  --config" in base
+    (gather,) = [line for line in commands if "--of evaluate" in line]
+    assert "data/evaluate/rooms/blind/0/mindcube_tiny/manifest.json" in gather
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "jobs"),
+    [
+        ("external/CV-Bench/rows.jsonl", "{}", "{ }", 4),
+        ("workflow/config/smoke.yaml", "max_new_tokens: 4", "max_new_tokens: 5", 4),
+        ("src/spatialsv/benchmarks/rules.py", "from __future__", "# x\nfrom __future__", 8),
+    ],
+)
+def test_a_benchmark_is_asked_again_where_it_changed(asked, path, old, new, jobs):
+    asked.adopt()
+    assert asked.planned() == {}
+    asked.edit(path, old, new)
+    assert asked.planned() == {"evaluate_benchmark": jobs, "gather": 1}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("cv_bench:", "cvbench:", "evaluate.benchmarks: 'cvbench' is not one of ['vsi_bench',"),
+        ("max_new_tokens: 4", "tokens: 4", "no setting 'evaluate.benchmarks.cv_bench.tokens'"),
+        (
+            "max_new_tokens: 4",
+            "scorer: mine",
+            "evaluate.benchmarks.cv_bench: no scorer 'mine'; known: official, lmms_eval",
+        ),
+        ("external/CV-Bench,", "external/CV,", "benchmark cv_bench: no external/CV\n    put there"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_asked_is_told_at_once(asked, old, new, told):
+    asked.edit("workflow/config/smoke.yaml", old, new)
+    found = asked.snakemake()
+    assert found.returncode == 1 and told in found.stdout and "Traceback" not in found.stdout
 
 
 def test_records_from_outside_are_shards_of_which_the_last_may_be_short(copy):

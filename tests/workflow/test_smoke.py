@@ -13,7 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from workflow_copy import ROOT, Copy, make_copy
+
+from outside import write_lines
+from spatialsv.manifest import read_manifest
+from spatialsv.scenes.rooms.question import read_questions
+from spatialsv.scenes.store import read_groups
 
 SMOKE = "workflow/config/smoke.yaml"
 WEIGHTS = ROOT / "src/spatialsv/weights"
@@ -160,6 +166,58 @@ def test_the_ablations_leave_the_run_as_it_is(smoke, tmp_path):
     again = copy.snakemake("--force", *gathers)
     assert again.returncode == 0, again.stdout
     assert copy.planned("ablations") == {}
+
+
+def write_mindcube_tiny(smoke: Path, root: Path) -> None:
+    """The test rooms' own questions of MindCube's settings, laid out as MindCube's authors do."""
+    lines = []
+    manifest = read_manifest(smoke / "data/scenes/test/0000.json")
+    (scenes,) = read_groups(manifest.find(".zarr"), ["image"])
+    for question in read_questions(manifest.find(".questions.jsonl")):
+        if question.task not in ("rotation", "among", "around"):
+            continue
+        images = [f"other/{question.scene.replace('/', '_')}/{view}.png" for view in question.views]
+        for view, name in zip(question.views, images, strict=True):
+            path = root / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scenes.image[scenes.ids.index(question.scene)][view]).save(path)
+        lines.append({"id": f"{question.task}_{question.id}", "question": question.text})
+        lines[-1] |= {"images": images, "gt_answer": question.answer}
+    (root / "data/raw").mkdir(parents=True)
+    write_lines(root / "data/raw/MindCube_tinybench.jsonl", lines)
+
+
+def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
+    write_mindcube_tiny(own.root, own.root / "external/MindCube")
+    asked = "benchmarks: {mindcube_tiny: {data: external/MindCube, max_new_tokens: 4}}"
+    own.edit(SMOKE, "evaluate:\n", f"evaluate:\n  {asked}\n")
+    before = contents(own.root)
+    assert own.planned() == {"evaluate_benchmark": 4, "gather": 1}
+    found = own.snakemake()
+    assert found.returncode == 0, found.stdout
+    assert "test pictures that look like a training picture: " in found.stdout
+    assert own.planned() == {}
+    folder = own.root / "data/evaluate/rooms/text/0/mindcube_tiny"
+    scores = json.loads((folder / "scores.json").read_text())
+    about = json.loads((folder / "manifest.json").read_text())["about"]
+    assert about["overlap"]["train"] == 32 * 4 and about["scorer"] == "official"
+    assert about["overlap"]["same_name"] == 0  # rooms of their own
+    listed = json.loads((own.root / "data/evaluate/manifest.json").read_text())["payload"]
+    assert "rooms/blind/0/mindcube_tiny/manifest.json" in listed
+    assert own.planned("paper") == {"paper": 1}
+    found = own.snakemake("--", "paper")
+    assert found.returncode == 0, found.stdout
+    assert own.planned("paper") == {}
+    table = (own.root / "data/paper/table.md").read_text()
+    (text,) = [line for line in table.splitlines() if line.startswith("| rooms, text |")]
+    cells = [cell.strip() for cell in text.split("|")[2:-1]]
+    assert cells[3] == f"{100 * scores['overall']:.1f}" and cells[10] == "not run"
+    assert "| Qwen2.5-VL-3B, text | not run (33.5) |" in table
+    own.edit(SMOKE, f"  {asked}\n", "")
+    assert own.snakemake().returncode == 0
+    assert not list((own.root / "data/evaluate").rglob("mindcube_tiny"))
+    after = contents(own.root)
+    assert {k: v for k, v in after.items() if not k.startswith("data/paper")} == before
 
 
 def finished(root: Path) -> dict[Path, int]:
