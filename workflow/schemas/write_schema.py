@@ -82,7 +82,7 @@ def schema() -> dict[str, Any]:
                 "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
             }
         if stage == "evaluate":
-            ask = _mapping(_load("spatialsv.evaluate.benchmark:AskConfig"))["properties"]
+            ask = _mapping(_load("spatialsv.evaluate.asking:AskConfig"))["properties"]
             own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])
             own["benchmarks"]["propertyNames"] = {"enum": list(BENCHMARKS)}
         if stage == "ablations":

@@ -41,6 +41,8 @@ from spatialsv.manifest import (
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 
+UNTOLD = "--train-scenes, the manifests of what the model was taught, tells what the two share"
+
 
 def ask(
     name: str,
@@ -87,6 +89,8 @@ def ask(
         shared = overlap_of_run(train_scenes, name, items, data)
         about["overlap"] = summary(shared)
         sys.stdout.write(f"{told(shared)}\n")
+    elif Path(model).suffix == ".json":
+        sys.stdout.write(f"{UNTOLD}\n")
     if left:
         mllm, adapter = load_mllm(checkpoint, family=family)
         mllm.to("cuda" if torch.cuda.is_available() else "cpu")
