@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from outside import mindcube_line, write_lines
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
-from spatialsv.report.paper import published, read_scores, rendered, table_of
+from spatialsv.report.paper import others_of, published, read_scores, rendered, table_of
 
 SETTINGS = ("rotation", "among", "around", "aroundnew")
 
@@ -143,6 +144,18 @@ def test_a_mean_over_benchmarks_waits_for_all_of_them():
     assert rendered(result).rows[-2][-1] == "35.0"
 
 
+def test_benchmarks_that_the_paper_has_not_have_a_table_of_their_own(runs):
+    assert others_of(read_scores(runs)) is None
+    scores = {"scorer": "official", "items": 4, "tasks": {}, "overall": 0.5}
+    more = {("rooms", "text"): {"blink": [scores]}, ("rooms", "base"): {"vsi_bench": [scores]}}
+    table = rendered(others_of(more))
+    assert table.head == ("", "blink (n 4)", "vsi_bench (n 4)")
+    assert table.rows == (
+        ("rooms, untuned base", "not run", "50.0"),
+        ("rooms, text", "50.0", "not run"),
+    )
+
+
 def test_the_papers_overalls_are_means_over_items():
     """So that ours, which are, can stand beside them; the exceptions are the paper's."""
     odd = {("", "random"), ("llava_onevision_1_5_8b", "base"), ("internvl3_8b", "text")}
@@ -182,3 +195,9 @@ def test_a_run_that_is_of_no_benchmark_is_told(tmp_path, capsys):
     write_manifest(path, Manifest(stage="evaluate", payload={}))
     assert main(["paper", "--evaluate", str(path), "--out", str(tmp_path / "m.json")]) == 2
     assert "not of a benchmark: it lists no scores.json" in capsys.readouterr().err
+
+
+def test_a_run_that_does_not_say_whose_it_is_is_told(runs, tmp_path):
+    shutil.copytree(runs[0].parent, tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"expected BASE/ARM/SEED/mindcube_tiny/manifest\.json"):
+        read_scores([tmp_path / "mine" / "manifest.json"])

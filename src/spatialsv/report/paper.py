@@ -41,6 +41,7 @@ def run(*, evaluate: Iterable[str | Path], out: str | Path) -> Manifest:
     """
     out, runs = Path(out), read_scores(evaluate)
     results = [table_of(name, runs) for name in ("table1", "table2", "table8")]
+    results += filter(None, [others_of(runs)])
     tables = list(map(rendered, results))
     write_json(out.parent / "results.json", results)
     write_text(out.parent / "table.md", "\n\n".join(map(as_markdown, tables)) + "\n")
@@ -68,15 +69,18 @@ def read_scores(paths: Iterable[str | Path]) -> Runs:
     """The scores of benchmarks' runs.
 
     Raises:
-        ValueError: a path that is no manifest of such a run.
+        ValueError: a path that is no manifest of such a run, or is not called after it.
     """
     runs: dict[tuple[str, str], dict[str, list[Scores]]] = {}
     for path in map(Path, paths):
         manifest = read_manifest(path)
         if "scores.json" not in manifest.payload:
             raise ValueError(f"{path}: not of a benchmark: it lists no scores.json")
-        base, arm = path.parts[-5:-3]
         scores = json.loads(manifest.resolve("scores.json").read_text())
+        *_, base, arm, _, name, _ = ("", "", *path.resolve().parts)
+        if name != scores["benchmark"]:
+            told = f"BASE/ARM/SEED/{scores['benchmark']}/manifest.json"
+            raise ValueError(f"{path}: expected {told}, whose names say which model was asked")
         runs.setdefault((base, arm), {}).setdefault(scores["benchmark"], []).append(scores)
     return runs
 
@@ -89,27 +93,48 @@ def table_of(name: str, runs: Runs) -> dict[str, Any]:
     numbers of items over which runs were scored, and `scorers`. Bases that the paper has not come
     last, but in Table 1, which is a part of Table 8.
     """
-    table, known = published()[name], published()["mllms"]
-    source = published()[table["of"]] if "of" in table else table
-    columns, rows = source["columns"], source["rows"]
-    benchmarks = [column["of"].partition("/")[0] for column in columns if column["of"]]
-    if "of" in table:
-        rows = [row for row in rows if row["base"] in ("", *table["mllms"])]
-    else:
-        listed = {(row["base"], row["arm"]) for row in rows}
-        others = [m for m in runs if m not in listed and runs[m].keys() & set(benchmarks)]
-        order = [*ARMS]
-        others.sort(key=lambda m: (m[0], order.index(m[1]) if m[1] in order else len(order)))
+    table = published()[name]
+    if "of" not in table:
+        return _filled(name, table["title"], table["columns"], table["rows"], runs)
+    whole = published()[table["of"]]
+    rows = [row for row in whole["rows"] if row["base"] in ("", *table["mllms"])]
+    return _filled(name, table["title"], whole["columns"], rows, runs, listed_only=True)
+
+
+def others_of(runs: Runs) -> dict[str, Any] | None:
+    """A record as that of `table_of`, of benchmarks that the paper has not; None: none was."""
+    tables = [published()[name] for name in ("table2", "table8")]
+    theirs = {_benchmark(column) for table in tables for column in table["columns"]}
+    found = sorted({name for benchmarks in runs.values() for name in benchmarks} - theirs)
+    columns = [{"of": name, "title": name} for name in found]
+    title = "Benchmarks that the paper has not"
+    return _filled("others", title, columns, [], runs) if found else None
+
+
+def _filled(
+    name: str,
+    title: str,
+    columns: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    runs: Runs,
+    listed_only: bool = False,
+) -> dict[str, Any]:
+    """The paper's rows and values with ours, and after them models that it does not list."""
+    benchmarks, listed = set(map(_benchmark, columns)), {(row["base"], row["arm"]) for row in rows}
+    others = [m for m in runs if m not in listed and runs[m].keys() & benchmarks]
+    order = [*ARMS, *{arm: None for _, arm in runs}]
+    others.sort(key=lambda model: (model[0], order.index(model[1])))
+    if not listed_only:
         rows = [*rows, *({"base": base, "arm": arm, "values": []} for base, arm in others)]
     return {
         "name": name,
-        "title": table["title"],
+        "title": title,
         "columns": [column | _asked(column["of"], runs) for column in columns],
         "rows": [
             {
                 "base": row["base"],
                 "arm": row["arm"],
-                "label": known.get(row["base"], row["base"]),
+                "label": published()["mllms"].get(row["base"], row["base"]),
                 "cells": _cells(columns, row["values"], runs.get((row["base"], row["arm"]), {})),
             }
             for row in rows
@@ -126,9 +151,9 @@ def rendered(result: Mapping[str, Any]) -> Table:
         name = f"{row['label']}, {label}" if row["label"] else label
         rows.append((name, *map(_words, row["cells"])))
     scorers = {
-        column["of"].partition("/")[0]: ", ".join(column["scorers"])
+        _benchmark(column): ", ".join(column["scorers"])
         for column in result["columns"]
-        if column["of"] and column["scorers"]
+        if column["scorers"]
     }
     told = "; ".join(f"{name} {rules}" for name, rules in scorers.items()) or "none was asked yet"
     note = (
@@ -137,6 +162,11 @@ def rendered(result: Mapping[str, Any]) -> Table:
         " frames open; n are the items, ours and the paper's where they differ."
     )
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
+
+
+def _benchmark(column: Mapping[str, Any]) -> str:
+    """What a column is of; nothing if it is a mean."""
+    return (column["of"] or "").partition("/")[0]
 
 
 def _asked(of: str | None, runs: Runs) -> dict[str, Any]:
