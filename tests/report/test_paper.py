@@ -144,6 +144,15 @@ def test_a_mean_over_benchmarks_waits_for_all_of_them():
     assert rendered(result).rows[-2][-1] == "35.0"
 
 
+def test_guessing_is_told_by_what_any_run_knows_of_it():
+    tasks = {"rotation": {"n": 4, "score": 0.9, "random": 0.25, "frequency": 0.5}}
+    scores = {"scorer": "official", "items": 4, "overall": 0.9, "random": 0.3, "frequency": 0.4}
+    runs = {("rooms", "text"): {"mindcube_tiny": [scores | {"tasks": tasks}]}}
+    random, frequent = (row(table_of("table8", runs), "", arm) for arm in ("random", "frequency"))
+    assert (random[0]["mean"], random[3]["mean"], random[3]["paper"]) == (0.25, 0.3, 24.6)
+    assert (frequent[0]["mean"], frequent[3]["mean"]) == (0.5, 0.4) and "mean" not in frequent[1]
+
+
 def test_benchmarks_that_the_paper_has_not_have_a_table_of_their_own(runs):
     assert others_of(read_scores(runs)) is None
     scores = {"scorer": "official", "items": 4, "tasks": {}, "overall": 0.5}

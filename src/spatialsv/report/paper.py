@@ -135,7 +135,7 @@ def _filled(
                 "base": row["base"],
                 "arm": row["arm"],
                 "label": published()["mllms"].get(row["base"], row["base"]),
-                "cells": _cells(columns, row["values"], runs.get((row["base"], row["arm"]), {})),
+                "cells": _cells(columns, row["values"], _asked_of(row["base"], row["arm"], runs)),
             }
             for row in rows
         ],
@@ -162,6 +162,20 @@ def rendered(result: Mapping[str, Any]) -> Table:
         " frames open; n are the items, ours and the paper's where they differ."
     )
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
+
+
+def _asked_of(base: str, arm: str, runs: Runs) -> Mapping[str, Sequence[Scores]]:
+    """A model's scores by benchmark; those of guessing, which has no base, are told by any run."""
+    if base:
+        return runs.get((base, arm), {})
+    found = {}
+    for benchmarks in runs.values():
+        for name, seeds in benchmarks.items():
+            if seeds[0].get(arm) is not None:
+                known = {task: s.get(arm) for task, s in seeds[0]["tasks"].items()}
+                tasks = {task: {"score": s} for task, s in known.items() if s is not None}
+                found[name] = [{"overall": seeds[0][arm], "tasks": tasks}]
+    return found
 
 
 def _benchmark(column: Mapping[str, Any]) -> str:
