@@ -202,6 +202,10 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     about = json.loads((folder / "manifest.json").read_text())["about"]
     assert about["overlap"]["train"] == 32 * 4 and about["scorer"] == "official"
     assert about["overlap"]["same_name"] == 0  # rooms of their own
+    by_hand = ["--model", "data/train/rooms/text/0/manifest.json", "--data", "external/MindCube"]
+    by_hand += ["--config", '{"max_new_tokens": 4}', "--out", "runs/mine"]
+    found = own.run("spatialsv", "evaluate", "mindcube_tiny", *by_hand)
+    assert found.returncode == 0 and "training: 128 pictures" in found.stdout
     listed = json.loads((own.root / "data/evaluate/manifest.json").read_text())["payload"]
     assert "rooms/blind/0/mindcube_tiny/manifest.json" in listed
     assert own.planned("paper") == {"paper": 1}

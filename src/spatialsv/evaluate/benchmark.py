@@ -30,6 +30,7 @@ from spatialsv.evaluate.asking import AskConfig, Asking, shown_in
 from spatialsv.evaluate.dialogue import dialogues
 from spatialsv.evaluate.replies import whole_lines
 from spatialsv.evaluate.stage import checkpoint_of, weights_of
+from spatialsv.evaluate.taught import taught_scenes
 from spatialsv.manifest import (
     Manifest,
     digest_bytes,
@@ -40,8 +41,6 @@ from spatialsv.manifest import (
 )
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
-
-UNTOLD = "--train-scenes, the manifests of what the model was taught, tells what the two share"
 
 
 def ask(
@@ -62,7 +61,7 @@ def ask(
         out: a folder; replies that are there already, of the same model and settings, are kept.
         family: the name of an adapter from outside, for `load_mllm`.
         train_scenes: manifests of the scenes that the model was taught; what these and the
-            benchmark share is printed, and told in the manifest.
+            benchmark share is printed, and told in the manifest. None: as `taught_scenes` finds.
 
     Raises:
         ValueError: an unknown benchmark or scorer, files that are not laid out as expected, or an
@@ -85,12 +84,10 @@ def ask(
     left = [item for item in items if item.id not in lines]
     about: dict[str, Any] = {"benchmark": name, "scorer": scorer, "model": str(model)}
     about |= {"weights": weights, "blank_images": blank, "versions": versions()}
-    if train_scenes:
-        shared = overlap_of_run(train_scenes, name, items, data)
+    if taught := train_scenes or taught_scenes(model):
+        shared = overlap_of_run(taught, name, items, data)
         about["overlap"] = summary(shared)
         sys.stdout.write(f"{told(shared)}\n")
-    elif Path(model).suffix == ".json":
-        sys.stdout.write(f"{UNTOLD}\n")
     if left:
         mllm, adapter = load_mllm(checkpoint, family=family)
         mllm.to("cuda" if torch.cuda.is_available() else "cpu")
