@@ -46,7 +46,7 @@ class Copy:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
             "SNAKEMAKE_PROFILE": "workflow/profiles/local",
-            "XDG_CACHE_HOME": str(self.root / ".cache"),
+            "XDG_CACHE_HOME": str(self.root / ".snakemake" / "cache"),
         }
         environment.pop("OMP_NUM_THREADS", None)
         return environment
