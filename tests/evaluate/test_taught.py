@@ -36,6 +36,12 @@ def test_the_first_shards_are_found(tmp_path, shards, count):
     assert taught_scenes(trained(tmp_path, shards[:count])) == shards[:count]
 
 
+def test_a_training_jobs_folder_stands_for_its_manifest(tmp_path, shards):
+    folder = trained(tmp_path, shards).parent
+    (folder / "mllm").mkdir()
+    assert taught_scenes(folder) == shards
+
+
 def test_other_scenes_are_not_guessed(tmp_path, shards):
     assert taught_scenes(trained(tmp_path, shards[1:])) == []
     path = trained(tmp_path, shards)

@@ -16,6 +16,8 @@ def taught_scenes(model: str | Path) -> list[Path]:
     manifest, or was taught other scenes.
     """
     path = Path(model).resolve()
+    if (path / "mllm").is_dir() and (path / "manifest.json").is_file():  # a training job's folder
+        path /= "manifest.json"
     if path.suffix != ".json" or len(path.parents) < 5:
         return []
     digest = read_manifest(path).about.get("data", {}).get("scenes")
