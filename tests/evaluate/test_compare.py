@@ -47,7 +47,7 @@ def test_a_difference_is_found_with_mcnemar_s_p(tmp_path):
     rng = np.random.default_rng(0)
     first = rng.random(400) < 0.7
     second = np.where(rng.random(400) < 0.2, rng.random(400) < 0.4, first)
-    found = compare_runs(run(tmp_path / "a.jsonl", first), run(tmp_path / "b.jsonl", second))
+    found = compare_runs([run(tmp_path / "a.jsonl", first)], [run(tmp_path / "b.jsonl", second)])
     row = found["around"]
     assert row["difference"] == pytest.approx(first.mean() - second.mean())
     assert row["first"] == pytest.approx(first.mean()) and row["n"] == row["scenes"] == 400
@@ -60,7 +60,7 @@ def test_a_difference_is_found_with_mcnemar_s_p(tmp_path):
 
 def test_equal_runs_are_not_told_apart(tmp_path):
     right = np.arange(50) % 2 == 0
-    found = compare_runs(run(tmp_path / "a.jsonl", right), run(tmp_path / "b.jsonl", right))
+    found = compare_runs([run(tmp_path / "a.jsonl", right)], [run(tmp_path / "b.jsonl", right)])
     assert found["around"]["p_holm"] == 1 and not found["around"]["significant"]
 
 
@@ -80,7 +80,7 @@ def test_runs_on_other_questions_are_refused(tmp_path, capsys):
     right = np.ones(3, bool)
     paths = run(tmp_path / "a.jsonl", right), run(tmp_path / "b.jsonl", right, "rotation")
     with pytest.raises(ValueError, match="3 questions only of the first, 3 only of the second"):
-        compare_runs(*paths)
+        compare_runs(paths[:1], paths[1:])
     assert main(["compare", str(paths[0]), str(tmp_path / "nothing.jsonl")]) == 2
     assert "nothing.jsonl: no such replies" in capsys.readouterr().err
 

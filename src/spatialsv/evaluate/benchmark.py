@@ -22,7 +22,7 @@ import transformers
 from spatialsv.benchmarks.benchmark import Scorer
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
-from spatialsv.benchmarks.score import Scoring, load, rules_of, scoring_of
+from spatialsv.benchmarks.score import Scoring, load, read_blind, rules_of, scoring_of
 from spatialsv.config import to_mapping
 from spatialsv.evaluate.asking import AskConfig, Asking, shown_in
 from spatialsv.evaluate.dialogue import dialogues
@@ -41,7 +41,14 @@ from spatialsv.progress import progress
 
 
 def ask(
-    name: str, model: str | Path, data: Path, config: AskConfig, out: Path, family: str | None
+    name: str,
+    model: str | Path,
+    data: Path,
+    config: AskConfig,
+    out: Path,
+    family: str | None,
+    *,
+    blind: Path | None = None,
 ) -> Scoring:
     """Ask `model` all questions of a benchmark; write replies.jsonl, scores.json, manifest.json.
 
@@ -51,6 +58,7 @@ def ask(
         data: the folder of the benchmark's files.
         out: a folder; replies that are there already, of the same model and settings, are kept.
         family: the name of an adapter from outside, for `load_mllm`.
+        blind: replies of the same model to the text alone, to be scored beside.
 
     Raises:
         ValueError: an unknown benchmark or scorer, files that are not laid out as expected, or an
@@ -61,6 +69,7 @@ def ask(
     scorer, rules = rules_of(name, known, config.scorer)
     config = replace(config, max_new_tokens=config.max_new_tokens or known.reply_tokens)
     items = load(name, known, data)
+    unseen = None if blind is None else read_blind(blind, [item.id for item in items])
     check_shown(items, data)
     checkpoint, blank = checkpoint_of(model)
     blank = config.blank_images or blank
@@ -85,7 +94,7 @@ def ask(
                 file.write(json.dumps(lines[line["id"]]) + "\n")
                 file.flush()
     replies = {item.id: lines[item.id]["reply"] for item in items}
-    scoring = scoring_of(name, scorer, known, items, replies)
+    scoring = scoring_of(name, scorer, known, items, replies, unseen)
     _finish(out, scoring, [lines[item.id] for item in items], config, about)
     return scoring
 
