@@ -12,10 +12,10 @@ from scipy.special import stdtr
 
 from spatialsv.stats.aggregate import Spread, over_seeds
 from spatialsv.stats.intervals import Interval, interval_of
-from spatialsv.stats.means import Mean, Table, Tree, clusters_of, standard_error
+from spatialsv.stats.means import Mean, Table, Tree, clusters_of, resampled, standard_error
 from spatialsv.stats.paired import holm, mcnemar_exact, permutation
 from spatialsv.stats.power import detectable
-from spatialsv.stats.seeds import resampled_over_seeds
+from spatialsv.stats.seeds import interval_over_seeds
 from spatialsv.stats.summary import Scored
 
 LEVEL = 0.05  # of Holm-corrected p-values
@@ -72,12 +72,14 @@ def compare_scores(
     """
     spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
     scenes = set(chain.from_iterable(map(clusters_of, (*first, *second))))
-    draws = resampled_over_seeds(first, second, resamples, seed)
     error, freedom = _error((first, second), spreads)
     if len(first) == len(second) == 1:
+        draws = resampled([first[0], second[0]], resamples, seed)
+        interval = interval_of(draws[:, 0] - draws[:, 1], len(scenes))
         p, mcnemar = permutation(first[0], second[0], seed=seed), _mcnemar(first[0], second[0])
         freedom = np.inf
     else:
+        interval = interval_over_seeds(first, second, freedom, resamples, seed)
         p, mcnemar = _p_over_seeds(spreads, error, freedom), None
     return Comparison(
         n=first[0].n,
@@ -85,7 +87,7 @@ def compare_scores(
         first=spreads[0].mean,
         second=spreads[1].mean,
         difference=spreads[0].mean - spreads[1].mean,
-        interval=interval_of(draws) if len(scenes) > 1 else None,
+        interval=interval if len(scenes) > 1 else None,
         p=p,
         mcnemar=mcnemar,
         smallest_difference=detectable(error, freedom),

@@ -1,10 +1,4 @@
-"""Several seeds of training: how far luck in training and the choice of scenes move a difference.
-
-Every seed of a model answers about the same scenes: seeds and scenes are crossed. A resample draws
-scenes once, for all seeds and both models, and seeds of each model (Owen 2007, the pigeonhole
-bootstrap; Saravanan et al. 2020 draw scenes anew within each seed, which fits nested data, and here
-would count the luck of the scenes as if each seed had had its own).
-"""
+"""Several seeds of training: how far their luck and the choice of scenes move a difference."""
 
 from __future__ import annotations
 
@@ -14,37 +8,49 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri, stdtrit
 
+from spatialsv.stats.intervals import Interval, interval_of
 from spatialsv.stats.means import Tree, resampled
 
 
-def resampled_over_seeds(
+def interval_over_seeds(
     first: Sequence[Tree],
     second: Sequence[Tree],
+    freedom: float,
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> Float[np.ndarray, " R"]:
-    """The first model's mean score minus the second's, in resamples of scenes and of seeds.
+) -> Interval:
+    """Hierarchical bootstrap interval of the first model's mean score minus the second's.
 
-    A handful of seeds, resampled as they are, vary too little: by (k - 1) / k in variance, and
-    without the long tails of what k values tell about their spread. Their deviations are stretched
-    by sqrt(k / (k - 1)) times t_{k-1} / z at `level`. A model of one seed has no such part.
+    A resample draws seeds of each model, and scenes. Every seed answers about the same scenes, so
+    these are drawn once for all seeds and both models; were they drawn anew within each seed, as in
+    data where each has its own (Saravanan et al. 2020), their luck would average out over seeds.
+    Seeds deviate by their scores on all scenes, and by sqrt(k / (k - 1)) more than k of them do
+    when resampled. A handful of seeds does not know its spread: deviations are stretched by t / z.
+
+    Args:
+        first: the score at each seed; a model of one seed has no luck that could be told.
+        freedom: degrees of freedom of the difference's standard error.
     """
+    generator = np.random.default_rng([seed, 1])  # not the stream that draws scenes
     scores = resampled([*first, *second], resamples, seed)
-    generator = np.random.default_rng([seed, 1])
-    parts = (scores[:, : len(first)], scores[:, len(first) :])
-    means = [_over_seeds(part, generator, level) for part in parts]
-    return means[0] - means[1]
+    sides = (scores[:, : len(first)], scores[:, len(first) :])
+    means = [
+        side.mean(axis=1) + _luck([tree.score for tree in trees], resamples, generator)
+        for side, trees in zip(sides, (first, second), strict=True)
+    ]
+    values, tail = means[0] - means[1], 0.5 + level / 2
+    middle = float(np.nanmean(values))
+    stretched = middle + (values - middle) * stdtrit(freedom, tail) / ndtri(tail)
+    return interval_of(stretched, np.inf, level)
 
 
-def _over_seeds(
-    scores: Float[np.ndarray, "R seeds"], generator: np.random.Generator, level: float
+def _luck(
+    scores: Sequence[float], resamples: int, generator: np.random.Generator
 ) -> Float[np.ndarray, " R"]:
-    count = scores.shape[1]
-    mean = scores.mean(axis=1)
+    """How far the mean of resampled seeds is from theirs."""
+    count = len(scores)
     if count == 1:
-        return mean
-    drawn = generator.multinomial(count, np.full(count, 1 / count), size=len(scores)) / count
-    tail = 0.5 + level / 2
-    stretch = np.sqrt(count / (count - 1)) * stdtrit(count - 1, tail) / ndtri(tail)
-    return mean + stretch * ((scores * drawn).sum(axis=1) - mean)
+        return np.zeros(resamples)
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    return np.sqrt(count / (count - 1)) * (drawn @ scores - np.mean(scores))
