@@ -46,10 +46,9 @@ class Scoring:
 
     def _about(self, name: str, value: Tree) -> dict[str, Any]:
         """A score's interval, the scenes it is over, and what stands beside it."""
-        found: dict[str, Any] = {
-            "interval": self.intervals[name],
-            "scenes": len(clusters_of(value)),
-        }
+        interval = self.intervals[name]
+        found: dict[str, Any] = {"interval": interval and list(interval)}
+        found["scenes"] = len(clusters_of(value))
         return found | {kind: self.compared(kind, name) for kind in self.beside}
 
     def compared(self, kind: str, name: str) -> float | None:

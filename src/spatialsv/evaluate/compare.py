@@ -202,11 +202,12 @@ def _line(row: Mapping[str, Any]) -> str:
     interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
     least = row["smallest_difference"]
     could = f"{100 * least:.1f}" if least else "-"
+    told = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
     verdict = "significant" if row["significant"] else "not significant"
     first, second = (_side(row[f"{side}_seeds"]) for side in ("first", "second"))
     return (
         f"{row['n']:>5}  {first:>11}  {second:>11}  {100 * row['difference']:+6.1f} {interval:<16}"
-        f"  {row['p_holm']:8.3f}  {could:>10}  {verdict}"
+        f"  {told:>8}  {could:>10}  {verdict}"
     )
 
 
