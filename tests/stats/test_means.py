@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from spatialsv.stats.intervals import intervals
 from spatialsv.stats.means import Joined, Mean, Table, Tree, draws, resampled, standard_error
 
 
@@ -79,3 +80,11 @@ def test_the_error_of_a_join_is_what_resampling_gives():
     )
     error = standard_error(Table([tree]).influence(tree))
     assert error == pytest.approx(resampled([tree], 4000).std(), rel=0.05)
+
+
+def test_nothing_resamples_to_nothing():
+    empty = [Mean((), ()), Joined(())]
+    assert np.isnan(resampled(empty, 10)).all()
+    some = resampled([*empty, Mean((1.0, 0.0), ("a", "b"))], 10)
+    assert np.isnan(some[:, :2]).all() and not np.isnan(some[:, 2]).any()
+    assert intervals([*empty, Mean((1.0, 0.5), ("a", "b"))], resamples=10)[:2] == [None, None]

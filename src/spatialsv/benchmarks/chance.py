@@ -29,12 +29,12 @@ def random(items: Sequence[Item], rules: Scorer) -> Scores:
 def frequency(items: Sequence[Item], rules: Scorer) -> Scores:
     """Of each task the one answer that scores best on all its questions.
 
-    It is the benchmark's own most frequent answer (of numbers the constant that fits best, where
-    that scores more), as in VSI-Bench's "chance level (frequency)": found on the questions that it
-    is scored on, and so the most that one answer a task could score, which no model that has not
-    seen the answers is sure of. To find it on other scenes would be no fairer: where answers are
-    balanced, leaving a scene out makes its own answers the rarer ones, and chance falls below that
-    of random answers.
+    It is the most frequent one, as in VSI-Bench's "chance level (frequency)", or of numbers the
+    constant that fits best where that scores more. Like theirs it is found on the questions that it
+    is scored on: a bar for answers without looking, which no model is sure to reach that has not
+    seen the answers. To find it on other scenes would be no fairer: where answers are balanced, to
+    leave a scene out makes its own answers the rarer ones, and puts chance below that of random
+    answers.
     """
     members: dict[str, list[Item]] = {}
     for item in items:

@@ -121,12 +121,15 @@ def _refuse_twins(side: Sequence[_Run]) -> None:
 
 
 def _agreed(runs: Sequence[_Run], what: str, given: str | None) -> str | None:
-    """The benchmark, or its scorer, of all runs; of bare replies as it is given.
+    """The benchmark, or its scorer, of all runs; bare replies have what is given.
 
     Raises:
         ValueError: runs differ, or one differs from what is given.
     """
-    told = {run.named: run.about.get(what, given) for run in runs}
+    knowing = [run for run in runs if run.about or what == "benchmark"]
+    if not knowing:
+        return given
+    told = {run.named: run.about.get(what, given) for run in knowing}
     one, value = next(iter(told.items()))
     for other, its in told.items():
         if its != value:
@@ -158,7 +161,7 @@ def _of_benchmark(runs: Sequence[_Run], name: str, config: CompareConfig) -> lis
 
 def _of_rooms(runs: Sequence[_Run]) -> list[Parts]:
     """The scores of each run: of tasks, and of GROUPS."""
-    scored = [{reply.id: reply.scored() for reply in read_replies(run.replies)} for run in runs]
+    scored = [_scored(run) for run in runs]
     for run, answers in zip(runs, scored, strict=True):
         ids, others = scored[0].keys(), answers.keys()
         if ids != others:
@@ -167,6 +170,14 @@ def _of_rooms(runs: Sequence[_Run]) -> list[Parts]:
                 f" questions only of the first, {len(others - ids)} only of the second"
             )
     return [_tasks_and_groups([answers[name] for name in scored[0]]) for answers in scored]
+
+
+def _scored(run: _Run) -> dict[str, Scored]:
+    try:
+        return {reply.id: reply.scored() for reply in read_replies(run.replies)}
+    except ValueError as error:
+        hint = "" if run.about else "; of replies to a benchmark, tell its name by --benchmark"
+        raise ValueError(f"{error}{hint}") from None
 
 
 def _tasks_and_groups(questions: Sequence[Scored]) -> Parts:

@@ -3,7 +3,8 @@
 A benchmark's score is a mean over answers, or over groups that must be right at once, or a mean of
 such means, each weighing the same. Whatever its shape, it follows from two numbers a cluster
 (scene) and leaf: the sum of scores, and how many there are. Taking it again over resampled scenes
-is therefore one matrix product, and exact; no answer is scored again.
+is therefore one matrix product, and exact; no answer is scored again. What is joined with what is
+decided once, on all answers; a mean that a draw of scenes holds nothing of is left out of its join.
 
 C clusters, L leaves, R resamples.
 """
@@ -99,7 +100,8 @@ class Table:
         """The tree's score, given its leaves'. What is NaN is not there, and is not joined."""
         if isinstance(tree, Mean):
             return means[:, self.column[tree]]
-        values = np.stack([self.value(part, means) for part in tree.parts])
+        parts = [self.value(part, means) for part in tree.parts]
+        values = np.reshape(parts, (len(parts), len(means)))
         there = ~np.isnan(values)
         with np.errstate(invalid="ignore"):
             return np.where(there, values, 0).sum(axis=0) / there.sum(axis=0)
@@ -124,6 +126,8 @@ def resampled(
     draws. NaN where a draw holds nothing of a tree.
     """
     table = Table(trees)
+    if not table.order:
+        return np.full((resamples, len(trees)), np.nan)
     found = [
         np.stack([table.value(tree, means) for tree in trees], axis=-1)
         for means in map(table.means, draws(len(table.order), resamples, seed))

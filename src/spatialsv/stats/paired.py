@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.special import bdtr
 
-from spatialsv.stats.intervals import mean_of
 from spatialsv.stats.means import Mean, Table, Tree, blocks, leaves_of
 
 
@@ -24,20 +23,6 @@ def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"])
     only_second = int((second & ~first).sum())
     fewer, total = min(only_first, only_second), only_first + only_second
     return min(1.0, 2 * float(bdtr(fewer, total, 0.5))) if total else 1.0
-
-
-def sign_flip(
-    differences: Float[np.ndarray, " Q"],
-    clusters: Sequence[Hashable],
-    resamples: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """Two-sided paired permutation test that the mean difference is 0, clustered.
-
-    As `permutation`, of the differences against zeros.
-    """
-    ours = mean_of(differences, clusters)
-    return permutation(ours, Mean((0.0,) * ours.n, ours.clusters), resamples, seed)
 
 
 def permutation(first: Tree, second: Tree, resamples: int = 20_000, seed: int = 0) -> float:
