@@ -175,7 +175,7 @@ def test_chance_of_pairs_of_which_one_is_right():
 def test_numbers_have_no_random_answer_and_the_constant_that_fits_best():
     truths = ("2", "2", "2", "4", "4.4", "4.8", "4.2")
     items = [
-        Item(id=str(n), task=NUMBERS[1], kind="number", question="?", answer=truth, scene="s")
+        Item(id=str(n), task=NUMBERS[1], kind="number", question="A. m?", answer=truth, scene="s")
         for n, truth in enumerate(truths)
     ]
     assert np.isnan(random(items, VSI).overall)
