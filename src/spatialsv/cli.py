@@ -205,7 +205,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")
         where = (arguments.benchmark, arguments.model, arguments.data)
         how = (config(AskConfig, arguments), arguments.out, arguments.family)
-        print(table(ask(*where, *how, arguments.train_scenes)))
+        print(table(ask(*where, *how, arguments.train_scenes, blind=arguments.blind)))
         return
     from spatialsv.evaluate import EvaluateConfig, run
 
@@ -230,6 +230,7 @@ def score(arguments: argparse.Namespace) -> None:
         arguments.scorer,
         arguments.allow,
         arguments.json,
+        arguments.blind,
     )
     print(table(scoring))
 
@@ -246,9 +247,20 @@ def overlap(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Compare two models that were asked the same: differences, intervals, paired tests."""
-    from spatialsv.evaluate.compare import compare_runs, table
+    from spatialsv.evaluate.compare import CompareConfig, compare_runs, table
 
-    print(table(compare_runs(*arguments.runs, arguments.json)))
+    first, second = arguments.runs, arguments.against
+    if not second:
+        if len(first) != 2:
+            raise ValueError(f"{len(first)} runs: give two, or those of the other model --against")
+        first, second = first[:1], first[1:]
+    scoring = CompareConfig(
+        benchmark=arguments.benchmark,
+        data=arguments.data,
+        scorer=arguments.scorer,
+        allow=arguments.allow,
+    )
+    print(table(compare_runs(first, second, scoring, arguments.json)))
 
 
 def report(arguments: argparse.Namespace) -> None:
@@ -310,6 +322,18 @@ MODEL: dict[str, Any] = {
     "type": Path,
     "metavar": "MODEL",
     "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
+}
+SCORER: dict[str, Any] = {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"}
+ALLOW: dict[str, Any] = {
+    "nargs": "+",
+    "default": [],
+    "choices": ["missing", "duplicate", "unknown"],
+    "help": "ids that would be errors",
+}
+BLIND: dict[str, Any] = {
+    "type": Path,
+    "metavar": "FILE.jsonl",
+    "help": "replies of a run with `blank_images`, scored beside: what the text gives away",
 }
 FAMILY: dict[str, Any] = {
     "metavar": "MODULE:CLASS",
@@ -457,6 +481,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
             "--scenes": MANY,
             "--train-scenes": MANY
             | {"help": "whose answers a baseline goes by; what a benchmark shares with is told"},
+            "--blind": BLIND,
             "--config": CONFIG,
             "--out": OUT | {"help": "the manifest to write; of a benchmark, a folder"},
         },
@@ -473,13 +498,9 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
                 "metavar": "FILE.jsonl",
                 "help": 'a line `{"id": ..., "reply": ...}` for each question',
             },
-            "--scorer": {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"},
-            "--allow": {
-                "nargs": "+",
-                "default": [],
-                "choices": ["missing", "duplicate", "unknown"],
-                "help": "ids that would be errors",
-            },
+            "--scorer": SCORER,
+            "--allow": ALLOW,
+            "--blind": BLIND,
             "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
         },
     ),
@@ -500,10 +521,15 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
         {
             "runs": {
                 "type": Path,
-                "nargs": 2,
+                "nargs": "+",
                 "metavar": "RUN",
-                "help": "the manifest or the folder of an evaluate job",
+                "help": "the folder, manifest or replies of a model's answers; one a model",
             },
+            "--against": MANY | {"metavar": "RUN", "help": "the others', with several seeds each"},
+            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
+            "--benchmark": {"metavar": "NAME", "help": "that bare replies are to"},
+            "--scorer": SCORER,
+            "--allow": ALLOW,
             "--json": {"type": Path, "metavar": "OUT", "help": "the comparison in JSON as well"},
         },
     ),

@@ -242,5 +242,7 @@ def test_the_command_line_prints_a_table_and_writes_json_without_torch(tmp_path)
     assert "scored by the rules of lmms_eval" in done.stdout
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["overall"] == pytest.approx(0.5)
-    assert found["tasks"]["route_planning"] == {"n": 194, "score": 1.0}
+    route = found["tasks"]["route_planning"]
+    assert (route["n"], route["score"], route["scenes"]) == (194, 1.0, 88)
+    assert route["interval"] == pytest.approx([88 / (88 + 1.959964**2), 1])  # Wilson's, of scenes
     assert found["unread"] == 2640

@@ -125,6 +125,28 @@ def test_other_settings_ask_anew(tmp_path, asked, data):
     assert all(before[name]["key"] != after[name]["key"] for name in before)
 
 
+def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
+    tmp_path, asked, data, capsys
+):
+    blank = json.dumps({"frames": 2, "max_new_tokens": 3, "blank_images": True})
+    seeing, blind = tmp_path / "seeing", tmp_path / "blind"
+    where = ["--model", "base", "--data", str(data), "--out"]
+    assert main(["evaluate", "vsi_bench", *where, str(blind), "--config", blank]) == 0
+    (seeing / "replies.jsonl").parent.mkdir()
+    (seeing / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
+    beside = ["--blind", str(blind / "replies.jsonl")]
+    config = ["--config", json.dumps({"frames": 2, "max_new_tokens": 3, "batch_size": 4})]
+    assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 0
+    found = json.loads((seeing / "scores.json").read_text())
+    assert found["blind"] == json.loads((blind / "scores.json").read_text())["overall"]
+    assert found["overall"] == json.loads((asked / "scores.json").read_text())["overall"]
+    beside[-1] = str(asked / "replies.jsonl")
+    assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 2
+    assert "not blind" in capsys.readouterr().err
+    assert main(["compare", str(seeing), str(blind), "--data", str(data)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("overall")
+
+
 def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
     (tmp_path / "rows.jsonl").write_text((data / "rows.jsonl").read_text())
     with pytest.raises(ValueError, match=r"3 of 3 images or videos are missing, such as scannet/"):

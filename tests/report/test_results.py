@@ -12,7 +12,8 @@ from spatialsv.report.comparisons import (
 )
 from spatialsv.report.jobs import Answer
 from spatialsv.report.results import build_results, pool_seeds
-from spatialsv.stats.paired import sign_flip
+from spatialsv.stats.means import Mean
+from spatialsv.stats.paired import permutation
 from spatialsv.stats.summary import Scored, summarise
 
 
@@ -88,7 +89,9 @@ def test_pairs_and_their_p_values(runs):
     first, second = runs["spatialsv"][0], runs["text"][0]
     names = [name for name, answer in first.items() if answer.scored.spatial]
     difference = np.array([first[n].scored.score - second[n].scored.score for n in names])
-    assert test["p"] == sign_flip(difference, [first[n].scored.scene for n in names])
+    scenes = tuple(first[n].scored.scene for n in names)
+    pair = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (first, second)]
+    assert test["p"] == permutation(*pair)
     assert test["difference"] == pytest.approx(difference.mean())
     assert test["p"] <= test["p_holm"] <= 3 * test["p"]
     assert test["significant"] == (test["p_holm"] < 0.05)

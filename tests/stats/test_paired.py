@@ -1,20 +1,20 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import permutation_test
 
-from spatialsv.stats.paired import holm, mcnemar_exact, sign_flip
+from spatialsv.stats.means import Joined, Mean
+from spatialsv.stats.paired import holm, mcnemar_exact, permutation
 
 rng = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(seed):
-    generator = np.random.default_rng(seed)
-    first, second = generator.integers(0, 2, size=(2, 40)).astype(bool)
-    wins, losses = (first & ~second).sum(), (second & ~first).sum()
-    assert_allclose(mcnemar_exact(first, second), binomtest(wins, wins + losses).pvalue)
-    assert mcnemar_exact(first, second) == mcnemar_exact(second, first)
+def sign_flip(differences, clusters, resamples=20_000, seed=0):
+    """Of means alone, to swap a cluster's answers is to flip the sign of its differences."""
+    zeros = Mean((0.0,) * len(differences), tuple(clusters))
+    return permutation(Mean(tuple(differences), tuple(clusters)), zeros, resamples, seed)
 
 
 def test_mcnemar_without_discordant_pairs_shows_nothing():
@@ -75,3 +75,25 @@ def test_holm_keeps_order_and_lies_between_raw_and_bonferroni():
     adjusted = np.array(holm(list(p)))
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
     assert (adjusted >= p).all() and (adjusted <= np.minimum(1, 8 * p)).all()
+
+
+def test_permutation_takes_both_scores_again_after_every_swap():
+    first = Joined((Mean((1.0, 0.0, 1.0), tuple("aab")), Mean((1.0,), ("c",))))
+    second = Joined((Mean((0.0, 0.0, 0.0), tuple("aab")), Mean((0.0,), ("c",))))
+    # Swapping a, b, c takes 1/3, 1/3 and 1 off twice the difference, (2/3 + 1) / 2.
+    differences = [abs(a / 3 + b / 3 + c) / 2 for a, b, c in product((-1, 1), repeat=3)]
+    expected = np.mean(np.array(differences) >= (2 / 3 + 1) / 2 - 1e-9)
+    assert permutation(first, second) == expected == 0.25
+
+
+def test_permutation_swaps_how_many_count_as_well():
+    """A scorer may leave replies out: the numbers of answers then go with the answers."""
+    first, second = Mean((1.0, 1.0), ("a", "b")), Mean((0.0, 0.0, 1.0), ("a", "b", "b"))
+    swapped_b = (1 + 0 + 1) / 3 - (0 + 1) / 2
+    assert abs(swapped_b) < 1 - 1 / 3
+    assert permutation(first, second) == 0.5  # as they are, and both swapped
+
+
+def test_scores_of_other_make_cannot_be_paired():
+    with pytest.raises(ValueError, match="different things"):
+        permutation(Mean((1.0,), ("a",)), Joined((Mean((1.0,), ("a",)),)))

@@ -1,7 +1,8 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from spatialsv.stats.paired import sign_flip
+from spatialsv.stats.means import Mean
+from spatialsv.stats.paired import permutation
 from spatialsv.stats.power import smallest_difference
 
 
@@ -16,7 +17,9 @@ def test_a_difference_of_that_size_is_found_about_as_often_as_promised():
     difference = 2.80159 / np.sqrt(40)  # for unit spread and 40 scenes
     for trial in range(200):
         values = generator.normal(difference, 1.0, size=40)
-        found += sign_flip(values, list(range(40)), resamples=400, seed=trial) < 0.05
+        scenes = tuple(range(40))
+        pair = Mean(tuple(values.tolist()), scenes), Mean((0.0,) * 40, scenes)
+        found += permutation(*pair, resamples=400, seed=trial) < 0.05
     assert 0.7 < found / 200 < 0.9
 
 

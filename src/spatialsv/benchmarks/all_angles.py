@@ -12,10 +12,10 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
+    mean_score,
     micro,
     right_letter,
 )
@@ -78,16 +78,26 @@ def read(item: Item, reply: str) -> str | None:
 def aggregate(scored: Scored) -> Scores:
     """Over the questions; with the pairs both of whose questions are there."""
     found = micro(tuple(COUNTS))(scored)
-    right = {item.id: value for item, value in scored if value is not None}
-    twins = {item.id: item.more["twin"] for item, _ in scored}
-    pairs = {frozenset((name, twin)) for name, twin in twins.items() if twins.get(twin) == name}
-    sums = [sum(right[name] for name in pair) for pair in pairs if len(pair) == 2]
-    shares = {
-        name: Score(n=len(sums), score=sums.count(count) / len(sums))
-        for count, name in enumerate(PAIRS)
-        if sums
+    by_id = {item.id: (item, value) for item, value in scored}
+    pairs = [
+        (item, value, by_id[twin][1])
+        for item, value in scored
+        if (twin := item.more["twin"]) in by_id
+        and by_id[twin][0].more["twin"] == item.id
+        and item.id < twin  # each pair once
+    ]
+    shares = zip(*(_shares(one, other) for _, one, other in pairs), strict=True)
+    told = {
+        name: mean_score([(item, share) for (item, *_), share in zip(pairs, values, strict=True)])
+        for name, values in zip(PAIRS, shares, strict=bool(pairs))
     }
-    return Scores(overall=found.overall, tasks=found.tasks | shares)
+    return Scores(whole=found.whole, tasks=found.tasks | told)
+
+
+def _shares(one: float, other: float) -> tuple[float, float, float]:
+    """How likely none, one and both of two answers are right, which are so with such chances."""
+    both = one * other
+    return 1 - one - other + both, one + other - 2 * both, both
 
 
 def _options(item: Item) -> dict[str, str]:

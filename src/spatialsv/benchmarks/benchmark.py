@@ -13,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.item import Item
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """A mean in [0, 1] over `n` items, or over groups of them where a rule groups."""
-
-    n: int
-    score: float
+from spatialsv.stats.means import Joined, Mean, Tree
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """By task, in the order in which the benchmark's authors list them, and over all."""
+    """By task, in the order in which the benchmark's authors list them, and over all.
 
-    overall: float
-    tasks: Mapping[str, Score]
+    Each is a mean over items, or over groups of them where a rule groups, or a mean of such means,
+    and keeps what it is the mean of: statistics take it again over other draws of scenes.
+    """
+
+    whole: Tree
+    tasks: Mapping[str, Tree]
+
+    @property
+    def overall(self) -> float:
+        """In [0, 1]; NaN of nothing."""
+        return self.whole.score
 
 
 Scored = Sequence[tuple[Item, float | None]]  # None: this scorer leaves the item out
@@ -59,26 +61,20 @@ class Benchmark:
     reply_tokens: int = 1024
 
 
-def by_task(scored: Scored, order: Sequence[str] = ()) -> dict[str, Score]:
+def by_task(scored: Scored, order: Sequence[str] = ()) -> dict[str, Mean]:
     """The mean of each task's items; tasks in `order` first, others as they come."""
-    found: dict[str, list[float]] = {name: [] for name in order}
+    found: dict[str, list[tuple[Item, float | None]]] = {name: [] for name in order}
     for item, value in scored:
         if value is not None:
-            found.setdefault(item.task, []).append(value)
-    return {
-        name: Score(n=len(values), score=sum(values) / len(values))
-        for name, values in found.items()
-        if values
-    }
+            found.setdefault(item.task, []).append((item, value))
+    return {name: mean_score(values) for name, values in found.items() if values}
 
 
 def micro(order: Sequence[str] = ()) -> Callable[[Scored], Scores]:
     """Every item weighs the same."""
 
     def aggregate(scored: Scored) -> Scores:
-        values = [value for _, value in scored if value is not None]
-        overall = sum(values) / len(values) if values else float("nan")
-        return Scores(overall=overall, tasks=by_task(scored, order))
+        return Scores(whole=mean_score(scored), tasks=by_task(scored, order))
 
     return aggregate
 
@@ -88,18 +84,22 @@ def macro(order: Sequence[str] = ()) -> Callable[[Scored], Scores]:
 
     def aggregate(scored: Scored) -> Scores:
         tasks = by_task(scored, order)
-        return Scores(overall=mean_of(tasks.values()), tasks=tasks)
+        return Scores(whole=joined(tasks.values()), tasks=tasks)
 
     return aggregate
 
 
 def all_right(scored: Scored, group: Callable[[Item], str]) -> Scored:
-    """One for each group, under its first item: 1 where every answer in it is right, else 0."""
+    """One for each group, under its first item: the product of its scores.
+
+    That is 1 where every answer in it is right, else 0. Of expected scores, such as those of
+    answers at random, it is the expected one.
+    """
     found: dict[str, tuple[Item, float]] = {}
     for item, value in scored:
         if value is not None:
             first, before = found.get(group(item), (item, 1.0))
-            found[group(item)] = (first, float(before == value == 1))
+            found[group(item)] = (first, before * value)
     return list(found.values())
 
 
@@ -108,17 +108,12 @@ def right_letter(item: Item, said: str | None) -> float:
     return float(said == item.answer)
 
 
-def mean_score(scored: Scored) -> Score:
-    """Over items that are all scored."""
-    return Score(n=len(scored), score=micro()(scored).overall)
+def mean_score(scored: Scored) -> Mean:
+    """Over the items that are scored."""
+    there = [(value, item.scene) for item, value in scored if value is not None]
+    return Mean(*(tuple(column) for column in zip(*there, strict=True))) if there else Mean((), ())
 
 
-def joined(scores: Sequence[Score]) -> Score:
+def joined(scores: Iterable[Tree]) -> Joined:
     """Several tasks as one, in which each weighs the same."""
-    return Score(n=sum(score.n for score in scores), score=mean_of(scores))
-
-
-def mean_of(scores: Iterable[Score]) -> float:
-    """The mean of `Score`s, each weighing the same; NaN of none."""
-    values = [score.score for score in scores]
-    return sum(values) / len(values) if values else float("nan")
+    return Joined(tuple(scores))

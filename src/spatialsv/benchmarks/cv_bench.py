@@ -16,13 +16,11 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
     by_task,
     joined,
-    mean_of,
     mean_score,
     micro,
     right_letter,
@@ -30,6 +28,7 @@ from spatialsv.benchmarks.benchmark import (
 from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import LETTER
+from spatialsv.stats.means import Mean
 
 COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
 SOURCES = {"ADE20K": "2D", "COCO": "2D", "Omni3D": "3D"}
@@ -115,10 +114,10 @@ def aggregate(scored: Scored) -> Scores:
         if of_part:
             parts[part] = joined(of_part)
     tasks = by_task(scored, tuple(COUNTS)) | sources | parts
-    return Scores(overall=mean_of(parts.values()), tasks=tasks)
+    return Scores(whole=joined(parts.values()), tasks=tasks)
 
 
-def _by_source(scored: Scored) -> Mapping[str, Score]:
+def _by_source(scored: Scored) -> Mapping[str, Mean]:
     by_source = {
         source: [pair for pair in scored if pair[0].more["source"] == source] for source in SOURCES
     }

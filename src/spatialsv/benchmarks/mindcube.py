@@ -23,6 +23,7 @@ from spatialsv.benchmarks.benchmark import (
     Scorer,
     Scores,
     by_task,
+    mean_score,
     micro,
     right_letter,
 )
@@ -130,7 +131,7 @@ def read_vlmevalkit(item: Item, reply: str) -> str | None:
 def aggregate(scored: Scored) -> Scores:
     """Every question weighs the same, but for those of `translation`, which do not count."""
     counted = [(item, value) for item, value in scored if item.task != LEFT_OUT]
-    return Scores(overall=micro()(counted).overall, tasks=by_task(scored, SETTINGS))
+    return Scores(whole=mean_score(counted), tasks=by_task(scored, SETTINGS))
 
 
 def _last(pattern: str, text: str) -> str | None:

@@ -101,7 +101,7 @@ def aggregate(scored: Scored) -> Scores:
         abilities.setdefault(item.more["ability"], []).append((item, value))
     tasks = {"vanilla": mean_score(unturned), "circular": mean_score(questions)}
     tasks |= {name: mean_score(abilities[name]) for name in sorted(abilities)}
-    return Scores(overall=tasks["circular"].score, tasks=tasks | by_task(questions))
+    return Scores(whole=tasks["circular"], tasks=tasks | by_task(questions))
 
 
 OFFICIAL = Scorer(

@@ -25,17 +25,16 @@ from typing import Literal
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Score,
     Scored,
     Scorer,
     Scores,
     by_task,
     joined,
-    mean_of,
 )
 from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
+from spatialsv.stats.means import Joined, Tree
 
 STATE, INFO, SPATIAL = "Agent_state", "Agent_visible_info", "Agent_object_spatial"
 VARIANTS = {  # in parts that are averaged first
@@ -210,10 +209,10 @@ def aggregate(scored: Scored) -> Scores:
         found = [score for name in names if (score := _joined(tasks, PARTS.get(name, (name,))))]
         if found:
             groups[group] = joined(found)
-    return Scores(overall=mean_of(groups.values()), tasks=tasks | groups)
+    return Scores(whole=joined(groups.values()), tasks=tasks | groups)
 
 
-def _joined(tasks: Mapping[str, Score], names: Sequence[str]) -> Score | None:
+def _joined(tasks: Mapping[str, Tree], names: Sequence[str]) -> Joined | None:
     there = [tasks[name] for name in names if name in tasks]
     return joined(there) if there else None
 

@@ -123,7 +123,7 @@ def aggregate(scored: Scored, kind: str) -> Scores:
         values = [pair for pair in kinds[kind] if pair[0].task in categories]
         if values:
             tasks[name] = mean_score(values)
-    return Scores(overall=tasks[kind].score, tasks=tasks | by_task(kinds[kind], CATEGORIES))
+    return Scores(whole=tasks[kind], tasks=tasks | by_task(kinds[kind], CATEGORIES))
 
 
 OFFICIAL = Scorer(

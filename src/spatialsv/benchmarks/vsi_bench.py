@@ -20,7 +20,6 @@ from spatialsv.benchmarks.benchmark import (
     Scores,
     by_task,
     joined,
-    mean_of,
     micro,
 )
 from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
@@ -139,8 +138,8 @@ def aggregate(scored: Scored, whole: bool = False) -> Scores:
     means = dict(tasks)
     if levels and (len(levels) == 3 or not whole):
         means = {name: value for name, value in tasks.items() if name not in levels}
-        means[DIRECTION] = joined(list(levels.values()))
-    return Scores(overall=mean_of(means.values()), tasks=tasks | means)
+        means[DIRECTION] = joined(levels.values())
+    return Scores(whole=joined(means.values()), tasks=tasks | means)
 
 
 OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)

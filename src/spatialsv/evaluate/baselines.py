@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from spatialsv.evaluate.score import TOLERANCES, extract, mean_relative_accuracy, score
 from spatialsv.scenes.rooms.question import Question
+from spatialsv.stats.constant import best_constant
 
 ANY_OPTION = "any option"
 
@@ -72,29 +73,16 @@ class FrequencyBaseline:
             for task, counts in letters.items()
         }
         numbers = _numbers(train)
-        return cls(answers | {task: f"{best_constant(n):.6g}" for task, n in numbers.items()})
+        return cls(
+            answers
+            | {task: f"{best_constant(n, TOLERANCES / 100):.6g}" for task, n in numbers.items()}
+        )
 
     def answer(self, question: Question) -> tuple[str, float]:
         if question.kind == "choice" and question.task not in self.answers:
             return ANY_OPTION, 1 / len(question.options)
         reply = _of_task(self.answers, question)
         return reply, score(extract(reply, question), question)
-
-
-def best_constant(truths: Float[np.ndarray, " A"]) -> float:
-    """The number whose mean relative accuracy over `truths` is greatest.
-
-    Each truth and tolerance scores on an interval of predictions; the best prediction lies in
-    most intervals. Coverage peaks at the start of one, and stays up to the next interval's end:
-    the middle of that stretch is returned, away from the rounding at its ends.
-    """
-    reach = np.outer(np.where(truths == 0, 1.0, np.abs(truths)), TOLERANCES / 100)
-    starts = np.sort((truths[:, None] - reach).ravel())
-    ends = np.sort((truths[:, None] + reach).ravel())
-    opened = np.arange(1, len(starts) + 1)
-    covered = opened - np.searchsorted(ends, starts - 1e-12)
-    best = int(covered.argmax())
-    return float((starts[best] + ends[np.searchsorted(ends, starts[best])]) / 2)
 
 
 def _numbers(questions: Iterable[Question]) -> dict[str, Float[np.ndarray, " A"]]:

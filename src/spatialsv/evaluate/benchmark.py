@@ -24,7 +24,7 @@ from spatialsv.benchmarks.benchmark import Scorer
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.overlap import overlap_of_run, summary, told
-from spatialsv.benchmarks.score import Scoring, load, rules_of, scoring_of
+from spatialsv.benchmarks.score import Scoring, load, read_blind, rules_of, scoring_of
 from spatialsv.config import to_mapping
 from spatialsv.evaluate.asking import AskConfig, Asking, shown_in
 from spatialsv.evaluate.dialogue import dialogues
@@ -51,6 +51,8 @@ def ask(
     out: Path,
     family: str | None,
     train_scenes: Sequence[Path] = (),
+    *,
+    blind: Path | None = None,
 ) -> Scoring:
     """Ask `model` all questions of a benchmark; write replies.jsonl, scores.json, manifest.json.
 
@@ -62,6 +64,7 @@ def ask(
         family: the name of an adapter from outside, for `load_mllm`.
         train_scenes: manifests of the scenes that the model was taught; what these and the
             benchmark share is printed, and told in the manifest. None: as `taught_scenes` finds.
+        blind: replies of the same model to the text alone, to be scored beside.
 
     Raises:
         ValueError: an unknown benchmark or scorer, files that are not laid out as expected, or an
@@ -72,6 +75,7 @@ def ask(
     scorer, rules = rules_of(name, known, config.scorer)
     config = replace(config, max_new_tokens=config.max_new_tokens or known.reply_tokens)
     items = load(name, known, data)
+    unseen = None if blind is None else read_blind(blind, [item.id for item in items])
     check_shown(items, data)
     checkpoint, blank = checkpoint_of(model)
     blank = config.blank_images or blank
@@ -100,7 +104,7 @@ def ask(
                 file.write(json.dumps(lines[line["id"]]) + "\n")
                 file.flush()
     replies = {item.id: lines[item.id]["reply"] for item in items}
-    scoring = scoring_of(name, scorer, known, items, replies)
+    scoring = scoring_of(name, scorer, known, items, replies, unseen)
     _finish(out, scoring, [lines[item.id] for item in items], config, about)
     return scoring
 

@@ -1,76 +1,227 @@
-"""`spatialsv compare RUN RUN`: two runs on the same questions, by task and in all."""
+"""`spatialsv compare RUN RUN`: runs on the same questions, of rooms or of a benchmark.
+
+By task and in all, of one seed of training a side or of several.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spatialsv.benchmarks.names import benchmark
+from spatialsv.benchmarks.replies import Allowed
+from spatialsv.benchmarks.replies import read_replies as read_benchmark_replies
+from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
 from spatialsv.evaluate.replies import read_replies
 from spatialsv.manifest import read_manifest, write_json
-from spatialsv.stats.comparison import compare, corrected
+from spatialsv.stats.comparison import compare_scores, corrected
+from spatialsv.stats.means import Mean, Tree
 from spatialsv.stats.summary import GROUPS, Scored, groups
 
+Parts = Sequence[Mapping[str, Tree]]  # scores by name; p-values are corrected within each part
 
-def compare_runs(first: Path, second: Path, out: Path | None = None) -> dict[str, Any]:
-    """Compare two runs of the stage `evaluate`.
 
-    Each task and each group of tasks by itself; p-values are corrected over the tasks together, and
-    over the groups together (Holm).
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What replies to a benchmark are scored by; of rooms nothing is needed."""
+
+    benchmark: str | None = None  # None: as the runs' manifests say; else rooms
+    data: Path | None = None  # the folder of the benchmark's files
+    scorer: str | None = None  # None: as the manifests say; else the authors'
+    allow: Collection[Allowed] = ()  # as for `spatialsv score`
+
+
+@dataclass(frozen=True)
+class _Run:
+    named: Path  # as given
+    replies: Path
+    about: Mapping[str, Any]  # what its manifest tells; nothing of bare replies
+
+
+def compare_runs(
+    first: Sequence[Path],
+    second: Sequence[Path],
+    config: CompareConfig | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Compare two models that were asked the same, at one seed of training each or at several.
+
+    Each task, and each group of tasks or the overall score, by itself; p-values are corrected over
+    the tasks together, and over the others together (Holm).
 
     Args:
-        first: its manifest, its folder, or its replies.jsonl.
+        first: a run a seed: its manifest, its folder, or its replies.jsonl.
+        second: of the other model.
         out: where JSON goes; None: nowhere.
 
     Returns: name -> the fields of `Comparison`, `p_holm` and `significant`.
 
     Raises:
-        ValueError: a run that is not there, or other questions in the one than in the other.
+        ValueError: a run that is not there, other questions, another benchmark or scorer in the one
+            than in the other, or one model twice among the seeds of a side.
     """
-    ours, theirs = (_scored(run) for run in (first, second))
-    ids = [{question.id for question in run} for run in (ours, theirs)]
-    if ids[0] != ids[1]:
-        only = [len(ids[0] - ids[1]), len(ids[1] - ids[0])]
-        raise ValueError(
-            f"{first} and {second} were not asked the same: {only[0]} questions only of the first,"
-            f" {only[1]} only of the second"
-        )
-    tasks = {q.task: [p for p in ours if p.task == q.task] for q in ours}
-    pools = {name: [p for p in ours if name in groups(p)] for name in GROUPS}
+    config = config or CompareConfig()
+    sides = [[_run(path) for path in side] for side in (first, second)]
+    for side in sides:
+        _refuse_twins(side)
+    runs = [run for side in sides for run in side]
+    name = _agreed(runs, "benchmark", config.benchmark)
+    parts = _of_rooms(runs) if name is None else _of_benchmark(runs, name, config)
+    ours, theirs = parts[: len(first)], parts[len(first) :]
     found: dict[str, Any] = {}
-    for parts in (tasks, pools):
-        compared = {name: asdict(compare(part, theirs)) for name, part in parts.items() if part}
+    for number, part in enumerate(ours[0]):
+        compared = {}
+        for score in part:
+            pair = ([_named(parts[number], score) for parts in side] for side in (ours, theirs))
+            compared[score] = asdict(compare_scores(*pair))
         found |= zip(compared, corrected(list(compared.values())), strict=True)
     if out is not None:
         write_json(out, found)
     return found
 
 
-def table(found: dict[str, Any]) -> str:
+def _named(scores: Mapping[str, Tree], name: str) -> Tree:
+    if name not in scores:
+        raise ValueError(f"{name}: one run has no score of it, so that it cannot be compared")
+    return scores[name]
+
+
+def _run(path: Path) -> _Run:
+    told = path / "manifest.json" if path.is_dir() else path
+    if told.suffix != ".json":
+        told = path.parent / "manifest.json"
+        about = read_manifest(told).about if told.is_file() else {}
+        run = _Run(path, path, about)
+    else:
+        manifest = read_manifest(told)
+        run = _Run(path, manifest.find("replies.jsonl"), manifest.about)
+    if not run.replies.is_file():
+        raise ValueError(f"{run.replies}: no such replies")
+    return run
+
+
+def _refuse_twins(side: Sequence[_Run]) -> None:
+    """Refuse a seed that is counted twice: no spread is shown by it.
+
+    Raises:
+        ValueError: two runs are of one model that was asked alike.
+    """
+    seen: dict[frozenset[str], Path] = {}
+    for run in side if len(side) > 1 else ():
+        lines = map(json.loads, run.replies.read_text().splitlines())
+        keys = frozenset(key for line in lines if (key := line.get("key")))
+        if keys and keys in seen:
+            raise ValueError(
+                f"{run.named} and {seen[keys]} are one model, asked alike: give each seed once"
+            )
+        seen[keys] = run.named
+
+
+def _agreed(runs: Sequence[_Run], what: str, given: str | None) -> str | None:
+    """The benchmark, or its scorer, of all runs; bare replies have what is given.
+
+    Raises:
+        ValueError: runs differ, or one differs from what is given.
+    """
+    knowing = [run for run in runs if run.about or what == "benchmark"]
+    if not knowing:
+        return given
+    told = {run.named: run.about.get(what, given) for run in knowing}
+    one, value = next(iter(told.items()))
+    for other, its in told.items():
+        if its != value:
+            raise ValueError(
+                f"{one} and {other} cannot be compared: their {what} is {value or 'rooms'} in the"
+                f" one, {its or 'rooms'} in the other"
+            )
+    if given is not None and value != given:
+        raise ValueError(f"{one}: its {what} is {value}, not {given}")
+    return value
+
+
+def _of_benchmark(runs: Sequence[_Run], name: str, config: CompareConfig) -> list[Parts]:
+    """The scores of each run: of tasks, and overall."""
+    known = benchmark(name)
+    if config.data is None:
+        raise ValueError(f"{runs[0].named}: give --data, the folder of the files of {name}")
+    scorer = config.scorer or _agreed(runs, "scorer", None)
+    _, rules = rules_of(name, known, scorer)
+    items = load(name, known, config.data)
+    ids, found = [item.id for item in items], []
+    for run in runs:
+        said = read_benchmark_replies(run.replies, ids, config.allow)
+        values, _ = judged(items, said, rules)
+        scores = rules.aggregate(list(zip(items, values, strict=True)))
+        found.append((scores.tasks, {OVERALL: scores.whole}))
+    return found
+
+
+def _of_rooms(runs: Sequence[_Run]) -> list[Parts]:
+    """The scores of each run: of tasks, and of GROUPS."""
+    scored = [_scored(run) for run in runs]
+    for run, answers in zip(runs, scored, strict=True):
+        ids, others = scored[0].keys(), answers.keys()
+        if ids != others:
+            raise ValueError(
+                f"{runs[0].named} and {run.named} were not asked the same: {len(ids - others)}"
+                f" questions only of the first, {len(others - ids)} only of the second"
+            )
+    return [_tasks_and_groups([answers[name] for name in scored[0]]) for answers in scored]
+
+
+def _scored(run: _Run) -> dict[str, Scored]:
+    try:
+        return {reply.id: reply.scored() for reply in read_replies(run.replies)}
+    except ValueError as error:
+        hint = "" if run.about else "; of replies to a benchmark, tell its name by --benchmark"
+        raise ValueError(f"{error}{hint}") from None
+
+
+def _tasks_and_groups(questions: Sequence[Scored]) -> Parts:
+    tasks = dict.fromkeys(question.task for question in questions)
+    pools = {name: [q for q in questions if name in groups(q)] for name in GROUPS}
+    return (
+        {task: _mean([q for q in questions if q.task == task]) for task in tasks},
+        {name: _mean(members) for name, members in pools.items() if members},
+    )
+
+
+def _mean(questions: Sequence[Scored]) -> Mean:
+    return Mean(tuple(q.score for q in questions), tuple(q.scene for q in questions))
+
+
+def table(found: Mapping[str, Any]) -> str:
     """A line a task and group: scores in per cent, differences in points."""
     width = max(map(len, found))
-    head = f"{'':<{width}}  {'n':>5}  first  second  difference [95 %]        p (Holm)  could show"
-    return "\n".join([head, *(f"{name:<{width}}  {_line(row)}" for name, row in found.items())])
+    seeds = [next(iter(found.values()))[f"{side}_seeds"]["n"] for side in ("first", "second")]
+    head = f"{'':<{width}}  {'n':>5}  {'first':>11}  {'second':>11}  difference [95 %]      "
+    rows = [f"{name:<{width}}  {_line(row)}" for name, row in found.items()]
+    lines = [f"{head}  p (Holm)  could show", *rows]
+    if max(seeds) > 1:
+        lines.append(
+            f"means over {seeds[0]} and {seeds[1]} seeds, +- their standard deviation; intervals"
+            " and p cover seeds and scenes"
+        )
+    return "\n".join(lines)
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: Mapping[str, Any]) -> str:
     low, high = row["interval"] or (float("nan"),) * 2
     interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
     least = row["smallest_difference"]
     could = f"{100 * least:.1f}" if least else "-"
+    told = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
     verdict = "significant" if row["significant"] else "not significant"
+    first, second = (_side(row[f"{side}_seeds"]) for side in ("first", "second"))
     return (
-        f"{row['n']:>5}  {100 * row['first']:5.1f}  {100 * row['second']:6.1f}"
-        f"  {100 * row['difference']:+6.1f} {interval:<15}  {row['p_holm']:8.3f}  {could:>10}"
-        f"  {verdict}"
+        f"{row['n']:>5}  {first:>11}  {second:>11}  {100 * row['difference']:+6.1f} {interval:<16}"
+        f"  {told:>8}  {could:>10}  {verdict}"
     )
 
 
-def _scored(run: Path) -> Sequence[Scored]:
-    path = run / "manifest.json" if run.is_dir() else run
-    if path.suffix == ".json":
-        path = read_manifest(path).find("replies.jsonl")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such replies")
-    return [reply.scored() for reply in read_replies(path)]
+def _side(spread: Mapping[str, Any]) -> str:
+    more = "" if spread["deviation"] is None else f" +-{100 * spread['deviation']:.1f}"
+    return f"{100 * spread['mean']:.1f}{more}"

@@ -123,7 +123,7 @@ def _row(counts: Counts, every: Counts, resamples: int, seed: int) -> dict[str, 
     share = float(pixels / every["pixels"].sum())
     if not pixels:
         return {"share": share} | dict.fromkeys(("abs_rel", "precision", "low", "high", "gain"))
-    low, high = interval_of(_precisions(counts, resamples, seed))
+    low, high = interval_of(_precisions(counts, resamples, seed), len(counts["pixels"]))
     return {
         "share": share,
         "abs_rel": float(counts["error"].sum() / pixels),
@@ -143,7 +143,7 @@ def _difference(
         return None
     means = [counts["right"].sum() / counts["pixels"].sum() for counts in pair]
     draws = [_precisions(counts, resamples, seed) for counts in pair]
-    low, high = interval_of(draws[0] - draws[1])
+    low, high = interval_of(draws[0] - draws[1], len(first["pixels"]))
     return {"mean": float(means[0] - means[1]), "low": low, "high": high}
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr
 
-from spatialsv.stats.intervals import Interval, cluster_bootstrap
-from spatialsv.stats.paired import holm, sign_flip
-from spatialsv.stats.power import smallest_difference
+from spatialsv.stats.aggregate import Spread, over_seeds
+from spatialsv.stats.intervals import Interval, interval_of
+from spatialsv.stats.means import Mean, Table, Tree, clusters_of, resampled, standard_error
+from spatialsv.stats.paired import holm, mcnemar_exact, permutation
+from spatialsv.stats.power import detectable
+from spatialsv.stats.seeds import interval_over_seeds
 from spatialsv.stats.summary import Scored
 
 LEVEL = 0.05  # of Holm-corrected p-values
@@ -18,22 +23,25 @@ LEVEL = 0.05  # of Holm-corrected p-values
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The first model's scores minus the second's, question by question."""
+    """The first model's score minus the second's, on the same questions."""
 
     n: int
     scenes: int
-    first: float  # mean scores, in [0, 1]
+    first: float  # scores in [0, 1], over seeds their means
     second: float
     difference: float
-    interval: Interval | None  # 95 %, resampled by scene; None of a single scene
-    p: float  # two-sided permutation test, clustered by scene
+    interval: Interval | None  # 95 %, resampled by scene, and by seed; None of a single scene
+    p: float  # two-sided: permutation, clustered by scene; over seeds `p_over_seeds`
+    mcnemar: float | None  # exact; takes questions as independent; None but for right and wrong
     smallest_difference: float | None  # that would be found four times out of five
+    first_seeds: Spread
+    second_seeds: Spread
 
 
 def compare(
     first: Sequence[Scored], second: Sequence[Scored], seed: int = 0, resamples: int = 2000
 ) -> Comparison:
-    """The questions of `first`, of which `second` must have answered each.
+    """The mean over the questions of `first`, of which `second` must have answered each.
 
     Raises:
         ValueError: no questions, or one that `second` lacks.
@@ -43,19 +51,92 @@ def compare(
         raise ValueError(
             f"{len(lacking)} questions were asked of one model only, such as {lacking[0]!r}"
         )
-    ours = np.array([question.score for question in first], dtype=float)
-    theirs = np.array([other[question.id] for question in first], dtype=float)
-    scenes, values = [question.scene for question in first], ours - theirs
+    scenes = tuple(question.scene for question in first)
+    ours = Mean(tuple(question.score for question in first), scenes)
+    theirs = Mean(tuple(other[question.id] for question in first), scenes)
+    return compare_scores([ours], [theirs], seed, resamples)
+
+
+def compare_scores(
+    first: Sequence[Tree], second: Sequence[Tree], seed: int = 0, resamples: int = 2000
+) -> Comparison:
+    """Two models' scores on the same questions, each of one seed of training or of several.
+
+    Args:
+        first: the score at each seed; the items of all are the same and in the same order.
+        second: the same of the other model.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no seed, or scores that are not made of the same means.
+    """
+    spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
+    scenes = set(chain.from_iterable(map(clusters_of, (*first, *second))))
+    error, freedom = _error((first, second), spreads)
+    if len(first) == len(second) == 1:
+        draws = resampled([first[0], second[0]], resamples, seed)
+        interval = interval_of(draws[:, 0] - draws[:, 1], len(scenes))
+        p, mcnemar = permutation(first[0], second[0], seed=seed), _mcnemar(first[0], second[0])
+        freedom = np.inf
+    else:
+        interval = interval_over_seeds(first, second, freedom, resamples, seed)
+        p, mcnemar = _p_over_seeds(spreads, error, freedom), None
     return Comparison(
-        n=len(values),
-        scenes=len(set(scenes)),
-        first=float(ours.mean()),
-        second=float(theirs.mean()),
-        difference=float(values.mean()),
-        interval=cluster_bootstrap(values, scenes, resamples=resamples, seed=seed),
-        p=sign_flip(values, scenes, seed=seed),
-        smallest_difference=smallest_difference(values, scenes),
+        n=first[0].n,
+        scenes=len(scenes),
+        first=spreads[0].mean,
+        second=spreads[1].mean,
+        difference=spreads[0].mean - spreads[1].mean,
+        interval=interval if len(scenes) > 1 else None,
+        p=p,
+        mcnemar=mcnemar,
+        smallest_difference=detectable(error, freedom),
+        first_seeds=spreads[0],
+        second_seeds=spreads[1],
     )
+
+
+def _error(
+    sides: Sequence[Sequence[Tree]], spreads: Sequence[Spread]
+) -> tuple[float | None, float]:
+    """The difference's standard error over scenes and seeds, and its degrees of freedom.
+
+    Scenes by the linearised score of the seeds' mean, seeds by their own deviation; the degrees are
+    Satterthwaite's (1946). What a seed adds on one scene alone is in both parts, so that the error
+    is, if anything, too large.
+    """
+    table = Table([tree for side in sides for tree in side])
+    pulls = [np.mean([table.influence(tree) for tree in side], axis=0) for side in sides]
+    scenes = standard_error(pulls[0] - pulls[1])
+    if scenes is None:
+        return None, 1.0
+    parts = [(scenes**2, len(table.order) - 1)]
+    parts += [(s.deviation**2 / s.n, s.n - 1) for s in spreads if s.deviation is not None]
+    total = sum(variance for variance, _ in parts)
+    if total == 0:
+        return 0.0, 1.0
+    return float(np.sqrt(total)), total**2 / sum(v**2 / freedom for v, freedom in parts)
+
+
+def _p_over_seeds(spreads: Sequence[Spread], error: float | None, freedom: float) -> float:
+    """Two-sided t test that models trained again, and asked about other scenes, would be equal.
+
+    A permutation of answers takes the trained models as given, and would call the luck of training
+    significant.
+    """
+    difference = abs(spreads[0].mean - spreads[1].mean)
+    if not error:
+        return 1.0 if error is None or difference == 0 else 0.0
+    return float(2 * stdtr(freedom, -difference / error))
+
+
+def _mcnemar(first: Tree, second: Tree) -> float | None:
+    if not isinstance(first, Mean) or not isinstance(second, Mean) or first.n != second.n:
+        return None
+    answers = [np.array(tree.scores) for tree in (first, second)]
+    if not np.isin(answers, (0, 1)).all():
+        return None
+    return mcnemar_exact(*(values.astype(bool) for values in answers))
 
 
 def corrected(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Intervals: how far a score could be from what an endless test set would give.
 
-Questions about one scene share its images, so their scores are not independent. Means over
-questions are therefore resampled by cluster (the scene), never by question.
+Questions about one scene share its images, so their scores are not independent. Scores are
+therefore resampled by cluster (the scene), never by question.
 """
 
 from __future__ import annotations
@@ -10,8 +10,18 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
-from scipy.special import ndtri
+from jaxtyping import Float, Shaped
+from scipy.special import ndtr, ndtri, stdtrit
+
+from spatialsv.stats.means import (
+    Mean,
+    Table,
+    Tree,
+    clusters_of,
+    leaves_of,
+    resampled,
+    standard_error,
+)
 
 
 class Interval(NamedTuple):
@@ -54,10 +64,31 @@ def cluster_bootstrap(
     Raises:
         ValueError: no values, or not one cluster a value.
     """
-    sums, counts = cluster_sums(values, clusters)
-    if len(sums) < 2:
+    return intervals([mean_of(values, clusters)], level, resamples, seed)[0]
+
+
+def intervals(
+    trees: Sequence[Tree], level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> list[Interval | None]:
+    """Percentile bootstrap intervals of several scores, whole clusters resampled for all at once.
+
+    Scores that are all 0, or all 1, resample to themselves, which is not certainty: for these the
+    interval is Wilson's of as many trials as there are clusters, each of which voted as one.
+
+    Returns: None for a score of fewer than two clusters, which say nothing about spread.
+    """
+    found = resampled(trees, resamples, seed).T
+    return [_interval(tree, values, level) for tree, values in zip(trees, found, strict=True)]
+
+
+def _interval(tree: Tree, values: Float[np.ndarray, " R"], level: float) -> Interval | None:
+    scores = {score for leaf in leaves_of(tree) for score in leaf.scores}
+    clusters = len(clusters_of(tree))
+    if clusters < 2 or np.isnan(values).all():
         return None
-    return interval_of(resampled_ratios(sums, counts, resamples, seed), level)
+    if scores in ({0.0}, {1.0}):
+        return wilson(clusters * int(scores.pop()), clusters, level)
+    return interval_of(values, clusters, level)
 
 
 def resampled_ratios(
@@ -77,9 +108,19 @@ def resampled_ratios(
         return (draws @ sums) / (draws @ counts)
 
 
-def interval_of(resampled: Float[np.ndarray, " resamples"], level: float = 0.95) -> Interval:
-    """The percentile interval of resampled means; of those that are known."""
-    low, high = np.nanquantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
+def interval_of(
+    resampled: Float[np.ndarray, " resamples"], clusters: float | int, level: float = 0.95
+) -> Interval:
+    """The percentile interval of scores in resamples of `clusters`; of those that are known.
+
+    Percentiles alone fall short where clusters are few: a resample varies (C - 1) / C as much as
+    the truth does, and has no tails for not knowing the spread. They are taken further out, where
+    sqrt(C / (C - 1)) * t_{C-1} is on the normal (the expanded percentile interval, Hesterberg 2015,
+    section 5.2); of 20 clusters 1.6 and 98.4 in place of 2.5 and 97.5, of endless ones these.
+    """
+    freedom = max(clusters, 2) - 1  # of a single cluster all resamples are alike
+    tail = ndtr(np.sqrt(1 + 1 / freedom) * stdtrit(freedom, 0.5 - level / 2))
+    low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 
@@ -88,26 +129,18 @@ def cluster_standard_error(
 ) -> float | None:
     """Standard error of the mean of `values`, with clusters as the independent units.
 
-    The linearised ratio estimator: sqrt(C/(C-1) * sum_c (S_c - n_c * mean)^2) / sum_c n_c.
-
     Returns: the error, or None with fewer than two clusters.
     """
-    sums, counts = cluster_sums(values, clusters)
-    if len(sums) < 2:
-        return None
-    residuals = sums - counts * (sums.sum() / counts.sum())
-    scale = len(sums) / (len(sums) - 1)
-    return float(np.sqrt(scale * (residuals**2).sum()) / counts.sum())
+    mean = mean_of(values, clusters)
+    return standard_error(Table([mean]).influence(mean))
 
 
-def cluster_sums(
-    values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]
-) -> tuple[Float[np.ndarray, " C"], Int[np.ndarray, " C"]]:
-    """Sum and number of `values` in each cluster, clusters in order of first appearance."""
-    if len(values) == 0 or len(values) != len(clusters):
-        raise ValueError(
-            f"{len(values)} values for {len(clusters)} cluster names: need one each, at least one"
-        )
-    order = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
-    index = np.array([order[name] for name in clusters])
-    return np.bincount(index, weights=values), np.bincount(index)
+def mean_of(values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]) -> Mean:
+    """The mean of values in clusters.
+
+    Raises:
+        ValueError: no values, or not one cluster a value.
+    """
+    if len(values) == 0:
+        raise ValueError("no values to average: need at least one")
+    return Mean(tuple(values.tolist()), tuple(clusters))

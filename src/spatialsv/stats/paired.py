@@ -2,53 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.stats import binom
+from jaxtyping import Bool, Float, Shaped
+from scipy.special import bdtr
 
-from spatialsv.stats.intervals import cluster_sums
+from spatialsv.stats.means import Mean, Table, Tree, blocks, leaves_of
 
 
 def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"]) -> float:
     """Two-sided exact McNemar test on independent pairs of right and wrong answers.
 
     Only questions that exactly one model got right say which is better: under the null they
-    split like fair coins.
+    split like fair coins. Questions about one scene are not independent pairs: where there are
+    several a scene, p is too small, and `permutation` is the test to go by.
     """
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     fewer, total = min(only_first, only_second), only_first + only_second
-    return min(1.0, 2 * float(binom.cdf(fewer, total, 0.5))) if total else 1.0
+    return min(1.0, 2 * float(bdtr(fewer, total, 0.5))) if total else 1.0
 
 
-def sign_flip(
-    differences: Float[np.ndarray, " Q"],
-    clusters: Sequence[Hashable],
-    resamples: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """Two-sided paired permutation test that the mean difference is 0, clustered.
+def permutation(first: Tree, second: Tree, resamples: int = 20_000, seed: int = 0) -> float:
+    """Two-sided paired permutation test that two scores on the same questions are one, clustered.
 
-    Under the null the two models are exchangeable within each cluster, so each cluster's sum of
-    differences may as well have the other sign. All sign patterns are tried where there are at
+    Under the null the two models are exchangeable within each cluster, so each cluster's answers
+    may as well be the other's. Each resample swaps the answers of some clusters and takes both
+    scores again, whatever means they are made of. All ways to swap are tried where there are at
     most `resamples` of them, else `resamples` random ones (p is then at least 1 / (resamples + 1)).
+
+    Raises:
+        ValueError: the scores are not made of the same means.
     """
-    sums, _ = cluster_sums(differences, clusters)
-    sums = sums[sums != 0]  # a zero has no sign to flip
-    if not len(sums):
+    trees = (first, second)
+    if shape(first) != shape(second):
+        raise ValueError("the two scores are means of different things: they cannot be paired")
+    table = Table(trees)
+    columns = [[table.column[leaf] for leaf in leaves_of(tree)] for tree in trees]
+    # What swapping a cluster does to each leaf of the first; the opposite to those of the second.
+    gains = [part[:, columns[1]] - part[:, columns[0]] for part in (table.sums, table.counts)]
+    moved = (gains[0] != 0).any(axis=1) | (gains[1] != 0).any(axis=1)
+    if not moved.any():  # a cluster that tells no difference has nothing to swap
         return 1.0
+    gains = [gain[moved] for gain in gains]
+    totals = [part.sum(axis=0) for part in (table.sums, table.counts)]
+
+    def difference(swapped: Shaped[np.ndarray, "R C"]) -> Float[np.ndarray, " R"]:
+        """The first score minus the second, after swaps."""
+        means = np.empty((len(swapped), len(table.column)))
+        for own, sign in zip(columns, (1, -1), strict=True):
+            shifts = [
+                total[own] + sign * (swapped @ g) for total, g in zip(totals, gains, strict=True)
+            ]
+            with np.errstate(invalid="ignore"):
+                means[:, own] = shifts[0] / shifts[1]
+        return table.value(first, means) - table.value(second, means)
+
+    count = int(moved.sum())
     # Sums of scores such as 0.1 differ in the last bit between orders of summation.
-    observed = abs(sums.sum()) - 1e-9 * np.abs(sums).sum()
-    if 2 ** len(sums) <= resamples:
-        signs = np.array(list(product((-1.0, 1.0), repeat=len(sums))))
-        return float((np.abs(signs @ sums) >= observed).mean())
+    observed = abs(difference(np.zeros((1, count)))[0]) - 1e-9
+    if 2**count <= resamples:
+        swaps = np.array(list(product((0.0, 1.0), repeat=count)))
+        return float((np.abs(difference(swaps)) >= observed).mean())
     generator = np.random.default_rng(seed)
-    signs = generator.integers(0, 2, size=(resamples, len(sums)), dtype=np.int8) * 2.0 - 1.0
-    extreme = int((np.abs(signs @ sums) >= observed).sum())
+    extreme = 0
+    for size in blocks(count, resamples):
+        swaps = generator.integers(0, 2, size=(size, count), dtype=np.int8).astype(float)
+        extreme += int((np.abs(difference(swaps)) >= observed).sum())
     return (extreme + 1) / (resamples + 1)
+
+
+def shape(tree: Tree) -> tuple | None:
+    """How means are joined to a score."""
+    return None if isinstance(tree, Mean) else tuple(map(shape, tree.parts))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,0 +1,90 @@
+"""Trees of means: what a matrix product says of resampled scenes is what averaging anew says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from spatialsv.stats.intervals import intervals
+from spatialsv.stats.means import Joined, Mean, Table, Tree, draws, resampled, standard_error
+
+
+def mean(rng: np.random.Generator, scenes: str, n: int) -> Mean:
+    return Mean(tuple(rng.random(n).tolist()), tuple(rng.choice(list(scenes), n).tolist()))
+
+
+def example(seed: int = 0) -> tuple[Tree, ...]:
+    """Leaves about scenes of their own and shared ones, joined twice."""
+    rng = np.random.default_rng(seed)
+    leaves = mean(rng, "abcd", 9), mean(rng, "bcde", 7), mean(rng, "aef", 5)
+    levels = Joined(leaves[:2])
+    return (*leaves, levels, Joined((levels, leaves[2])))
+
+
+def again(tree: Tree, times: dict[str, int]) -> float:
+    """The score with each scene's answers repeated; NaN, and left out of joins, where none is."""
+    if isinstance(tree, Joined):
+        parts = [value for part in tree.parts if not np.isnan(value := again(part, times))]
+        return float(np.mean(parts)) if parts else float("nan")
+    pairs = zip(tree.scores, tree.clusters, strict=True)
+    values = [score for score, name in pairs for _ in range(times[name])]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def test_a_score_is_its_mean_and_a_join_weighs_parts_alike():
+    one, two = Mean((1.0, 0.0, 0.0, 0.0), tuple("aabb")), Mean((1.0,), ("c",))
+    assert (one.score, one.n) == (0.25, 4)
+    assert (Joined((one, two)).score, Joined((one, two)).n) == (0.625, 5)
+    assert np.isnan(Mean((), ()).score) and np.isnan(Joined(()).score)
+    with pytest.raises(ValueError, match="2 values for 1 cluster"):
+        Mean((1.0, 0.0), ("a",))
+
+
+def test_resampling_is_averaging_anew():
+    trees = example()
+    table, found = Table(trees), resampled(trees, 300, seed=3)
+    weights = np.concatenate(list(draws(len(table.order), 300, 3)))
+    assert (weights.sum(axis=1) == len(table.order)).all()
+    for row, values in zip(weights, found, strict=True):
+        times = {name: int(count) for name, count in zip(table.order, row, strict=True)}
+        assert_allclose(values, [again(tree, times) for tree in trees], rtol=1e-12)
+    assert np.isnan(found[:, 2]).any()  # draws without a, e and f were among them
+
+
+def test_blocks_change_nothing(monkeypatch):
+    whole = resampled(example(), 50, seed=1)
+    monkeypatch.setattr("spatialsv.stats.means.BLOCK", 1)
+    assert_allclose(resampled(example(), 50, seed=1), whole, equal_nan=True)
+
+
+def test_influence_is_the_derivative_by_a_scene_s_weight():
+    trees = example(1)
+    table, step = Table(trees), 1e-6
+    ones = np.ones((1, len(table.order)))
+    for tree in trees:
+        moved = [
+            table.value(tree, table.means(ones + step * np.eye(len(table.order))[[c]]))[0]
+            for c in range(len(table.order))
+        ]
+        assert_allclose(table.influence(tree), (np.array(moved) - tree.score) / step, atol=1e-5)
+
+
+def test_the_error_of_a_join_is_what_resampling_gives():
+    rng = np.random.default_rng(2)
+    scenes = np.repeat(np.arange(150), 4)
+    luck = rng.normal(size=150)[scenes]
+    leaves = [Mean(tuple((luck + rng.normal(size=600)).tolist()), tuple(scenes.tolist()))] * 2
+    tree = Joined(
+        (leaves[0], Joined((leaves[1], Mean(leaves[0].scores[:200], tuple(scenes[:200].tolist())))))
+    )
+    error = standard_error(Table([tree]).influence(tree))
+    assert error == pytest.approx(resampled([tree], 4000).std(), rel=0.05)
+
+
+def test_nothing_resamples_to_nothing():
+    empty = [Mean((), ()), Joined(())]
+    assert np.isnan(resampled(empty, 10)).all()
+    some = resampled([*empty, Mean((1.0, 0.0), ("a", "b"))], 10)
+    assert np.isnan(some[:, :2]).all() and not np.isnan(some[:, 2]).any()
+    assert intervals([*empty, Mean((1.0, 0.5), ("a", "b"))], resamples=10)[:2] == [None, None]
