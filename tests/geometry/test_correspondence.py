@@ -70,7 +70,16 @@ def test_products_of_interpolated_features_are_those_of_features_that_were_inter
     a, b = (x.mT @ spread for x in (first, second))
     cosine = torch.nn.functional.cosine_similarity(a[..., :, None], b[..., None, :], dim=1)
     expected = cosine.masked_fill(~valid[:, None], -2).argmax(dim=-1)
-    assert torch.equal(_nearest(first, second, spread, valid), expected)
+    for asked in (torch.arange(48), torch.tensor([3, 40, 7])):
+        assert torch.equal(_nearest(first, second, spread, asked, valid), expected[:, asked])
+
+
+def test_some_pixels_have_the_errors_that_they_have_among_all(wall):
+    features = torch.randn(1, 3, 4, 4, 5, generator=torch.Generator().manual_seed(0))
+    geometry = [x[None] for x in wall]
+    errors = match_errors(features, *geometry)[0].view(1, 3, SIZE, SIZE)
+    some = match_errors(features, *geometry, every=2)[0]
+    assert_close(some, errors[..., 1::2, 1::2].flatten(2), equal_nan=True)
 
 
 def test_a_single_view_has_no_matches(wall):

@@ -6,7 +6,8 @@ point projects. There the 1,000 pixels count whose match stands out most from th
 all count whose point the other view sees, and no others. Errors are shares of the image's longer
 side, as in PCK (SPair-71k), since a pixel is not the same in images of all sizes.
 
-Shapes: B scenes, N views, h w cells with features of D channels, H W pixels, P = H W.
+Shapes: B scenes, N views, h w cells with features of D channels, H W pixels, P = H W, Q of them are
+looked for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -31,11 +32,15 @@ def match_errors(
     valid: Bool[Tensor, "B N H W"],
     intrinsics: Float[Tensor, "B N 3 3"],
     cam_to_world: Float[Tensor, "B N 4 4"],
-) -> tuple[Float[Tensor, "B pairs P"], Float[Tensor, "B pairs"]]:
+    every: int = 1,
+) -> tuple[Float[Tensor, "B pairs Q"], Float[Tensor, "B pairs"]]:
     """How far each pixel's match lies from where it should, and how far apart the views look.
 
     Each view's pixels are looked for in every later view. An error is NaN where the later view does
     not see the pixel's point. Pixels are taken to be square.
+
+    Args:
+        every: look for one in so many rows and columns of pixels; they are found among all.
 
     Returns: errors, in longer sides of the map, and the angles between the views, in degrees.
     """
@@ -44,17 +49,19 @@ def match_errors(
     spread = _interpolation(features.shape[2:4], (height, width)).to(features)  # (h w, P)
     cells = features.flatten(2, 3)
     pixels = pixel_grid(height, width, like=intrinsics).flatten(0, 1)
+    numbers = torch.arange(height * width, device=depth.device).view(height, width)
+    asked = numbers[every // 2 :: every, every // 2 :: every].flatten()
     errors, angles = [], []
     for i, j in combinations(range(depth.shape[1]), 2):
         camera = intrinsics[:, j], cam_to_world[:, j]
-        true, z = (x.flatten(1, 2) for x in project(points[:, i], *camera))
-        seen = valid[:, i].flatten(1) & _sees(depth[:, j], valid[:, j], true, z)
-        found = _nearest(cells[:, i], cells[:, j], spread, valid[:, j].flatten(1))
+        true, z = (x.flatten(1, 2)[:, asked] for x in project(points[:, i], *camera))
+        seen = valid[:, i].flatten(1)[:, asked] & _sees(depth[:, j], valid[:, j], true, z)
+        found = _nearest(cells[:, i], cells[:, j], spread, asked, valid[:, j].flatten(1))
         error = (pixels[found] - true).norm(dim=-1) / max(height, width)
         errors.append(error.where(seen, torch.nan))
         angles.append(rotation_angle(cam_to_world[:, i, :3, :3], cam_to_world[:, j, :3, :3]))
     if not errors:
-        return depth.new_zeros(len(depth), 0, height * width), depth.new_zeros(len(depth), 0)
+        return depth.new_zeros(len(depth), 0, len(asked)), depth.new_zeros(len(depth), 0)
     return torch.stack(errors, dim=1), torch.stack(angles, dim=1)
 
 
@@ -69,15 +76,17 @@ def _nearest(
     first: Float[Tensor, "B cells D"],
     second: Float[Tensor, "B cells D"],
     spread: Float[Tensor, "cells P"],
+    asked: Int[Tensor, " Q"],
     valid: Bool[Tensor, "B P"],
-) -> Tensor:
-    """For each pixel of the first view the pixel of the second with the most similar feature.
+) -> Int[Tensor, "B Q"]:
+    """For each pixel of the first view that is asked for, the most similar one of the second.
 
     Products of interpolated features are interpolated products of features, which are far fewer.
     """
     squares = ((second @ second.mT @ spread) * spread).sum(dim=1)  # of the second's lengths
     unit = spread / squares.clamp_min(1e-12).sqrt()[:, None]
-    likeness = (spread.T @ (first @ second.mT)) @ unit  # (B, P, P); the first's lengths change none
+    # (B, Q, P); the first's lengths would change no order
+    likeness = (spread[:, asked].T @ (first @ second.mT)) @ unit
     if not valid.all():
         likeness.masked_fill_(~valid[:, None], -torch.inf)
     return likeness.argmax(dim=-1)
@@ -86,9 +95,9 @@ def _nearest(
 def _sees(
     depth: Float[Tensor, "B H W"],
     valid: Bool[Tensor, "B H W"],
-    pixel: Float[Tensor, "B P 2"],
-    z: Float[Tensor, "B P"],
-) -> Bool[Tensor, "B P"]:
+    pixel: Float[Tensor, "B Q 2"],
+    z: Float[Tensor, "B Q"],
+) -> Bool[Tensor, "B Q"]:
     """Whether points at `pixel` and depth `z` are in the view's frame and on its surface."""
     height, width = depth.shape[1:]
     size = pixel.new_tensor([width, height])

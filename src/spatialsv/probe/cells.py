@@ -141,6 +141,8 @@ def measure_matches(
 ) -> dict[str, Float[Tensor, " S"]]:
     """PCK of each scene: the share of its pixels whose match is that near, see `match_errors`.
 
+    Two rows and columns of each cell's pixels are looked for, among all of the other view's.
+
     With `_at_A_B` behind the name over pairs of views that are turned by A to B degrees.
     """
     known = truth.geometry
@@ -156,6 +158,7 @@ def measure_matches(
                 known.valid[rows],
                 truth.intrinsics[rows],
                 truth.cam_to_world[rows],
+                every=max(1, truth.side // 2),
             )
         )
     errors, angles = (torch.cat(part) for part in zip(*parts, strict=True))
