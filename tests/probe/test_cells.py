@@ -29,7 +29,8 @@ def test_targets_given_back_have_no_error(cells):
     ("task", "metrics"),
     [
         ("depth", {"raw_rmse", "affine_rmse", "abs_rel"}),
-        ("rays", {"ray_error", "origin_error", "rotation_error"}),
+        ("origins", {"origin_error", "translation_error"}),
+        ("directions", {"ray_error", "rotation_error"}),
         ("points", {"points_error"}),
     ],
 )

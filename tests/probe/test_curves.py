@@ -15,7 +15,7 @@ def found(offset: float, left: float, seeds: int = 2) -> Found:
         metric: offset + torch.rand(seeds, 30, generator=generator).double()
         for metric in TASKS.values()
     }
-    return Found(errors, dict.fromkeys(("depth", "rays", "points", "matches"), left))
+    return Found(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
 
 
 @pytest.fixture

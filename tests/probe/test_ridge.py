@@ -17,10 +17,12 @@ def rows(count: int, seed: int, noise: float = 0.0):
     return x, y + noise * torch.randn(count, 2, generator=generator, dtype=torch.float64)
 
 
-def test_each_penalty_gives_the_minimum_of_its_sum():
+@pytest.mark.parametrize("free", [0, 2, 5])
+def test_each_penalty_gives_the_minimum_of_its_sum(free):
     x, y = rows(40, 0, noise=0.5)
-    for penalty, probe in zip(PENALTIES, ridge_path(Sums.of(x, y)), strict=True):
+    for penalty, probe in zip(PENALTIES, ridge_path(Sums.of(x, y), free), strict=True):
         deviation = x.std(dim=0, correction=0)
+        deviation[5 - free :] = 0
         w = probe.weight.clone().requires_grad_()
         b = probe.bias.clone().requires_grad_()
         fit = (x @ w + b - y).square().mean(dim=0).sum()
@@ -70,3 +72,10 @@ def test_no_rows_are_told():
     x, y = rows(4, 0)
     with pytest.raises(ValueError, match="no cells of known depth"):
         fit_ridge(Sums.of(x, y), Sums.of(x[:0], y[:0]), {"all": slice(None)})
+
+
+def test_free_inputs_may_repeat_each_other():
+    x, y = rows(40, 0, noise=0.5)
+    twice = torch.cat([x, x[:, 3:]], dim=1)
+    one, other = ridge_path(Sums.of(x, y), 2)[3], ridge_path(Sums.of(twice, y), 4)[3]
+    assert_close(one(x), other(twice), rtol=1e-5, atol=1e-5)

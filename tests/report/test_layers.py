@@ -22,7 +22,7 @@ LAYERS = [-1, 0, 1, 2, 3]
 def found(offset: float, left: float = 0.5) -> Found:
     noise = 0.01 * torch.rand(2, 20, generator=torch.Generator().manual_seed(0)).double()
     errors = dict.fromkeys(TASKS.values(), offset + noise)
-    return Found(errors, dict.fromkeys(("depth", "rays", "points", "matches"), left))
+    return Found(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
 
 
 def write(folder, arm: str, seed: int, offset: float, layers=LAYERS):

@@ -95,11 +95,12 @@ class Cells:
 
 
 def outputs_of(side: int) -> dict[str, slice]:
-    """Which outputs belong to which task."""
+    """Which outputs are which."""
     depth = side * side
     return {
         "depth": slice(0, depth),
-        "rays": slice(depth, depth + 6),
+        "origins": slice(depth, depth + 3),
+        "directions": slice(depth + 3, depth + 6),
         "points": slice(depth + 6, depth + 6 + 3 * depth),
     }
 
@@ -116,7 +117,7 @@ def measure(outputs: Float[Tensor, "S N h w M"], truth: Cells) -> dict[str, Floa
     known, valid = truth.geometry, truth.geometry.valid
     depth = rearrange(outputs[..., where["depth"]], TO_PIXELS, **side)[..., 0].exp()
     points = rearrange(outputs[..., where["points"]], TO_PIXELS, **side)
-    origins, directions = outputs[..., where["rays"]].double().split(3, dim=-1)
+    origins, directions = (outputs[..., where[n]].double() for n in ("origins", "directions"))
     found = scene_depth_errors(depth, known.depth, valid)
     found |= affine_depth_errors(depth, known.depth, valid)
     true = truth.rays.directions

@@ -23,7 +23,7 @@ TASKS = {  # and the metric by which each is shown in short
     "points": "points_error",
     "matches": "pck10",
 }
-CHOOSES = {"pose": "rays"}  # whose loss chooses a layer, where a task has no probe of its own
+CHOOSES = {"rays": "directions", "pose": "directions"}  # the outputs whose loss chooses a layer
 Number = dict[str, float | None]
 
 

@@ -6,8 +6,8 @@ scenes choose nothing. Matches need no probe, see `match_errors`.
 
 Controls: `position` sees a cell's place and view, and no state; `shuffled` has the states of other
 scenes; `random` those of an MLLM that learnt nothing. What a probe does better than its control is
-its selectivity (Hewitt & Liang 2019). All are told the place, or a probe of states that tell where
-they are could do worse than its control, and selectivity would be about that.
+its selectivity (Hewitt & Liang 2019). All are told the place, unpenalised: else a probe of states
+that do not tell where they are would do worse than its control, and selectivity be about that.
 
 Shapes: S scenes, N views, h w cells, D a layer's width, M outputs.
 """
@@ -128,7 +128,8 @@ class LayerProbes:
         """The linear probes' errors, and the sums of all training scenes, states first."""
         sums = [self._sums(train, part) for part in range(self.parts)]
         total, tasks = reduce(add, sums), outputs_of(self.config.pixels)
-        fitted = [fit_ridge(total - one, one, tasks) for one in sums[: self.config.seeds]]
+        chosen, free = sums[: self.config.seeds], self.places[0].shape[-1]
+        fitted = [fit_ridge(total - one, one, tasks, free) for one in chosen]
         errors = [self._errors(probe, test) for probe, _ in fitted]
         left = {task: sum(left[task] for _, left in fitted) / len(fitted) for task in tasks}
         stacked = {name: torch.stack([one[name] for one in errors]) for name in errors[0]}

@@ -2,7 +2,8 @@
 
 Rows are [x, 1, y]: D inputs, a one, M outputs. The sums of their products say all that a linear
 probe and its squared error depend on, so other rows to learn from, or to choose the penalty on,
-cost no other pass. Shapes: R rows, D inputs, M outputs, K = D + 1 + M, L penalties.
+cost no other pass. The last F inputs are free: a penalty holds back only what the others add to
+them. Shapes: R rows, D inputs, M outputs, K = D + 1 + M, L penalties.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PENALTIES = tuple(10.0**power for power in range(-6, 2))  # per row, inputs of deviation 1
+PENALTIES = tuple(10.0**power for power in range(-5, 5))  # per row, inputs of deviation 1
 LEAST = 1e-6  # of an input's mean square: what varies by less is rounding
 
 
@@ -70,14 +71,15 @@ class Linear:
 
 
 def fit_ridge(
-    learnt: Sums, chosen_on: Sums, tasks: Mapping[str, slice]
+    learnt: Sums, chosen_on: Sums, tasks: Mapping[str, slice], free: int = 0
 ) -> tuple[Linear, dict[str, float]]:
     """The probe of the rows `learnt`, each task with the penalty that does best on other rows.
 
-    Inputs are brought to deviation 1 first; biases are not penalised.
+    Inputs are brought to deviation 1 first; biases and free inputs are not penalised.
 
     Args:
         tasks: which outputs share a penalty.
+        free: F.
 
     Returns: the probe, and the share of each task's variance in the other rows that it leaves.
 
@@ -86,7 +88,7 @@ def fit_ridge(
     """
     if min(learnt.count, chosen_on.count) < 1:
         raise ValueError("no cells of known depth to train linear probes on, or to choose one by")
-    path = ridge_path(learnt)
+    path = ridge_path(learnt, free)
     errors = torch.stack([squared_errors(probe, chosen_on) for probe in path])  # (L, M)
     spread = chosen_on.covariance.diagonal()[learnt.inputs + 1 :]
     weight, bias, left = path[0].weight.clone(), path[0].bias.clone(), {}
@@ -99,17 +101,25 @@ def fit_ridge(
     return Linear(weight, bias), left
 
 
-def ridge_path(sums: Sums) -> list[Linear]:
+def ridge_path(sums: Sums, free: int = 0) -> list[Linear]:
     """The probe under each of PENALTIES."""
     d = sums.inputs
-    mean, covariance, scale = sums.mean, sums.covariance, sums.deviation
-    values, vectors = torch.linalg.eigh(covariance[:d, :d] / torch.outer(scale, scale))
-    turned = vectors.T @ (covariance[:d, d + 1 :] / scale[:, None])
+    mean, scale = sums.mean, sums.deviation
+    scaled = torch.cat([scale, torch.ones_like(mean[d:])])
+    covariance = sums.covariance / torch.outer(scaled, scaled)
+    held, loose, outputs = slice(0, d - free), slice(d - free, d), slice(d + 1, None)
+    # What the free inputs explain, of the others and of the outputs, is taken from both.
+    explain = torch.linalg.pinv(covariance[loose, loose], rtol=LEAST, hermitian=True)
+    by_free = explain @ covariance[loose]  # (F, K)
+    left = covariance - covariance[:, loose] @ by_free
+    values, vectors = torch.linalg.eigh(left[held, held])
+    turned = vectors.T @ left[held, outputs]
     probes = []
     for penalty in PENALTIES:
-        shrunk = turned / (values.clamp_min(0) + penalty)[:, None]
-        weight = (vectors @ shrunk) / scale[:, None]
-        probes.append(Linear(weight, mean[d + 1 :] - mean[:d] @ weight))
+        weight = vectors @ (turned / (values.clamp_min(0) + penalty)[:, None])
+        freed = by_free[:, outputs] - by_free[:, held] @ weight
+        weight = torch.cat([weight, freed]) / scale[:, None]
+        probes.append(Linear(weight, mean[outputs] - mean[:d] @ weight))
     return probes
 
 
