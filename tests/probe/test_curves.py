@@ -51,6 +51,12 @@ def test_the_best_layer_is_the_one_that_training_scenes_choose(record):
     assert metrics["position_linear_raw_rmse"] == pytest.approx(metrics["linear_raw_rmse"] + 2.8)
 
 
+def test_layers_of_the_llm_come_before_what_enters_it():
+    probes = [found(0.0, 0.1), found(0.0, 0.5), found(0.0, 0.4)]
+    assert set(layer_curves([0, 1, 2], probes, {})["best"].values()) == {2}
+    assert set(layer_curves([-1, 0], probes[:2], {})["best"].values()) == {-1}
+
+
 def test_what_was_not_measured_does_not_count():
     columns = np.full((4, 3), np.nan)
     columns[:2, 0], columns[0, 1] = (1.0, 3.0), 5.0

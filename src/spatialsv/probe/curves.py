@@ -39,7 +39,8 @@ def layer_curves(
     `curves` has for the `probe` and for each control, by metric, a number a layer: `mean` over
     seeds and test scenes, the 95 % interval `low` to `high` over scenes, and the `deviation` of
     the means of seeds. `selectivity` has, by control and metric, by how much the probe is better,
-    scene by scene. `best` is each task's layer that the training scenes choose.
+    scene by scene. `best` is each task's layer of the LLM that the training scenes choose; of all,
+    where none of the LLM's was probed.
 
     Args:
         probes: of each layer.
@@ -61,7 +62,7 @@ def layer_curves(
         for name, found in errors.items()
         if name != "probe"
     }
-    best = {task: layers[_least(probes, CHOOSES.get(task, task))] for task in TASKS}
+    best = {task: _least(layers, probes, CHOOSES.get(task, task)) for task in TASKS}
     return {
         "schema": SCHEMA,
         "layers": list(layers),
@@ -143,8 +144,9 @@ def _curves(
     return curves
 
 
-def _least(probes: Sequence[Found], task: str) -> int:
-    return min(range(len(probes)), key=lambda place: probes[place].left[task])
+def _least(layers: Sequence[int], probes: Sequence[Found], task: str) -> int:
+    left = {layer: found.left[task] for layer, found in zip(layers, probes, strict=True)}
+    return min([layer for layer in layers if layer > 0] or layers, key=left.__getitem__)
 
 
 def _number(value: float) -> float | None:

@@ -48,7 +48,9 @@ def build_layers(probe: Sequence[Job]) -> dict[str, Any] | None:
         arms[arm] |= {"best": records[0]["best"], "dpt": _dpt(records)}
     if not arms:
         return None
-    return {name: first[name] for name in ("layers", "taps", "headlines")} | {"arms": arms}
+    headlines = {task: first["headlines"][task] for task in TITLES}
+    record = {"layers": first["layers"], "taps": first["taps"], "headlines": headlines}
+    return record | {"arms": arms}
 
 
 def _over_seeds(
@@ -90,7 +92,7 @@ def layers_section(results: Mapping[str, Any]) -> str:
 
 
 def layers_table(record: Mapping[str, Any]) -> Table:
-    """Each task at the layer that training scenes choose, beside its controls at that layer."""
+    """Each task at the LLM's layer that training scenes choose, beside its controls there."""
     rows = []
     for task, metric in record["headlines"].items():
         cells: dict[str, list[str]] = {}
@@ -102,7 +104,8 @@ def layers_table(record: Mapping[str, Any]) -> Table:
         if task == "depth":
             rows.append(("... of a DPT head on the taps", *map(_dpt_cell, record["arms"].values())))
     note = (
-        "In brackets the 95 % interval, resampled by scene. Lengths are in units of a scene's mean"
+        "Of the LLM's layers the one that does best on training scenes by which it was not fitted."
+        " In brackets the 95 % interval, resampled by scene. Lengths are in units of a scene's mean"
         " distance. Selectivity is by how much a probe does better than the best of its controls,"
         " scene by scene (Hewitt & Liang 2019)."
     )

@@ -10,8 +10,8 @@ from spatialsv.report.curves import nice_ticks
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.palette import arm_class, arm_style
 
-WIDTH, HEIGHT = 320, 216  # of a panel, in SVG units
-LEFT, RIGHT, TOP, BOTTOM = 40, 66, 30, 34  # margins; controls are named on the right
+WIDTH, HEIGHT = 340, 216  # of a panel, in SVG units
+LEFT, RIGHT, TOP, BOTTOM = 40, 84, 30, 34  # margins; controls are named on the right
 COLUMNS = 2  # of panels in the figure as one file
 APART = 10  # between two names of controls
 LABELS = 12  # layers, at most, that are named on the axis
@@ -136,8 +136,8 @@ def _controls(
         path = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
         dashes = f' stroke-dasharray="{DASHES[name]}"' if DASHES[name] else ""
         marks.append(
-            f'<polyline class="line c6"{dashes} points="{path}"><title>{CONTROLS[name]}</title>'
-            "</polyline>"
+            f'<polyline class="line c6" style="stroke-width: 1.1"{dashes} points="{path}">'
+            f"<title>{CONTROLS[name]}</title></polyline>"
         )
         names.append((points[-1][1], CONTROLS[name]))
     last = -float(APART)
