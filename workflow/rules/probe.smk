@@ -29,6 +29,7 @@ rule probe_model:
             "scenes/scene",
             "scenes/store",
             "stats/intervals",
+            "stats/means",
             "teachers/exact",
             "teachers/provenance",
         ),
