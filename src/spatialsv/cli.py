@@ -179,7 +179,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def probe(arguments: argparse.Namespace) -> None:
-    """Train a fresh depth probe on the frozen visual states of a model."""
+    """Train probes on a frozen model's states: a depth head, and linear ones of each layer."""
     from spatialsv.probe import ProbeConfig, run
 
     run(
@@ -458,7 +458,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, dict[str, dic
     ),
     "probe": (
         probe,
-        "a fresh depth probe on a frozen model",
+        "what fresh probes read from a frozen model",
         {
             "--model": MODEL | {"required": True},
             "--family": FAMILY,

@@ -2,7 +2,7 @@
 
 import torch
 
-from spatialsv.geometry.aligned import scene_depth_errors
+from spatialsv.geometry.aligned import affine_depth_errors, scene_depth_errors
 
 
 def scenes():
@@ -32,3 +32,13 @@ def test_invalid_pixels_views_and_scenes_do_not_count():
         assert errors[name][0].isnan()
         assert errors[name][1:].max() < 1e-9
     assert errors["delta1"][1:].min() == 1
+
+
+def test_affine_is_blind_to_scale_and_shift_of_each_view_and_to_nothing_else():
+    depth, valid = scenes()
+    change = torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.5, 4.0]])[..., None, None]
+    valid[0, 0, :3] = False
+    errors = affine_depth_errors(torch.where(valid, change * depth + 1 / change, 1e6), depth, valid)
+    assert errors["affine_rmse"].max() < 1e-9
+    assert errors["affine_delta1"].min() == 1
+    assert affine_depth_errors(depth.square(), depth, valid)["affine_rmse"].min() > 1e-3

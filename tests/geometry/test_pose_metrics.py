@@ -51,6 +51,18 @@ def test_pose_errors_match_an_independent_evaluation(draw):
         assert errors.translation[index].item() == pytest.approx(folded)
 
 
+@pytest.mark.parametrize("form", ["vggt", "da3"])
+def test_scenes_together_have_the_errors_of_each_by_itself(draw, form):
+    predicted, true = draw.pose((3, 4)), draw.pose((3, 4))
+    true[1, 2] = true[1, 0]  # no baseline
+    together = pose_errors(predicted, true, form=form)
+    alone = [pose_errors(p, t, form=form) for p, t in zip(predicted, true, strict=True)]
+    for name in ("rotation", "translation"):
+        stacked = torch.stack([getattr(one, name) for one in alone])
+        assert_close(getattr(together, name), stacked, equal_nan=True)
+    assert together.without_baseline == sum(one.without_baseline for one in alone) == 1
+
+
 def test_opposite_directions_are_the_same_line_and_zero_is_the_worst(draw):
     v = draw.uniform(-1, 1, (6, 3))
     assert direction_angle(-2 * v, v).max() < 1e-6

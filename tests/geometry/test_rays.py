@@ -6,7 +6,7 @@ from spatialsv.geometry.camera import invert_pose, pixel_grid
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.normalise import normalise_scene, to_first_view
 from spatialsv.geometry.normals import depth_normals
-from spatialsv.geometry.rays import point_map, ray_map
+from spatialsv.geometry.rays import point_map, project, ray_map
 
 
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
@@ -14,12 +14,12 @@ def test_depth_is_z_in_the_camera_frame_and_points_project_to_their_pixels(draw,
     K, pose = draw.intrinsics(lead, 4, 5), draw.pose(lead)
     depth = draw.uniform(1, 5, (*lead, 4, 5))
     points = point_map(depth, ray_map(K, pose, 4, 5))
+    pixel, z = project(points, K, pose)
+    assert_close(z, depth)
+    assert_close(pixel, pixel_grid(4, 5, like=depth).expand(*lead, 4, 5, 2))
     to_camera = invert_pose(pose)
     local = torch.einsum("...ij,...hwj->...hwi", to_camera[..., :3, :3], points)
-    local = local + to_camera[..., None, None, :3, 3]
-    assert_close(local[..., 2], depth)
-    projected = torch.einsum("...ij,...hwj->...hwi", K, local / local[..., 2:])
-    assert_close(projected[..., :2], pixel_grid(4, 5, like=depth).expand(*lead, 4, 5, 2))
+    assert_close((local + to_camera[..., None, None, :3, 3])[..., 2], depth)
 
 
 def test_the_first_view_becomes_the_world(draw):

@@ -5,9 +5,9 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.model.dpt import DPTConfig
+from spatialsv.probe.depth import mean_depth
 from spatialsv.probe.features import Standardise, shuffled
 from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
-from spatialsv.probe.stage import mean_depth
 
 
 def make(scenes: int, seed: int) -> tuple[list[torch.Tensor], DepthTarget]:

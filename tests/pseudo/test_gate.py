@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.pseudo.gate import GateConfig, count_views, gate, project
+from spatialsv.pseudo.gate import GateConfig, count_views, gate
 from spatialsv.scenes.scene import Reason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
@@ -23,14 +22,6 @@ def tensors(scenes):
 def run_gate(depth, valid, K, poses, config=STRICT, confidence=None):
     confidence = torch.ones_like(depth) if confidence is None else confidence
     return gate(depth, valid, confidence, K, poses, config)
-
-
-def test_projecting_lifted_pixels_returns_them(tiny_scenes):
-    depth, _, K, poses = tensors(tiny_scenes)
-    points = point_map(depth, ray_map(K, poses, 32, 32))
-    pixel, z = project(points, K, poses)
-    assert_close(z, depth)
-    assert_close(pixel[0, 0, 3, 5], torch.tensor([5.5, 3.5], dtype=torch.float64))
 
 
 def test_exact_planes_are_kept_wherever_another_view_looks(tiny_scenes):

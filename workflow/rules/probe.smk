@@ -28,13 +28,16 @@ rule probe_model:
             "scenes/rooms/question",
             "scenes/scene",
             "scenes/store",
+            "stats/intervals",
+            "stats/means",
             "teachers/exact",
+            "teachers/provenance",
         ),
         model=model_path,
         family=FAMILY,
         config=section("probe"),
     message:
-        "probe depth: arm {wildcards.arm}, seed {wildcards.seed}"
+        "probe: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
         "spatialsv probe --model {params.model}{params.family} --scenes {input.scenes}"
         " --labels {input.labels} --test-scenes {input.test_scenes}"

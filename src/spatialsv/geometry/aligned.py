@@ -1,4 +1,4 @@
-"""Depth errors of whole scenes under the three alignments that the stages report.
+"""Depth errors of whole scenes under the alignments that the stages report.
 
 Shapes: B scenes, N views, H W pixels.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.align import median_scale
+from spatialsv.geometry.align import align_depth, median_scale
 from spatialsv.geometry.depth_metrics import depth_metrics
 
 KEPT = ("abs_rel", "rmse", "delta1")
@@ -34,3 +34,18 @@ def scene_depth_errors(
     errors = {name: scenes[name] for name in KEPT}
     errors |= {f"view_{name}": by_view[name].nanmean(dim=1) for name in KEPT}
     return errors | {f"raw_{name}": raw[name] for name in KEPT}
+
+
+def affine_depth_errors(
+    depth: Float[Tensor, "B N H W"],
+    target: Float[Tensor, "B N H W"],
+    valid: Bool[Tensor, "B N H W"],
+) -> dict[str, Float[Tensor, " B"]]:
+    """The same after one scale and shift a view by least squares, then the mean over the views.
+
+    `affine_` before the names. It is what Probe3D (El Banani et al. 2024) calls scale-invariant;
+    what it calls scale-aware is `raw_`.
+    """
+    views = [x.flatten(2) for x in (depth.double(), target.double(), valid)]
+    found = depth_metrics(align_depth(*views, how="scale_and_shift"), *views[1:])
+    return {f"affine_{name}": found[name].nanmean(dim=1) for name in KEPT}

@@ -26,20 +26,22 @@ from spatialsv.geometry.camera import invert_pose
 
 @dataclass(frozen=True, eq=False)
 class PoseErrors:
-    """Errors in degrees of all pairs of views, of one scene or of many joined."""
+    """Errors in degrees of all pairs of views, of one scene, of each of many, or of many joined."""
 
-    rotation: Float[Tensor, " pairs"]
-    translation: Float[Tensor, " pairs"]  # of the direction, in [0, 90]; NaN without a baseline
+    rotation: Float[Tensor, "*lead pairs"]
+    translation: Float[
+        Tensor, "*lead pairs"
+    ]  # of the direction, in [0, 90]; NaN without a baseline
     without_baseline: int  # pairs whose true centres coincide: their direction means nothing
 
-    def worst(self) -> Float[Tensor, " pairs"]:
+    def worst(self) -> Float[Tensor, "*lead pairs"]:
         """The larger of the two, NaN without a baseline: what pose AUC is made of."""
         return torch.maximum(self.rotation, self.translation)
 
 
 def pose_errors(
-    prediction: Float[Tensor, "N 4 4"],
-    target: Float[Tensor, "N 4 4"],
+    prediction: Float[Tensor, "*lead N 4 4"],
+    target: Float[Tensor, "*lead N 4 4"],
     least_baseline: float = 1e-4,
     form: Literal["vggt", "da3"] = "vggt",
 ) -> PoseErrors:
@@ -54,28 +56,28 @@ def pose_errors(
             inverse(world-to-camera_i) @ world-to-camera_j in the first camera's frame, whose
             translations are not those between the cameras.
     """
-    pairs = torch.tensor(list(combinations(range(len(target)), 2)), dtype=torch.long)
+    pairs = torch.tensor(list(combinations(range(target.shape[-3]), 2)), dtype=torch.long)
     i, j = pairs.reshape(-1, 2).to(target.device).unbind(dim=1)
     relative = _vggt_pairs if form == "vggt" else _da3_pairs
     predicted, true = (relative(p, i, j) for p in (prediction.double(), target.double()))
-    baseline = true[:, :3, 3].norm(dim=-1)
-    extent = baseline.max() if len(baseline) else baseline.new_tensor(0.0)
+    baseline = true[..., :3, 3].norm(dim=-1)
+    extent = baseline.amax(dim=-1, keepdim=True) if len(pairs) else baseline
     still = baseline <= least_baseline * torch.where(extent > least_baseline, extent, 1.0)
-    direction = direction_angle(predicted[:, :3, 3], true[:, :3, 3])
+    direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3])
     return PoseErrors(
-        rotation=rotation_angle(predicted[:, :3, :3], true[:, :3, :3]),
+        rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]),
         translation=direction.where(~still, torch.nan),
         without_baseline=int(still.sum()),
     )
 
 
 def _vggt_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    return invert_pose(poses)[i] @ poses[j]
+    return invert_pose(poses)[..., i, :, :] @ poses[..., j, :, :]
 
 
 def _da3_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    from_first = invert_pose(poses[:1]) @ poses
-    return from_first[i] @ invert_pose(from_first)[j]
+    from_first = invert_pose(poses[..., :1, :, :]) @ poses
+    return from_first[..., i, :, :] @ invert_pose(from_first)[..., j, :, :]
 
 
 def join_pose_errors(parts: list[PoseErrors]) -> PoseErrors:

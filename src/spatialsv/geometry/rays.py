@@ -1,4 +1,4 @@
-"""Ray maps and point maps: a pinhole camera written as one ray a pixel, and depth along it."""
+"""Ray maps and point maps: a camera written as one ray a pixel, depth along it, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.camera import pixel_grid
+from spatialsv.geometry.camera import invert_pose, pixel_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +41,17 @@ def ray_map(
 def point_map(depth: Float[Tensor, "*lead H W"], rays: RayMap) -> Float[Tensor, "*lead H W 3"]:
     """Points at z-depth `depth` along `rays`, in the rays' frame and unit."""
     return rays.origins + depth[..., None] * rays.directions
+
+
+def project(
+    points: Float[Tensor, "*lead H W 3"],
+    intrinsics: Float[Tensor, "*lead 3 3"],
+    cam_to_world: Float[Tensor, "*lead 4 4"],
+) -> tuple[Float[Tensor, "*lead H W 2"], Float[Tensor, "*lead H W"]]:
+    """Pixel coordinates and z-depth of world points; pixels mean nothing where z <= 0."""
+    world_to_cam = invert_pose(cam_to_world)
+    camera = torch.einsum("...ij,...hwj->...hwi", world_to_cam[..., :3, :3], points)
+    camera = camera + world_to_cam[..., None, None, :3, 3]
+    image = torch.einsum("...ij,...hwj->...hwi", intrinsics, camera)
+    z = image[..., 2]
+    return image[..., :2] / torch.where(z == 0, 1, z)[..., None], z

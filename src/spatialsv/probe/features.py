@@ -1,11 +1,11 @@
-"""Visual states of a frozen MLLM, made once and kept in memory.
+"""Visual states of a frozen MLLM, made once and kept in files.
 
 Shapes: S scenes, N views, h w visual tokens, D the MLLM's width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spatialsv.manifest import read_manifest
+from spatialsv.model.layer_states import layer_states
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.probe.cache import Rounding, StateFiles
 from spatialsv.progress import progress
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SceneDataset
@@ -71,25 +73,62 @@ def spread_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:
     return tuple(max(1, layers * quarter // 4) for quarter in (1, 2, 3, 4))
 
 
-@torch.no_grad()
-def visual_features(
+@dataclass(frozen=True, eq=False)
+class States:
+    """What a frozen MLLM makes of scenes of one shape."""
+
+    taps: Features  # float32
+    layers: dict[int, Float[Tensor, "_ N h w _"]]  # as in `layer_states`, rounded to 16 bits
+
+    @classmethod
+    def named(cls, tensors: Mapping[str, Tensor], prefix: str) -> States:
+        """Those of `collect`, by their names."""
+        own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+        taps = [own[n] for n in own if n.startswith("tap")]
+        return cls(taps, {int(n[5:]): x for n, x in own.items() if n.startswith("layer")})
+
+
+def collect(
     model: SpatialSV,
     scenes: Scenes,
     taps: Sequence[int],
+    layers: Sequence[int],
     batch_size: int,
     label: str,
-) -> Features:
-    """The visual states of `scenes`, of one shape, at `taps`, on the CPU.
+    files: StateFiles,
+    roundings: dict[int, Rounding],
+    prefix: str = "",
+) -> dict[str, Tensor]:
+    """The visual states of `scenes`, of one shape: each batch goes through the MLLM once.
 
     No question is asked: in a causal model what comes after the images does not change them.
+
+    Args:
+        taps: hidden states to keep as they are.
+        layers: layers to round, see `layer_states`.
+        files: what keeps them.
+        roundings: of the layers; filled by the first batch that there is.
+        prefix: of the names in `files`.
+
+    Returns: tensors by their names, `tapI`, I from 0, and `layerI`, I as in `layers`.
     """
     data, collate = SceneDataset(scenes, [], model.family), Collate(processor=model.family)
-    parts = []
+    wanted, kept = sorted({*taps, *layers}), {}
     for start in progress(range(0, len(scenes), batch_size), label):
         rows = range(start, min(start + batch_size, len(scenes)))
         batch = collate([data.images_only(row) for row in rows]).to(model.mllm.device)
-        parts.append([state.cpu() for state in model.visual_states(batch, list(taps))])
-    return [torch.cat(tap) for tap in zip(*parts, strict=True)]
+        states = dict(zip(wanted, layer_states(model, batch, wanted), strict=True))
+        found = {f"tap{i}": states[tap].float() for i, tap in enumerate(taps)}
+        for layer in layers:
+            if layer not in roundings:
+                roundings[layer] = Rounding.fit(states[layer].float())
+            found[f"layer{layer}"] = roundings[layer](states[layer].float())
+        for name, values in found.items():
+            if start == 0:
+                shape = (len(scenes), *values.shape[1:])
+                kept[prefix + name] = files.make(prefix + name, shape, values.dtype)
+            kept[prefix + name][rows.start : rows.stop] = values.cpu()
+    return kept
 
 
 def shuffled(features: Features, seed: int) -> Features:

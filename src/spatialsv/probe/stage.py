@@ -1,31 +1,31 @@
-"""The stage: a frozen model, training and test scenes in; a probe's depth errors out."""
+"""The stage: a frozen model, training and test scenes in; what probes read from it out."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from spatialsv.config import to_mapping
-from spatialsv.geometry.aligned import scene_depth_errors
-from spatialsv.geometry.camera import resample
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
-from spatialsv.model.spatialsv import SpatialSV
-from spatialsv.probe.features import (
-    Groups,
-    Standardise,
-    load_frozen,
-    shuffled,
-    spread_taps,
-    visual_features,
+from spatialsv.probe.cells import Cells
+from spatialsv.probe.curves import best_metrics, intervals_of, layer_curves
+from spatialsv.probe.depth import (
+    Errors,
+    errors_of,
+    mean_depth,
+    means_of,
+    probe_errors,
+    standardised_taps,
+    target_of,
 )
-from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
+from spatialsv.probe.features import Groups, States, shuffled
+from spatialsv.probe.fit import FitConfig
+from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
+from spatialsv.probe.source import Source
+from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, labels_of, singly, stack
 from spatialsv.scenes.store import read_groups
 from spatialsv.teachers.exact import ExactTeacher
@@ -44,6 +44,7 @@ class ProbeConfig:
     controls: tuple[Control, ...] = ()  # probes of what a probe alone can do; each costs another
     seed: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
+    layers: LayersConfig = field(default_factory=LayersConfig)
 
 
 def run(
@@ -56,12 +57,14 @@ def run(
     test_labels: Sequence[Path] = (),
     family: str | None = None,
 ) -> Manifest:
-    """Train a depth probe on the frozen `model`, measure it, write metrics.json and `out`.
+    """Train probes on the frozen `model`, measure them; write metrics.json, layers.json and `out`.
 
     The metrics are means over the test scenes against their exact depth, names and alignments as
-    in `scene_depth_errors`. With `shuffled_` or `random_` before the name they are of a control:
-    features given to other scenes, or those of an MLLM with random weights. With `mean_depth_`
-    before it, of each pixel's mean depth over the training scenes, which looks at nothing.
+    in `scene_depth_errors` and `affine_depth_errors`. With `shuffled_` or `random_` before the name
+    they are of a control: features given to other scenes, or those of an MLLM with random weights.
+    With `mean_depth_` before it, of each pixel's mean depth over the training scenes, which looks
+    at nothing. `linear_` ones are of the linear probes, see `best_metrics`; layers.json has all of
+    theirs, see `layer_curves`, and intervals of the depth probe's.
 
     Args:
         model: a train manifest, or a folder with mllm/ or an MLLM's checkpoint.
@@ -79,21 +82,37 @@ def run(
     stand_ins = by_id(read_all(test_labels)) if test_labels else {}
     test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
     given = by_id(read_all(labels) if labels else map(exact.label, seen))
-    target = [target_of(stack(labels_of(group.ids, given)), config.stride) for group in seen]
-    truth = [target_of(exact.label(group), config.stride) for group in test]
-    trained = _features(load_frozen(model, False, config.seed, family), seen, test, config)
-    metrics = _probe(*trained, target, truth, config, "probe")
-    if "shuffled" in config.controls:
-        mixed = [[shuffled(x, config.seed) for x in groups] for groups in trained]
-        metrics |= _named("shuffled", _probe(*mixed, target, truth, config, "probe shuffled"))
-    if "random" in config.controls:
-        fresh = _features(load_frozen(model, True, config.seed, family), seen, test, config)
-        metrics |= _named("random", _probe(*fresh, target, truth, config, "probe random"))
-    means = [mean_depth(target, known) for known in truth]
-    metrics |= _named("mean_depth", _mean_errors(means, truth))
+    taught = [stack(labels_of(group.ids, given)) for group in seen]
+    known = [exact.label(group) for group in test]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=".states.") as folder:
+        source = Source(
+            model=model,
+            family=family,
+            splits={"train": seen, "test": test},
+            taps=config.taps,
+            layers=config.layers.states,
+            batch_size=config.feature_batch,
+            seed=config.seed,
+            keep=config.layers.cache,
+            meanwhile=Path(folder),
+        )
+        states, fresh = source.states(), {}
+        if "random" in config.controls or (source.layers and "random" in config.layers.controls):
+            fresh = source.states(random_weights=True)
+        errors = _depth(states, fresh, taught, known, config)
+        metrics = {
+            n: mean for prefix in errors for n, mean in means_of(errors[prefix], prefix).items()
+        }
+        record = None
+        if source.layers:
+            record = _layers(source.layers, states, fresh, taught, known, config)
+            record["taps"] = list(source.taps)
+            record["dpt"] = {prefix: intervals_of(of) for prefix, of in errors.items()}
+            metrics |= best_metrics(record)
     metrics["scenes"] = sum(map(len, test))
     about = {"model": str(model), "labels": next(iter(given.values())).source}
-    return _finish(out, metrics, config, about, sum(map(len, seen)))
+    return _finish(out, metrics, record, config, about, sum(map(len, seen)))
 
 
 def read_all(paths: Sequence[Path], what: str = "labels") -> list[Scenes]:
@@ -117,89 +136,84 @@ def first_of(groups: list[Scenes], count: int | None) -> list[Scenes]:
     return grouped(singly(groups)[:count])
 
 
-def target_of(labels: Scenes, stride: int) -> DepthTarget:
-    """Depth at every `stride`-th pixel."""
-    size = tuple(max(1, side // stride) for side in labels.shape[1:])
-    depth, valid, _ = resample(
-        torch.from_numpy(labels.depth).float(),
-        torch.from_numpy(labels.valid),
-        torch.from_numpy(labels.intrinsics),
-        size,
-    )
-    return DepthTarget(depth, valid)
-
-
-def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tensor, "S N H W"]:
-    """Each pixel's mean over the scenes of `like`'s shape where it is valid, else that of all.
-
-    Args:
-        targets: of the training scenes of each shape.
-        like: the scenes that it is a guess for.
-    """
-    sums = [target.depth.where(target.valid, 0).sum(dim=0) for target in targets]
-    counts = [target.valid.sum(dim=0) for target in targets]
-    everywhere = sum(total.sum() for total in sums) / sum(count.sum() for count in counts)
-    for total, count in zip(sums, counts, strict=True):
-        if total.shape == like.depth.shape[1:]:
-            mean = torch.where(count > 0, total / count.clamp_min(1), everywhere)
-            return mean.expand_as(like.depth)
-    return everywhere.expand_as(like.depth)
-
-
-def _features(
-    frozen: SpatialSV, seen: Sequence[Scenes], test: Sequence[Scenes], config: ProbeConfig
-) -> tuple[Groups, Groups]:
-    """Standardised features of the training and of the test scenes."""
-    frozen.to("cuda" if torch.cuda.is_available() else "cpu")
-    taps = config.taps or spread_taps(frozen.mllm)
-    train, held_out = (
-        [visual_features(frozen, group, taps, config.feature_batch, label) for group in groups]
-        for groups, label in ((seen, "features"), (test, "test features"))
-    )
-    standardise = Standardise.fit(train)
-    return [standardise(group) for group in train], [standardise(group) for group in held_out]
-
-
-def _probe(
-    train: Groups,
-    test: Groups,
-    target: list[DepthTarget],
-    truth: list[DepthTarget],
+def _depth(
+    states: Mapping[str, Sequence[States]],
+    fresh: Mapping[str, Sequence[States]],
+    taught: Sequence[Scenes],
+    known: Sequence[Scenes],
     config: ProbeConfig,
-    label: str,
-) -> dict[str, float]:
-    head = fit_probe(train, target, config.fit, config.seed, label)
-    found = [
-        predict(head, group, tuple(known.depth.shape[-2:]), config.fit.batch_size)
-        for group, known in zip(test, truth, strict=True)
+) -> dict[str, Errors]:
+    """The depth probe's errors, and its controls', by the prefix of their names."""
+    target, truth = ([target_of(group, config.stride) for group in of] for of in (taught, known))
+
+    def errors(taps: Mapping[str, Groups], label: str) -> Errors:
+        return probe_errors(taps, target, truth, config.fit, config.seed, label)
+
+    taps = standardised_taps(states)
+    found = {"": errors(taps, "probe")}
+    if "shuffled" in config.controls:
+        mixed = {k: [shuffled(x, config.seed) for x in groups] for k, groups in taps.items()}
+        found["shuffled_"] = errors(mixed, "probe shuffled")
+    if "random" in config.controls:
+        found["random_"] = errors(standardised_taps(fresh), "probe random")
+    found["mean_depth_"] = errors_of([mean_depth(target, one) for one in truth], truth)
+    return found
+
+
+def _layers(
+    layers: Sequence[int],
+    states: Mapping[str, Sequence[States]],
+    fresh: Mapping[str, Sequence[States]],
+    taught: Sequence[Scenes],
+    known: Sequence[Scenes],
+    config: ProbeConfig,
+) -> dict[str, Any]:
+    """The record of the linear probes of `layers`, and of their controls."""
+    side, controls = config.layers.pixels, config.layers.controls
+    cells = [
+        [
+            Cells.of(scenes, tuple(group.layers[layers[0]].shape[2:4]), side)
+            for scenes, group in zip(of, states[split], strict=True)
+        ]
+        for split, of in (("train", taught), ("test", known))
     ]
-    return _mean_errors(found, truth)
+    probes = LayerProbes(*cells, config.layers)
+    orders = probes.shuffle(config.seed)
 
+    def pair(of: Mapping[str, Sequence[States]], layer: int, mixed: bool) -> list[Layer]:
+        return [
+            Layer([group.layers[layer] for group in of[split]], order if mixed else None)
+            for split, order in zip(("train", "test"), orders, strict=True)
+        ]
 
-def _mean_errors(
-    depth: Sequence[Float[Tensor, "_ _ _ _"]], truth: Sequence[DepthTarget]
-) -> dict[str, float]:
-    """Over the scenes of all groups."""
-    errors = [
-        scene_depth_errors(found, known.depth, known.valid)
-        for found, known in zip(depth, truth, strict=True)
-    ]
-    means = {name: float(torch.cat([e[name] for e in errors]).nanmean()) for name in errors[0]}
-    return {name: value for name, value in means.items() if math.isfinite(value)}
-
-
-def _named(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix}_{name}": value for name, value in metrics.items()}
+    found = [probes(*pair(states, layer, False)) for layer in progress(layers, "layers")]
+    against = {}
+    if "position" in controls:
+        against["position"] = [probes.position()]
+    if "shuffled" in controls:
+        mixed = progress(layers, "layers, shuffled")
+        against["shuffled"] = [probes(*pair(states, layer, True)) for layer in mixed]
+    if "random" in controls:
+        untaught = progress(layers, "layers, random weights")
+        against["random"] = [probes(*pair(fresh, layer, False)) for layer in untaught]
+    return layer_curves(layers, found, against)
 
 
 def _finish(
-    out: Path, metrics: dict[str, float], config: ProbeConfig, about: dict[str, Any], scenes: int
+    out: Path,
+    metrics: dict[str, float | int],
+    record: dict[str, Any] | None,
+    config: ProbeConfig,
+    about: dict[str, Any],
+    scenes: int,
 ) -> Manifest:
-    path = out.parent / "metrics.json"
-    write_json(path, metrics)
+    written = {"metrics.json": metrics} | ({} if record is None else {"layers.json": record})
+    (out.parent / "layers.json").unlink(missing_ok=True)
+    for name, value in written.items():
+        write_json(out.parent / name, value)
     manifest = Manifest(
         stage="probe",
-        payload={path.name: digest_path(path)},
+        payload={name: digest_path(out.parent / name) for name in written},
         counts={"scenes": scenes, "test_scenes": int(metrics["scenes"])},
         config=to_mapping(config),
         about=about,

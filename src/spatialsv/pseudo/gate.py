@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from spatialsv.geometry.camera import invert_pose, pixel_grid
-from spatialsv.geometry.rays import point_map, ray_map
+from spatialsv.geometry.camera import pixel_grid
+from spatialsv.geometry.rays import point_map, project, ray_map
 from spatialsv.scenes.scene import Reason
 
 EDGE = 1e-3  # pixels; a still camera's own border pixels project onto themselves, but for rounding
@@ -100,20 +100,6 @@ def count_views(
         for count, (pixels, relative_depth) in zip(confirmed, limits, strict=True):
             count += looks & (z_back > 0) & (astray <= pixels) & (unlike <= relative_depth)
     return seen, confirmed
-
-
-def project(
-    points: Float[Tensor, "*lead H W 3"],
-    intrinsics: Float[Tensor, "*lead 3 3"],
-    cam_to_world: Float[Tensor, "*lead 4 4"],
-) -> tuple[Float[Tensor, "*lead H W 2"], Float[Tensor, "*lead H W"]]:
-    """Pixel coordinates and z-depth of world points; pixels mean nothing where z <= 0."""
-    world_to_cam = invert_pose(cam_to_world)
-    camera = torch.einsum("...ij,...hwj->...hwi", world_to_cam[..., :3, :3], points)
-    camera = camera + world_to_cam[..., None, None, :3, 3]
-    image = torch.einsum("...ij,...hwj->...hwi", intrinsics, camera)
-    z = image[..., 2]
-    return image[..., :2] / torch.where(z == 0, 1, z)[..., None], z
 
 
 def _lift(

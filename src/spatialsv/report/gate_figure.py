@@ -155,9 +155,8 @@ def standing_alone(svg: str) -> str:
         colours.setdefault(name, value)
     rules = [line for line in style.splitlines() if re.match(r"svg |\.c\d|\.dot", line)]
     plain = re.sub(r"var\((--\w+)\)", lambda match: colours[match[1]], "\n".join(rules))
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}"'
-        f' color="{colours["--ink"]}"'
-    )
-    paper = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{colours["--paper"]}"/>'
+    width, height = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups()
+    size = f'width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} color="{colours["--ink"]}"'
+    paper = f'<rect {size} fill="{colours["--paper"]}"/>'
     return svg.replace("<svg", head, 1).replace(">", f"><style>{plain}</style>{paper}", 1) + "\n"

@@ -16,6 +16,7 @@ from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
+from spatialsv.report.layers import layers_section
 from spatialsv.report.palette import arm_class, legend
 from spatialsv.report.tables import Table, as_html, full_geometry_tables, results_tables
 
@@ -41,6 +42,7 @@ def page(
             "lead": lead(results),
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
             "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
+            "layers": layers_section(results),
             "gate": gate_section(results["pseudo"]),
             "curves": curves_section(curves, order),
             "timings": timings_section(benchmarks),

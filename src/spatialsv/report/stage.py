@@ -22,6 +22,8 @@ from spatialsv.report.curves import Curve, curves_by_term
 from spatialsv.report.gate import build_gate
 from spatialsv.report.gate_figure import gate_figure, standing_alone
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
+from spatialsv.report.layers import build_layers
+from spatialsv.report.layers_figure import layers_figure
 from spatialsv.report.page import findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
@@ -69,8 +71,9 @@ def run(
     if not evaluate:
         raise ValueError("no evaluate manifests: there is nothing to report")
     runs = read_runs(evaluate)
-    lifts = read_jobs(lift)
-    results = build_results(runs, lifts, read_jobs(probe), config.resamples, config.seed)
+    lifts, probes = read_jobs(lift), read_jobs(probe)
+    results = build_results(runs, lifts, probes, config.resamples, config.seed)
+    results["layers"] = build_layers(probes)
     results["pseudo"] = build_gate(pseudo, config.resamples, config.seed)
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
@@ -83,7 +86,7 @@ def run(
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
-    more = write_gate(out.parent / "gate.svg", results["pseudo"])
+    more = write_figures(out.parent, results)
     shown = [read_manifest(path) for path in scenes]
     html = fitting_page(results, runs, shown, lifts, curves, config, benchmarks)
     write_text(out.parent / "report.html", html)
@@ -92,13 +95,18 @@ def run(
     return _finish(out, results, config, more)
 
 
-def write_gate(path: Path, gate: Mapping[str, Any] | None) -> list[str]:
-    """The gate's figure, where there is one. Returns: the names of the files that were written."""
-    if gate is None or gate["measured"] is None:
-        path.unlink(missing_ok=True)
-        return []
-    write_text(path, standing_alone(gate_figure(gate["measured"])))
-    return [path.name]
+def write_figures(folder: Path, results: Mapping[str, Any]) -> list[str]:
+    """The figures that there is something for, as files of their own. Returns: their names."""
+    gate, figures = results["pseudo"], {"gate.svg": None, "layers.svg": None}
+    if gate is not None and gate["measured"] is not None:
+        figures["gate.svg"] = gate_figure(gate["measured"])
+    if results["layers"] is not None:
+        figures["layers.svg"] = layers_figure(results)
+    for name, svg in figures.items():
+        (folder / name).unlink(missing_ok=True)
+        if svg is not None:
+            write_text(folder / name, standing_alone(svg))
+    return [name for name, svg in figures.items() if svg is not None]
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:

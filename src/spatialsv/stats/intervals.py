@@ -92,11 +92,11 @@ def _interval(tree: Tree, values: Float[np.ndarray, " R"], level: float) -> Inte
 
 
 def resampled_ratios(
-    sums: Float[np.ndarray, " C"],
-    counts: Shaped[np.ndarray, " C"],
+    sums: Float[np.ndarray, "C ..."],
+    counts: Shaped[np.ndarray, "C ..."],
     resamples: int = 2000,
     seed: int = 0,
-) -> Float[np.ndarray, " resamples"]:
+) -> Float[np.ndarray, "resamples ..."]:
     """The mean, sum of `sums` / sum of `counts`, in each resample of whole clusters.
 
     The same seed and number of clusters give the same draws: what is measured on the same clusters

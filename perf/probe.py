@@ -1,0 +1,69 @@
+"""What it takes to probe every layer of the shipped model for every task, controls included.
+
+The stage runs as workflow/config/default.yaml has it, with and without its linear probes, on as
+many rooms as there; labels are exact. Wall-clock and processor seconds are told: on a machine that
+does other things as well the latter say more.
+
+    python perf/probe.py [--train 384] [--test 192] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.probe import ProbeConfig, run
+from spatialsv.probe.fit import FitConfig
+from spatialsv.probe.layers import LayersConfig
+from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.scenes.store import write_store
+from spatialsv.train.stage import base_path
+
+CONFIG = ProbeConfig(fit=FitConfig(steps=150))
+SIDES = {
+    "DPT head on four taps": replace(CONFIG, layers=LayersConfig(states=())),
+    "and every layer": replace(CONFIG, layers=LayersConfig(controls=())),
+    "and its controls": CONFIG,
+}
+
+
+def write_rooms(folder: Path, name: str, seeds: range) -> Path:
+    """Rooms as the stage `scenes` stores them. Returns: their manifest."""
+    _, scenes = photograph(seeds, RoomsConfig(views=4, image_size=64))
+    digest = write_store(folder / f"{name}.zarr", scenes)
+    path = folder / f"{name}.json"
+    write_manifest(path, Manifest(stage="scenes", payload={f"{name}.zarr": digest}))
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("train", 384), ("test", 192), ("threads", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        train = write_rooms(Path(folder), "train", range(arguments.train))
+        seeds = range(arguments.train, arguments.train + arguments.test)
+        test = write_rooms(Path(folder), "test", seeds)
+        for name, config in SIDES.items():
+            out = Path(folder) / "out" / "manifest.json"
+            wall, used = time.perf_counter(), time.process_time()
+            run(Path(base_path("rooms")), [train], [], [test], config, out)
+            wall, used = time.perf_counter() - wall, time.process_time() - used
+            count = len(json.loads(out.with_name("metrics.json").read_text()))
+            print(f"{name:24} {wall:6.1f} s, {used:6.1f} processor s, {count} metrics")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The paper's probe: a fresh DPT head on four taps, its errors, and a guess that sees nothing.
+
+Shapes: S scenes, N views, H W pixels of depth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spatialsv.geometry.aligned import affine_depth_errors, scene_depth_errors
+from spatialsv.geometry.camera import resample
+from spatialsv.probe.features import Groups, Standardise, States
+from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
+from spatialsv.scenes.scene import Scenes
+
+Errors = dict[str, Float[Tensor, " S"]]  # of each scene of all groups, by metric
+
+
+def target_of(labels: Scenes, stride: int) -> DepthTarget:
+    """Depth at every `stride`-th pixel."""
+    size = tuple(max(1, side // stride) for side in labels.shape[1:])
+    depth, valid, _ = resample(
+        torch.from_numpy(labels.depth).float(),
+        torch.from_numpy(labels.valid),
+        torch.from_numpy(labels.intrinsics),
+        size,
+    )
+    return DepthTarget(depth, valid)
+
+
+def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tensor, "S N H W"]:
+    """Each pixel's mean over the scenes of `like`'s shape where it is valid, else that of all.
+
+    Args:
+        targets: of the training scenes of each shape.
+        like: the scenes that it is a guess for.
+    """
+    sums = [target.depth.where(target.valid, 0).sum(dim=0) for target in targets]
+    counts = [target.valid.sum(dim=0) for target in targets]
+    everywhere = sum(total.sum() for total in sums) / sum(count.sum() for count in counts)
+    for total, count in zip(sums, counts, strict=True):
+        if total.shape == like.depth.shape[1:]:
+            mean = torch.where(count > 0, total / count.clamp_min(1), everywhere)
+            return mean.expand_as(like.depth)
+    return everywhere.expand_as(like.depth)
+
+
+def standardised_taps(states: Mapping[str, Sequence[States]]) -> dict[str, Groups]:
+    """The taps of each split, each channel brought to mean 0 and deviation 1 over "train"."""
+    taps = {split: [group.taps for group in groups] for split, groups in states.items()}
+    standardise = Standardise.fit(taps["train"])
+    return {split: [standardise(group) for group in groups] for split, groups in taps.items()}
+
+
+def probe_errors(
+    taps: Mapping[str, Groups],
+    target: Sequence[DepthTarget],
+    truth: Sequence[DepthTarget],
+    config: FitConfig,
+    seed: int,
+    label: str,
+) -> Errors:
+    """Of a head that learns `target` from the taps of "train", on those of "test"."""
+    head = fit_probe(taps["train"], target, config, seed, label)
+    found = [
+        predict(head, group, tuple(known.depth.shape[-2:]), config.batch_size)
+        for group, known in zip(taps["test"], truth, strict=True)
+    ]
+    return errors_of(found, truth)
+
+
+def errors_of(depth: Sequence[Float[Tensor, "_ _ _ _"]], truth: Sequence[DepthTarget]) -> Errors:
+    """As in `scene_depth_errors` and `affine_depth_errors`."""
+    errors = [
+        scene_depth_errors(found, known.depth, known.valid)
+        | affine_depth_errors(found, known.depth, known.valid)
+        for found, known in zip(depth, truth, strict=True)
+    ]
+    return {name: torch.cat([e[name] for e in errors]) for name in errors[0]}
+
+
+def means_of(errors: Errors, prefix: str) -> dict[str, float]:
+    """Over the scenes; what no scene has is left out."""
+    means = {f"{prefix}{name}": float(of.nanmean()) for name, of in errors.items()}
+    return {name: value for name, value in means.items() if math.isfinite(value)}
