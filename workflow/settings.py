@@ -60,12 +60,21 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
         layer = yaml.safe_load(text) or {}
         check(layer, schema, path.relative_to(root), yaml.compose(text))
         settings = merge(settings, layer)
-    given = {key: value for key, value in chosen.items() if key not in RUN}
+    given = {key: _read(value) for key, value in chosen.items() if key not in RUN}
     check(given, schema, COMMAND_LINE)
     settings = merge(settings, given)
     for error in Draft202012Validator(schema).iter_errors(settings):
         raise ValueError(f"overlay {overlay!r}: {_dotted(error.absolute_path)}{error.message}")
     return with_model(settings)
+
+
+def _read(given: Any) -> Any:
+    """A value of the command line, in which Snakemake leaves 60, true and null as words."""
+    if isinstance(given, Mapping):
+        return {key: _read(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_read(value) for value in given]
+    return yaml.safe_load(given) if isinstance(given, str) else given
 
 
 def with_model(settings: dict[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,18 @@ def test_the_command_line_wins():
     assert settings["train"]["base"] == "rooms"
 
 
+def test_words_of_the_command_line_are_read_as_yaml():
+    """Snakemake hands on what stands inside of braces as words."""
+    given = {"train": {"steps": "60", "packed": "false", "seeds": ["7"], "lr_llm": "null"}}
+    train = load_settings(ROOT, {"overlay": "default", **given})["train"]
+    assert (train["steps"], train["packed"], train["seeds"], train["lr_llm"]) == (
+        60,
+        False,
+        [7],
+        None,
+    )
+
+
 def test_a_models_recipe_is_laid_upon_what_the_overlay_says():
     model = {"base": "qwen2_5_vl_7b"}
     plain = load_settings(ROOT, {"overlay": "paper", "train": model})["train"]
