@@ -57,11 +57,11 @@ clean:
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[workflow]'
+	$(PIP) -e '.[workflow,figures]'
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) -e '.[workflow,test]'
+	$(PIP) -e '.[workflow,figures,test]'
 	touch $@
 
 $(HARNESS)/stamp: pyproject.toml workflow/envs/harness.txt

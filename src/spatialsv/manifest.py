@@ -59,9 +59,14 @@ class Manifest:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` under a temporary name, then rename: nobody reads half a file."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 

@@ -116,10 +116,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
     lift = write_job(
         folder, "lift", "spatialsv", {"metrics.json": {"abs_rel": 0.12, "delta1": 0.9}}
     )
-    scale = np.full(len(tiny_scenes), 2.0)
-    lifted = replace(
-        tiny_scenes, depth=tiny_scenes.depth / 2, scale=scale, unit="relative", image=None
-    )
+    lifted = ExactTeacher().label(tiny_scenes)  # a model that is never wrong
     write_store(lift.with_name("depth.zarr"), lifted)
     write_manifest(lift, Manifest(stage="lift", payload={"metrics.json": "0", "depth.zarr": "0"}))
     paths["lift"] = [lift]

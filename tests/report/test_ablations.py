@@ -9,6 +9,8 @@ import pytest
 
 from spatialsv.config import from_mapping
 from spatialsv.manifest import read_manifest
+from spatialsv.report import ReportConfig
+from spatialsv.report import run as report
 from spatialsv.report.ablations import AblationsConfig, TableConfig, ablation, paper_tables, run
 from spatialsv.report.jobs import read_runs
 from spatialsv.report.tables import ablation_table
@@ -117,3 +119,16 @@ def test_the_stage_writes_and_prints_its_tables(finished_run, tmp_path, capsys):
     assert metrics["mine"].keys() == set(TABLE["arms"])
     with pytest.raises(ValueError, match="there is no table to make"):
         run(evaluate=finished_run["evaluate"], config=AblationsConfig(), out=out)
+
+
+def test_the_report_shows_its_tables_too(finished_run, tmp_path):
+    config = from_mapping(AblationsConfig, {"tables": {"mine": TABLE}}, "ablations")
+    path = tmp_path / "ablations/manifest.json"
+    run(evaluate=finished_run["evaluate"], config=config, out=path)
+    own = {"evaluate": finished_run["evaluate"], "config": ReportConfig(resamples=20)}
+    report(**own, out=tmp_path / "without/manifest.json")
+    report(**own, ablations=[path], out=tmp_path / "with/manifest.json")
+    without, shown = ((tmp_path / name / "report.html").read_text() for name in ("without", "with"))
+    assert '<h2 id="ablations">' not in without
+    assert '<a href="#ablations">Ablations</a>' in shown
+    assert "<caption>mine</caption>" in shown and ">paper</th>" in shown

@@ -177,6 +177,11 @@ def stand_ins(*splits):
     return labels_of(*(split for split in splits if source_of(split) != "rooms"))
 
 
+def teacher_beside():
+    """The teacher's labels of the test scenes: the report shows them beside what models lift."""
+    return labels_of("test") if MEASURED["lift"] else []
+
+
 def known_of(*splits):
     """What holds the geometry of these scenes."""
     return unique(*(scenes_of(s) if source_of(s) == "rooms" else labels_of(s) for s in splits))
@@ -188,9 +193,9 @@ def manifests_of(stage, arms):
     if stage == "scenes":
         return scenes_of(*settings["scenes"]["splits"])
     if stage == "labels":
-        measured = stand_ins("test") if MEASURED["lift"] or MEASURED["probe"] or ALSO else []
+        measured = stand_ins("test") if MEASURED["probe"] or ALSO else []
         made = labels_of(*settings["labels"]["splits"])
-        return unique(made, measured, *map(arm_labels, trained))
+        return unique(made, measured, teacher_beside(), *map(arm_labels, trained))
     if stage == "pseudo":
         made = places_of("pseudo", shards_of(*settings["pseudo"]["splits"]))
         return unique(made, *map(arm_pseudo, trained))

@@ -6,6 +6,8 @@ rule report:
         evaluate=of_run("evaluate"),
         pseudo=of_run("pseudo"),
         scenes=scenes_of("test"),
+        labels=teacher_beside(),
+        ablations=["data/ablations/manifest.json"] if "ablations" in ALSO else [],
     output:
         manifest="data/report/manifest.json",
     log:
@@ -18,7 +20,14 @@ rule report:
         mem_mb=1000,
     params:
         code=code_version(
-            "report", "scenes/rooms/question", "scenes/scene", "scenes/store", "stats"
+            "geometry/camera",
+            "geometry/normalise",
+            "geometry/rays",
+            "report",
+            "scenes/rooms/question",
+            "scenes/scene",
+            "scenes/store",
+            "stats",
         ),
         # Measured anew with every run: a timing must not make the report stale.
         benchmarks="$(find data/benchmarks -name '*.tsv' | sort)",
@@ -28,5 +37,6 @@ rule report:
     shell:
         "spatialsv report --train {input.train} --lift {input.lift}"
         " --probe {input.probe} --evaluate {input.evaluate} --pseudo {input.pseudo}"
-        " --scenes {input.scenes} --benchmarks {params.benchmarks}"
+        " --scenes {input.scenes} --labels {input.labels} --ablations {input.ablations}"
+        " --benchmarks {params.benchmarks}"
         " --config {params.config:q} --out {output.manifest} > {log} 2>&1"

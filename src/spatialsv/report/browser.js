@@ -3,8 +3,11 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const form = document.getElementById("filters");
 const PER_PAGE = 6;
+const FILTERS = ["task", "outcome", "arm", "against", "find"];
+const BROWSED = [...FILTERS, "page", "question"]; // what of the address is this script's
 let shown = [];
 let page = 0;
+let single = null; // the one question that the address names
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -22,14 +25,26 @@ function outcome(score) {
   return score <= 1e-9 ? "wrong" : "partly";
 }
 
+// Which of two models is right, of those chosen; of any models that looked, where one is "any".
+function differ(question) {
+  const { arm, against, outcome: wanted } = form;
+  const scoreOf = (name) => question.replies[data.arms.findIndex((one) => one.name === name)]?.[1];
+  const mine = scoreOf(arm.value);
+  const names = data.arms.filter(({ baseline }) => !baseline).map(({ name }) => name);
+  const others = (against.value ? [against.value] : names).map(scoreOf);
+  return others.some((other) =>
+    mine !== undefined && other !== undefined &&
+    (wanted.value === "better" ? mine > other : mine !== other));
+}
+
 function fits(question) {
+  if (single) return question.id === single;
   const { task, arm, outcome: wanted, find } = form;
   if (task.value && question.task !== task.value) return false;
   const words = find.value.trim().toLowerCase();
   if (words && !`${question.text} ${question.id}`.toLowerCase().includes(words)) return false;
-  const replies = question.replies.filter((reply) => reply);
-  if (wanted.value === "disagree") return new Set(replies.map((reply) => reply[1])).size > 1;
   if (!wanted.value) return true;
+  if (["differ", "better"].includes(wanted.value)) return differ(question);
   const reply = question.replies[arm.selectedIndex];
   return Boolean(reply) && outcome(reply[1]) === wanted.value;
 }
@@ -49,9 +64,7 @@ function depthPart(scene, views) {
   part.addEventListener("toggle", () => {
     if (part.childElementCount > 1) return;
     if (scene.depth.length) add("scene's own depth", scene.depth);
-    for (const { name, label } of data.lifted) {
-      if (scene.lifted[name]) add(`lifted by ${label}`, scene.lifted[name]);
-    }
+    for (const [whose, uris] of Object.entries(scene.others)) add(whose, uris);
     const [near, far] = scene.range;
     part.append(element("p", { class: "bar" },
       `${near} ${scene.unit}`, element("i"), `${far} ${scene.unit}, grey: unknown`));
@@ -81,14 +94,22 @@ function card(question) {
   const task = data.tasks.find(({ name }) => name === question.task);
   const rows = question.replies.flatMap((reply, index) => (reply ? [replyRow(reply, index)] : []));
   const left = element("div", {}, pictures(scene.images, question.views, "image"));
-  const some = scene.depth.length || Object.keys(scene.lifted).length;
+  const some = scene.depth.length || Object.keys(scene.others).length;
   if (some) left.append(depthPart(scene, question.views));
   const right = element("div", {},
     element("p", { class: "text" }, question.text),
     element("p", { class: "name" }, `Right answer: ${question.answer}`),
     element("table", { class: "replies" }, element("tbody", {}, ...rows)));
-  const title = element("h3", {}, task.label, " ", element("span", {}, question.id));
-  return element("article", { class: "card", "data-task": question.task }, title, left, right);
+  const link = element("a", { href: `#${new URLSearchParams({ question: question.id })}` },
+    question.id);
+  const title = element("h3", {}, task.label, " ", link);
+  if (data.viewed.includes(question.scene)) {
+    left.append(element("a", { class: "to3d", href: `#${new URLSearchParams({ scene: question.scene })}` },
+      "See this scene in 3D"));
+  }
+  const { id, task: name } = question;
+  return element("article", { class: "card", "data-task": name, tabindex: 0, "aria-label": `Question ${id}` },
+    title, left, right);
 }
 
 function show() {
@@ -104,29 +125,37 @@ function show() {
 }
 
 function filter() {
-  form.arm.disabled = ["", "disagree"].includes(form.outcome.value);
+  form.arm.disabled = !form.outcome.value;
+  form.against.disabled = !["differ", "better"].includes(form.outcome.value);
   shown = data.questions.filter(fits);
+  document.getElementById("all").hidden = !single;
   show();
 }
 
-function writeHash() {
-  const state = new URLSearchParams();
-  for (const name of ["task", "arm", "outcome", "find"]) {
-    if (form[name].value && !form[name].disabled) state.set(name, form[name].value);
+// Puts `values` of `names` into the address, and leaves there what is another script's.
+function putHash(names, values) {
+  const state = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+  for (const name of names) {
+    if (values[name]) state.set(name, values[name]);
+    else state.delete(name);
   }
-  if (page) state.set("page", page + 1);
   history.replaceState(null, "", `#${state}`);
+}
+
+function writeHash() {
+  const used = FILTERS.filter((name) => !form[name].disabled);
+  const values = Object.fromEntries(used.map((name) => [name, form[name].value]));
+  putHash(BROWSED, { ...values, page: page && page + 1, question: single });
 }
 
 function readHash() {
   const state = new URLSearchParams(location.hash.slice(1));
-  const known = ["task", "arm", "outcome", "find", "page"].some((name) => state.has(name));
-  if (!known) return false; // an ordinary link to a section
-  for (const name of ["task", "arm", "outcome", "find"]) {
-    const value = state.get(name) ?? "";
-    form[name].value = value;
+  if (!BROWSED.some((name) => state.has(name))) return false; // an ordinary link to a section
+  for (const name of FILTERS) {
+    form[name].value = state.get(name) ?? "";
     if (form[name].selectedIndex === -1) form[name].selectedIndex = 0;
   }
+  single = state.get("question");
   page = (Number.parseInt(state.get("page"), 10) || 1) - 1;
   return true;
 }
@@ -137,18 +166,46 @@ function turn(by) {
   writeHash();
 }
 
+// Left and right turn the pages; up and down go from question to question.
+function step(event) {
+  if (event.target.closest("input, select, summary, .scroll")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  const sideways = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const along = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  const cards = [...document.querySelectorAll(".card")];
+  const here = cards.indexOf(event.target.closest(".card"));
+  if (sideways) {
+    turn(sideways);
+    document.querySelector(".card")?.focus();
+  } else if (along && here >= 0 && cards[here + along]) cards[here + along].focus();
+  else return;
+  event.preventDefault();
+}
+
+function showAll() {
+  single = null;
+  filter();
+  writeHash();
+}
+
 fillSelect("task", [["", "all"], ...data.tasks.map(({ name, label }) => [name, label])]);
 fillSelect("arm", data.arms.map(({ name, label }) => [name, label]));
+fillSelect("against", [["", "any model"], ...data.arms.map(({ name, label }) => [name, label])]);
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", () => {
   page = 0;
+  single = null;
   filter();
   writeHash();
 });
 document.getElementById("previous").addEventListener("click", () => turn(-1));
 document.getElementById("next").addEventListener("click", () => turn(1));
+document.getElementById("all").addEventListener("click", showAll);
+document.getElementById("questions").addEventListener("keydown", step);
 window.addEventListener("hashchange", () => {
-  if (readHash()) filter();
+  if (!readHash()) return;
+  filter();
+  if (single) document.getElementById("browser").scrollIntoView();
 });
 const linked = readHash();
 filter();

@@ -14,20 +14,20 @@ from PIL import Image
 
 from spatialsv.manifest import Manifest
 from spatialsv.report.comparisons import Runs
-from spatialsv.report.jobs import Job, arm_label
+from spatialsv.report.jobs import BASELINES, arm_label
 from spatialsv.report.results import task_label
+from spatialsv.report.viewer import Maps
 from spatialsv.scenes.rooms.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 
 COLOURS = matplotlib.colormaps["viridis"]  # perceptual, and readable without colour vision
-Maps = dict[str, tuple[Scenes, int]]  # scene -> a store and the scene's row in it
 
 
 def browser_data(
     runs: Runs,
     scenes: Sequence[Manifest],
-    lift: Mapping[str, Maps],
+    depths: Mapping[str, Maps],
     limit: int,
     side: int = 160,
     quality: int = 85,
@@ -37,7 +37,7 @@ def browser_data(
     Args:
         runs: replies of each arm's seeds; the first seed is shown.
         scenes: manifests of the scenes, whose images and depth are shown.
-        lift: for each arm with lifted depth, where that of each scene lies.
+        depths: others' depth, shown beside the scene's own: in words, whose, and where it lies.
         limit: most scenes, spread evenly over all; their questions alone are shown.
         side: longer images are made smaller, to this many pixels.
         quality: of the JPEGs.
@@ -45,37 +45,22 @@ def browser_data(
     first = {arm: seeds[0] for arm, seeds in runs.items()}
     asked: dict[str, Question] = {}
     pictures: dict[str, Any] = {}
-    names = _spread([name for manifest in scenes for name in _scene_names(manifest)], limit)
+    names = set(spread([n for manifest in scenes for n in _scene_names(manifest)], limit))
     for manifest in scenes:
         for found in read_groups(manifest.find(".zarr"), ["image"]):
             for row, name in enumerate(found.ids):
                 if name in names:
-                    pictures[name] = _pictures(found, row, name, lift, side, quality)
+                    pictures[name] = _pictures(found, row, name, depths, side, quality)
         questions = read_questions(manifest.find(".questions.jsonl"))
         asked |= {question.id: question for question in questions if question.scene in names}
     return {
-        "arms": [{"name": arm, "label": arm_label(arm)} for arm in runs],
-        "lifted": [{"name": arm, "label": arm_label(arm)} for arm in lift],
+        "arms": [
+            {"name": arm, "label": arm_label(arm), "baseline": arm in BASELINES} for arm in runs
+        ],
         "tasks": [{"name": name, "label": task_label(name)} for name in _tasks(asked)],
         "scenes": pictures,
         "questions": [_question(question, first) for question in asked.values()],
     }
-
-
-def lifted_maps(jobs: Sequence[Job]) -> dict[str, Maps]:
-    """Where each arm's lifted depth lies, from the Zarr stores of its first lift job."""
-    found: dict[str, Maps] = {}
-    for job in jobs:
-        if job.arm in found:
-            continue
-        stores = [name for name in job.manifest.payload if name.rstrip("/").endswith(".zarr")]
-        maps: Maps = {}
-        for name in stores:
-            for store in read_groups(job.manifest.resolve(name), ["scale"]):
-                maps |= {scene: (store, row) for row, scene in enumerate(store.ids)}
-        if maps:
-            found[job.arm] = maps
-    return found
 
 
 def _scene_names(manifest: Manifest) -> list[str]:
@@ -83,10 +68,10 @@ def _scene_names(manifest: Manifest) -> list[str]:
     return list(dict.fromkeys(question.scene for question in questions))
 
 
-def _spread(names: list[str], limit: int) -> set[str]:
+def spread(names: Sequence[str], limit: int) -> list[str]:
     """At most `limit` of `names`, evenly spaced."""
     count = min(limit, len(names))
-    return {names[index * len(names) // count] for index in range(count)} if count else set()
+    return [names[index * len(names) // count] for index in range(count)]
 
 
 def _tasks(asked: Mapping[str, Question]) -> list[str]:
@@ -109,16 +94,16 @@ def _question(question: Question, replies: Mapping[str, Mapping]) -> dict[str, A
 
 
 def _pictures(
-    scenes: Scenes, row: int, name: str, lift: Mapping[str, Maps], side: int, quality: int
+    scenes: Scenes, row: int, name: str, depths: Mapping[str, Maps], side: int, quality: int
 ) -> dict[str, Any]:
-    """Images, depth where it is known, and lifted depth of one scene, a data URI a view."""
-    found = {arm: maps[name] for arm, maps in lift.items() if name in maps}
+    """Images, depth where it is known, others' depth of one scene, a data URI a view."""
+    found = {whose: maps[name] for whose, maps in depths.items() if name in maps}
     if scenes.has_geometry:
         depth, valid = scenes.depth[row], scenes.valid[row]
-        lifted = {arm: _in_label_unit(*place, depth, valid) for arm, place in found.items()}
+        others = {whose: _in_label_unit(*place, depth, valid) for whose, place in found.items()}
     else:
-        lifted = {arm: store.depth[at] for arm, (store, at) in found.items()}
-        depth = next(iter(lifted.values()), np.zeros((0, 1, 1), np.float32))  # for the range
+        others = {whose: store.depth[at] for whose, (store, at) in found.items()}
+        depth = next(iter(others.values()), np.zeros((0, 1, 1), np.float32))  # for the range
         valid = depth > 0
     known = depth[valid] if valid.any() else np.array([0.0, 1.0], dtype=np.float32)
     low, high = (float(edge) for edge in np.quantile(known, [0.02, 0.98]))
@@ -129,9 +114,9 @@ def _pictures(
         "depth": [_depth_uri(view, seen, low, high, side, quality) for view, seen in shown],
         "range": [round(low, 2), round(high, 2)],
         "unit": "m" if scenes.unit == "metre" else "",
-        "lifted": {
-            arm: [_depth_uri(view, None, low, high, side, quality) for view in predicted]
-            for arm, predicted in lifted.items()
+        "others": {
+            whose: [_depth_uri(view, None, low, high, side, quality) for view in told]
+            for whose, told in others.items()
         },
     }
 
@@ -139,7 +124,7 @@ def _pictures(
 def _in_label_unit(
     store: Scenes, row: int, depth: Float[np.ndarray, "N H W"], valid: Bool[np.ndarray, "N H W"]
 ) -> Float[np.ndarray, "N h w"]:
-    """Lifted depth times its scene's scale; without one, times the ratio of medians."""
+    """Depth times its scene's scale; without one, times the ratio of medians."""
     predicted = store.depth[row].astype(np.float32)
     if store.unit == "metre":
         return predicted

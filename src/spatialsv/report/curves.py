@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from spatialsv.report.jobs import arm_label
 from spatialsv.report.palette import arm_style
 
 WIDTH, HEIGHT = 300, 176  # of a panel, in SVG units
 LEFT, RIGHT, TOP, BOTTOM = 42, 10, 26, 26  # margins
+COLUMNS, APART, KEY = 3, 24, 18  # of panels in one figure; between them; a line of the key
+FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
 POINTS = 120  # a curve: steps are averaged into at most so many bins
 # What a line of the log says besides losses.
 NO_LOSS = ("step", "epoch", "learning_rate", "grad_norm")
@@ -102,6 +105,38 @@ def panel(title: str, curves: Mapping[str, Curve], order: Sequence[str]) -> str:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title)} over training steps; at the end {escape(ends)}">'
         f'<text class="title" x="0" y="12">{escape(title)}</text>{"".join(marks)}</svg>'
+    )
+
+
+def terms_in_order(curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
+    """The loss terms that have a panel, those of all arms first."""
+    found = [term for term in curves if not (term == "loss" and "total" in curves)]  # the same
+    first = [term for term in FIRST_TERMS if term in found]
+    return first + sorted(set(found) - set(first))
+
+
+def curves_figure(curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]) -> str:
+    """All panels as one SVG, under a key of the arms."""
+    terms = terms_in_order(curves)
+    arms = list(dict.fromkeys(arm for term in terms for arm in curves[term]))
+    keys, marks = -(-len(arms) // COLUMNS), []
+    for number, arm in enumerate(arms):
+        down, across = divmod(number, COLUMNS)
+        x, y = across * (WIDTH + APART), 10 + KEY * down
+        marks.append(
+            f'<line {arm_style(arm, order)} x1="{x}" x2="{x + 28}" y1="{y}" y2="{y}"/>'
+            f'<text x="{x + 36}" y="{y + 3.5}">{escape(arm_label(arm))}</text>'
+        )
+    for number, term in enumerate(terms):
+        down, across = divmod(number, COLUMNS)
+        place = f'x="{across * (WIDTH + APART)}" y="{keys * KEY + 14 + down * (HEIGHT + APART)}"'
+        size = f'width="{WIDTH}" height="{HEIGHT}"'
+        marks.append(panel(term, curves[term], order).replace("<svg", f"<svg {place} {size}", 1))
+    width = COLUMNS * (WIDTH + APART) - APART
+    height = keys * KEY + 14 + -(-len(terms) // COLUMNS) * (HEIGHT + APART)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Losses over training">'
+        f"{''.join(marks)}</svg>"
     )
 
 

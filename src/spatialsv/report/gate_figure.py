@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 640, 330  # SVG units
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 44, 40  # margins
 APART = 24  # between two labelled points
 CROWDED = 0.97  # of the pixels: where the lines meet, points have no labels
+EDGE = 12  # about a figure that is a file
 KEY = 152  # from one entry of the key to the next
 LINES = {
     "confidence_percentile": "confidence (percentile)",
@@ -156,7 +157,9 @@ def standing_alone(svg: str) -> str:
     rules = [line for line in style.splitlines() if re.match(r"svg |\.c\d|\.dot", line)]
     plain = re.sub(r"var\((--\w+)\)", lambda match: colours[match[1]], "\n".join(rules))
     width, height = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups()
-    size = f'width="{width}" height="{height}"'
+    size = f'width="{int(width) + 2 * EDGE}" height="{int(height) + 2 * EDGE}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} color="{colours["--ink"]}"'
-    paper = f'<rect {size} fill="{colours["--paper"]}"/>'
+    paper = f'<rect x="{-EDGE}" y="{-EDGE}" {size} fill="{colours["--paper"]}"/>'
+    wider = f"{-EDGE} {-EDGE} {int(width) + 2 * EDGE} {int(height) + 2 * EDGE}"
+    svg = svg.replace(f"0 0 {width} {height}", wider, 1)
     return svg.replace("<svg", head, 1).replace(">", f"><style>{plain}</style>{paper}", 1) + "\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,44 +13,93 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from spatialsv.report.curves import Curve, panel
+from spatialsv.report.curves import Curve, panel, terms_in_order
+from spatialsv.report.figures import POOLS
 from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.layers import layers_section
 from spatialsv.report.palette import arm_class, legend
-from spatialsv.report.tables import Table, as_html, full_geometry_tables, results_tables
-
-FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
+from spatialsv.report.tables import (
+    Table,
+    ablation_table,
+    as_html,
+    full_geometry_tables,
+    results_tables,
+)
 
 
 def page(
     results: Mapping[str, Any],
     curves: Mapping[str, Mapping[str, Curve]],
     browser: Mapping[str, Any],
+    clouds: Mapping[str, Any],
+    ablations: Sequence[Mapping[str, Any]] = (),
     benchmarks: Sequence[Path] = (),
 ) -> str:
-    """The whole page; `curves` are each loss term's, by arm."""
+    """The whole page.
+
+    Args:
+        curves: each loss term's, by arm.
+        browser: of `browser_data`; clouds: of `viewer_data`.
+        ablations: the records of the stage `ablations`, where it was run.
+    """
+    order = arm_order(results, curves)
+    colours = [arm_class(arm["name"], order) for arm in browser["arms"]]
+    browser = dict(browser, colours=colours, viewed=list(clouds["scenes"]))
+    scripts = [script("browser.js")]
+    if clouds["scenes"]:
+        scripts += map(script, ("three/three.min.js", "cloud.js", "viewer.js"))
+    parts = {
+        "policy": policy(scripts),
+        "style": asset("style.css"),
+        "scripts": "".join(f"<script>{text}</script>\n" for text in scripts),
+        "lead": lead(results),
+        "figure": interval_figure(results, POOLS),
+        "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
+        "ablations": ablations_section(ablations),
+        "space": viewer_section(clouds),
+        "layers": layers_section(results),
+        "gate": gate_section(results["pseudo"]),
+        "curves": curves_section(curves, order),
+        "timings": timings_section(benchmarks),
+        "data": embed(browser),
+    }
+    template = asset("template.html")
+    return fill(template, parts | {"nav": navigation(fill(template, parts | {"nav": ""}))})
+
+
+def arm_order(results: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
+    """The arms in the order of their colours: those with scores, then those that were trained."""
     order = [row["arm"] for row in results["rows"]]
-    order += [arm for arm in curve_arms(curves) if arm not in order]
-    browser = dict(browser, colours=[arm_class(arm["name"], order) for arm in browser["arms"]])
-    asset = files("spatialsv.report")
-    return fill(
-        asset.joinpath("template.html").read_text(),
-        {
-            "style": asset.joinpath("style.css").read_text(),
-            "script": asset.joinpath("browser.js").read_text(),
-            "lead": lead(results),
-            "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
-            "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
-            "layers": layers_section(results),
-            "gate": gate_section(results["pseudo"]),
-            "curves": curves_section(curves, order),
-            "timings": timings_section(benchmarks),
-            "data": embed(browser),
-        },
+    return order + [arm for arm in curve_arms(curves) if arm not in order]
+
+
+def asset(name: str) -> str:
+    """A file beside this one."""
+    return files("spatialsv.report").joinpath(name).read_text()
+
+
+def script(name: str) -> str:
+    """A script of the page, as it stands between the tags: its digest is in the page's policy."""
+    return f"\n{asset(name)}\n"
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """Nothing is loaded from anywhere, and no script runs but these, whatever the data may hold."""
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts)
+    allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:;"
+        " base-uri 'none'; form-action 'none'"
     )
+
+
+def navigation(html: str) -> str:
+    """A link to each section's heading that has an id."""
+    found = re.findall(r'<h2 id="(\w+)">([^<]*)</h2>', html)
+    return " ".join(f'<a href="#{name}">{title}</a>' for name, title in found)
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:
@@ -117,18 +168,37 @@ def curve_arms(curves: Mapping[str, Mapping[str, Curve]]) -> list[str]:
 
 def curves_section(curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]) -> str:
     """A panel a loss term, a line an arm. Empty without training logs."""
-    terms = dict(curves)
-    if "total" in terms and terms.get("loss") is not None:
-        del terms["loss"]  # the same number under another name
-    if not terms:
+    if not curves:
         return ""
-    ordered = [term for term in FIRST_TERMS if term in terms]
-    ordered += sorted(set(terms) - set(FIRST_TERMS))
     arms = {arm: arm_label(arm) for arm in curve_arms(curves)}
-    panels = "".join(f"<li>{panel(term, terms[term], order)}</li>" for term in ordered)
+    panels = "".join(
+        f"<li>{panel(term, curves[term], order)}</li>" for term in terms_in_order(curves)
+    )
     return (
         '<section aria-labelledby="curves"><h2 id="curves">Training</h2>'
         f'{legend(arms, order)}<ul class="panels">{panels}</ul></section>'
+    )
+
+
+def ablations_section(ablations: Sequence[Mapping[str, Any]]) -> str:
+    """The paper's tables on our arms; empty where they were not made."""
+    if not ablations:
+        return ""
+    tables = "".join(as_html(ablation_table(result)) for result in ablations)
+    return (
+        '<section aria-labelledby="ablations"><h2 id="ablations">Ablations</h2>'
+        '<div class="lead"><p>The tables of the paper (arXiv 2606.19915) on our arms, its values'
+        f" beside ours.</p></div>{tables}</section>"
+    )
+
+
+def viewer_section(clouds: Mapping[str, Any]) -> str:
+    """The 3D viewer and its data; empty where nothing is known in 3D."""
+    if not clouds["scenes"]:
+        return ""
+    return (
+        f"{asset('viewer.html')}"
+        f'<script type="application/json" id="clouds">{embed(clouds)}</script>'
     )
 
 

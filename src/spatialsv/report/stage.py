@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,18 +17,18 @@ from spatialsv.manifest import (
     write_manifest,
     write_text,
 )
-from spatialsv.report.browser import browser_data, lifted_maps
+from spatialsv.report.browser import browser_data, spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
+from spatialsv.report.figures import figures_of, write_figures
 from spatialsv.report.gate import build_gate
-from spatialsv.report.gate_figure import gate_figure, standing_alone
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.layers import build_layers
-from spatialsv.report.layers_figure import layers_figure
-from spatialsv.report.page import findings, page
+from spatialsv.report.page import arm_order, findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
 from spatialsv.report.tables import as_markdown, as_text, results_tables
+from spatialsv.report.viewer import EXACT, known_maps, lifted_maps, viewer_data
 
 Paths = Sequence[str | Path]
 
@@ -39,6 +40,8 @@ class ReportConfig:
     browser_scenes: int = 96  # scenes whose questions can be browsed
     image_side: int = 160  # pixels; longer images are made smaller
     image_quality: int = 85  # of JPEG
+    viewer_scenes: int = 32  # of them, those that can be seen in 3D
+    viewer_points: int = 20_000  # of a point cloud; larger ones are thinned
     max_megabytes: float = 15.0  # of the page; scenes are left out until it fits
     resamples: int = 2000  # of the bootstrap
     seed: int = 0  # of bootstrap and permutations
@@ -54,6 +57,8 @@ def run(
     train: Paths = (),
     pseudo: Paths = (),
     scenes: Paths = (),
+    labels: Paths = (),
+    ablations: Paths = (),
     benchmarks: Paths = (),
 ) -> Manifest:
     """Write the tables, the page and `out`; print the tables and the page's path.
@@ -61,7 +66,9 @@ def run(
     Args:
         evaluate: manifests of evaluate jobs; lift, probe, train, pseudo: of those stages, or none.
         out: where the manifest goes; payload beside it.
-        scenes: manifests of the test scenes, which the question browser shows.
+        scenes: manifests of the test scenes, which the question browser and the 3D view show.
+        labels: manifests of a teacher's labels of them, shown beside what models lift.
+        ablations: the manifest of that stage, if its tables are to be shown.
         benchmarks: Snakemake's benchmark files.
 
     Raises:
@@ -86,27 +93,23 @@ def run(
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
-    more = write_figures(out.parent, results)
-    shown = [read_manifest(path) for path in scenes]
-    html = fitting_page(results, runs, shown, lifts, curves, config, benchmarks)
+    figures = figures_of(results, curves, arm_order(results, curves))
+    more = write_figures(out.parent, figures)
+    html = fitting_page(
+        results,
+        runs,
+        [read_manifest(path) for path in scenes],
+        [read_manifest(path) for path in labels],
+        lifts,
+        config,
+        curves=curves,
+        ablations=read_ablations(ablations),
+        benchmarks=[Path(path) for path in benchmarks],
+    )
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
     return _finish(out, results, config, more)
-
-
-def write_figures(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """The figures that there is something for, as files of their own. Returns: their names."""
-    gate, figures = results["pseudo"], {"gate.svg": None, "layers.svg": None}
-    if gate is not None and gate["measured"] is not None:
-        figures["gate.svg"] = gate_figure(gate["measured"])
-    if results["layers"] is not None:
-        figures["layers.svg"] = layers_figure(results)
-    for name, svg in figures.items():
-        (folder / name).unlink(missing_ok=True)
-        if svg is not None:
-            write_text(folder / name, standing_alone(svg))
-    return [name for name, svg in figures.items() if svg is not None]
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
@@ -146,24 +149,38 @@ def training_curves(train: Sequence[Job]) -> dict[str, dict[str, Curve]]:
     return curves_by_term(first)
 
 
+def read_ablations(paths: Paths) -> list[dict[str, Any]]:
+    """The records of that stage."""
+    found = [read_manifest(path).resolve("results.json") for path in paths]
+    return [record for path in found for record in json.loads(path.read_text())]
+
+
 def fitting_page(
     results: dict[str, Any],
     runs: Runs,
     scenes: Sequence[Manifest],
+    labels: Sequence[Manifest],
     lift: Sequence[Job],
-    curves: Mapping[str, Mapping[str, Curve]],
     config: ReportConfig,
-    benchmarks: Paths,
+    **sections: Any,
 ) -> str:
     """The page with as many scenes to browse as keep it within the size allowed.
+
+    Args:
+        sections: what else `page` takes.
 
     Raises:
         ValueError: it is too large without any.
     """
-    limit, maps = config.browser_scenes, lifted_maps(lift)
+    known, lifted = known_maps(scenes, labels), lifted_maps(lift)
+    depths = {whose: maps for whose, maps in known.items() if whose != EXACT}
+    depths |= {f"lifted by {whose}": maps for whose, maps in lifted.items()}
+    limit = config.browser_scenes
     while True:
-        data = browser_data(runs, scenes, maps, limit, config.image_side, config.image_quality)
-        html = page(results, curves, data, [Path(path) for path in benchmarks])
+        data = browser_data(runs, scenes, depths, limit, config.image_side, config.image_quality)
+        viewed = spread(list(data["scenes"]), min(config.viewer_scenes, limit))
+        clouds = viewer_data(known, lifted, viewed, config.viewer_points)
+        html = page(results, browser=data, clouds=clouds, **sections)
         size = len(html.encode()) / 1e6  # MB
         if size <= config.max_megabytes:
             return html

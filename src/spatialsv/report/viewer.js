@@ -1,0 +1,275 @@
+"use strict";
+// The 3D viewer: what is known of a scene beside what a model lifts, seen from the same place.
+const clouds = JSON.parse(document.getElementById("clouds").textContent);
+const controls3d = document.getElementById("view");
+const canvas3d = document.getElementById("canvas");
+const VIEW_KEYS = ["scene", "truth", "model", "show", "colour"];
+const TURN = Math.PI / 24; // a key press
+const world = { renderer: null, parts: {}, distance: 1, loading: 0 };
+
+function sourcesOf(kind) {
+  return clouds.sources.map((source, number) => ({ ...source, number }))
+    .filter((source) => source.kind === kind);
+}
+
+function chosenCloud(part) {
+  const number = Number(controls3d[part].value);
+  if (controls3d[part].value === "") return undefined;
+  return clouds.scenes[controls3d.scene.value].find((cloud) => cloud.source === number);
+}
+
+function startViewer() {
+  if (!document.createElement("canvas").getContext("webgl2")) {
+    document.getElementById("panes").replaceChildren(
+      element("p", { class: "none" }, "This browser shows no WebGL, which the 3D view needs."));
+    return;
+  }
+  const { PerspectiveCamera, Scene, WebGLRenderer, OrbitControls } = THREE;
+  world.renderer = new WebGLRenderer({ canvas: canvas3d, antialias: true, alpha: true });
+  world.renderer.outputColorSpace = "srgb-linear"; // colours go through as they are
+  world.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+  world.renderer.setScissorTest(true);
+  world.scene = new Scene();
+  world.camera = new PerspectiveCamera(50, 1, 0.01, 100);
+  world.orbit = new OrbitControls(world.camera, canvas3d);
+  world.orbit.enableZoom = false; // the wheel scrolls the page until the view is chosen
+  world.orbit.addEventListener("change", draw);
+  canvas3d.addEventListener("pointerdown", () => canvas3d.focus({ preventScroll: true }));
+  canvas3d.addEventListener("focus", () => { world.orbit.enableZoom = true; });
+  canvas3d.addEventListener("blur", () => { world.orbit.enableZoom = false; });
+  canvas3d.addEventListener("keydown", pressed);
+  new ResizeObserver(draw).observe(document.getElementById("panes"));
+  loadScene();
+}
+
+async function loadScene() {
+  const turn = ++world.loading; // a later choice overtakes this one
+  const { scene, colour } = controls3d;
+  const parts = {};
+  for (const part of ["truth", "model"]) {
+    const cloud = chosenCloud(part);
+    if (cloud) parts[part] = await builtPart(cloud, scene.value, colour.value);
+  }
+  if (turn !== world.loading) return;
+  Object.values(world.parts).forEach(dropPart);
+  world.parts = parts;
+  for (const { points, lines } of Object.values(parts)) world.scene.add(points, lines);
+  if (world.shown !== scene.value) {
+    world.shown = scene.value;
+    lookFromAfar();
+    showViews();
+  }
+  describe();
+  draw();
+}
+
+async function builtPart(cloud, scene, colour) {
+  const { BufferAttribute, BufferGeometry, LineBasicMaterial, LineSegments } = THREE;
+  const { positions, pixels } = cloudPoints(cloud);
+  const all = cloud[colour]
+    ? scaleColours(decoded(cloud[colour]), clouds.scales[colour])
+    : await imageColours(data.scenes[scene].images, cloud.size);
+  const geometry = new BufferGeometry();
+  geometry.setAttribute("position", new BufferAttribute(positions, 3));
+  geometry.setAttribute("color", new BufferAttribute(pickedColours(all, pixels), 3, true));
+  const points = new THREE.Points(geometry, new THREE.PointsMaterial({ vertexColors: true }));
+  const { ends, colours } = frusta(cloud, 0.06 * cloud.top);
+  const edges = new BufferGeometry();
+  edges.setAttribute("position", new BufferAttribute(ends, 3));
+  edges.setAttribute("color", new BufferAttribute(colours, 3, true));
+  return { cloud, points, lines: new LineSegments(edges, new LineBasicMaterial({ vertexColors: true })) };
+}
+
+function dropPart({ points, lines }) {
+  for (const thing of [points, lines]) {
+    world.scene.remove(thing);
+    thing.geometry.dispose();
+    thing.material.dispose();
+  }
+}
+
+// From behind and above the first camera, on the middle of what it is about.
+function lookFromAfar() {
+  const { points } = Object.values(world.parts)[0] ?? {};
+  if (!points) return;
+  const { array } = points.geometry.attributes.position;
+  const median = (values) => values.sort()[Math.floor(values.length / 2)] ?? 0; // spared outliers
+  const along = [0, 1, 2].map((axis) => array.filter((_, at) => at % 3 === axis));
+  const middle = along.map((values) => median(values.slice()));
+  const distances = along[0].map((_, at) => Math.hypot(...along.map((v, axis) => v[at] - middle[axis])));
+  const centre = new THREE.Vector3(...middle);
+  const away = 2.9 * median(distances) + 0.1;
+  world.orbit.target.copy(centre);
+  world.camera.position.set(0.45, 0.62, 0.75).normalize().multiplyScalar(away).add(centre);
+  world.orbit.update();
+}
+
+// Through the camera of one view, as the first part that is shown has it.
+function lookThrough(view) {
+  const { cloud } = world.parts[panes()[0]] ?? {};
+  if (!cloud || view >= cloud.size[0]) return;
+  const ahead = 0.4 * cloud.top;
+  world.camera.position.set(...placed(cloud, view, 0, 0, -0.02 * cloud.top));
+  world.orbit.target.set(...placed(cloud, view, 0, 0, ahead));
+  world.orbit.update();
+}
+
+function panes() {
+  const wanted = { both: ["truth", "model"], truth: ["truth"], model: ["model"] };
+  const there = wanted[controls3d.show.value].filter((part) => world.parts[part]);
+  return there.length ? there : Object.keys(world.parts);
+}
+
+function draw() {
+  if (!world.renderer || world.waiting) return;
+  world.waiting = true;
+  requestAnimationFrame(() => {
+    world.waiting = false;
+    drawNow();
+  });
+}
+
+function drawNow() {
+  const { renderer, camera, scene, parts } = world;
+  const { clientWidth: width, clientHeight: height } = document.getElementById("panes");
+  renderer.setSize(width, height, false);
+  const shown = panes();
+  const stacked = width < height;
+  const [across, down] = stacked ? [width, height / shown.length] : [width / shown.length, height];
+  document.getElementById("panes").classList.toggle("stacked", stacked);
+  shown.forEach((part, place) => {
+    const [left, bottom] = stacked ? [0, height - (place + 1) * down] : [place * across, 0];
+    renderer.setViewport(left, bottom, across, down);
+    renderer.setScissor(left, bottom, across, down);
+    for (const [name, { points, lines }] of Object.entries(parts)) {
+      points.visible = name === part;
+      points.material.size = pointSize(parts[name].cloud) / (stacked ? shown.length : 1);
+      lines.visible = name === part && controls3d.cameras.checked;
+    }
+    camera.aspect = across / down;
+    camera.updateProjectionMatrix();
+    renderer.render(scene, camera);
+  });
+  canvas3d.dataset.points = shown.map((part) => parts[part].points.geometry.attributes.position.count);
+}
+
+// So that a pixel just covers its neighbour's edge, seen from three quarters of the depth.
+// three.js counts in the canvas's height, and leaves the camera's angle out.
+function pointSize(cloud) {
+  return (0.75 * cloud.top) / cloud.K[0] / Math.tan((Math.PI / 360) * world.camera.fov);
+}
+
+function pressed(event) {
+  const { orbit, camera } = world;
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const keys = { "+": 1 / 1.15, "=": 1 / 1.15, "-": 1.15 };
+  const offset = camera.position.clone().sub(orbit.target);
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (arrows[event.key] && event.shiftKey) {
+    const [across, down] = arrows[event.key];
+    const step = offset.length() / 20;
+    const move = new THREE.Vector3(step * across, -step * down, 0).applyQuaternion(camera.quaternion);
+    camera.position.add(move);
+    orbit.target.add(move);
+  } else if (arrows[event.key]) {
+    const [across, down] = arrows[event.key];
+    const place = new THREE.Spherical().setFromVector3(offset);
+    place.theta += TURN * across;
+    place.phi = Math.min(Math.max(place.phi + TURN * down, 0.01), Math.PI - 0.01);
+    camera.position.setFromSpherical(place).add(orbit.target);
+  } else if (keys[event.key]) {
+    camera.position.copy(orbit.target).add(offset.multiplyScalar(keys[event.key]));
+  } else if (/^[1-9]$/.test(event.key)) {
+    lookThrough(Number(event.key) - 1);
+  } else if (event.key === "0" || event.key === "Home") {
+    lookFromAfar();
+  } else if (event.key === "t") {
+    controls3d.show.value = controls3d.show.value === "model" ? "truth" : "model";
+    changed();
+  } else return;
+  event.preventDefault();
+  orbit.update();
+  draw();
+}
+
+// The scene's images, each a button that looks from there.
+function showViews() {
+  const { images } = data.scenes[controls3d.scene.value];
+  document.getElementById("looks").replaceChildren(...images.map((uri, view) => {
+    const label = `Look from camera ${view + 1}`;
+    const button = element("button", { type: "button", title: label },
+      element("img", { src: uri, alt: label }));
+    button.style.borderColor = `rgb(${VIEW_COLOURS[view % VIEW_COLOURS.length]})`;
+    button.addEventListener("click", () => lookThrough(view));
+    return button;
+  }));
+}
+
+// Names over the panes, the colour scale, and the error in words.
+function describe() {
+  const { colour } = controls3d;
+  const names = panes().map((part) => {
+    const { label } = clouds.sources[world.parts[part].cloud.source];
+    return element("span", {}, label);
+  });
+  document.getElementById("names").replaceChildren(...names);
+  const model = world.parts.model?.cloud;
+  const error = model?.error ? medianError(model) : null;
+  const worst = `${100 * clouds.worst} %`;
+  const off = error >= clouds.worst ? `${worst} or more` : `less than ${(100 * error).toFixed(1)} %`;
+  document.getElementById("told").textContent = error === null
+    ? "" : `Half of the lifted depths are off by ${off}; nothing is aligned.`;
+  const bar = document.getElementById("scale");
+  const scaled = Object.values(world.parts).find(({ cloud }) => cloud[colour.value])?.cloud;
+  bar.hidden = !scaled;
+  if (!scaled) return;
+  const [low, high] = colour.value === "error" ? ["0 %", `${worst} of the depth`] : scaled.sure;
+  const strip = element("i");
+  strip.style.background = `linear-gradient(90deg, ${clouds.scales[colour.value]})`;
+  bar.replaceChildren(`${low}`, strip, `${high}; grey: unknown`);
+}
+
+function changed() {
+  putHash(VIEW_KEYS, Object.fromEntries(VIEW_KEYS.map((name) => [name, controls3d[name].value])));
+  loadScene();
+}
+
+// Sets the controls as the address says. Returns whether it names a scene that is here.
+function readView() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  for (const name of VIEW_KEYS) {
+    const before = controls3d[name].value;
+    if (state.has(name)) controls3d[name].value = state.get(name);
+    if (controls3d[name].value !== state.get(name)) controls3d[name].value = before;
+  }
+  return Object.hasOwn(clouds.scenes, state.get("scene"));
+}
+
+function stepScene(by) {
+  const { scene } = controls3d;
+  scene.selectedIndex = (scene.selectedIndex + by + scene.length) % scene.length;
+  changed();
+}
+
+for (const [part, kind] of [["truth", "known"], ["model", "lifted"]]) {
+  const found = sourcesOf(kind);
+  controls3d[part].append(...found.map(({ number, label }) => element("option", { value: number }, label)));
+  controls3d[part].closest("label").hidden = found.length < 2;
+}
+controls3d.scene.append(...Object.keys(clouds.scenes).map((name) => element("option", { value: name }, name)));
+controls3d.addEventListener("submit", (event) => event.preventDefault());
+controls3d.addEventListener("input", changed);
+document.getElementById("before").addEventListener("click", () => stepScene(-1));
+document.getElementById("after").addEventListener("click", () => stepScene(1));
+document.getElementById("afar").addEventListener("click", lookFromAfar);
+window.addEventListener("hashchange", () => {
+  if (!readView() || !world.renderer) return;
+  loadScene();
+  document.getElementById("space").scrollIntoView();
+});
+if (readView()) document.getElementById("space").scrollIntoView();
+new IntersectionObserver((seen, observer) => { // nothing is drawn before it is nearly seen
+  if (!seen.some((entry) => entry.isIntersecting)) return;
+  observer.disconnect();
+  startViewer();
+}, { rootMargin: "400px" }).observe(canvas3d);
