@@ -29,8 +29,8 @@ def test_the_default_is_one_of_each_gather_and_a_job_for_each_shard_and_arm(copy
 
 def test_a_stage_is_a_target(copy):
     assert copy.planned("labels") == {
-        "scenes_shard": 8,
-        "labels_shard": 8,
+        "scenes_shard": 10,  # of training, and of the test scenes that the report shows
+        "labels_shard": 10,
         "gather": 1,
         "labels": 1,
     }
