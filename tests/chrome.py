@@ -86,6 +86,7 @@ class Chrome:
             "Emulation.setDeviceMetricsOverride",
             **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
+        self.call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
         self.call("Page.navigate", url="about:blank")
         self.wait("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()
@@ -133,6 +134,18 @@ class Chrome:
         told: Mapping[str, Any] = {"button": "left", "buttons": 1, "clickCount": 1}
         for kind, (x, y) in (("Pressed", start), ("Moved", end), ("Released", end)):
             self.call("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **told)
+
+    def swipe(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """One finger's way, in steps."""
+        at = [
+            tuple(a + (b - a) * step / 4 for a, b in zip(start, end, strict=True))
+            for step in range(5)
+        ]
+        for kind, (x, y) in zip(("Start", "Move", "Move", "Move", "Move"), at, strict=True):
+            self.call(
+                "Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=[{"x": x, "y": y}]
+            )
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screenshot(self, element: str | None = None) -> np.ndarray:
         """Pixels of what is seen, or of one element of it."""

@@ -94,6 +94,19 @@ def test_keys_and_mouse_turn_and_come_closer(viewer):
     assert (seen(page) != before).any()
 
 
+def test_a_finger_turns_it_sideways_and_scrolls_the_page_up_and_down(viewer):
+    page = viewer(size=(380, 800))
+    before, top = seen(page), page.js("scrollY")
+    x, y = page.js(
+        "(({x, y}) => [x, y])(document.querySelector('#canvas').getBoundingClientRect())"
+    )
+    page.swipe((x + 60, y + 150), (x + 260, y + 150))
+    drawn(page)
+    assert (seen(page) != before).mean() > 0.01 and page.js("scrollY") == top
+    page.swipe((x + 60, y + 250), (x + 60, y + 100))
+    page.wait(f"scrollY > {top}")
+
+
 def test_scenes_are_stepped_through_and_linked_from_questions(viewer):
     page = viewer()
     page.js("document.getElementById('after').click()")

@@ -32,14 +32,24 @@ function startViewer() {
   world.scene = new Scene();
   world.camera = new PerspectiveCamera(50, 1, 0.01, 100);
   world.orbit = new OrbitControls(world.camera, canvas3d);
-  world.orbit.enableZoom = false; // the wheel scrolls the page until the view is chosen
   world.orbit.addEventListener("change", draw);
-  canvas3d.addEventListener("pointerdown", () => canvas3d.focus({ preventScroll: true }));
-  canvas3d.addEventListener("focus", () => { world.orbit.enableZoom = true; });
-  canvas3d.addEventListener("blur", () => { world.orbit.enableZoom = false; });
+  hold(false);
+  canvas3d.addEventListener("focus", () => hold(true));
+  canvas3d.addEventListener("blur", () => hold(false));
+  canvas3d.addEventListener("click", () => canvas3d.focus({ preventScroll: true }));
+  canvas3d.addEventListener("pointerdown", ({ pointerType }) => {
+    world.orbit.enableZoom = true;
+    if (pointerType === "mouse") canvas3d.focus({ preventScroll: true });
+  });
   canvas3d.addEventListener("keydown", pressed);
   new ResizeObserver(draw).observe(document.getElementById("panes"));
   loadScene();
+}
+
+// Until the view is chosen, the wheel and a finger's way up or down scroll the page.
+function hold(held) {
+  world.orbit.enableZoom = held;
+  canvas3d.style.touchAction = held ? "none" : "pan-y";
 }
 
 async function loadScene() {
