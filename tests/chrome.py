@@ -147,6 +147,11 @@ class Chrome:
             )
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
+    def corner(self, element: str) -> tuple[float, float]:
+        """Where an element's upper left corner is on the screen."""
+        box = f"document.querySelector({element!r}).getBoundingClientRect()"
+        return tuple(self.js(f"(({{x, y}}) => [x, y])({box})"))
+
     def screenshot(self, element: str | None = None) -> np.ndarray:
         """Pixels of what is seen, or of one element of it."""
         clip = {}

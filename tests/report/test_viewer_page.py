@@ -88,8 +88,8 @@ def test_keys_and_mouse_turn_and_come_closer(viewer):
         after = seen(page)
         assert (after != before).any(), key
         before = after
-    box = page.js("(({x, y}) => [x, y])(document.getElementById('canvas').getBoundingClientRect())")
-    page.drag((box[0] + 100, box[1] + 100), (box[0] + 220, box[1] + 130))
+    x, y = page.corner("#canvas")
+    page.drag((x + 100, y + 100), (x + 220, y + 130))
     drawn(page)
     assert (seen(page) != before).any()
 
@@ -97,9 +97,7 @@ def test_keys_and_mouse_turn_and_come_closer(viewer):
 def test_a_finger_turns_it_sideways_and_scrolls_the_page_up_and_down(viewer):
     page = viewer(size=(380, 800))
     before, top = seen(page), page.js("scrollY")
-    x, y = page.js(
-        "(({x, y}) => [x, y])(document.querySelector('#canvas').getBoundingClientRect())"
-    )
+    x, y = page.corner("#canvas")
     page.swipe((x + 60, y + 150), (x + 260, y + 150))
     drawn(page)
     assert (seen(page) != before).mean() > 0.01 and page.js("scrollY") == top
