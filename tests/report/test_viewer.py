@@ -11,7 +11,20 @@ import pytest
 import torch
 
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.report.viewer import DEEPEST, UNKNOWN, WORST, cloud_of, encoded, viewer_data
+from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.report.jobs import read_jobs
+from spatialsv.report.viewer import (
+    DEEPEST,
+    EXACT,
+    UNKNOWN,
+    WORST,
+    cloud_of,
+    encoded,
+    known_maps,
+    lifted_maps,
+    viewer_data,
+)
+from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher
 
 
@@ -106,3 +119,13 @@ def test_sources_stand_in_order_and_unknown_scenes_have_none(tiny_scenes, labels
     assert "error" in second and "error" not in first
     assert [len(clouds) for clouds in data["scenes"].values()] == [1, 2]
     json.dumps(data, allow_nan=False)
+
+
+def test_who_knows_and_who_lifts_is_found(finished_run, labels, tmp_path):
+    digest = write_store(tmp_path / "0000.zarr", replace(labels, source="rooms-teacher"))
+    write_manifest(tmp_path / "0000.json", Manifest(stage="labels", payload={"0000.zarr": digest}))
+    scenes = [read_manifest(path) for path in finished_run["scenes"]]
+    known = known_maps(scenes, [read_manifest(tmp_path / "0000.json")])
+    assert list(known) == [EXACT, "teacher rooms"]
+    assert all(list(maps) == list(labels.ids) for maps in known.values())
+    assert list(lifted_maps(read_jobs(finished_run["lift"]))) == ["SpatialSV"]

@@ -58,7 +58,8 @@ def known_maps(scenes: Sequence[Manifest], labels: Sequence[Manifest]) -> dict[s
     known = {EXACT: _rows(group for group in own if group.has_geometry)}
     for manifest in labels:
         groups = read_groups(manifest.find(".zarr"), ["confidence", "scale"])
-        known.setdefault(f"teacher {groups[0].source}", {}).update(_rows(groups))
+        name = f"teacher {groups[0].source.removesuffix('-teacher')}"
+        known.setdefault(name, {}).update(_rows(groups))
     return {name: maps for name, maps in known.items() if maps}
 
 
