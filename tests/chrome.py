@@ -28,14 +28,14 @@ KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab"
 class Chrome:
     """One tab. `console` has what pages said and what failed, `requests` what they asked for."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *options: str) -> None:
         read_here, write_there = os.pipe()
         read_there, write_here = os.pipe()
         # The browser reads from its file 3 and writes to its file 4; ours stay clear of these.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (read_there, write_there)]
         files = [(os.POSIX_SPAWN_DUP2, end, place) for end, place in zip(ends, (3, 4), strict=True)]
         files.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
-        command = [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
+        command = [CHROMIUM, *OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"]
         self.process = os.posix_spawn(CHROMIUM, command, os.environ, file_actions=files)
         for end in (read_there, write_there, *ends):
             os.close(end)

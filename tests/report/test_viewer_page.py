@@ -105,6 +105,17 @@ def test_a_finger_turns_it_sideways_and_scrolls_the_page_up_and_down(viewer):
     page.wait(f"scrollY > {top}")
 
 
+def test_without_webgl_it_says_so_and_the_rest_works(page, tmp_path):
+    browser = Chrome(tmp_path, "--disable-3d-apis")
+    browser.open(page.report, "scene=plane-2")
+    browser.wait("document.getElementById('panes').textContent.includes('no WebGL')")
+    assert browser.js("document.getElementById('view').hidden")
+    browser.js("document.querySelector('.card .to3d').click()")
+    assert browser.js("document.querySelectorAll('.card').length") > 0
+    assert browser.console == []
+    browser.close()
+
+
 def test_scenes_are_stepped_through_and_linked_from_questions(viewer):
     page = viewer()
     page.js("document.getElementById('after').click()")

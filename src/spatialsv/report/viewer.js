@@ -22,6 +22,7 @@ function startViewer() {
   if (!document.createElement("canvas").getContext("webgl2")) {
     document.getElementById("panes").replaceChildren(
       element("p", { class: "none" }, "This browser shows no WebGL, which the 3D view needs."));
+    for (const part of document.querySelectorAll("#view, .under")) part.hidden = true;
     return;
   }
   const { PerspectiveCamera, Scene, WebGLRenderer, OrbitControls } = THREE;
@@ -53,6 +54,7 @@ function hold(held) {
 }
 
 async function loadScene() {
+  if (!world.renderer) return; // not yet near, or no WebGL
   const turn = ++world.loading; // a later choice overtakes this one
   const { scene, colour } = controls3d;
   const parts = {};
@@ -273,7 +275,7 @@ document.getElementById("before").addEventListener("click", () => stepScene(-1))
 document.getElementById("after").addEventListener("click", () => stepScene(1));
 document.getElementById("afar").addEventListener("click", lookFromAfar);
 window.addEventListener("hashchange", () => {
-  if (!readView() || !world.renderer) return;
+  if (!readView()) return;
   loadScene();
   document.getElementById("space").scrollIntoView();
 });
