@@ -8,6 +8,9 @@ min_version("9.10")
 configfile: "workflow/config/run.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 

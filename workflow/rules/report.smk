@@ -9,6 +9,10 @@ rule report:
         labels=teacher_beside(),
         ablations=["data/ablations/manifest.json"] if "ablations" in ALSO else [],
     output:
+        # What `snakemake --report` shows of it; the manifest lists the rest.
+        page=report("data/report/report.html", category="Results", caption="../report/page.rst"),
+        figure=report("data/report/scores.svg", category="Results", caption="../report/scores.rst"),
+        table=report("data/report/scores.csv", category="Results", caption="../report/table.rst"),
         manifest="data/report/manifest.json",
     log:
         "data/logs/report.log",
