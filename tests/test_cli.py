@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from spatialsv.cli import STAGES, build_parser, main
+from spatialsv.cli import CALLS, build_parser, main
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
 from spatialsv.scenes.rooms.question import read_questions
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", CALLS)
 def test_every_stage_has_help(stage, capsys):
     with pytest.raises(SystemExit) as stop:
         main([stage, "--help"])
     assert stop.value.code == 0
-    assert STAGES[stage][0].__doc__.split()[0] in capsys.readouterr().out
+    assert CALLS[stage].__doc__.split()[0] in capsys.readouterr().out
 
 
 def test_help_does_not_wait_for_torch():
