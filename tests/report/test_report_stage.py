@@ -31,7 +31,7 @@ def test_what_is_written(report):
     manifest = read_manifest(report / "manifest.json")
     assert set(manifest.payload) == {
         *("results.json", "metrics.json", "scores.csv", "curves.csv"),
-        *("table.md", "report.html", "gate.svg"),
+        *("table.md", "report.html", "gate.svg", "probe_accuracy.svg"),
     }
     results = json.loads((report / "results.json").read_text())
     metrics = json.loads((report / "metrics.json").read_text())

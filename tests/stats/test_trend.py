@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +66,6 @@ def test_without_effect_or_confounding_the_level_is_kept():
 
 
 def test_slope_and_interval_are_those_of_statsmodels():
-    sm = pytest.importorskip("statsmodels.api")
     ours, other, quality, scenes, tasks, hard = simulate(np.random.default_rng(0), effect=0.05)
     keep = np.random.default_rng(1).uniform(size=len(ours)) < 0.7  # scenes of unequal size
     names = [scene for scene, kept in zip(scenes, keep, strict=True) if kept]

@@ -18,7 +18,19 @@ rule report:
         mem_mb=1000,
     params:
         code=code_version(
-            "report", "scenes/rooms/question", "scenes/scene", "scenes/store", "stats"
+            "benchmarks/rules",
+            "geometry/camera",
+            "geometry/rays",
+            "report",
+            "scenes/rooms/layout",
+            "scenes/rooms/parts",
+            "scenes/rooms/question",
+            "scenes/rooms/questions",
+            "scenes/rooms/room",
+            "scenes/rooms/seen",
+            "scenes/scene",
+            "scenes/store",
+            "stats",
         ),
         # Measured anew with every run: a timing must not make the report stale.
         benchmarks="$(find data/benchmarks -name '*.tsv' | sort)",

@@ -3,9 +3,10 @@
 Each thing's box comes from the lifted points that its mask covers, in the room as the lifted
 cameras have it; the questions' own rules then give the answer. Taken from the truth: which pixels
 show which thing, where the first camera stands and which way is up, and one length a scene (the
-ratio of medians of depth, as in the depth errors). All else is the model's. Beside it, by the same
-way: exact depth and cameras, which show what masks of this size and one-sided views allow; and the
-mean depth of the other rooms with the lifted cameras, which looks at nothing but these.
+ratio of medians of depth, as in the depth errors). All else is the model's. By the same way:
+exact depth and cameras, which show what masks of this size and one-sided views allow; and of depth
+and cameras one lifted, the other exact, or a guess that looks at nothing: the mean depth of the
+other rooms.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ from spatialsv.scenes.rooms.seen import survey_points
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 
-SOURCES = ("exact", "lifted", "mean_depth")
+SOURCES = {  # depth, and cameras
+    "exact": "exact",
+    "lifted_depth": "lifted depth, exact cameras",
+    "mean_depth": "mean depth, exact cameras",
+    "lifted": "lifted",
+    "lifted_cameras": "mean depth, lifted cameras",
+}
 Said = dict[str, str | float | None]  # by source
 
 
@@ -51,6 +58,10 @@ class Seen:
     valid: Bool[np.ndarray, "N H W"]
     intrinsics: Float[np.ndarray, "N 3 3"]
     instance: Int[np.ndarray, "N H W"]  # 0 where depth is unknown
+
+    def scale_of(self, depth: Float[np.ndarray, "N H W"]) -> float:
+        """What brings another's depth to this one's length: the ratio of medians."""
+        return float(np.median(self.depth[self.valid]) / np.median(depth[self.valid]))
 
 
 def known_rooms(manifests: Sequence[Manifest]) -> list[Known]:
@@ -101,10 +112,13 @@ def answers_of_geometry(known: Sequence[Known], lifted: Mapping[str, Scenes]) ->
         mean = (total - true.depth * true.valid) / np.maximum(others, 1)
         guess = np.where(others > 0, mean, np.median(true.depth))
         own = lifted[one.room.id]
+        K, poses = true.intrinsics, one.room.cam_to_world
         ideas = {
-            "exact": survey_of(one.room, true, true.depth, true.intrinsics, one.room.cam_to_world),
+            "exact": survey_of(one.room, true, true.depth, K, poses),
+            "lifted_depth": survey_of(one.room, true, own.depth[0], K, poses),
+            "mean_depth": survey_of(one.room, true, guess, K, poses),
             "lifted": placed(one.room, true, own.depth[0], own),
-            "mean_depth": placed(one.room, true, guess, own),
+            "lifted_cameras": placed(one.room, true, guess, own),
         }
         found |= {
             question.id: {name: solve(question, idea) for name, idea in ideas.items()}
@@ -117,8 +131,8 @@ def at_size(scenes: Scenes, size: tuple[int, int]) -> Seen:
     """A stack of one at the pixels that heads of this output size stand for."""
     arrays = [scenes.depth[0], scenes.valid[0], scenes.intrinsics[0], scenes.instance[0]]
     depth, valid, K, instance = map(torch.from_numpy, arrays)
+    instance = resample(depth.double(), instance, K.double(), size)[1]
     small, valid, K_small = resample(depth.double(), valid, K.double(), size)
-    instance = resample(instance, instance, K.double(), size)[0]
     small = torch.where(valid, small, 0)
     return Seen(
         depth=small.numpy(),
@@ -131,17 +145,12 @@ def at_size(scenes: Scenes, size: tuple[int, int]) -> Seen:
 def placed(room: Room, true: Seen, depth: Float[np.ndarray, "N H W"], cameras: Scenes) -> Survey:
     """`room` by this depth and the lifted cameras, set upon the true first camera.
 
-    Lengths of depth are brought to the truth's by the ratio of medians, and the cameras' by that of
-    the lifted depth, with which they came.
+    The cameras' lengths are brought to the truth's by the lifted depth, with which they came.
     """
-    scale, own = (
-        float(np.median(true.depth[true.valid]) / np.median(values[true.valid]))
-        for values in (depth, cameras.depth[0])
-    )
     poses = cameras.cam_to_world[0].astype(float)
-    poses[:, :3, 3] *= own
+    poses[:, :3, 3] *= true.scale_of(cameras.depth[0])
     poses = room.cam_to_world[0] @ poses
-    return survey_of(room, true, scale * depth, cameras.intrinsics[0], poses)
+    return survey_of(room, true, depth, cameras.intrinsics[0], poses)
 
 
 def survey_of(
@@ -151,7 +160,8 @@ def survey_of(
     intrinsics: Float[np.ndarray, "N 3 3"],
     cam_to_world: Float[np.ndarray, "N 4 4"],
 ) -> Survey:
-    """`room` by this depth and these cameras, both of the room's world, in metres."""
+    """`room` by these cameras and this depth, brought to the truth's length by medians."""
+    depth = true.scale_of(depth) * depth
     arrays = (np.asarray(x, dtype=float) for x in (depth, intrinsics, cam_to_world))
     depth, K, poses = map(torch.from_numpy, arrays)
     points = point_map(depth, ray_map(K, poses, *depth.shape[-2:])).numpy()

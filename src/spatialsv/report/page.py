@@ -14,6 +14,7 @@ from typing import Any
 from spatialsv.report.curves import Curve, panel
 from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
+from spatialsv.report.interpret_page import interpretability_section
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.layers import layers_section
@@ -43,6 +44,7 @@ def page(
             "figure": interval_figure(results, ("spatial", "spatial_choice", "spatial_number")),
             "tables": "".join(map(as_html, results_tables(results))) + all_metrics(results),
             "layers": layers_section(results),
+            "interpretability": interpretability_section(results),
             "gate": gate_section(results["pseudo"]),
             "curves": curves_section(curves, order),
             "timings": timings_section(benchmarks),

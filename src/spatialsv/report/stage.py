@@ -21,6 +21,9 @@ from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
 from spatialsv.report.gate import build_gate
 from spatialsv.report.gate_figure import gate_figure, standing_alone
+from spatialsv.report.interpret import build_interpretability
+from spatialsv.report.interpret_page import figures, flat_interpretability, seen
+from spatialsv.report.interpret_tables import interpretability_tables
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.layers import build_layers
 from spatialsv.report.layers_figure import layers_figure
@@ -72,41 +75,43 @@ def run(
         raise ValueError("no evaluate manifests: there is nothing to report")
     runs = read_runs(evaluate)
     lifts, probes = read_jobs(lift), read_jobs(probe)
+    shown = [read_manifest(path) for path in scenes]
     results = build_results(runs, lifts, probes, config.resamples, config.seed)
     results["layers"] = build_layers(probes)
     results["pseudo"] = build_gate(pseudo, config.resamples, config.seed)
+    results["interpretability"] = build_interpretability(
+        runs, read_jobs(evaluate), lifts, probes, shown, config.resamples, config.seed
+    )
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
     write_json(out.parent / "results.json", results)
     write_json(out.parent / "metrics.json", flat_metrics(results))
-    write_text(
-        out.parent / "table.md",
-        "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
-    )
+    more = [*tables, *interpretability_tables(results)]
+    told = "\n".join([*sentences, *seen(results)])
+    write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, more), told]) + "\n")
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
-    more = write_figures(out.parent, results)
-    shown = [read_manifest(path) for path in scenes]
+    drawn = write_figures(out.parent, results)
     html = fitting_page(results, runs, shown, lifts, curves, config, benchmarks)
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
-    return _finish(out, results, config, more)
+    return _finish(out, results, config, drawn)
 
 
 def write_figures(folder: Path, results: Mapping[str, Any]) -> list[str]:
     """The figures that there is something for, as files of their own. Returns: their names."""
-    gate, figures = results["pseudo"], {"gate.svg": None, "layers.svg": None}
+    gate, found = results["pseudo"], figures(results)
     if gate is not None and gate["measured"] is not None:
-        figures["gate.svg"] = gate_figure(gate["measured"])
+        found["gate.svg"] = gate_figure(gate["measured"])
     if results["layers"] is not None:
-        figures["layers.svg"] = layers_figure(results)
-    for name, svg in figures.items():
-        (folder / name).unlink(missing_ok=True)
-        if svg is not None:
-            write_text(folder / name, standing_alone(svg))
-    return [name for name, svg in figures.items() if svg is not None]
+        found["layers.svg"] = layers_figure(results)
+    for path in folder.glob("*.svg"):  # of an earlier run
+        path.unlink()
+    for name, svg in found.items():
+        write_text(folder / name, standing_alone(svg))
+    return list(found)
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +127,12 @@ def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
         }
         for stage in ("lift", "probe")
     }
-    return {"evaluate": replies} | geometry | {"pseudo": _gate_metrics(results["pseudo"])}
+    return {
+        "evaluate": replies,
+        **geometry,
+        "pseudo": _gate_metrics(results["pseudo"]),
+        "interpretability": flat_interpretability(results["interpretability"]),
+    }
 
 
 def _gate_metrics(gate: Mapping[str, Any] | None) -> dict[str, Any]:

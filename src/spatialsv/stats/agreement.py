@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.stats.intervals import Interval
+from spatialsv.stats.intervals import Interval, interval_of
+from spatialsv.stats.means import draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +52,14 @@ def cohen_kappa(
     sizes = _counts(row, _columns(strata, strata), len(names), max(own) + 1)
     same = np.bincount(row, weights=[a == b for a, b in zip(first, second, strict=True)])
 
-    def kappas(draws: Float[np.ndarray, "R C"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        size = draws @ sizes
-        habits = [draws @ table for table in tables]
+    def kappas(weights: Float[np.ndarray, "R C"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Kappa, and the shares observed and expected, a cluster counting as often as it weighs."""
+        size = weights @ sizes
+        habits = [weights @ table for table in tables]
         with np.errstate(invalid="ignore", divide="ignore"):
             chance = np.nansum(habits[0] * habits[1] / size[:, own], axis=1)
             total = size.sum(axis=1)
-            observed = draws @ same
+            observed = weights @ same
             return (observed - chance) / (total - chance), observed / total, chance / total
 
     kappa, observed, expected = (float(v[0]) for v in kappas(np.ones((1, len(names)))))
@@ -65,10 +67,8 @@ def cohen_kappa(
         return None
     interval = None
     if len(names) > 1:
-        even = np.full(len(names), 1 / len(names))
-        draws = np.random.default_rng(seed).multinomial(len(names), even, size=resamples)
-        low, high = np.nanquantile(kappas(draws.astype(float))[0], [0.025, 0.975])
-        interval = Interval(float(low), float(high))
+        found = [kappas(weights)[0] for weights in draws(len(names), resamples, seed)]
+        interval = interval_of(np.concatenate(found), len(names))
     return Kappa(kappa=kappa, interval=interval, observed=observed, expected=expected, n=len(first))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from spatialsv.stats.intervals import Interval
+from spatialsv.stats.intervals import Interval, interval_of
 
 FEWEST = 4  # points; three are in one of six orders, whatever they mean
 
@@ -54,7 +54,7 @@ def spearman(
     found = found[np.isfinite(found)]
     interval = None
     if 2 * len(found) > resamples:
-        interval = Interval(*(float(edge) for edge in np.quantile(found, [0.025, 0.975])))
+        interval = interval_of(found, n)
     return Correlation(
         rho=rho,
         interval=interval,

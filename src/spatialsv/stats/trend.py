@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata, t
 
-from spatialsv.stats.intervals import Interval
+from spatialsv.stats.intervals import Interval, mean_of
+from spatialsv.stats.paired import permutation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,16 @@ def trend(
         return None
     slope = float(x @ y) / total
     residual = np.bincount(index, weights=x * (y - slope * x))
+    pulls = x * y / max(np.abs(x * y).max(), 1e-300)  # of one size, whatever the units
     n, terms = len(y), int(np.linalg.matrix_rank(known)) + 1
     correction = count / (count - 1) * (n - 1) / max(n - terms, 1)
     reach = float(t.ppf(0.975, count - 1) * np.sqrt(correction * residual @ residual) / total)
     return Trend(
         slope=slope,
         interval=Interval(slope - reach, slope + reach),
-        p=_flip(np.bincount(index, weights=x * y), resamples, seed),
+        p=permutation(
+            mean_of(pulls, clusters), mean_of(np.zeros_like(pulls), clusters), resamples, seed
+        ),
         n=n,
         scenes=count,
     )
@@ -100,13 +104,6 @@ def _left_over(
 ) -> Float[np.ndarray, " Q"]:
     """What no mix of the columns of `known` explains."""
     return values - known @ np.linalg.lstsq(known, values, rcond=None)[0]
-
-
-def _flip(sums: Float[np.ndarray, " C"], resamples: int, seed: int) -> float:
-    """How often random signs bring a sum as far from 0 as these."""
-    observed = abs(sums.sum()) - 1e-9 * np.abs(sums).sum()  # rounding differs with the order
-    signs = np.random.default_rng(seed).integers(0, 2, (resamples, len(sums)), np.int8) * 2.0 - 1.0
-    return (int((np.abs(signs @ sums) >= observed).sum()) + 1) / (resamples + 1)
 
 
 def _numbered(names: Sequence[Hashable]) -> Int[np.ndarray, " Q"]:

@@ -56,8 +56,10 @@ def test_exact_points_put_things_where_they_stand():
 
 def test_a_thing_of_no_points_has_no_place():
     (room,), scenes = photograph([50_000_002], RoomsConfig())
-    instance = np.where(scenes.instance[0] == 1, 0, scenes.instance[0])
+    instance = np.where(scenes.instance[0] == 1, 0, scenes.instance[0])  # the first is not shown
     points = np.random.default_rng(0).uniform(size=(*instance.shape, 3))
+    points[instance == 2] = np.inf  # and the second is nowhere
+    points[:, ::7, ::5] = np.nan  # which costs nobody else a thing
     seen = survey_points(room, points, instance, room.cam_to_world)
-    assert np.isnan(seen.azimuth[:, 0]).all() and np.isnan(seen.gap[0]).all()
-    assert np.isfinite(seen.range[:, 1:]).all()
+    assert np.isnan(seen.azimuth[:, :2]).all() and np.isnan(seen.gap[:2]).all()
+    assert np.isfinite(seen.range[:, 2:]).all() and np.isfinite(seen.gap[2:, 2:]).all()

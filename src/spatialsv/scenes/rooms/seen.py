@@ -28,19 +28,19 @@ def survey_points(
 ) -> Survey:
     """`room` as `points` and these cameras have it; its names, and which pixels show what, stay.
 
-    A thing of fewer than FEWEST points has no place (NaN), nor has what is measured from it.
+    A thing of fewer than FEWEST finite points has no place (NaN), nor has what is measured from it.
 
     Args:
         points: metres, in the room's world.
     """
-    things = []
+    known, things = np.isfinite(points).all(axis=-1), []
     for number, thing in enumerate(room.things, start=1):
-        shown = points[instance == number]
+        shown = points[known & (instance == number)]
         centre, size, yaw = np.full(3, np.nan), np.full(3, np.nan), 0.0
         if len(shown) >= FEWEST:
             centre, size, yaw = upright_box(shown)
         things.append(replace(thing, centre=centre, size=size, yaw=yaw))
-    extent = upright_box(points.reshape(-1, 3), WALL_OUTLIERS)[1]
+    extent = upright_box(points[known], WALL_OUTLIERS)[1]
     seen = survey(
         replace(room, things=tuple(things), extent=extent, cam_to_world=cam_to_world), instance
     )
