@@ -18,7 +18,6 @@ rule report:
         mem_mb=1000,
     params:
         code=code_version(
-            "benchmarks/rules",
             "geometry/camera",
             "geometry/rays",
             "report",

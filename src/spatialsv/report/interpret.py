@@ -238,12 +238,12 @@ def disagreement(arm: str, runs: Runs, error: Mapping[str, float]) -> dict[str, 
 
 
 def correct_together(record: dict[str, Any]) -> None:
-    """Give all trends of the record a p-value corrected over all of them (Holm), in place."""
+    """Give the record's trends of scores p-values corrected over all of them (Holm), in place."""
     places = [
         (part["trends"], name)
         for part in (*record["bins"].values(), *record["geometry"].values())
         for name, found in part["trends"].items()
-        if found is not None
+        if found is not None and name != "number"
     ]
     tests = corrected([trends[name] for trends, name in places])
     for (trends, name), test in zip(places, tests, strict=True):

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from spatialsv.benchmarks.rules import mean_relative_accuracy
 from spatialsv.manifest import Manifest
 from spatialsv.report.jobs import BASELINES, Answer, Job, by_arm
 from spatialsv.report.own_geometry import SOURCES, Said, answers_of_geometry, known_rooms
@@ -24,6 +23,7 @@ from spatialsv.scenes.rooms.questions.route import TURNS
 from spatialsv.scenes.rooms.questions.solve import SOLVERS
 from spatialsv.scenes.scene import by_id
 from spatialsv.scenes.store import read_groups
+from spatialsv.stats.accuracy import mean_relative_accuracy
 from spatialsv.stats.agreement import cohen_kappa
 from spatialsv.stats.intervals import cluster_bootstrap
 from spatialsv.stats.trend import Trend, dummies, trend
@@ -48,7 +48,8 @@ class Row:
         """What an answer scores, in [0, 1]."""
         if self.question.kind == "choice":
             return float(said == self.question.answer)
-        return mean_relative_accuracy(said, float(self.question.answer))
+        truth = np.array(float(self.question.answer))
+        return float(mean_relative_accuracy(np.array(float(said)), truth))
 
     def meaning(self, letter: str | float | None) -> str | float | None:
         """What a letter stands for, where it stands for the same in other questions."""
