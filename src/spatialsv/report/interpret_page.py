@@ -111,11 +111,10 @@ def _trends(arm: str, part: Mapping[str, Any]) -> list[str]:
     if beyond is None:
         return [f"{text}. No other model was asked, so difficulty is not controlled."]
     controlled = part["trends"]["controlled"]
-    held = "" if controlled is None else f"; with difficulty controlled by {_slope(controlled)}"
-    return [
-        f"{text}{held}; its lead over {arm_label(part['other'])} on the same questions by"
-        f" {_slope(beyond)}."
-    ]
+    other = arm_label(part["other"])
+    if controlled is not None:
+        text += f"; with task, scene and {other}'s answers controlled by {_slope(controlled)}"
+    return [f"{text}; its lead over {other} on the same questions by {_slope(beyond)}."]
 
 
 def _geometry(arm: str, part: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from spatialsv.report.tables import Table
 
 TRENDS = {
     "raw": "nothing controlled",
-    "controlled": "task, difficulty and scene controlled",
+    "controlled": "task, scene and {other}'s answers controlled",
     "beyond": "lead over {other}, task and scene controlled",
 }
 RIGHT = {
@@ -31,8 +31,9 @@ def interpretability_tables(results: Mapping[str, Any]) -> list[Table]:
             " wrong to where it is right. Intervals and sign-flip tests are clustered by scene, p"
             " corrected over the table (Holm). Controlled: task, another model's score of the"
             " question and of the scene's others, the scene's mean depth and number of things."
-            " Another model's score is a noisy measure of difficulty and takes out a part; the"
-            " lead over it takes out what makes both err alike, known or not."
+            " Another model's answers are a noisy measure of difficulty and, of a few questions a"
+            " scene, take out little of it; the lead over them takes out what makes both err"
+            " alike, known or not, if it does so by as many points. Go by the lead."
         )
         head = ("", "points", "p", "p (Holm)", "at 5 %", "questions")
         tables.append(Table(title="Seeing and answering", head=head, rows=rows, note=note))

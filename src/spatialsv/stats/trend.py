@@ -4,7 +4,8 @@ A trend over scenes may be difficulty's: an easy scene is both seen and answered
 take it out, which may be combined:
 
 - controls: what is known of difficulty is regressed out of both sides. A control that is noisy,
-  such as whether another model was right, takes out only a part;
+  such as whether another model was right, takes out only a part, and of few questions a scene a
+  small one (tests/stats/test_trend.py: of eight a tenth);
 - the difference to another model's score on the same question as the score: whatever makes both
   err alike cancels, known or not.
 
