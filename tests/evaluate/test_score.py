@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.evaluate.score import (
-    extract,
-    extract_choice,
-    extract_number,
-    mean_relative_accuracy,
-    score,
-)
+from spatialsv.evaluate.score import extract, extract_choice, extract_number, score
 from spatialsv.scenes.rooms.question import Question
+from spatialsv.stats.accuracy import mean_relative_accuracy
 
 
 def choice(answer="B", options=("chair", "lamp", "sofa")):

@@ -32,7 +32,11 @@ def test_what_is_written(report):
     assert set(manifest.payload) == {
         *("results.json", "metrics.json", "scores.csv", "curves.csv"),
         *("table.md", "report.html"),
-        *(f"{name}.{kind}" for name in ("scores", "gate", "training") for kind in ("svg", "png")),
+        *(
+            f"{name}.{kind}"
+            for name in ("scores", "gate", "training", "probe_accuracy")
+            for kind in ("svg", "png")
+        ),
     }
     results = json.loads((report / "results.json").read_text())
     metrics = json.loads((report / "metrics.json").read_text())

@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.evaluate.score import TOLERANCES, extract, mean_relative_accuracy, score
+from spatialsv.evaluate.score import extract, score
 from spatialsv.scenes.rooms.question import Question
+from spatialsv.stats.accuracy import TOLERANCES, mean_relative_accuracy
 from spatialsv.stats.constant import best_constant
 
 ANY_OPTION = "any option"

@@ -13,6 +13,7 @@ import matplotlib
 from spatialsv.manifest import write_bytes, write_text
 from spatialsv.report.curves import Curve, curves_figure
 from spatialsv.report.gate_figure import gate_figure, standing_alone
+from spatialsv.report.interpret_page import figures as interpretability_figures
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.layers_figure import layers_figure
 
@@ -30,6 +31,7 @@ def figures_of(
         "gate": gate_figure(gate["measured"]) if gate and gate["measured"] else None,
         "layers": layers_figure(results) if results["layers"] else None,
         "training": curves_figure(curves, order) if curves else None,
+        **interpretability_figures(results),
     }
 
 

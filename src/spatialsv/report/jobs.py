@@ -49,6 +49,7 @@ class Answer:
     options: int
     answer: str
     reply: str
+    said: str | float | None = None  # the letter or number that was read from the reply
 
 
 def read_jobs(paths: Iterable[str | Path]) -> list[Job]:
@@ -114,5 +115,10 @@ def _answer(record: dict[str, Any]) -> Answer:
         score=float(record["score"]),
     )
     return Answer(
-        scored, record["prompt"], record["options"], str(record["answer"]), record["reply"]
+        scored,
+        record["prompt"],
+        record["options"],
+        str(record["answer"]),
+        record["reply"],
+        record.get("extracted"),
     )

@@ -17,6 +17,7 @@ from spatialsv.report.curves import Curve, panel, terms_in_order
 from spatialsv.report.figures import POOLS
 from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
+from spatialsv.report.interpret_page import interpretability_section
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.layers import layers_section
@@ -61,6 +62,7 @@ def page(
         "ablations": ablations_section(ablations),
         "space": viewer_section(clouds),
         "layers": layers_section(results),
+        "interpretability": interpretability_section(results),
         "gate": gate_section(results["pseudo"]),
         "curves": curves_section(curves, order),
         "timings": timings_section(benchmarks),

@@ -22,6 +22,9 @@ from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
 from spatialsv.report.figures import figures_of, write_figures
 from spatialsv.report.gate import build_gate
+from spatialsv.report.interpret import build_interpretability
+from spatialsv.report.interpret_page import flat_interpretability, seen
+from spatialsv.report.interpret_tables import interpretability_tables
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.layers import build_layers
 from spatialsv.report.page import arm_order, findings, page
@@ -79,26 +82,29 @@ def run(
         raise ValueError("no evaluate manifests: there is nothing to report")
     runs = read_runs(evaluate)
     lifts, probes = read_jobs(lift), read_jobs(probe)
+    shown = [read_manifest(path) for path in scenes]
     results = build_results(runs, lifts, probes, config.resamples, config.seed)
     results["layers"] = build_layers(probes)
     results["pseudo"] = build_gate(pseudo, config.resamples, config.seed)
+    results["interpretability"] = build_interpretability(
+        runs, read_jobs(evaluate), lifts, probes, shown, config.resamples, config.seed
+    )
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
     write_json(out.parent / "results.json", results)
     write_json(out.parent / "metrics.json", flat_metrics(results))
-    write_text(
-        out.parent / "table.md",
-        "\n\n".join([*map(as_markdown, tables), "\n".join(sentences)]) + "\n",
-    )
+    more = [*tables, *interpretability_tables(results)]
+    told = "\n".join([*sentences, *seen(results)])
+    write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, more), told]) + "\n")
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
     figures = figures_of(results, curves, arm_order(results, curves))
-    more = write_figures(out.parent, figures)
+    drawn = write_figures(out.parent, figures)
     html = fitting_page(
         results,
         runs,
-        [read_manifest(path) for path in scenes],
+        shown,
         [read_manifest(path) for path in labels],
         lifts,
         config,
@@ -109,7 +115,7 @@ def run(
     write_text(out.parent / "report.html", html)
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
-    return _finish(out, results, config, more)
+    return _finish(out, results, config, drawn)
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +131,12 @@ def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
         }
         for stage in ("lift", "probe")
     }
-    return {"evaluate": replies} | geometry | {"pseudo": _gate_metrics(results["pseudo"])}
+    return {
+        "evaluate": replies,
+        **geometry,
+        "pseudo": _gate_metrics(results["pseudo"]),
+        "interpretability": flat_interpretability(results["interpretability"]),
+    }
 
 
 def _gate_metrics(gate: Mapping[str, Any] | None) -> dict[str, Any]:

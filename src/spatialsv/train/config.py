@@ -92,6 +92,7 @@ class TrainConfig:
     text_reduction: Literal["mean", "sum"] = "mean"  # over a step's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     label_size: tuple[int, int] | None = None  # height, width of all labels; None: as images are
+    spatial_weight: float = 1.0  # of all arms, times their own
     weighting: WeightingConfig | None = None  # None: the paper's, every signal weighs 1
     losses: SpatialLossConfig = field(default_factory=SpatialLossConfig)  # tasks: the arm's
     heads: SpatialHeadsConfig = field(default_factory=SpatialHeadsConfig)  # tasks: the arm's
@@ -119,6 +120,11 @@ class TrainConfig:
             raise ValueError(
                 "train.cache_vision: a sharded encoder is whole within a step alone, and workers"
                 " cannot ask it; set sharded to false and workers to 0"
+            )
+        if self.spatial_weight <= 0:
+            raise ValueError(
+                f"train.spatial_weight: expected more than 0, found {self.spatial_weight}; arms"
+                " without distill and tasks learn from text alone"
             )
         if not 0 < self.spatial_share < 1:
             raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}")

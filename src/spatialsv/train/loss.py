@@ -44,10 +44,8 @@ def arm_losses(
     if arm.geometry and batch.geometry is not None:
         signals: tuple[Signal, ...] = (*(("distill",) if arm.distill else ()), *arm.tasks)
         losses = replace(config.losses, tasks=signals)
-        own = {
-            signal: given.get(signal, 1.0) * arm.spatial_weight * shares.of(signal)
-            for signal in signals
-        }
+        weight = config.spatial_weight * arm.spatial_weight
+        own = {signal: given.get(signal, 1.0) * weight * shares.of(signal) for signal in signals}
         spatial = spatial_losses(output.lifted, batch.geometry, losses, output.distilled, own)
         total = total + spatial.pop("total")
         spatial = {name: shares.of(signal_of(name)) * term for name, term in spatial.items()}
