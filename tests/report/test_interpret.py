@@ -130,9 +130,9 @@ def test_disagreements_are_the_spatial_questions_that_one_got_right(build):
 def test_the_section_draws_and_tells(build):
     results = build(own=0.6, arms=("base", "text", "distill", "spatialsv"))
     drawn = figures(results)
-    assert set(drawn) == {"probe_accuracy.svg", "bins_spatialsv.svg"}
-    assert drawn["probe_accuracy.svg"].count("<circle") == 4
-    assert drawn["bins_spatialsv.svg"].count("<circle") == 8
+    assert set(drawn) == {"probe_accuracy", "bins_spatialsv"}
+    assert drawn["probe_accuracy"].count("<circle") == 4
+    assert drawn["bins_spatialsv"].count("<circle") == 8
     html = interpretability_section(results)
     assert 'id="seeing"' in html and "nan" not in html
     (table,) = interpretability_tables(results)

@@ -335,9 +335,14 @@ def test_gradient_norms_need_a_layer_below_every_tap(train):
 
 def test_a_spatial_weight_scales_all_beside_the_text(train):
     arms = {"light": {"distill": True, "tasks": ["depth"], "spatial_weight": 0.25}}
-    (line,) = read_log(train("light", steps=1, arms=arms) / "log.jsonl")
+    (line,) = read_log(train("light", steps=1, arms=arms, spatial_weight=0.5) / "log.jsonl")
     spatial = sum(value for name, value in line.items() if name == "distill" or "/" in name)
-    assert line["loss"] == pytest.approx(line["text"] + 0.25 * spatial, rel=1e-5)
+    assert line["loss"] == pytest.approx(line["text"] + 0.125 * spatial, rel=1e-5)
+
+
+def test_a_spatial_weight_of_nothing_is_refused(train):
+    with pytest.raises(ValueError, match=r"train\.spatial_weight: expected more than 0, found 0"):
+        train("text", spatial_weight=0.0)
 
 
 DEPTH = {"depth_too": {"tasks": ["depth"]}}
