@@ -22,11 +22,17 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="SPATIALSV_HARNESS_PYTHON names no environment"),
 ]
 REPLIES = 3000
+# By the file alone: the package itself imports all that could be evaluated, torchvision included.
 THEIRS = """
 import json, sys
-from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 name, function, places = sys.argv[1:4]
-judge = getattr(import_module(f"lmms_eval.tasks.{name}.utils"), function)
+(root,) = find_spec("lmms_eval").submodule_search_locations
+spec = spec_from_file_location("utils", Path(root) / "tasks" / name / "utils.py")
+module = module_from_spec(spec)
+spec.loader.exec_module(module)
+judge = getattr(module, function)
 given, found = json.load(sys.stdin), []
 for reply in given["replies"]:
     value = judge(dict(given["doc"]), [reply])
