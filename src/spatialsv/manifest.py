@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,6 +268,12 @@ def digest_bytes(*parts: bytes) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()[:16]
+
+
+def digest_payloads(manifests: Sequence[Manifest]) -> str:
+    """One digest of what all these manifests vouch for."""
+    payloads = [f"{name}:{m.payload[name]}" for m in manifests for name in sorted(m.payload)]
+    return digest_bytes("\n".join(payloads).encode())
 
 
 def digest_path(path: Path) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from spatialsv.evaluate.taught import taught_scenes
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.train.data import _digest
+from spatialsv.manifest import Manifest, digest_payloads, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def shards(tmp_path: Path) -> list[Path]:
 
 def trained(root: Path, scenes: list[Path]) -> Path:
     path = root / "data/train/rooms/text/0/manifest.json"
-    about = {"data": {"scenes": _digest([read_manifest(scene) for scene in scenes])}}
+    about = {"data": {"scenes": digest_payloads([read_manifest(scene) for scene in scenes])}}
     write_manifest(path, Manifest(stage="train", payload={}, about=about))
     return path
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from spatialsv.manifest import Manifest, digest_bytes, read_manifest
+from spatialsv.manifest import Manifest, digest_payloads, read_manifest
 
 
 def taught_scenes(model: str | Path) -> list[Path]:
@@ -24,12 +23,6 @@ def taught_scenes(model: str | Path) -> list[Path]:
     found: list[Manifest] = []
     for shard in sorted((path.parents[4] / "scenes" / "train").glob("*.json")):
         found.append(read_manifest(shard))
-        if _digest(found) == digest:
+        if digest_payloads(found) == digest:
             return [manifest.path for manifest in found if manifest.path]
     return []
-
-
-def _digest(manifests: Sequence[Manifest]) -> str:
-    """As training digests what it was given."""
-    payloads = [f"{name}:{m.payload[name]}" for m in manifests for name in sorted(m.payload)]
-    return digest_bytes("\n".join(payloads).encode())

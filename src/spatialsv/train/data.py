@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import Manifest, digest_bytes, read_manifest
+from spatialsv.manifest import Manifest, digest_bytes, digest_payloads, read_manifest
 from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.samples.views import Encode, ViewProcessor
@@ -103,7 +103,7 @@ def load_data(
         text=len(asked),
         spatial=0 if unasked is None else len(unasked.scenes),
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
-        digests={key: _digest(manifests) for key, manifests in read.items() if manifests},
+        digests={key: digest_payloads(manifests) for key, manifests in read.items() if manifests},
         teachers=_teachers(stores),
         shown=_shown([*asked.scenes, *(unasked.scenes if unasked else ())]),
     )
@@ -216,9 +216,3 @@ def _shown(scenes: Iterable[Scenes]) -> dict[str, Any]:
     sizes = {size for _, size in kinds}
     size = list(sizes.pop()) if len(sizes) == 1 else None
     return {"sources": sorted({source for source, _ in kinds}), "size": size}
-
-
-def _digest(manifests: list[Manifest]) -> str:
-    """One digest of what all these manifests vouch for."""
-    payloads = [f"{name}:{m.payload[name]}" for m in manifests for name in sorted(m.payload)]
-    return digest_bytes("\n".join(payloads).encode())
