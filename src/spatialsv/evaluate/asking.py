@@ -98,20 +98,29 @@ class Asking:
     ) -> Iterator[dict[str, Any]]:
         chat = Chat(self.adapter)
         replies = {item.id: known[item.id]["reply"] for item in items if item.id in known}
+        shown: dict[str, list[Image.Image]] = {}  # of the dialogues that are going on
         for turns in rounds(items, replies, self.config.batch_size):
-            for line in self._asked([self._turn(chat, each, replies) for each in turns]):
+            open_ = [item for each in turns for item in each]
+            shown = {item.id: shown.get(item.id) or self._pictures(item) for item in open_}
+            for line in self._asked([self._turn(chat, each, replies, shown) for each in turns]):
                 replies[line["id"]] = line["reply"]
                 yield line
 
-    def _turn(self, chat: Chat, turns: Sequence[Item], replies: Mapping[str, str]) -> Asked:
+    def _turn(
+        self,
+        chat: Chat,
+        turns: Sequence[Item],
+        replies: Mapping[str, str],
+        pictures: Mapping[str, list[Image.Image]],
+    ) -> Asked:
         """The last of `turns`, after the others and their replies."""
-        shown = [self._pictures(item) for item in turns]
+        shown = [pictures[item.id] for item in turns]
         texts = [self.rules.prompt(item) for item in turns]
         said = [replies[item.id] for item in turns[:-1]]
         views = self.adapter.prepare(
-            [pixels(picture, self.blank) for pictures in shown for picture in pictures], "image"
+            [pixels(picture, self.blank) for some in shown for picture in some], "image"
         )
-        asked = messages(turns, texts, said, [len(pictures) for pictures in shown])
+        asked = messages(turns, texts, said, [len(some) for some in shown])
         tokens = chat.conversation(asked, views).input_ids
         return (
             turns[-1],
