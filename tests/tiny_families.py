@@ -17,6 +17,7 @@ from transformers import (
     LlavaNextVideoForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
+    PreTrainedModel,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
@@ -29,11 +30,13 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from spatialsv.model.families.family import Family
 from spatialsv.model.families.llava_qwen import LlavaQwenConfig, LlavaQwenForCausalLM
 from spatialsv.model.families.rice_qwen3 import (
     LLaVAOneVision1_5_ForConditionalGeneration,
     RiceQwen3Config,
 )
+from spatialsv.model.mllm import load_mllm
 from tiny import SPECIAL, TEMPLATE, byte_tokenizer, save_tiny_mllm
 
 LLM = {
@@ -233,3 +236,13 @@ def _save(folder: Path, kind, config, *processors) -> Path:
     for part in (model, *processors):
         part.save_pretrained(folder)
     return folder
+
+
+def load_loud(name: str, folder: Path) -> tuple[PreTrainedModel, Family]:
+    """Model and adapter of a family, with weights large enough to tell images apart."""
+    mllm, family = load_mllm(SAVE[name](folder))
+    generator = torch.Generator().manual_seed(0)
+    for parameter in mllm.parameters():
+        if parameter.ndim > 1:
+            parameter.data.normal_(0, 0.2, generator=generator)
+    return mllm.requires_grad_(False), family

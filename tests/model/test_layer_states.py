@@ -8,9 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.model.layer_states import ENCODER, layer_states
-from spatialsv.model.mllm import FAMILIES, load_mllm
+from spatialsv.model.mllm import FAMILIES
 from spatialsv.model.spatialsv import SpatialSV
-from tiny_families import SAVE
+from tiny_families import load_loud
 
 SIZES = [[(56, 84), (56, 84)], [(56, 84), (56, 84)]]
 MERGED = {"qwen2_5_vl", "qwen3_vl", "llavaonevision1_5"}  # four patches, one after the other
@@ -18,12 +18,7 @@ MERGED = {"qwen2_5_vl", "qwen3_vl", "llavaonevision1_5"}  # four patches, one af
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
 def loaded(request, tmp_path_factory):
-    mllm, family = load_mllm(SAVE[request.param](tmp_path_factory.mktemp(request.param)))
-    generator = torch.Generator().manual_seed(0)
-    for parameter in mllm.parameters():
-        if parameter.ndim > 1:
-            parameter.data.normal_(0, 0.2, generator=generator)
-    return mllm.requires_grad_(False), family
+    return load_loud(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
-from tiny_families import SAVE
+from tiny_families import SAVE, load_loud
 
 QUESTIONS = ["Where?", "Which object is left of the red chair?"]
 # Views of one sample of each batch: of several sizes, wide and tall, and some alone.
@@ -30,12 +30,7 @@ SIZES = {
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
 def loaded(request, tmp_path_factory):
     """(model, adapter) of each family, with weights large enough to tell images apart."""
-    mllm, family = load_mllm(SAVE[request.param](tmp_path_factory.mktemp(request.param)))
-    generator = torch.Generator().manual_seed(0)
-    for parameter in mllm.parameters():
-        if parameter.ndim > 1:
-            parameter.data.normal_(0, 0.2, generator=generator)
-    return mllm.requires_grad_(False), family
+    return load_loud(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def noise(sizes, seed=0):
