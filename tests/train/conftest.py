@@ -39,6 +39,7 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
     others = _write(root / "scenes/other.json", "scenes", replace(tiny_scenes, ids=ids), [])
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
     reason[[2, 5]] = Reason.INCONSISTENT
+    reason[1, :, 8:16, 4:20] = Reason.UNSURE  # a hole, which the other scenes have not
     left_out = {ids[row]: "keeps too little" for row in (2, 5)}
     valid = reason == Reason.KEPT
     guessed = replace(tiny_labels, ids=ids, valid=valid, reason=reason)

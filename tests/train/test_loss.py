@@ -13,8 +13,8 @@ from spatialsv.samples.collate import Collate
 from spatialsv.samples.sampler import SPATIAL, TEXT, Draw
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import load_data
-from spatialsv.train.loss import arm_losses
-from spatialsv.train.shares import WHOLE, counts, shares
+from spatialsv.train.loss import arm_losses, losses_of
+from spatialsv.train.shares import UNCUT, counts, shares
 from spatialsv.train.stage import make_model
 
 HEADS = {"projector_width": 8, "output_size": [8, 8]}
@@ -26,9 +26,10 @@ ASKED, SHOWN = [Draw(TEXT, 0, index) for index in (0, 7)], [Draw(SPATIAL, 0, 1)]
 def taught(job, tiny_mllm):
     """A model with the heads of an arm, its batches, and its losses."""
 
-    def taught(reduction="mean", **settings):
+    def taught(reduction="mean", losses=None, **settings):
         arm = ArmConfig(**settings)
         options = {"heads": HEADS, "label_stride": 4, "text_reduction": reduction}
+        options |= {"losses": losses or {}}
         config = from_mapping(TrainConfig, options, "train")
         mllm, family = load_mllm(tiny_mllm)
         scenes = job.scenes + (job.unlabelled if arm.pseudo else [])
@@ -40,9 +41,10 @@ def taught(job, tiny_mllm):
         def batch(draws):
             return collate([data.pools[draw] for draw in draws])
 
-        def losses(batch, share=WHOLE):
+        def losses(batch, share=UNCUT):
             return arm_losses(model(batch), batch, arm, config, None, share)
 
+        losses.config = losses_of(arm, config)
         return model, batch, losses
 
     return taught
@@ -56,12 +58,15 @@ def gradients(model: SpatialSV) -> dict[str, torch.Tensor | None]:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduction):
-    model, batch, losses = taught(reduction, pseudo=True, **ALL)
-    whole = losses(batch(ASKED + SHOWN))
+    model, batch, losses = taught(reduction, pseudo=True, losses={"temporal": True}, **ALL)
+    full = batch(ASKED + SHOWN)
+    holes = (~full.geometry.valid).float().mean(dim=(1, 2, 3))
+    assert holes.unique().numel() > 1  # or differences would share as pixels do
+    whole = losses(full)
     whole["total"].backward()
     expected = gradients(model)
     cut = [batch(ASKED), batch(SHOWN)]
-    own = [counts(part, reduction) for part in cut]
+    own = [counts(part, reduction, losses.config) for part in cut]
     average = torch.stack(own).mean(dim=0)
     found = [losses(part, shares(n, average)) for part, n in zip(cut, own, strict=True)]
     sum(terms["total"] / 2 for terms in found).backward()
@@ -72,11 +77,22 @@ def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduc
 
 
 def test_the_only_pass_of_a_step_counts_as_it_is(taught):
-    _, batch, _ = taught(**ALL)
-    own = counts(batch(ASKED), "mean")
+    _, batch, losses = taught(**ALL)
+    own = counts(batch(ASKED), "mean", losses.config)
     assert own[0] > 2 and own[1] == 4 and own[2] == 4 * 8 * 8
-    assert list(map(float, shares(own, own))) == [1, 1, 1]
-    assert list(map(float, shares(0 * own, 0 * own))) == [0, 0, 0]
+    values, mask = torch.tensor([1.0, 5.0, 9.0]), torch.tensor([True, True, False])
+    text, views, mean = shares(own, own)
+    assert (text, views) == (1, 1) and mean(values, mask) == 6 / own[2]
+    text, views, mean = shares(0 * own, 0 * own)
+    assert (text, views) == (0, 0) and mean(values, ~mask & mask) == 0
+
+
+def test_a_pass_without_labels_counts_as_many_means(taught):
+    _, batch, losses = taught(**ALL)
+    seen = batch(ASKED)
+    own, none = (counts(b, "mean", losses.config) for b in (seen, unlabelled(seen)))
+    assert own.shape == none.shape == (2 + 2 + 8 + 2 + 2 + 3,)  # l2 and conf, grad, normal
+    assert not none[1:].any()
 
 
 def unlabelled(batch: Batch) -> Batch:

@@ -7,7 +7,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.masked import residual
+from spatialsv.losses.masked import Mean, masked_mean, residual
 from spatialsv.losses.regression import gradient_term, vector_terms
 
 
@@ -20,8 +20,10 @@ def depth_terms(
     lambda_c: float,
     l2: Literal["norm", "square"],
     scales: int,
+    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
     """The three terms by name; z-depth in the labels' unit."""
     difference = residual(depth[..., None], target[..., None], mask)
-    terms = vector_terms(difference, confidence, mask, lambda_c, l2)
-    return terms | {"grad": gradient_term(difference[0], confidence, mask, lambda_c, scales)}
+    terms = vector_terms(difference, confidence, mask, lambda_c, l2, mean)
+    grad = gradient_term(difference[0], confidence, mask, lambda_c, scales, mean)
+    return terms | {"grad": grad}

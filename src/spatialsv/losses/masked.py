@@ -5,11 +5,16 @@ Shapes: B samples, N views, H W pixels of the labels, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.lifted import GeometryLabels
+
+# How a term is averaged: its values over the pixels of a mask. Losses call it in a fixed order.
+Mean = Callable[[Tensor, Tensor], Tensor]
 
 TINY = 1e-30  # far below the square of any residual that float32 can tell
 

@@ -7,7 +7,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.masked import residual
+from spatialsv.losses.masked import Mean, masked_mean, residual
 from spatialsv.losses.regression import normal_term, vector_terms
 
 
@@ -20,7 +20,10 @@ def point_terms(
     lambda_c: float,
     l2: Literal["norm", "square"],
     scales: int,
+    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
     """The three terms by name; points in the first view's frame and the labels' unit."""
-    terms = vector_terms(residual(points, target, mask), confidence, mask, lambda_c, l2)
-    return terms | {"normal": normal_term(points, target, confidence, mask, lambda_c, scales)}
+    difference = residual(points, target, mask)
+    terms = vector_terms(difference, confidence, mask, lambda_c, l2, mean)
+    normal = normal_term(points, target, confidence, mask, lambda_c, scales, mean)
+    return terms | {"normal": normal}

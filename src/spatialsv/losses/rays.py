@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.rays import RayMap
-from spatialsv.losses.masked import residual
+from spatialsv.losses.masked import Mean, masked_mean, residual
 from spatialsv.losses.regression import vector_terms
 
 
@@ -21,6 +21,7 @@ def ray_terms(
     *,
     lambda_c: float,
     l2: Literal["norm", "square"],
+    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
     """The two terms by name. Directions are not normalised.
 
@@ -29,4 +30,4 @@ def ray_terms(
     """
     origins = residual(rays.origins, target.origins, mask)
     directions = residual(rays.directions, target.directions, mask)
-    return vector_terms(torch.cat([origins, directions]), confidence, mask, lambda_c, l2)
+    return vector_terms(torch.cat([origins, directions]), confidence, mask, lambda_c, l2, mean)

@@ -1,7 +1,7 @@
 """The terms that depth, rays and points are made of (Eq. 10 to 12): l2, conf, grad, normal.
 
 D = y - m is the residual, c >= 1 the confidence, Omega the counted pixels of the whole batch, over
-which every mean runs; lambda_c keeps confidence from falling to its floor. Shapes: *lead samples
+which every `mean` runs; lambda_c keeps confidence from falling to its floor. Shapes: *lead samples
 and views, H W pixels, C channels; h w one pixel less, where terms are about neighbours.
 """
 
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, addcmul
 
-from spatialsv.losses.masked import masked_mean, root
+from spatialsv.losses.masked import Mean, masked_mean, root
 
 Vectors = tuple[Tensor, Tensor, Tensor]  # x, y and z, each a map
 
@@ -24,6 +24,7 @@ def vector_terms(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     l2: Literal["norm", "square"] = "norm",
+    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
     """The two terms that every task has, of its `residual`.
 
@@ -33,8 +34,8 @@ def vector_terms(
     squares = difference.square().sum(dim=0)
     error = root(squares)
     return {
-        "l2": masked_mean(error if l2 == "norm" else squares, mask),
-        "conf": masked_mean(weighed(error, confidence, lambda_c), mask),
+        "l2": mean(error if l2 == "norm" else squares, mask),
+        "conf": mean(weighed(error, confidence, lambda_c), mask),
     }
 
 
@@ -51,6 +52,7 @@ def gradient_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 4,
+    mean: Mean = masked_mean,
 ) -> Float[Tensor, ""]:
     """sum over x and y of mean( |grad_k D| c - lambda_c log c ), averaged over `scales`.
 
@@ -63,7 +65,7 @@ def gradient_term(
         picked = (..., slice(None, None, 2**scale), slice(None, None, 2**scale))
         for axis in (-1, -2):
             total = total + _differences(
-                difference[picked], confidence[picked], mask[picked], lambda_c, axis
+                difference[picked], confidence[picked], mask[picked], lambda_c, axis, mean
             )
     return total / scales
 
@@ -74,11 +76,12 @@ def _differences(
     mask: Bool[Tensor, "*lead h w"],
     lambda_c: float,
     axis: int,
+    mean: Mean,
 ) -> Float[Tensor, ""]:
     """mean( |D(next) - D| c - lambda_c log c ) along one axis."""
     steps = difference.diff(dim=axis).abs()
     here, _ = _ends(confidence, axis)
-    return masked_mean(weighed(steps, here, lambda_c), _both(mask, axis))
+    return mean(weighed(steps, here, lambda_c), _both(mask, axis))
 
 
 def normal_term(
@@ -88,6 +91,7 @@ def normal_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 3,
+    mean: Mean = masked_mean,
 ) -> Float[Tensor, ""]:
     """mean( (1 - <n(m), n(y)>) c - lambda_c log c ), averaged over `scales`.
 
@@ -103,7 +107,7 @@ def normal_term(
         )
         own = torch.stack(_ends(torch.stack(_ends(confidence[rows], -2)), -1))
         values = weighed(1 - _cosine(predicted, true), own, lambda_c)
-        total = total + masked_mean(values, _corners_there(inside))
+        total = total + mean(values, _corners_there(inside))
     return total / scales
 
 

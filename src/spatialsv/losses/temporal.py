@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.losses.masked import masked_mean
+from spatialsv.losses.masked import Mean, masked_mean
 
 
 def temporal_term(
@@ -13,6 +13,7 @@ def temporal_term(
     target: Float[Tensor, "B N H W"],
     mask: Bool[Tensor, "B N H W"],
     change: float,
+    mean: Mean = masked_mean,
 ) -> Float[Tensor, ""]:
     """mean | (y_n+1 - y_n) - (m_n+1 - m_n) | over pixels and pairs of neighbouring views.
 
@@ -24,4 +25,4 @@ def temporal_term(
     before, after = target[:, :-1], target[:, 1:]
     pairs = mask[:, :-1] & mask[:, 1:] & ((after - before).abs() <= change * before)
     error = depth.diff(dim=1).where(pairs, 0) - (after - before).where(pairs, 0)
-    return masked_mean(error.abs(), pairs)
+    return mean(error.abs(), pairs)

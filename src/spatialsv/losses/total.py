@@ -14,7 +14,7 @@ from spatialsv.geometry.lifted import GeometryLabels, Lifted
 from spatialsv.geometry.rays import RayMap
 from spatialsv.losses.depth import depth_terms
 from spatialsv.losses.distill import distill_loss
-from spatialsv.losses.masked import at_size, counted
+from spatialsv.losses.masked import Mean, at_size, counted, masked_mean
 from spatialsv.losses.points import point_terms
 from spatialsv.losses.rays import ray_terms
 from spatialsv.losses.temporal import temporal_term
@@ -44,13 +44,15 @@ def spatial_losses(
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
     weights: Mapping[str, float | Tensor] | None = None,
+    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
     """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
 
     Terms are as they are, and `weights`, by signal, count in the total alone; those left out are 1.
     Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
     views whose `labels.present` is False add nothing, to values or gradients; where none is left,
-    all terms are exactly 0. Confidences are at least 1, so that their logarithms exist.
+    all terms are exactly 0. Confidences are at least 1, so that their logarithms exist. `mean` is
+    how pixels are averaged; it does not touch the distillation, whose mean runs over tokens.
 
     Raises:
         ValueError: a configured signal for which there is no prediction or no label.
@@ -62,7 +64,7 @@ def spatial_losses(
         terms["distill"] = distill_loss(distilled, labels.features, labels.present)
     for task in config.tasks:
         if task != "distill":
-            found = GEOMETRY[task](lifted, labels, config)
+            found = GEOMETRY[task](lifted, labels, config, mean)
             terms |= {f"{task}/{name}": value for name, value in found.items()}
     zero = torch.zeros((), device=labels.depth.device)
     weighed = [(weights or {}).get(signal_of(name), 1.0) * term for name, term in terms.items()]
@@ -74,7 +76,9 @@ def signal_of(term: str) -> str:
     return term.split("/")[0]
 
 
-def _depth(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+def _depth(
+    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+) -> dict:
     size = tuple(labels.depth.shape[2:])
     depth = at_size(_predicted(lifted, "depth"), size)
     target, mask = labels.depth.to(depth.dtype), counted(labels)
@@ -86,13 +90,16 @@ def _depth(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossCon
         lambda_c=config.lambda_c,
         l2=config.l2,
         scales=config.gradient_scales,
+        mean=mean,
     )
     if config.temporal:
-        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change)
+        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change, mean)
     return terms
 
 
-def _rays(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+def _rays(
+    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+) -> dict:
     size = tuple(labels.depth.shape[2:])
     directions = _predicted(lifted, "ray_directions")
     target = RayMap(labels.ray_origins, labels.ray_directions)
@@ -103,10 +110,13 @@ def _rays(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConf
         counted(labels),
         lambda_c=config.lambda_c,
         l2=config.l2,
+        mean=mean,
     )
 
 
-def _points(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig) -> dict:
+def _points(
+    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+) -> dict:
     size = tuple(labels.depth.shape[2:])
     points = _predicted(lifted, "points")
     return point_terms(
@@ -117,6 +127,7 @@ def _points(lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossCo
         lambda_c=config.lambda_c,
         l2=config.l2,
         scales=config.normal_scales,
+        mean=mean,
     )
 
 

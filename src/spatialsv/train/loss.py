@@ -10,11 +10,11 @@ from torch import Tensor
 
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.losses.text import text_loss
-from spatialsv.losses.total import Signal, signal_of, spatial_losses
+from spatialsv.losses.total import Signal, SpatialLossConfig, spatial_losses
 from spatialsv.model.spatialsv import Output
 from spatialsv.samples.batch import Batch
 from spatialsv.train.config import ArmConfig, TrainConfig
-from spatialsv.train.shares import WHOLE, Shares
+from spatialsv.train.shares import UNCUT, Shares
 
 
 def arm_losses(
@@ -23,9 +23,9 @@ def arm_losses(
     arm: ArmConfig,
     config: TrainConfig,
     weights: Mapping[str, float] | None = None,
-    shares: Shares = WHOLE,
+    shares: Shares = UNCUT,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Every term of `arm` by name, times its share of the step, and "total".
+    """Every term of `arm` by name, its share of the step's, and "total".
 
     In the total, `weights` by signal count as well.
 
@@ -42,17 +42,23 @@ def arm_losses(
     else:
         total = total + nothing(output.logits)
     if arm.geometry and batch.geometry is not None:
-        signals: tuple[Signal, ...] = (*(("distill",) if arm.distill else ()), *arm.tasks)
-        losses = replace(config.losses, tasks=signals)
+        losses = losses_of(arm, config)
         weight = config.spatial_weight * arm.spatial_weight
-        own = {signal: given.get(signal, 1.0) * weight * shares.of(signal) for signal in signals}
-        spatial = spatial_losses(output.lifted, batch.geometry, losses, output.distilled, own)
+        own = {signal: given.get(signal, 1.0) * weight for signal in losses.tasks}
+        own |= {"distill": own["distill"] * shares.views} if arm.distill else {}
+        labels, lifted = batch.geometry, output.lifted
+        spatial = spatial_losses(lifted, labels, losses, output.distilled, own, shares.mean)
         total = total + spatial.pop("total")
-        spatial = {name: shares.of(signal_of(name)) * term for name, term in spatial.items()}
-        terms |= spatial
+        terms |= spatial | {n: shares.views * spatial[n] for n in spatial if n == "distill"}
     elif arm.geometry:
         total = total + nothing(output.distilled, *vars(output.lifted or Lifted()).values())
     return terms | {"total": total}
+
+
+def losses_of(arm: ArmConfig, config: TrainConfig) -> SpatialLossConfig:
+    """What of the run's losses `arm` is taught; without geometry, no signal."""
+    signals: tuple[Signal, ...] = (*(("distill",) if arm.distill else ()), *arm.tasks)
+    return replace(config.losses, tasks=signals)
 
 
 def nothing(*outputs: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:

@@ -36,8 +36,8 @@ from spatialsv.train.disk import KEPT
 from spatialsv.train.distributed import load_part, save_part, whole
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.lora import ADAPTER
-from spatialsv.train.loss import arm_losses
-from spatialsv.train.shares import counts, shares
+from spatialsv.train.loss import arm_losses, losses_of
+from spatialsv.train.shares import UNCUT, counts, shares
 
 WEIGHTS = "model.safetensors"
 GRADIENT_OF = {True: "MLLM", False: "3D parts"}
@@ -119,7 +119,9 @@ class SpatialTrainer(Trainer):
         batch = inputs["batch"]
         output = model(batch)
         weights = self.weighting.weights if self.weighting else None
-        share = shares(counts(batch, self.config.text_reduction), num_items_in_batch)
+        share = UNCUT
+        if num_items_in_batch is not None:
+            share = shares(self._counts(batch), num_items_in_batch)
         terms = arm_losses(output, batch, self.arm, self.config, weights, share)
         self._ids += batch.ids
         self._stop_unless_finite(terms)
@@ -132,10 +134,18 @@ class SpatialTrainer(Trainer):
 
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, Batch]], device: torch.device
-    ) -> Tensor:
-        """What a forward pass of this step runs over, on average over passes and processes."""
-        own = [counts(inputs["batch"], self.config.text_reduction) for inputs in batch_samples]
+    ) -> Tensor | None:
+        """What a forward pass of this step runs over, on average over passes and processes.
+
+        None where the step has no other one.
+        """
+        if len(batch_samples) == self.accelerator.num_processes == 1:
+            return None
+        own = [self._counts(inputs["batch"]) for inputs in batch_samples]
         return self.accelerator.reduce(torch.stack(own).mean(dim=0).to(device), "mean")
+
+    def _counts(self, batch: Batch) -> Tensor:
+        return counts(batch, self.config.text_reduction, losses_of(self.arm, self.config))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the loss terms of this step, averaged over processes, then log as Trainer does."""
