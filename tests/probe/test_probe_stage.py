@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from spatialsv.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.probe import ProbeConfig, run, source
 from spatialsv.probe.cache import StateFiles
+from spatialsv.probe.depth import errors_of, means_of, target_of
 from spatialsv.probe.features import collect, load_frozen, spread_taps
 from spatialsv.probe.fit import FitConfig
 from spatialsv.probe.layers import LayersConfig
-from spatialsv.scenes.store import write_store
+from spatialsv.scenes.store import read_groups, write_store
+from spatialsv.teachers.exact import ExactTeacher
 from tiny_families import SAVE
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=4, batch_size=2), controls=("shuffled", "random"))
@@ -45,6 +48,22 @@ def test_what_is_written(tiny_mllm, shards, tmp_path):
     assert manifest.counts == {"scenes": 4, "test_scenes": 2}
     assert manifest.about["labels"] == "exact"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*manifest.payload, out.name])
+
+
+def test_the_depth_that_is_kept_is_that_which_was_measured(tiny_mllm, shards, tmp_path):
+    out, config = tmp_path / "manifest.json", replace(CONFIG, controls=(), layers=NO_LAYERS)
+    run(tiny_mllm, [shards["train"]], [shards["labels"]], [shards["test"]], config, out)
+    (kept,) = read_groups(out.with_name("depth.zarr"), ["scale"])
+    (test,) = read_groups(shards["test"].with_suffix(".zarr"), [])
+    known = ExactTeacher().label(test)
+    assert kept.ids == known.ids and kept.unit == "relative"
+    np.testing.assert_array_equal(kept.cam_to_world, known.cam_to_world)
+    np.testing.assert_array_equal(kept.scale, known.scale)
+    np.testing.assert_allclose(kept.intrinsics[..., 0, 0], known.intrinsics[..., 0, 0] / 2)
+    truth = [target_of(known, CONFIG.stride)]
+    means = means_of(errors_of([torch.from_numpy(kept.depth)], truth), "")
+    metrics = json.loads(out.with_name("metrics.json").read_text())
+    assert means == pytest.approx({name: metrics[name] for name in means}, rel=1e-5)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "internvl", "qwen3_vl"])

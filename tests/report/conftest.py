@@ -124,6 +124,10 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
         write_job(folder, "probe", arm, {"metrics.json": {"rmse": value}})
         for arm, value in (("base", 0.5), ("text", 0.45), ("spatialsv", 0.3))
     ]
+    flat = replace(lifted, depth=np.full_like(lifted.depth, 0.8), confidence=None)
+    write_store(paths["probe"][1].with_name("depth.zarr"), flat)  # a model that tells nothing apart
+    payload = {"metrics.json": "0", "depth.zarr": "0"}
+    write_manifest(paths["probe"][1], Manifest(stage="probe", payload=payload))
     paths["pseudo"] = [write_pseudo(folder, tiny_scenes)]
     timing = folder / "benchmarks" / "evaluate" / "rooms" / "text" / "0.tsv"
     timing.parent.mkdir(parents=True)

@@ -21,7 +21,7 @@ from spatialsv.report.viewer import (
     cloud_of,
     encoded,
     known_maps,
-    lifted_maps,
+    stored_maps,
     viewer_data,
 )
 from spatialsv.scenes.store import write_store
@@ -128,4 +128,5 @@ def test_who_knows_and_who_lifts_is_found(finished_run, labels, tmp_path):
     known = known_maps(scenes, [read_manifest(tmp_path / "0000.json")])
     assert list(known) == [EXACT, "teacher rooms"]
     assert all(list(maps) == list(labels.ids) for maps in known.values())
-    assert list(lifted_maps(read_jobs(finished_run["lift"]))) == ["SpatialSV"]
+    assert list(stored_maps(read_jobs(finished_run["lift"]))) == ["spatialsv"]
+    assert list(stored_maps(read_jobs(finished_run["probe"]))) == ["text"]

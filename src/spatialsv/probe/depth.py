@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,14 +24,34 @@ Errors = dict[str, Float[Tensor, " S"]]  # of each scene of all groups, by metri
 
 def target_of(labels: Scenes, stride: int) -> DepthTarget:
     """Depth at every `stride`-th pixel."""
+    return DepthTarget(*_thinned(labels, stride)[:2])
+
+
+def placed(depth: Float[Tensor, "S N h w"], known: Scenes, stride: int, source: str) -> Scenes:
+    """The depth of a probe that learnt `target_of`, at the cameras of `known`: no probe reads any.
+
+    Like labels: in the first view's frame, divided by the scale of `known`.
+    """
+    return Scenes(
+        ids=known.ids,
+        depth=depth.numpy(),
+        valid=np.ones(depth.shape, dtype=bool),
+        intrinsics=_thinned(known, stride)[2].numpy(),
+        cam_to_world=known.cam_to_world,
+        scale=known.scale,
+        unit=known.unit,
+        source=source,
+    )
+
+
+def _thinned(labels: Scenes, stride: int) -> tuple[Tensor, Tensor, Tensor]:
     size = tuple(max(1, side // stride) for side in labels.shape[1:])
-    depth, valid, _ = resample(
+    return resample(
         torch.from_numpy(labels.depth).float(),
         torch.from_numpy(labels.valid),
         torch.from_numpy(labels.intrinsics),
         size,
     )
-    return DepthTarget(depth, valid)
 
 
 def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tensor, "S N H W"]:
@@ -57,21 +78,20 @@ def standardised_taps(states: Mapping[str, Sequence[States]]) -> dict[str, Group
     return {split: [standardise(group) for group in groups] for split, groups in taps.items()}
 
 
-def probe_errors(
+def probe_depth(
     taps: Mapping[str, Groups],
     target: Sequence[DepthTarget],
     truth: Sequence[DepthTarget],
     config: FitConfig,
     seed: int,
     label: str,
-) -> Errors:
-    """Of a head that learns `target` from the taps of "train", on those of "test"."""
+) -> list[Float[Tensor, "S N H W"]]:
+    """What a head that learns `target` from the taps of "train" reads from those of "test"."""
     head = fit_probe(taps["train"], target, config, seed, label)
-    found = [
+    return [
         predict(head, group, tuple(known.depth.shape[-2:]), config.batch_size)
         for group, known in zip(taps["test"], truth, strict=True)
     ]
-    return errors_of(found, truth)
 
 
 def errors_of(depth: Sequence[Float[Tensor, "_ _ _ _"]], truth: Sequence[DepthTarget]) -> Errors:

@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from torch import Tensor
+
 from spatialsv.config import to_mapping
 from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
 from spatialsv.probe.cells import Cells
@@ -17,7 +19,8 @@ from spatialsv.probe.depth import (
     errors_of,
     mean_depth,
     means_of,
-    probe_errors,
+    placed,
+    probe_depth,
     standardised_taps,
     target_of,
 )
@@ -27,7 +30,7 @@ from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
 from spatialsv.probe.source import Source
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, labels_of, singly, stack
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.exact import ExactTeacher
 
 Control = Literal["shuffled", "random"]
@@ -58,6 +61,8 @@ def run(
     family: str | None = None,
 ) -> Manifest:
     """Train probes on the frozen `model`, measure them; write metrics.json, layers.json and `out`.
+
+    depth.zarr has what the depth probe reads of the test scenes, at their known cameras.
 
     The metrics are means over the test scenes against their exact depth, names and alignments as
     in `scene_depth_errors` and `affine_depth_errors`. With `shuffled_` or `random_` before the name
@@ -100,7 +105,7 @@ def run(
         states, fresh = source.states(), {}
         if "random" in config.controls or (source.layers and "random" in config.layers.controls):
             fresh = source.states(random_weights=True)
-        errors = _depth(states, fresh, taught, known, config)
+        depth, errors = _depth(states, fresh, taught, known, config)
         metrics = {
             n: mean for prefix in errors for n, mean in means_of(errors[prefix], prefix).items()
         }
@@ -111,8 +116,12 @@ def run(
             record["dpt"] = {prefix: intervals_of(of) for prefix, of in errors.items()}
             metrics |= best_metrics(record)
     metrics["scenes"] = sum(map(len, test))
+    read = [
+        placed(depths, group, config.stride, "probe")
+        for depths, group in zip(depth, known, strict=True)
+    ]
     about = {"model": str(model), "labels": next(iter(given.values())).source}
-    return _finish(out, metrics, record, config, about, sum(map(len, seen)))
+    return _finish(out, metrics, record, read, config, about, sum(map(len, seen)))
 
 
 def read_all(paths: Sequence[Path], what: str = "labels") -> list[Scenes]:
@@ -142,22 +151,23 @@ def _depth(
     taught: Sequence[Scenes],
     known: Sequence[Scenes],
     config: ProbeConfig,
-) -> dict[str, Errors]:
-    """The depth probe's errors, and its controls', by the prefix of their names."""
+) -> tuple[list[Tensor], dict[str, Errors]]:
+    """The depth probe's depth; its errors and its controls', by the prefix of their names."""
     target, truth = ([target_of(group, config.stride) for group in of] for of in (taught, known))
 
-    def errors(taps: Mapping[str, Groups], label: str) -> Errors:
-        return probe_errors(taps, target, truth, config.fit, config.seed, label)
+    def read(taps: Mapping[str, Groups], label: str) -> list[Tensor]:
+        return probe_depth(taps, target, truth, config.fit, config.seed, label)
 
     taps = standardised_taps(states)
-    found = {"": errors(taps, "probe")}
+    depth = read(taps, "probe")
+    found = {"": errors_of(depth, truth)}
     if "shuffled" in config.controls:
         mixed = {k: [shuffled(x, config.seed) for x in groups] for k, groups in taps.items()}
-        found["shuffled_"] = errors(mixed, "probe shuffled")
+        found["shuffled_"] = errors_of(read(mixed, "probe shuffled"), truth)
     if "random" in config.controls:
-        found["random_"] = errors(standardised_taps(fresh), "probe random")
+        found["random_"] = errors_of(read(standardised_taps(fresh), "probe random"), truth)
     found["mean_depth_"] = errors_of([mean_depth(target, one) for one in truth], truth)
-    return found
+    return depth, found
 
 
 def _layers(
@@ -203,6 +213,7 @@ def _finish(
     out: Path,
     metrics: dict[str, float | int],
     record: dict[str, Any] | None,
+    read: list[Scenes],
     config: ProbeConfig,
     about: dict[str, Any],
     scenes: int,
@@ -211,9 +222,11 @@ def _finish(
     (out.parent / "layers.json").unlink(missing_ok=True)
     for name, value in written.items():
         write_json(out.parent / name, value)
+    payload = {name: digest_path(out.parent / name) for name in written}
+    payload["depth.zarr"] = write_groups(out.parent / "depth.zarr", read)
     manifest = Manifest(
         stage="probe",
-        payload={name: digest_path(out.parent / name) for name in written},
+        payload=payload,
         counts={"scenes": scenes, "test_scenes": int(metrics["scenes"])},
         config=to_mapping(config),
         about=about,

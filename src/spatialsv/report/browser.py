@@ -111,11 +111,11 @@ def _pictures(
     shown = zip(depth, valid, strict=True) if scenes.has_geometry else ()
     return {
         "images": [jpeg_uri(view, side, quality) for view in scenes.image[row]],
-        "depth": [_depth_uri(view, seen, low, high, side, quality) for view, seen in shown],
+        "depth": [depth_uri(view, seen, low, high, side, quality) for view, seen in shown],
         "range": [round(low, 2), round(high, 2)],
         "unit": "m" if scenes.unit == "metre" else "",
         "others": {
-            whose: [_depth_uri(view, None, low, high, side, quality) for view in told]
+            whose: [depth_uri(view, None, low, high, side, quality) for view in told]
             for whose, told in others.items()
         },
     }
@@ -134,7 +134,7 @@ def _in_label_unit(
     return predicted * np.float32(ratio)
 
 
-def _depth_uri(
+def depth_uri(
     depth: Float[np.ndarray, "H W"],
     valid: Bool[np.ndarray, "H W"] | None,
     low: float,

@@ -12,6 +12,7 @@ import matplotlib
 
 from spatialsv.manifest import write_bytes, write_text
 from spatialsv.report.curves import Curve, curves_figure
+from spatialsv.report.examples import Disagreement
 from spatialsv.report.gate_figure import gate_figure, standing_alone
 from spatialsv.report.interpret_page import figures as interpretability_figures
 from spatialsv.report.intervals import interval_figure
@@ -22,7 +23,10 @@ ZOOM = 2  # pixels of a PNG for each unit of its SVG
 
 
 def figures_of(
-    results: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]], order: Sequence[str]
+    results: Mapping[str, Any],
+    curves: Mapping[str, Mapping[str, Curve]],
+    order: Sequence[str],
+    examples: Sequence[Disagreement] = (),
 ) -> dict[str, str | None]:
     """Each figure as SVG, by its file's name; None where there is nothing to draw."""
     gate = results["pseudo"]
@@ -31,7 +35,7 @@ def figures_of(
         "gate": gate_figure(gate["measured"]) if gate and gate["measured"] else None,
         "layers": layers_figure(results) if results["layers"] else None,
         "training": curves_figure(curves, order) if curves else None,
-        **interpretability_figures(results),
+        **interpretability_figures(results, examples),
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from spatialsv.report.examples import EACH, Disagreement
+from spatialsv.report.examples_figure import examples_figure
 from spatialsv.report.interpret_figures import bins_figure, error_figure, geometry_figure
 from spatialsv.report.interpret_tables import interpretability_tables
 from spatialsv.report.jobs import arm_label
@@ -21,10 +23,13 @@ CAPTIONS = {  # by the first word of a figure's file
     "bins": "Mean score of spatial questions, and 95 % interval, resampled by scene.",
     "geometry": "The dashed line is chance. Masks, the way up and one length a scene are the"
     " truth's.",
+    "disagreements": f"Up to {EACH} choices that one model alone got right, then {EACH} of the"
+    " other's: spaced evenly over all of them, not picked. Near is dark. All clouds are seen from"
+    " one place; nothing is aligned.",
 }
 
 
-def figures(results: Mapping[str, Any]) -> dict[str, str]:
+def figures(results: Mapping[str, Any], examples: Sequence[Disagreement] = ()) -> dict[str, str]:
     """Each figure that there is something for, by the name of its file, which has no ending."""
     record, order = results["interpretability"], arms_of(results)
     found = {
@@ -33,14 +38,17 @@ def figures(results: Mapping[str, Any]) -> dict[str, str]:
         if record[stage] and len(record[stage]["arms"]) > 1
     }
     found |= {f"bins_{arm}": bins_figure(arm, r, order) for arm, r in record["bins"].items()}
-    return found | {
+    found |= {
         f"geometry_{arm}": geometry_figure(arm, r, order) for arm, r in record["geometry"].items()
     }
+    return found | {f"disagreements_{one.arms[0]}": examples_figure(one) for one in examples}
 
 
-def interpretability_section(results: Mapping[str, Any]) -> str:
+def interpretability_section(
+    results: Mapping[str, Any], examples: Sequence[Disagreement] = ()
+) -> str:
     """Empty where nothing was probed or lifted."""
-    svgs = figures(results)
+    svgs = figures(results, examples)
     told = "".join(f"<p>{escape(sentence)}</p>" for sentence in seen(results))
     if not told:
         return ""

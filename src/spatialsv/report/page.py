@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.report.curves import Curve, panel, terms_in_order
+from spatialsv.report.examples import Disagreement
 from spatialsv.report.figures import POOLS
 from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
@@ -38,6 +39,7 @@ def page(
     clouds: Mapping[str, Any],
     ablations: Sequence[Mapping[str, Any]] = (),
     benchmarks: Sequence[Path] = (),
+    examples: Sequence[Disagreement] = (),
 ) -> str:
     """The whole page.
 
@@ -62,7 +64,7 @@ def page(
         "ablations": ablations_section(ablations),
         "space": viewer_section(clouds),
         "layers": layers_section(results),
-        "interpretability": interpretability_section(results),
+        "interpretability": interpretability_section(results, examples),
         "gate": gate_section(results["pseudo"]),
         "curves": curves_section(curves, order),
         "timings": timings_section(benchmarks),

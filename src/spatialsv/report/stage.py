@@ -20,18 +20,19 @@ from spatialsv.manifest import (
 from spatialsv.report.browser import browser_data, spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
+from spatialsv.report.examples import Disagreement, disagreements_of
 from spatialsv.report.figures import figures_of, write_figures
 from spatialsv.report.gate import build_gate
 from spatialsv.report.interpret import build_interpretability
 from spatialsv.report.interpret_page import flat_interpretability, seen
 from spatialsv.report.interpret_tables import interpretability_tables
-from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
+from spatialsv.report.jobs import Job, arm_label, by_arm, read_jobs, read_runs
 from spatialsv.report.layers import build_layers
 from spatialsv.report.page import arm_order, findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
 from spatialsv.report.tables import as_markdown, as_text, results_tables
-from spatialsv.report.viewer import EXACT, known_maps, lifted_maps, viewer_data
+from spatialsv.report.viewer import EXACT, known_maps, stored_maps, viewer_data
 
 Paths = Sequence[str | Path]
 
@@ -99,7 +100,8 @@ def run(
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
-    figures = figures_of(results, curves, arm_order(results, curves))
+    examples = examples_of(results, runs, lifts, probes, shown)
+    figures = figures_of(results, curves, arm_order(results, curves), examples)
     drawn = write_figures(out.parent, figures)
     html = fitting_page(
         results,
@@ -107,8 +109,10 @@ def run(
         shown,
         [read_manifest(path) for path in labels],
         lifts,
+        probes,
         config,
         curves=curves,
+        examples=examples,
         ablations=read_ablations(ablations),
         benchmarks=[Path(path) for path in benchmarks],
     )
@@ -166,12 +170,26 @@ def read_ablations(paths: Paths) -> list[dict[str, Any]]:
     return [record for path in found for record in json.loads(path.read_text())]
 
 
+def examples_of(
+    results: Mapping[str, Any],
+    runs: Runs,
+    lift: Sequence[Job],
+    probe: Sequence[Job],
+    scenes: Sequence[Manifest],
+) -> list[Disagreement]:
+    """Where two models disagree, some of it in pictures."""
+    record = results["interpretability"]["disagreements"]
+    known = known_maps(scenes, ()).get(EXACT, {})
+    return disagreements_of(record, runs, scenes, known, stored_maps(lift), stored_maps(probe))
+
+
 def fitting_page(
     results: dict[str, Any],
     runs: Runs,
     scenes: Sequence[Manifest],
     labels: Sequence[Manifest],
     lift: Sequence[Job],
+    probe: Sequence[Job],
     config: ReportConfig,
     **sections: Any,
 ) -> str:
@@ -183,9 +201,12 @@ def fitting_page(
     Raises:
         ValueError: it is too large without any.
     """
-    known, lifted = known_maps(scenes, labels), lifted_maps(lift)
+    known = known_maps(scenes, labels)
     depths = {whose: maps for whose, maps in known.items() if whose != EXACT}
-    depths |= {f"lifted by {whose}": maps for whose, maps in lifted.items()}
+    lifted = {f"lifted by {arm_label(arm)}": maps for arm, maps in stored_maps(lift).items()}
+    probed = stored_maps(probe)
+    lifted |= {f"probed in {arm_label(arm)}": maps for arm, maps in probed.items()}
+    depths |= lifted
     limit = config.browser_scenes
     while True:
         data = browser_data(runs, scenes, depths, limit, config.image_side, config.image_quality)

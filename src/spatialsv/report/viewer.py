@@ -25,7 +25,7 @@ from torch import Tensor
 from spatialsv.geometry.camera import resample
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.manifest import Manifest
-from spatialsv.report.jobs import Job, arm_label
+from spatialsv.report.jobs import Job
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 
@@ -63,17 +63,17 @@ def known_maps(scenes: Sequence[Manifest], labels: Sequence[Manifest]) -> dict[s
     return {name: maps for name, maps in known.items() if maps}
 
 
-def lifted_maps(jobs: Sequence[Job]) -> dict[str, Maps]:
-    """Where each arm's lifted geometry lies, by its label, from the stores of its first job."""
+def stored_maps(jobs: Sequence[Job]) -> dict[str, Maps]:
+    """Where each arm's lifted or probed geometry lies, from the stores of its first job."""
     found: dict[str, Maps] = {}
     for job in jobs:
-        if (label := arm_label(job.arm)) in found:
+        if job.arm in found:
             continue
         stores = [name for name in job.manifest.payload if name.rstrip("/").endswith(".zarr")]
         wanted = ["confidence", "scale"]
         groups = (g for name in stores for g in read_groups(job.manifest.resolve(name), wanted))
         if maps := _rows(groups):
-            found[label] = maps
+            found[job.arm] = maps
     return found
 
 
@@ -88,7 +88,7 @@ def viewer_data(
 
     Args:
         known: who knows the geometry, as `known_maps` has it. Errors are against the first.
-        lifted: by whom geometry is lifted, and where that lies, as `lifted_maps` has it.
+        lifted: by whom geometry is lifted, and where that lies, as `stored_maps` has it.
         scenes: those to show, as far as anything is known of them.
         points: most of a cloud; larger ones are thinned, every k-th pixel of every k-th row.
     """
