@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import read_manifest
+from spatialsv.manifest import Manifest, read_manifest, write_json, write_manifest
 from spatialsv.report import ReportConfig
 from spatialsv.report import run as report
 from spatialsv.report.ablations import AblationsConfig, TableConfig, ablation, paper_tables, run
@@ -119,6 +119,27 @@ def test_the_stage_writes_and_prints_its_tables(finished_run, tmp_path, capsys):
     assert metrics["mine"].keys() == set(TABLE["arms"])
     with pytest.raises(ValueError, match="there is no table to make"):
         run(evaluate=finished_run["evaluate"], config=AblationsConfig(), out=out)
+
+
+def test_lifted_depth_goes_with_accuracy_over_the_arms(finished_run, tmp_path, capsys):
+    """The paper's Figure 4, on arms whose depth is the worse the less they answer."""
+    errors = {"text": 0.4, "distill": 0.5, "base": 0.6, "spatialsv": 0.1}
+    lift = [tmp_path / f"lift/{arm}/0/manifest.json" for arm in errors]
+    for place, error in zip(lift, errors.values(), strict=True):
+        write_json(place.with_name("metrics.json"), {"rmse": error})
+        write_manifest(place, Manifest(stage="lift", payload={"metrics.json": "0"}))
+    config = from_mapping(AblationsConfig, {"tables": {"mine": TABLE}}, "ablations")
+    path = tmp_path / "ablations/manifest.json"
+    manifest = run(evaluate=finished_run["evaluate"], lift=lift, config=config, out=path)
+    seen = json.loads(path.with_name("results.json").read_text())["lift"]
+    assert {arm["arm"]: arm["error"] for arm in seen["arms"]} == errors
+    assert seen["correlation"]["rho"] == pytest.approx(-1)
+    assert "over 4 arms: Spearman -1.00" in capsys.readouterr().out
+    assert "lift_accuracy.svg" in manifest.payload
+    own = {"evaluate": finished_run["evaluate"], "config": ReportConfig(resamples=20)}
+    report(**own, ablations=[path], out=tmp_path / "with/manifest.json")
+    html = (tmp_path / "with/report.html").read_text()
+    assert "Lifted depth, and accuracy" in html and "Spearman -1.00" in html
 
 
 def test_the_report_shows_its_tables_too(finished_run, tmp_path):

@@ -14,6 +14,9 @@ import numpy as np
 
 from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest, write_text
 from spatialsv.report.comparisons import Runs, difference_by_seed, paired_tests, scored
+from spatialsv.report.figures import write_figures
+from spatialsv.report.interpret import against_error, answers_of_jobs, spatial
+from spatialsv.report.interpret_page import correlation_told, lifted_figure
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.results import check_same_questions, pool_seeds
 from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
@@ -55,7 +58,8 @@ class AblationsConfig:
     """Which tables there are."""
 
     tables: dict[str, TableConfig] = field(default_factory=dict)
-    seed: int = 0  # of permutations
+    resamples: int = 2000  # of the bootstrap
+    seed: int = 0  # of bootstrap and permutations
 
 
 @cache
@@ -67,6 +71,9 @@ def paper_tables() -> dict[str, Any]:
 
 def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Paths = ()) -> Manifest:
     """Write results.json, metrics.json, table.md and `out`; print the tables.
+
+    Beside the tables stands the paper's Figure 4: lifted depth against accuracy, over all arms that
+    lift it.
 
     Args:
         evaluate: manifests of the evaluate jobs of all arms in the tables.
@@ -84,12 +91,17 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     results = [
         ablation(name, table, runs, lifts, config.seed) for name, table in config.tables.items()
     ]
+    pooled = {arm: spatial(pool_seeds(arm, seeds)) for arm, seeds in runs.items()}
+    answered = answers_of_jobs(runs, read_jobs(evaluate))
+    seen = against_error(read_jobs(lift), answered, pooled, config.resamples, config.seed)
     tables = [ablation_table(result) for result in results]
-    write_json(out.parent / "results.json", results)
+    told = [correlation_told(seen)] if seen else []
+    write_json(out.parent / "results.json", {"tables": results, "lift": seen})
     write_json(out.parent / "metrics.json", flat_metrics(results))
-    write_text(out.parent / "table.md", "\n\n".join(map(as_markdown, tables)) + "\n")
-    print("\n\n".join(map(_with_note, tables)))
-    names = ("results.json", "metrics.json", "table.md")
+    write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, tables), *told]) + "\n")
+    print("\n\n".join([*map(_with_note, tables), *told]))
+    drawn = write_figures(out.parent, {"lift_accuracy": lifted_figure(seen)})
+    names = ("results.json", "metrics.json", "table.md", *drawn)
     manifest = Manifest(
         stage="ablations",
         payload={name: digest_path(out.parent / name) for name in names},

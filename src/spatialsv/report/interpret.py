@@ -54,12 +54,7 @@ def build_interpretability(
         runs: the replies of the jobs `evaluate`.
         scenes: manifests of the test scenes.
     """
-    jobs = by_arm(evaluate)
-    answered = {
-        (arm, job.seed): answers
-        for arm, seeds in runs.items()
-        for job, answers in zip(jobs[arm], seeds, strict=True)
-    }
+    answered = answers_of_jobs(runs, evaluate)
     pooled = {arm: spatial(pool_seeds(arm, seeds)) for arm, seeds in runs.items()}
     lifted = {arm: found for arm, seeds in by_arm(lift).items() if (found := scene_errors(seeds))}
     known = {arm: error for arm, error in lifted.items() if arm in pooled}
@@ -78,6 +73,16 @@ def build_interpretability(
     record["disagreements"] = [found for found in record["disagreements"] if found]
     correct_together(record)
     return record
+
+
+def answers_of_jobs(runs: Runs, evaluate: Sequence[Job]) -> Answered:
+    """The replies of the jobs `evaluate`, by arm and seed."""
+    jobs = by_arm(evaluate)
+    return {
+        (arm, job.seed): answers
+        for arm, seeds in runs.items()
+        for job, answers in zip(jobs[arm], seeds, strict=True)
+    }
 
 
 def spatial(questions: Sequence[Scored]) -> list[Scored]:

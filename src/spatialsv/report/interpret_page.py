@@ -52,15 +52,24 @@ def interpretability_section(
     told = "".join(f"<p>{escape(sentence)}</p>" for sentence in seen(results))
     if not told:
         return ""
-    shown = "".join(
-        f"<figure>{svg}<figcaption>{CAPTIONS[name.partition('_')[0]]}</figcaption></figure>"
-        for name, svg in svgs.items()
-    )
+    shown = "".join(_captioned(name.partition("_")[0], svg) for name, svg in svgs.items())
     tables = "".join(map(as_html, interpretability_tables(results)))
     return (
         '<section aria-labelledby="seeing"><h2 id="seeing">Seeing and answering</h2>'
         f'<div class="lead">{told}</div>{shown}{tables}</section>'
     )
+
+
+def lifted_part(record: Mapping[str, Any] | None) -> str:
+    """The same of the ablations' arms, lifted depth alone; empty where none lifts."""
+    if record is None:
+        return ""
+    figure, told = lifted_figure(record), f"<p>{escape(correlation_told(record))}</p>"
+    return (_captioned("lift", figure) if figure else "") + told
+
+
+def _captioned(kind: str, svg: str) -> str:
+    return f"<figure>{svg}<figcaption>{CAPTIONS[kind]}</figcaption></figure>"
 
 
 def arms_of(results: Mapping[str, Any]) -> list[str]:
@@ -75,7 +84,7 @@ def seen(results: Mapping[str, Any]) -> list[str]:
     record, found = results["interpretability"], []
     for stage, (_, words) in AXES.items():
         if record[stage]:
-            found.append(_correlation(words, record[stage]))
+            found.append(correlation_told(record[stage], words))
     for arm, part in record["bins"].items():
         found += _trends(arm, part)
     for arm, part in record["geometry"].items():
@@ -90,7 +99,20 @@ def seen(results: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _correlation(words: str, record: Mapping[str, Any]) -> str:
+def lifted_figure(record: Mapping[str, Any] | None) -> str | None:
+    """Lifted depth and accuracy over the arms of the ablations; None of fewer than two."""
+    if record is None or len(record["arms"]) < 2:
+        return None
+    return error_figure(record, [arm["arm"] for arm in record["arms"]], *AXES["lift"])
+
+
+def correlation_told(record: Mapping[str, Any], words: str = AXES["lift"][1]) -> str:
+    """How an error goes with accuracy, in a sentence.
+
+    Args:
+        record: of `against_error`.
+        words: which error.
+    """
     told, arms = record["correlation"], len(record["arms"])
     if told is None:
         return (

@@ -18,7 +18,7 @@ from spatialsv.report.examples import Disagreement
 from spatialsv.report.figures import POOLS
 from spatialsv.report.gate import gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure
-from spatialsv.report.interpret_page import interpretability_section
+from spatialsv.report.interpret_page import interpretability_section, lifted_part
 from spatialsv.report.intervals import interval_figure
 from spatialsv.report.jobs import arm_label
 from spatialsv.report.layers import layers_section
@@ -37,7 +37,7 @@ def page(
     curves: Mapping[str, Mapping[str, Curve]],
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
-    ablations: Sequence[Mapping[str, Any]] = (),
+    ablations: Mapping[str, Any] | None = None,
     benchmarks: Sequence[Path] = (),
     examples: Sequence[Disagreement] = (),
 ) -> str:
@@ -46,7 +46,7 @@ def page(
     Args:
         curves: each loss term's, by arm.
         browser: of `browser_data`; clouds: of `viewer_data`.
-        ablations: the records of the stage `ablations`, where it was run.
+        ablations: the record of the stage `ablations`, where it was run.
     """
     order = arm_order(results, curves)
     colours = [arm_class(arm["name"], order) for arm in browser["arms"]]
@@ -184,15 +184,15 @@ def curves_section(curves: Mapping[str, Mapping[str, Curve]], order: Sequence[st
     )
 
 
-def ablations_section(ablations: Sequence[Mapping[str, Any]]) -> str:
+def ablations_section(ablations: Mapping[str, Any] | None) -> str:
     """The paper's tables on our arms; empty where they were not made."""
-    if not ablations:
+    if ablations is None:
         return ""
-    tables = "".join(as_html(ablation_table(result)) for result in ablations)
+    tables = "".join(as_html(ablation_table(result)) for result in ablations["tables"])
     return (
         '<section aria-labelledby="ablations"><h2 id="ablations">Ablations</h2>'
         '<div class="lead"><p>The tables of the paper (arXiv 2606.19915) on our arms, its values'
-        f" beside ours.</p></div>{tables}</section>"
+        f" beside ours.</p></div>{tables}{lifted_part(ablations['lift'])}</section>"
     )
 
 

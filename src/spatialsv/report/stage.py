@@ -164,10 +164,10 @@ def training_curves(train: Sequence[Job]) -> dict[str, dict[str, Curve]]:
     return curves_by_term(first)
 
 
-def read_ablations(paths: Paths) -> list[dict[str, Any]]:
-    """The records of that stage."""
-    found = [read_manifest(path).resolve("results.json") for path in paths]
-    return [record for path in found for record in json.loads(path.read_text())]
+def read_ablations(paths: Paths) -> dict[str, Any] | None:
+    """That stage's record; None where it was not run."""
+    found = [read_manifest(path).resolve("results.json").read_text() for path in paths]
+    return json.loads(found[0]) if found else None
 
 
 def examples_of(
