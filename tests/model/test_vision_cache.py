@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from spatialsv.losses.text import text_loss
 from spatialsv.model.mllm import FAMILIES, load_mllm
 from spatialsv.model.spatialsv import SpatialSV
-from spatialsv.model.vision_cache import KeptEncoder, layers_of
+from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder, layers_of
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
@@ -117,3 +117,40 @@ def test_an_encoder_with_dropout_is_refused(loaded, monkeypatch):
     monkeypatch.setattr(loaded[0].config.vision_config, "attention_dropout", 0.1, raising=False)
     with pytest.raises(ValueError, match=r"drops out at random .*attention_dropout"):
         KeptEncoder(*loaded, bf16=False)
+
+
+def test_files_stand_in_for_the_encoder(tmp_path):
+    asked = []
+
+    def encode(inputs):
+        asked.append(inputs)
+        return {"2": inputs["pixels"].to(torch.bfloat16) * 2, "3": inputs["grid"].float()}
+
+    def shown(seed):
+        pixels = torch.randn(6, 4, generator=torch.Generator().manual_seed(seed))
+        return {"pixels": pixels, "grid": torch.tensor([[1, 2, seed]])}
+
+    files = EncodedFiles(encode, tmp_path / "kept")
+    first = [files(shown(seed)) for seed in (0, 1, 0)]
+    assert len(asked) == 2 and len(list((tmp_path / "kept").iterdir())) == 2
+    again = EncodedFiles(encode, tmp_path / "kept")  # a run that goes on
+    for seed, found in zip((0, 1, 0), first, strict=True):
+        assert_close(found, encode(shown(seed)), rtol=0, atol=0)
+        assert_close(again(shown(seed)), found, rtol=0, atol=0)
+    assert len(asked) == 5  # none but the test's own
+    turned = {"pixels": shown(0)["pixels"], "grid": torch.tensor([[2, 1, 0]])}
+    assert not torch.equal(again(turned)["3"], first[0]["3"])  # shapes alone tell samples apart
+
+
+def test_a_file_that_is_cut_short_is_not_left_behind(tmp_path, monkeypatch):
+    def full(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("spatialsv.model.vision_cache.save_file", full)
+    inputs = {"pixels": torch.ones(2)}
+    with pytest.raises(OSError, match="No space left"):
+        EncodedFiles(lambda given: dict(given), tmp_path)(inputs)
+    monkeypatch.undo()
+    found = EncodedFiles(lambda given: dict(given), tmp_path)(inputs)
+    assert torch.equal(found["pixels"], inputs["pixels"])

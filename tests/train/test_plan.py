@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from spatialsv.cli import main
 from spatialsv.config import from_mapping
 from spatialsv.train import TrainConfig, run
-from spatialsv.train.disk import DiskUse, check_disk
+from spatialsv.train.disk import DiskUse, check_disk, check_room
 from spatialsv.train.plan import UTILISATION, find_device, plan
 
 SMALL = {
@@ -108,6 +108,15 @@ def test_an_encoder_that_is_kept_is_not_computed(job_of):
     assert kept.memory.flops < plain.memory.flops
     assert kept.parameters == plain.parameters
     assert kept.memory.kept_mllm == pytest.approx(plain.memory.kept_mllm, rel=0.05)
+    assert kept.disk.most > plain.disk.most  # what it gives lies in files
+
+
+def test_what_the_encoder_gives_must_find_room(tmp_path, monkeypatch):
+    encoded = {"2": torch.zeros(16, 4)}
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 2600))
+    check_room(encoded, 11, tmp_path)
+    with pytest.raises(ValueError, match=r"of 12 sets .* 2816 more bytes .* 2600 bytes are free"):
+        check_room(encoded, 12, tmp_path)
 
 
 Usage = namedtuple("Usage", "total used free")

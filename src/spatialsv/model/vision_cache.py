@@ -7,14 +7,18 @@ what they get. Embedding the patches is all that is done again: every shape stay
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from spatialsv.manifest import digest_bytes
 from spatialsv.model.families.family import Family
 
 
@@ -65,6 +69,31 @@ class KeptEncoder:
             for hook in hooks:
                 hook.remove()
         return found
+
+
+class EncodedFiles:
+    """What `encode` gives, asked once for each sample; then read from its file, memory mapped.
+
+    Files are named by what was shown, so a run that was killed finds them again, and processes that
+    train together share them.
+    """
+
+    def __init__(
+        self, encode: Callable[[Mapping[str, Tensor]], dict[str, Tensor]], folder: Path
+    ) -> None:
+        self.encode, self.folder = encode, folder
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "rows ..."]]:
+        """As `KeptEncoder`."""
+        shown = (value.contiguous().view(-1).view(torch.uint8) for value in inputs.values())
+        name = digest_bytes(*(value.numpy().tobytes() for value in shown))
+        path = self.folder / f"{name}.safetensors"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}")
+            save_file({n: states.contiguous() for n, states in self.encode(inputs).items()}, part)
+            part.replace(path)
+        return load_file(path)
 
 
 @contextmanager

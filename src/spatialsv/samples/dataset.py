@@ -30,7 +30,7 @@ class SamplesConfig:
     blank_images: bool = False  # plain grey instead of images: what text alone gives away
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     label_size: tuple[int, int] | None = None  # height, width that labels are then brought to
-    keep_gib: float = 2.0  # memory for prepared images and what an encoder makes of them, GiB
+    keep_gib: float = 2.0  # memory for prepared images, GiB
     gated: bool = True  # of pseudo labels, what the gate kept; False: all that the teacher said
 
 
@@ -102,6 +102,11 @@ class SceneDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self._packs)
+
+    @property
+    def sets(self) -> int:
+        """Of views that questions show, which are prepared once each."""
+        return len(self._groups)
 
     def get(self, epoch: int, index: int) -> Sample:
         """Pack `index` of `epoch`: the questions of one scene, shuffled anew each epoch."""

@@ -65,7 +65,7 @@ class SceneViews:
         processor: the MLLM's own; it may resize.
         blank: show plain grey instead, of the same size.
         keep_gib: prepared views are kept in memory up to this many GiB, then prepared anew.
-        encode: what of the encoder is kept with them; None keeps nothing of it.
+        encode: gives what is kept of the encoder with them; None keeps nothing of it.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class SceneViews:
         shown = self.processor.prepare(list(images), self.processor.views_as)
         if self.encode is not None:
             shown = replace(shown, encoded=self.encode(shown.inputs))
-        size = sum(value.nbytes for value in (*shown.inputs.values(), *shown.encoded.values()))
+        size = sum(value.nbytes for value in shown.inputs.values())  # the rest lies in files
         if size <= self._room:
             self._room -= size
             self._kept[key] = shown

@@ -88,7 +88,7 @@ class TrainConfig:
     save_steps: int = 100  # between two checkpoints to resume from
     log_steps: int = 20  # between two lines on the terminal; the log file has every step
     keep_gib: float = 2.0  # memory for prepared images, GiB, in each process and worker
-    cache_vision: bool = False  # the frozen encoder sees views once, as far as keep_gib reaches
+    cache_vision: bool = False  # the frozen encoder sees views once; files keep what it gives
     text_reduction: Literal["mean", "sum"] = "mean"  # over a step's scored tokens
     label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
     label_size: tuple[int, int] | None = None  # height, width of all labels; None: as images are

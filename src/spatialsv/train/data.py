@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.manifest import Manifest, digest_bytes, digest_payloads, read_manifest
-from spatialsv.samples.dataset import Pools, SamplesConfig, SceneDataset
-from spatialsv.samples.sampler import BatchSampler
+from spatialsv.samples.dataset import Pools, Sample, SamplesConfig, SceneDataset
+from spatialsv.samples.sampler import SPATIAL, TEXT, BatchSampler, Draw
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, fault, singly
@@ -28,6 +28,16 @@ class TrainingData:
     digests: dict[str, str]  # of scenes, labels and pseudo labels
     teachers: tuple[dict[str, str], ...] = ()  # the `Scenes.provenance` of all labels
     shown: dict[str, Any] = field(default_factory=dict)  # see `_shown`
+
+    @property
+    def sets(self) -> int:
+        """Of views that are prepared for the model, at most."""
+        return (self.pools.text.sets if self.text else 0) + self.spatial
+
+    @property
+    def first(self) -> Sample:
+        """One sample."""
+        return self.pools[Draw(TEXT if self.text else SPATIAL, 0, 0)]
 
     def sampler(self, config: TrainConfig, batches: int, seed: int) -> BatchSampler:
         """The batches of a whole run."""

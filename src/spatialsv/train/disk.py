@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from spatialsv.train.config import TrainConfig
 from spatialsv.train.lora import ADAPTER
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
+ENCODED = "encoded"  # in it: what the frozen encoder gives, where it is kept
 KEPT = 2  # checkpoints to resume from; the older goes when a newer one is whole
 STEP = 4  # bytes: AdamW counts each tensor's steps
 LINE = 1024  # bytes: what log and trainer_state.json say of a step, at most
@@ -62,6 +63,21 @@ def free_for(out: Path) -> int:
     place = next(path for path in out.absolute().parents if path.is_dir())
     left = sum(p.stat().st_size for p in (out.parent / WORK).rglob("*") if p.is_file())
     return shutil.disk_usage(place).free + left
+
+
+def check_room(encoded: Mapping[str, Tensor], sets: int, folder: Path) -> None:
+    """The same of what the frozen encoder gives of `sets` of views, by what it gave of the first.
+
+    Raises:
+        ValueError: the disk of `folder` has no room for it.
+    """
+    needed, free = stored(encoded.values()) * (sets - 1), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{folder}: what the encoder gives of {sets} sets of views takes {needed} more bytes"
+            f" ({needed / GIB:.1f} GiB), {free} bytes are free; make room there, or set"
+            " train.cache_vision to false"
+        )
 
 
 def check_disk(out: Path, use: DiskUse) -> None:

@@ -130,10 +130,12 @@ def plan(
     device = find_device(config, tflops, gib)
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
-    if config.cache_vision:  # as if keep_gib reached for all views
+    if config.cache_vision:
         encode = KeptEncoder(model.mllm, adapter, config.precision == "bf16")
         with Ledger():
             batch = replace(batch, encoded=encode(batch.inputs))
+        each = sum(states.nbytes for states in batch.encoded.values()) // len(batch.input_ids)
+        disk = replace(disk, most=disk.most + each * data.sets)
     memory = rehearse_arm(model, batch, chosen, config, device.accelerator)
     steps = steps_of(chosen, config, data)
     share = tokens / longest.input_ids.numel()

@@ -22,11 +22,11 @@ from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.model.vision_cache import KeptEncoder
+from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder
 from spatialsv.samples.collate import Collate
 from spatialsv.train.config import ArmConfig, TrainConfig
 from spatialsv.train.data import TrainingData, load_data
-from spatialsv.train.disk import WORK, check_disk, disk_use
+from spatialsv.train.disk import ENCODED, WORK, check_disk, check_room, disk_use
 from spatialsv.train.distributed import join, shard, whole_weights
 from spatialsv.train.log import loggers, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
@@ -71,17 +71,20 @@ def run(
     mllm, adapter = load_mllm(base_path(base), attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
     precision = precision_of(config)
-    encode = KeptEncoder(mllm, adapter, precision == "bf16") if config.cache_vision else None
+    work, encode = out.parent / WORK, None
+    if config.cache_vision:
+        encode = EncodedFiles(KeptEncoder(mllm, adapter, precision == "bf16"), work / ENCODED)
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, base_path(base), model, data)
     check_disk(out, disk_use(model, config, steps))
-    work = out.parent / WORK
     if processes.is_main_process:
         work_folder(work, about | {"config": to_mapping(config), "steps": steps})
     processes.wait_for_everyone()
+    if encode:
+        check_room(data.first.views.encoded, data.sets, work)
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()
     if config.sharded:
