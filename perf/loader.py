@@ -36,12 +36,12 @@ from supervision_overhead import resident
 from torch.utils.data import DataLoader, Dataset
 
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.scene import Scenes, singly
 from spatialsv.scenes.store import open_groups, read_groups, write_store
-from spatialsv.train.stage import base_path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 try:
@@ -207,7 +207,7 @@ def throughput(arguments: argparse.Namespace) -> None:
 
 def memory(folder: Path, count: int, in_memory: bool) -> None:
     """Print this process's anonymous memory, MB, above what it was before the scenes came."""
-    _, family = load_mllm(base_path("rooms"))
+    _, family = load_mllm(find_model("rooms").checkpoint)
     stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
     start = resident("RssAnon")
     opened = read_groups if in_memory else open_groups

@@ -25,7 +25,6 @@ from spatialsv.probe.layers import LayersConfig
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.store import write_store
-from spatialsv.train.stage import base_path
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=150))
 SIDES = {
@@ -59,7 +58,7 @@ def main() -> None:
         for name, config in SIDES.items():
             out = Path(folder) / "out" / "manifest.json"
             wall, used = time.perf_counter(), time.process_time()
-            run(Path(base_path("rooms")), [train], [], [test], config, out)
+            run(Path("rooms"), [train], [], [test], config, out)
             wall, used = time.perf_counter() - wall, time.process_time() - used
             count = len(json.loads(out.with_name("metrics.json").read_text()))
             print(f"{name:24} {wall:6.1f} s, {used:6.1f} processor s, {count} metrics")

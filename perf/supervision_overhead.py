@@ -39,6 +39,7 @@ from spatialsv.model.families.family import Family
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
+from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED, Tokens
@@ -51,7 +52,7 @@ from spatialsv.scenes.rooms.questions import ask, balanced
 from spatialsv.teachers.rooms import RoomsTeacher
 from spatialsv.train.config import ARMS, TrainConfig
 from spatialsv.train.loss import arm_losses
-from spatialsv.train.stage import base_path, make_heads
+from spatialsv.train.stage import make_heads
 from spatialsv.train.trainer import freeze, parameter_groups, precision_of
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
     """The shipped model, and a batch of as many rooms as the settings say."""
     settings = load_settings(ROOT, {"overlay": "default"})
     config = train_config(settings, changes)
-    mllm, family = load_mllm(base_path("rooms"))
+    mllm, family = load_mllm(find_model("rooms").checkpoint)
     if config.packed:
         attend_packed(mllm)
     rooms, scenes = photograph(

@@ -115,12 +115,6 @@ def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked, 
     assert all(values.unique(dim=0).shape[0] == 1 for values in pixels)
 
 
-def test_a_folder_with_heads_beside_the_mllm_is_a_model(tmp_path):
-    for part in ("mllm", "heads"):
-        (tmp_path / part).mkdir()
-    assert stage.checkpoint_of(tmp_path) == (str(tmp_path / "mllm"), False)
-
-
 @pytest.mark.parametrize("name", ["random", "frequency"])
 def test_baselines_stand_beside_models(name, tmp_path, shards):
     out = tmp_path / "manifest.json"

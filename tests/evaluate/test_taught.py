@@ -48,6 +48,6 @@ def test_other_scenes_are_not_guessed(tmp_path, shards):
     assert taught_scenes(path) == []
 
 
-@pytest.mark.parametrize("model", ["base", "some/hub-id", "/m.json"])
+@pytest.mark.parametrize("model", ["base", "some/hub-id"])
 def test_what_is_no_train_manifest_of_a_run_has_none(model):
     assert taught_scenes(model) == []

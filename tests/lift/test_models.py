@@ -1,10 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
-from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of, told_of
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
@@ -29,17 +26,6 @@ OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
 )
 def test_the_notice_comes_from_what_the_model_was_trained_on(told, notice):
     assert notice_of(told) == notice
-
-
-def test_what_was_told_is_found_beside_the_weights(headed, tmp_path):
-    assert told_of(headed) == {}
-    about = {"shown": {"sources": ["rooms"], "size": [64, 64]}}
-    write_manifest(tmp_path / "manifest.json", Manifest(stage="train", payload={}, about=about))
-    assert told_of(tmp_path / "manifest.json") == told_of(tmp_path) == about
-    exported = tmp_path / "exported"
-    exported.mkdir()
-    (exported / "spatialsv.json").write_text(json.dumps(about))
-    assert told_of(exported) == about
 
 
 def test_the_shipped_teacher_says_its_shape_its_limit_and_its_rooms():

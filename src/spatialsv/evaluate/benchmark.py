@@ -29,7 +29,7 @@ from spatialsv.config import to_mapping
 from spatialsv.evaluate.asking import AskConfig, Asking, shown_in
 from spatialsv.evaluate.dialogue import dialogues
 from spatialsv.evaluate.replies import whole_lines
-from spatialsv.evaluate.stage import checkpoint_of, weights_of
+from spatialsv.evaluate.stage import weights_of
 from spatialsv.evaluate.taught import taught_scenes
 from spatialsv.manifest import (
     Manifest,
@@ -40,6 +40,7 @@ from spatialsv.manifest import (
     write_text,
 )
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 
 
@@ -77,9 +78,9 @@ def ask(
     items = load(name, known, data)
     unseen = None if blind is None else read_blind(blind, [item.id for item in items])
     check_shown(items, data)
-    checkpoint, blank = checkpoint_of(model)
-    blank = config.blank_images or blank
-    weights = weights_of(checkpoint)
+    place = find_model(model)
+    blank = config.blank_images or place.blank
+    weights = weights_of(place.checkpoint)
     settings = to_mapping(config) | {"batch_size": None, "blank_images": blank}
     keys = _keys(items, rules, data, weights, json.dumps(settings))
     out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ def ask(
         about["overlap"] = summary(shared)
         sys.stdout.write(f"{told(shared)}\n")
     if left:
-        mllm, adapter = load_mllm(checkpoint, family=family)
+        mllm, adapter = load_mllm(place.checkpoint, family=family)
         mllm.to("cuda" if torch.cuda.is_available() else "cpu")
         about |= {"dtype": str(mllm.dtype), "attention": mllm.config._attn_implementation}
         about["device"] = str(mllm.device)

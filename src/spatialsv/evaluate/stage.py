@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from math import inf
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from spatialsv.manifest import (
     write_manifest,
 )
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
@@ -39,7 +39,6 @@ from spatialsv.scenes.store import read_groups
 from spatialsv.stats.summary import summarise
 
 BASELINES = {"random": RandomBaseline, "frequency": FrequencyBaseline}
-SHIPPED = "base"  # the name of the MLLM in the package
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +105,10 @@ def run(
         replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))
         about: dict = {"model": str(model)}
     else:
-        checkpoint, trained_blank = checkpoint_of(model)
-        blank = trained_blank if blank_images is None else blank_images
+        place = find_model(model)
+        blank = place.blank if blank_images is None else blank_images
         path = out.parent / "replies.jsonl"
-        replies = _ask_model(checkpoint, shards, config, blank, path, family)
+        replies = _ask_model(place.checkpoint, shards, config, blank, path, family)
         about = {
             "model": str(model),
             "blank_images": blank,
@@ -148,20 +147,6 @@ def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
         scored = [question for question in questions if question.kind != "text"]
         shards.append(_Shard(manifest, scored, len(questions) - len(scored)))
     return shards
-
-
-def checkpoint_of(model: str | Path) -> tuple[str, bool]:
-    """The checkpoint to load, and whether it was trained on blank images."""
-    if str(model) == SHIPPED:
-        return str(files("spatialsv") / "weights" / "mllm"), False
-    if (Path(model) / "mllm").is_dir():  # a training job's folder
-        told = Path(model) / "manifest.json"
-        model = told if told.is_file() else Path(model) / "mllm"
-    if Path(model).suffix == ".json":
-        manifest = read_manifest(model)
-        settings = manifest.about.get("settings", {})
-        return str(manifest.resolve("mllm")), bool(settings.get("blank_images", False))
-    return str(model), False
 
 
 def weights_of(checkpoint: str) -> str:

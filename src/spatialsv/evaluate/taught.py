@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatialsv.manifest import Manifest, digest_payloads, read_manifest
+from spatialsv.model.place import find_model
 
 
 def taught_scenes(model: str | Path) -> list[Path]:
@@ -14,14 +15,12 @@ def taught_scenes(model: str | Path) -> list[Path]:
     train manifest data/train/BASE/ARM/SEED/manifest.json tells. None are found for what is no such
     manifest, or was taught other scenes.
     """
-    path = Path(model).resolve()
-    if (path / "mllm").is_dir() and (path / "manifest.json").is_file():  # a training job's folder
-        path /= "manifest.json"
-    if path.suffix != ".json" or len(path.parents) < 5:
+    trained = find_model(model).manifest
+    if trained is None or len(parents := trained.path.resolve().parents) < 5:
         return []
-    digest = read_manifest(path).about.get("data", {}).get("scenes")
+    digest = trained.about.get("data", {}).get("scenes")
     found: list[Manifest] = []
-    for shard in sorted((path.parents[4] / "scenes" / "train").glob("*.json")):
+    for shard in sorted((parents[4] / "scenes" / "train").glob("*.json")):
         found.append(read_manifest(shard))
         if digest_payloads(found) == digest:
             return [manifest.path for manifest in found if manifest.path]

@@ -17,9 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from spatialsv.lift.forward import Lifter, as_scenes, lift_batch
-from spatialsv.manifest import read_manifest
-from spatialsv.model.families.family import own_settings
-from spatialsv.model.spatialsv import MLLM
+from spatialsv.model.place import find_model
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
@@ -87,7 +85,7 @@ class Headed:
             raise ValueError(
                 f"{path}: no head for {lacking[0]}, and cameras and points need both depth and rays"
             )
-        told = told_of(path)
+        told = find_model(path).about
         size = told.get("shown", {}).get("size")
         self.shape = None if size is None else tuple(size)
         self.notice = notice_of(told)
@@ -121,15 +119,6 @@ class Headed:
 def load_model(path: Path | None, family: str | None = None) -> Model:
     """The model at `path`, see `Headed`; None: what ships."""
     return Shipped() if path is None else Headed(path, family)
-
-
-def told_of(path: Path) -> Mapping[str, Any]:
-    """What a trained or exported model says of its training; nothing, for one from elsewhere."""
-    if path.suffix == ".json":
-        return read_manifest(path).about
-    if (path / "manifest.json").is_file():
-        return read_manifest(path / "manifest.json").about
-    return own_settings(path / MLLM if (path / MLLM).is_dir() else path)
 
 
 def notice_of(told: Mapping[str, Any]) -> str | None:

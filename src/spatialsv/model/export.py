@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spatialsv.manifest import Manifest, read_manifest, write_json, write_text
 from spatialsv.model.families.family import OWN, own_settings
-from spatialsv.model.spatialsv import HEADS, MLLM
+from spatialsv.model.place import HEADS, MLLM
 from spatialsv.scenes.licence import check_licence
 
 TOLD = ("teachers", "shown")  # of a manifest's `about`, what the checkpoint tells as well

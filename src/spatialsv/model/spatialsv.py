@@ -20,11 +20,10 @@ from spatialsv.geometry.lifted import Lifted
 from spatialsv.model.families.family import Family, Part
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import HEADS, MLLM
 from spatialsv.model.vision_cache import encoder_gives
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
-
-MLLM, HEADS = "mllm", "heads"  # in the folder of a trained model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spatialsv.manifest import read_manifest
 from spatialsv.model.layer_states import layer_states
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.probe.cache import Rounding, StateFiles
 from spatialsv.progress import progress
@@ -49,18 +49,11 @@ class Standardise:
         return [(x - mean) / deviation for x, mean, deviation in triples]
 
 
-def checkpoint_of(model: Path) -> Path:
-    """The MLLM's own folder: of a train manifest, of a folder with mllm/, or itself."""
-    if model.suffix == ".json":
-        return read_manifest(model).resolve("mllm")
-    return model / "mllm" if (model / "mllm").is_dir() else model
-
-
 def load_frozen(
     model: Path, random_weights: bool, seed: int, family: str | None = None
 ) -> SpatialSV:
     """The MLLM without heads; with `random_weights`, one of its shape that learnt nothing."""
-    mllm, adapter = load_mllm(checkpoint_of(model), family=family)
+    mllm, adapter = load_mllm(find_model(model).checkpoint, family=family)
     if random_weights:
         torch.manual_seed(seed)
         mllm = type(mllm)(mllm.config).eval()

@@ -12,8 +12,9 @@ import torch
 from spatialsv.manifest import digest_bytes
 from spatialsv.model.layer_states import ENCODER
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.probe.cache import Rounding, StateFiles
-from spatialsv.probe.features import States, checkpoint_of, collect, load_frozen, spread_taps
+from spatialsv.probe.features import States, collect, load_frozen, spread_taps
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import digest_scenes
 from spatialsv.teachers.provenance import weights_digest
@@ -38,7 +39,8 @@ class Source:
     meanwhile: Path  # the folder for states, where none keeps them
 
     def __post_init__(self) -> None:
-        mllm, self.adapter = load_mllm(checkpoint_of(self.model), family=self.family, weights=False)
+        self._checkpoint = find_model(self.model).checkpoint
+        mllm, self.adapter = load_mllm(self._checkpoint, family=self.family, weights=False)
         last = mllm.config.get_text_config().num_hidden_layers
         self.taps = self.taps or spread_taps(mllm)
         if self.layers is None:
@@ -86,7 +88,7 @@ class Source:
         if self.keep is None:
             return self.meanwhile / ("random" if random_weights else "trained")
         known = {
-            "weights": weights_digest(checkpoint_of(self.model)),
+            "weights": weights_digest(Path(self._checkpoint)),
             "random": self.seed if random_weights else None,
             "views_as": self.adapter.views_as,
             "scenes": {k: [digest_scenes(one) for one in v] for k, v in self.splits.items()},

@@ -20,6 +20,7 @@ from torch.nn.functional import linear
 
 from spatialsv.config import to_mapping
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import Output, SpatialSV
 from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.samples.batch import Batch
@@ -30,7 +31,7 @@ from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
 from spatialsv.train.gradients import gradient_norms, shared_parameters
 from spatialsv.train.loss import arm_losses
 from spatialsv.train.rehearse import WINDOWS, Ledger, Rehearsal, rehearse, without_values
-from spatialsv.train.stage import base_path, make_model, steps_of
+from spatialsv.train.stage import make_model, steps_of
 from spatialsv.train.trainer import precision_of
 
 DRAWN = 8  # batches of the run, of which the longest is gone through
@@ -115,7 +116,9 @@ def plan(
     if gib is None:
         config = replace(config, precision=precision_of(config))
     attention = "eager" if config.attention == "eager" else "sdpa"  # flash needs as much
-    mllm, adapter = load_mllm(base_path(base), attn=attention, family=family, weights=False)
+    mllm, adapter = load_mllm(
+        find_model(base).checkpoint, attn=attention, family=family, weights=False
+    )
     mllm.set_attn_implementation({"vision_config": WINDOWS})
     adapter.views_as = config.views_as or adapter.views_as
     grey = replace(chosen, blank_images=True)  # what is shown does not matter, and is prepared once

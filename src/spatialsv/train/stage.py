@@ -7,7 +7,6 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
+from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder
 from spatialsv.samples.collate import Collate
@@ -60,7 +60,7 @@ def run(
         pseudo: manifests of pseudo-labelled scenes; only arms that say so read them.
         config: the same for all arms.
         out: the manifest to write.
-        base: "rooms" for the shipped model, else a checkpoint's folder or a hub id.
+        base: "rooms" for the shipped model, else any that `find_model` knows.
         family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
@@ -68,7 +68,8 @@ def run(
             `config` says, or a disk too small for the checkpoints; before any training.
     """
     chosen, processes = config.arm(arm), join(config.processes)
-    mllm, adapter = load_mllm(base_path(base), attn=config.attention, family=family)
+    checkpoint = find_model(base).checkpoint
+    mllm, adapter = load_mllm(checkpoint, attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
     precision = precision_of(config)
     work, encode = out.parent / WORK, None
@@ -78,7 +79,7 @@ def run(
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)
     steps = steps_of(chosen, config, data)
-    about = _about(arm, seed, chosen, config, base_path(base), model, data)
+    about = _about(arm, seed, chosen, config, checkpoint, model, data)
     check_disk(out, disk_use(model, config, steps))
     if processes.is_main_process:
         work_folder(work, about | {"config": to_mapping(config), "steps": steps})
@@ -107,19 +108,12 @@ def run(
     if not processes.is_main_process:
         return None
     if config.sharded:
-        mllm, _ = load_mllm(base_path(base), attn=config.attention, family=family)
+        mllm, _ = load_mllm(checkpoint, attn=config.attention, family=family)
         model, lora = make_model(chosen, config, data, mllm, adapter)
         model.load_state_dict(weights)
     if lora is not None:
         lora.merge_and_unload()
     return _finish(out, work, model, config, about)
-
-
-def base_path(base: str | Path) -> str | Path:
-    """The checkpoint that `base` names."""
-    if base == "rooms":
-        return Path(str(resources.files("spatialsv") / "weights" / "mllm"))
-    return base
 
 
 def make_model(
@@ -164,7 +158,7 @@ def _about(
     seed: int,
     arm: ArmConfig,
     config: TrainConfig,
-    base: str | Path,
+    base: str,
     model: SpatialSV,
     data: TrainingData,
 ) -> dict[str, Any]:
@@ -174,7 +168,7 @@ def _about(
         "arm": name,
         "seed": seed,
         "settings": asdict(arm),
-        "base": digest_path(Path(base)) if local else str(base),
+        "base": digest_path(Path(base)) if local else base,
         "data": data.digests,
         "teachers": list(data.teachers),
         "shown": data.shown,
