@@ -23,12 +23,12 @@ import numpy as np
 
 from spatialsv.config import from_mapping
 from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.model.place import find_model
 from spatialsv.scenes.rooms.question import Question, write_questions
 from spatialsv.scenes.scene import Scenes, bare_ones
 from spatialsv.scenes.store import write_store
 from spatialsv.train import TrainConfig
 from spatialsv.train.plan import Plan, plan
-from spatialsv.train.stage import base_path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -59,7 +59,7 @@ HEAD = "| MLLM | recipe | trained, M | memory of a GPU, GiB | disk, GiB | hours 
 
 def make_base(folder: Path, model: str) -> Path:
     """The shipped model's folder with the sizes of `model` in place of its own, and no weights."""
-    shipped = base_path("rooms")
+    shipped = Path(find_model("rooms").checkpoint)
     shutil.copytree(shipped, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     config = json.loads((shipped / "config.json").read_text())
     text = {"rope_parameters": ROPE, "layer_types": None, "max_window_layers": 1000}
