@@ -229,8 +229,10 @@ function describe() {
   const error = model?.error ? medianError(model) : null;
   const worst = `${100 * clouds.worst} %`;
   const off = error >= clouds.worst ? `${worst} or more` : `less than ${(100 * error).toFixed(1)} %`;
+  const probed = model && clouds.sources[model.source].label.startsWith("probed");
+  const cameras = probed ? " A probe reads no cameras: these are the known ones." : "";
   document.getElementById("told").textContent = error === null
-    ? "" : `Half of the lifted depths are off by ${off}; nothing is aligned.`;
+    ? "" : `Half of the model's depths are off by ${off}; nothing is aligned.${cameras}`;
   const bar = document.getElementById("scale");
   const scaled = Object.values(world.parts).find(({ cloud }) => cloud[colour.value])?.cloud;
   bar.hidden = !scaled;

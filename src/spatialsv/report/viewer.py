@@ -88,7 +88,7 @@ def viewer_data(
 
     Args:
         known: who knows the geometry, as `known_maps` has it. Errors are against the first.
-        lifted: by whom geometry is lifted, and where that lies, as `stored_maps` has it.
+        lifted: by whom geometry is lifted or probed, and where it lies, as `stored_maps` has it.
         scenes: those to show, as far as anything is known of them.
         points: most of a cloud; larger ones are thinned, every k-th pixel of every k-th row.
     """
