@@ -62,7 +62,7 @@ def test_the_lifted_cloud_is_the_known_one_where_depth_is_exact(viewer):
     page = viewer("scene=plane-2&show=truth")
     known = seen(page)
     page.choose("view", "show", "model")
-    page.wait("document.getElementById('names').textContent === 'SpatialSV'")
+    page.wait("document.getElementById('names').textContent === 'lifted by SpatialSV'")
     drawn(page)
     assert (seen(page) == known).mean() > 0.99
     assert "less than 0.0 %" in page.js("document.getElementById('told').textContent")
