@@ -112,13 +112,11 @@ def make_base(folder: Path, base: str) -> None:
     text = config.get_text_config()
     for key, value in SIZES[size].items():
         setattr(text, key, value)
+    text.layer_types = ["full_attention"] * text.num_hidden_layers
     if name == "qwen2_5_vl":
-        text.layer_types = ["full_attention"] * text.num_hidden_layers
         side = text.hidden_size // text.num_attention_heads // 2
         text.rope_parameters["mrope_section"] = [side - 2 * (side // 3), side // 3, side // 3]
         config.vision_config.out_hidden_size = text.hidden_size
-    else:
-        text.layer_types = None
     family_of(name, base).model_class(config).save_pretrained(folder / base)
 
 
