@@ -143,11 +143,11 @@ def test_files_stand_in_for_the_encoder(tmp_path):
 
 
 def test_a_file_that_is_cut_short_is_not_left_behind(tmp_path, monkeypatch):
-    def full(tensors, path):
-        path.write_bytes(b"half")
+    def full(path, content):
+        path.write_text("half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("spatialsv.model.vision_cache.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     inputs = {"pixels": torch.ones(2)}
     with pytest.raises(OSError, match="No space left"):
         EncodedFiles(lambda given: dict(given), tmp_path)(inputs)

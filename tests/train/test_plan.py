@@ -113,6 +113,7 @@ def test_an_encoder_that_is_kept_is_not_computed(job_of):
 
 def test_what_the_encoder_gives_must_find_room(tmp_path, monkeypatch):
     encoded = {"2": torch.zeros(16, 4)}
+    (tmp_path / "first.safetensors").touch()
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 2600))
     check_room(encoded, 11, tmp_path)
     with pytest.raises(ValueError, match=r"of 12 sets .* 2816 more bytes .* 2600 bytes are free"):

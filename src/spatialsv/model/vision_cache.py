@@ -7,18 +7,17 @@ what they get. Embedding the patches is all that is done again: every shape stay
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spatialsv.manifest import digest_bytes
+from spatialsv.manifest import digest_bytes, write_bytes
 from spatialsv.model.families.family import Family
 
 
@@ -89,10 +88,7 @@ class EncodedFiles:
         name = digest_bytes(*(value.numpy().tobytes() for value in shown))
         path = self.folder / f"{name}.safetensors"
         if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
-            save_file({n: states.contiguous() for n, states in self.encode(inputs).items()}, part)
-            part.replace(path)
+            write_bytes(path, save({n: s.contiguous() for n, s in self.encode(inputs).items()}))
         return load_file(path)
 
 

@@ -87,13 +87,14 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     if not config.tables:
         raise ValueError("ablations.tables is empty: there is no table to make")
     runs = read_runs(evaluate)
-    lifts = by_arm(read_jobs(lift))
+    lifted = read_jobs(lift)
+    lifts = by_arm(lifted)
     results = [
         ablation(name, table, runs, lifts, config.seed) for name, table in config.tables.items()
     ]
     pooled = {arm: spatial(pool_seeds(arm, seeds)) for arm, seeds in runs.items()}
     answered = answers_of_jobs(runs, read_jobs(evaluate))
-    seen = against_error(read_jobs(lift), answered, pooled, config.resamples, config.seed)
+    seen = against_error(lifted, answered, pooled, config.resamples, config.seed)
     tables = [ablation_table(result) for result in results]
     told = [correlation_told(seen)] if seen else []
     write_json(out.parent / "results.json", {"tables": results, "lift": seen})

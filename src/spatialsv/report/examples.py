@@ -17,9 +17,10 @@ from spatialsv.manifest import Manifest
 from spatialsv.report.browser import spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import Answer
-from spatialsv.report.viewer import Cloud, Maps, Place, cloud_of
+from spatialsv.report.viewer import Cloud, Maps, cloud_of
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene import Scenes, by_id
+from spatialsv.scenes.store import open_groups
 
 EACH = 2  # questions that the one alone got right, and as many of the other
 
@@ -74,21 +75,20 @@ def disagreements_of(
             for question in map(asked.__getitem__, spread(fit, each)):
                 replies = {arm: runs[arm][0][question.id] for arm in arms}
                 clouds = {arm: cloud_of(*maps[arm][question.scene]) for arm in arms}
-                group, row = places[question.scene]
+                images = places[question.scene].read("image").image[0]
                 own = known.get(question.scene)
                 truth = cloud_of(*own) if own else None
-                examples.append(Example(question, replies, group.image[row], truth, clouds))
+                examples.append(Example(question, replies, images, truth, clouds))
         if examples:
             found.append(Disagreement(arms, {arm: how[arm] for arm in arms}, examples))
     return found
 
 
-def _asked(scenes: Sequence[Manifest]) -> tuple[dict[str, Question], dict[str, Place]]:
-    """The questions by id, and where the images of each scene lie."""
+def _asked(scenes: Sequence[Manifest]) -> tuple[dict[str, Question], dict[str, Scenes]]:
+    """The questions by id, and each scene by itself, whose images are still in their store."""
     asked: dict[str, Question] = {}
-    places: dict[str, Place] = {}
+    places: dict[str, Scenes] = {}
     for manifest in scenes:
         asked |= {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
-        for group in read_groups(manifest.find(".zarr"), ["image"]):
-            places |= {name: (group, row) for row, name in enumerate(group.ids)}
+        places |= by_id(open_groups(manifest.find(".zarr"), ["image"]))
     return asked, places

@@ -20,7 +20,7 @@ from spatialsv.manifest import (
 from spatialsv.report.browser import browser_data, spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term
-from spatialsv.report.examples import Disagreement, disagreements_of
+from spatialsv.report.examples import disagreements_of
 from spatialsv.report.figures import figures_of, write_figures
 from spatialsv.report.gate import build_gate
 from spatialsv.report.interpret import build_interpretability
@@ -32,7 +32,7 @@ from spatialsv.report.page import arm_order, findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
 from spatialsv.report.tables import as_markdown, as_text, results_tables
-from spatialsv.report.viewer import EXACT, known_maps, stored_maps, viewer_data
+from spatialsv.report.viewer import EXACT, Maps, known_maps, stored_maps, viewer_data
 
 Paths = Sequence[str | Path]
 
@@ -100,16 +100,18 @@ def run(
     curves = training_curves(read_jobs(train))
     write_text(out.parent / "scores.csv", scores_csv(results))
     write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
-    examples = examples_of(results, runs, lifts, probes, shown)
+    known = known_maps(shown, [read_manifest(path) for path in labels])
+    lifted, probed = stored_maps(lifts), stored_maps(probes)
+    apart = results["interpretability"]["disagreements"]
+    examples = disagreements_of(apart, runs, shown, known.get(EXACT, {}), lifted, probed)
     figures = figures_of(results, curves, arm_order(results, curves), examples)
     drawn = write_figures(out.parent, figures)
     html = fitting_page(
         results,
         runs,
         shown,
-        [read_manifest(path) for path in labels],
-        lifts,
-        probes,
+        known,
+        named_maps(lifted, probed),
         config,
         curves=curves,
         examples=examples,
@@ -170,43 +172,31 @@ def read_ablations(paths: Paths) -> dict[str, Any] | None:
     return json.loads(found[0]) if found else None
 
 
-def examples_of(
-    results: Mapping[str, Any],
-    runs: Runs,
-    lift: Sequence[Job],
-    probe: Sequence[Job],
-    scenes: Sequence[Manifest],
-) -> list[Disagreement]:
-    """Where two models disagree, some of it in pictures."""
-    record = results["interpretability"]["disagreements"]
-    known = known_maps(scenes, ()).get(EXACT, {})
-    return disagreements_of(record, runs, scenes, known, stored_maps(lift), stored_maps(probe))
+def named_maps(lifted: Mapping[str, Maps], probed: Mapping[str, Maps]) -> dict[str, Maps]:
+    """Where models' geometry lies, by how it was had and from which arm, in words."""
+    named = {f"lifted by {arm_label(arm)}": maps for arm, maps in lifted.items()}
+    return named | {f"probed in {arm_label(arm)}": maps for arm, maps in probed.items()}
 
 
 def fitting_page(
     results: dict[str, Any],
     runs: Runs,
     scenes: Sequence[Manifest],
-    labels: Sequence[Manifest],
-    lift: Sequence[Job],
-    probe: Sequence[Job],
+    known: Mapping[str, Maps],
+    lifted: Mapping[str, Maps],
     config: ReportConfig,
     **sections: Any,
 ) -> str:
     """The page with as many scenes to browse as keep it within the size allowed.
 
     Args:
+        known: of `known_maps`; lifted: of `named_maps`.
         sections: what else `page` takes.
 
     Raises:
         ValueError: it is too large without any.
     """
-    known = known_maps(scenes, labels)
-    depths = {whose: maps for whose, maps in known.items() if whose != EXACT}
-    lifted = {f"lifted by {arm_label(arm)}": maps for arm, maps in stored_maps(lift).items()}
-    probed = stored_maps(probe)
-    lifted |= {f"probed in {arm_label(arm)}": maps for arm, maps in probed.items()}
-    depths |= lifted
+    depths = {whose: maps for whose, maps in known.items() if whose != EXACT} | dict(lifted)
     limit = config.browser_scenes
     while True:
         data = browser_data(runs, scenes, depths, limit, config.image_side, config.image_quality)

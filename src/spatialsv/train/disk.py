@@ -68,10 +68,13 @@ def free_for(out: Path) -> int:
 def check_room(encoded: Mapping[str, Tensor], sets: int, folder: Path) -> None:
     """The same of what the frozen encoder gives of `sets` of views, by what it gave of the first.
 
+    What a killed run has left in `folder` need not be written again.
+
     Raises:
         ValueError: the disk of `folder` has no room for it.
     """
-    needed, free = stored(encoded.values()) * (sets - 1), shutil.disk_usage(folder).free
+    missing = max(0, sets - len(list(folder.glob("*.safetensors"))))
+    needed, free = stored(encoded.values()) * missing, shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
             f"{folder}: what the encoder gives of {sets} sets of views takes {needed} more bytes"

@@ -85,7 +85,7 @@ def run(
         work_folder(work, about | {"config": to_mapping(config), "steps": steps})
     processes.wait_for_everyone()
     if encode:
-        check_room(data.first.views.encoded, data.sets, work)
+        check_room(data.first.views.encoded, data.sets, work / ENCODED)
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()
     if config.sharded:
