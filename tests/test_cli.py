@@ -40,6 +40,10 @@ def test_lists_may_be_empty():
         ('{"qestions": 3}', "scenes.qestions: no such setting; did you mean 'questions'?"),
         ('{"questions": "3"}', "scenes.questions: expected int, found '3'"),
         ('{"tasks": {"test": ["rotate"]}}', "scenes.tasks.test: no task 'rotate'; known: rotation"),
+        (
+            '{"tasks": {"test": ["around"]}, "rooms": {"motions": ["among"]}}',
+            "scenes.tasks.test: no room has 'around', which scenes.rooms.motions leaves out",
+        ),
         ("{questions: 3}", "--config: not JSON"),
     ],
 )

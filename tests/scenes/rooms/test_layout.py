@@ -46,6 +46,13 @@ def test_more_views_walk_no_farther_around() -> None:
         assert abs(yaws[-1] - yaws[0]) < np.pi  # beyond it left and right would change places
 
 
+def test_motions_that_are_left_out_are_not_drawn() -> None:
+    config = RoomsConfig(motions=("rotation", "among"))
+    assert {make_room(seed, config).motion for seed in range(40)} == {"rotation", "among"}
+    with pytest.raises(ValueError, match=r"scenes.rooms.motions: name one at least of rotation"):
+        RoomsConfig(motions=())
+
+
 def test_things_that_find_no_place_are_told() -> None:
     with pytest.raises(ValueError, match=r"11 things of .* find no place"):
         make_room(0, RoomsConfig(things=(11, 11), size=(1.6, 1.6), extent=(5.0, 5.0)))

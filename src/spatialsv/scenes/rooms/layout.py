@@ -33,6 +33,11 @@ class RoomsConfig:
     things: tuple[int, int] = (5, 8)  # how many, both included
     size: tuple[float, float] = (0.7, 1.6)  # metres, a thing's longest side
     repeat: float = 0.6  # chance that one category stands there several times
+    motions: tuple[Motion, ...] = MOTIONS  # of the camera, one draw a room; each has its questions
+
+    def __post_init__(self) -> None:
+        if not self.motions:
+            raise ValueError(f"scenes.rooms.motions: name one at least of {', '.join(MOTIONS)}")
 
 
 def make_room(seed: int, config: RoomsConfig) -> Room:
@@ -42,7 +47,7 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
         ValueError: things so many or so large that they find no place.
     """
     rng = np.random.default_rng([seed, 20_26])
-    motion = MOTIONS[rng.integers(len(MOTIONS))]
+    motion = config.motions[rng.integers(len(config.motions))]
     extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
     count = int(rng.integers(config.things[0], config.things[1] + 1))
     start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))

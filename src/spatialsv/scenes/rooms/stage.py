@@ -14,6 +14,7 @@ from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.rooms.question import TASKS, write_questions
 from spatialsv.scenes.rooms.questions import ask, balanced
+from spatialsv.scenes.rooms.room import MOTIONS
 from spatialsv.scenes.rooms.splits import split_seeds
 from spatialsv.scenes.store import write_store
 
@@ -35,6 +36,11 @@ class ScenesConfig:
                 if task not in TASKS:
                     known = ", ".join(TASKS)
                     raise ValueError(f"scenes.tasks.{split}: no task {task!r}; known: {known}")
+                if task in MOTIONS and task not in self.rooms.motions:
+                    raise ValueError(
+                        f"scenes.tasks.{split}: no room has {task!r}, which"
+                        f" scenes.rooms.motions leaves out"
+                    )
         for split, rooms in self.splits.items():
             split_seeds(split, 0, rooms)
             if rooms % self.shard:
