@@ -40,7 +40,8 @@ from spatialsv.model.place import find_model
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.scene import Scenes, singly
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups, read_groups, write_store
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -72,7 +73,7 @@ def tensors(sample: dict[str, Any]) -> Sample:
 
 class OurScenes(Dataset):
     def __init__(self, path: Path) -> None:
-        self.scenes = singly(open_groups(path, NAMES))
+        self.scenes = Singly(open_groups(path, NAMES))
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -211,7 +212,7 @@ def memory(folder: Path, count: int, in_memory: bool) -> None:
     stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
     start = resident("RssAnon")
     opened = read_groups if in_memory else open_groups
-    scenes = [one for store in stores for one in singly(opened(store))][:count]
+    scenes = Singly(group for store in stores for group in opened(store))[:count]
     data = SceneDataset(scenes, [], family, scenes, SamplesConfig(keep_gib=0.0))
     rng = np.random.default_rng(0)
     for row in rng.integers(0, count, 2000):

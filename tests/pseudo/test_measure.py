@@ -8,7 +8,8 @@ import pytest
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import judge_scene
 from spatialsv.pseudo.measure import RIGHT, SWEEPS, measure_gate
-from spatialsv.scenes.scene import Reason, Scenes, singly
+from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.singly import Singly
 from spatialsv.teachers.exact import ExactTeacher
 
 CONFIG = GateConfig(confidence_percentile=10.0, pixels=0.7)
@@ -24,7 +25,7 @@ def judged(scenes: Scenes, config: GateConfig = CONFIG) -> list[Scenes]:
     poses[..., :3, 3] *= 7
     confidence[(slice(None), 0, *BAD)] = 1
     labels = replace(labels, depth=depth, cam_to_world=poses, confidence=confidence)
-    pairs = zip(singly(labels), singly(scenes), strict=True)
+    pairs = zip(Singly(labels), Singly(scenes), strict=True)
     return [judge_scene(*pair, config, floor=0.0).labels for pair in pairs]
 
 
@@ -37,7 +38,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
     hidden = tiny_scenes.valid.copy()
     hidden[:, :, :3] = False  # what nobody knows is not measured
     truth = replace(tiny_scenes, valid=hidden)
-    found = measure_gate(labels, singly(truth), CONFIG)
+    found = measure_gate(labels, Singly(truth), CONFIG)
     assert found["scenes"] == list(tiny_scenes.ids) and found["right"] == RIGHT
     reasons = found["reasons"]
     assert sum(map(total, reasons.values())) == hidden.sum()
@@ -47,7 +48,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
         ]
         assert counts["pixels"] == [int(t.sum()) for t in theirs]
     errors = []
-    for label, one, known in zip(labels, singly(tiny_scenes), hidden, strict=True):
+    for label, one, known in zip(labels, Singly(tiny_scenes), hidden, strict=True):
         depth, target = label.depth[0][known], one.depth[0][known]
         errors.append(np.abs(depth * np.median(target) / np.median(depth) / target - 1))
     errors = np.concatenate(errors)
@@ -57,7 +58,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
 
 
 def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
-    found = measure_gate(judged(tiny_scenes), singly(tiny_scenes), CONFIG)
+    found = measure_gate(judged(tiny_scenes), Singly(tiny_scenes), CONFIG)
     every = sum(map(total, found["reasons"].values()))
     chance = sum(total(counts, "right") for counts in found["reasons"].values()) / every
     assert chance < 0.98
@@ -74,8 +75,8 @@ def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
 def test_where_nothing_is_known_nothing_is_measured(tiny_scenes):
     labels = judged(tiny_scenes)
     photos = replace(tiny_scenes, depth=None, valid=None)
-    assert measure_gate(labels, singly(photos), CONFIG) is None
+    assert measure_gate(labels, Singly(photos), CONFIG) is None
     blank = replace(tiny_scenes, valid=np.zeros_like(tiny_scenes.valid))
-    assert measure_gate(labels, singly(blank), CONFIG) is None
-    part = [singly(photos)[0], *singly(tiny_scenes)[1:]]
+    assert measure_gate(labels, Singly(blank), CONFIG) is None
+    part = [Singly(photos)[0], *Singly(tiny_scenes)[1:]]
     assert measure_gate(labels, part, CONFIG)["scenes"] == list(tiny_scenes.ids[1:])

@@ -9,7 +9,8 @@ import pytest
 from spatialsv.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig, run
 from spatialsv.pseudo.gate import GateConfig
-from spatialsv.scenes.scene import Reason, Scenes, by_id
+from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
 from spatialsv.teachers.rooms import RoomsTeacher
@@ -114,7 +115,7 @@ def test_labels_are_sized_by_what_is_known(tmp_path, tiny_scenes):
         dict.fromkeys(("dense", "points", "posed"), known), rel=1e-4
     )
     assert max(manifest.about["camera_error"].values()) < 1e-3
-    stored = by_id(read_groups(manifest.find(".zarr")))
+    stored = ById(read_groups(manifest.find(".zarr")))
     assert stored["posed"].scale == pytest.approx([known])
     assert stored["photos"].scale is None
     assert stored["posed"].cam_to_world == pytest.approx(stored["photos"].cam_to_world)

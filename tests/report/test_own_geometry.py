@@ -12,7 +12,8 @@ from spatialsv.report.own_answers import Row, agreement, build_own
 from spatialsv.report.own_geometry import SOURCES, answers_of_geometry, known_rooms
 from spatialsv.scenes.rooms.question import Question
 from spatialsv.scenes.rooms.stage import ScenesConfig, run
-from spatialsv.scenes.scene import by_id, stack
+from spatialsv.scenes.scene import stack
+from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_store, write_store
 from spatialsv.stats.summary import Scored
 from spatialsv.teachers.exact import ExactTeacher
@@ -47,7 +48,7 @@ def shares(known, said):
 
 def test_exact_geometry_answers_and_a_perfect_lift_says_the_same(rooms, labels):
     known = known_rooms([rooms])
-    said = answers_of_geometry(known, by_id([labels]))
+    said = answers_of_geometry(known, ById([labels]))
     right = shares(known, said)
     assert right["exact"] > 0.95 and right["lifted"] == right["exact"]
     assert right["lifted_depth"] == right["exact"]
@@ -63,7 +64,7 @@ def test_cameras_that_stand_still_lose_what_depth_cannot_tell(rooms, labels):
     """All views said to be the first: with exact cameras nothing is lost."""
     still = np.broadcast_to(np.eye(4), labels.cam_to_world.shape).copy()
     known = known_rooms([rooms])
-    right = shares(known, answers_of_geometry(known, by_id([replace(labels, cam_to_world=still)])))
+    right = shares(known, answers_of_geometry(known, ById([replace(labels, cam_to_world=still)])))
     assert right["lifted_depth"] > 0.95 > right["lifted"] + 0.2
 
 
@@ -100,7 +101,7 @@ def test_a_model_that_reads_its_geometry_is_told_from_one_that_does_not(rooms, l
     payload = {"metrics.json": "0", "lifted.zarr": write_store(place / "lifted.zarr", lifted)}
     write_manifest(place / "manifest.json", Manifest(stage="lift", payload=payload))
     known = known_rooms([rooms])
-    said = answers_of_geometry(known, by_id([lifted]))
+    said = answers_of_geometry(known, ById([lifted]))
     blind = {
         q.id: rng.choice(list("ABCD")[: len(q.options)]).item() if q.options else 1.0
         for one in known
@@ -158,6 +159,6 @@ def test_lifted_stacks_are_matched_by_scene(rooms, labels):
     """In whatever order they were lifted."""
     known = known_rooms([rooms])
     shuffled = stack([labels.select([i]) for i in reversed(range(ROOMS))])
-    assert answers_of_geometry(known, by_id([shuffled])) == answers_of_geometry(
-        known, by_id([labels])
+    assert answers_of_geometry(known, ById([shuffled])) == answers_of_geometry(
+        known, ById([labels])
     )

@@ -25,6 +25,7 @@ rule lift_model:
             "samples",
             "scenes/rooms/question",
             "scenes/scene",
+            "scenes/singly",
             "scenes/store",
         ),
         model=model_path,

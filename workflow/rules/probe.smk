@@ -27,6 +27,7 @@ rule probe_model:
             "scenes/licence",
             "scenes/rooms/question",
             "scenes/scene",
+            "scenes/singly",
             "scenes/store",
             "stats/intervals",
             "stats/means",

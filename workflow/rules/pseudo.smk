@@ -19,6 +19,7 @@ rule pseudo_shard:
             "pseudo",
             "scenes/licence",
             "scenes/scene",
+            "scenes/singly",
             "scenes/store",
             "teachers",
             "weights/teacher",

@@ -35,6 +35,7 @@ rule report:
             "scenes/rooms/room",
             "scenes/rooms/seen",
             "scenes/scene",
+            "scenes/singly",
             "scenes/store",
             "stats",
         ),

@@ -25,6 +25,7 @@ rule train_arm:
             "samples",
             "scenes/rooms/question",
             "scenes/scene",
+            "scenes/singly",
             "scenes/store",
             "train",
             "weights/mllm",

@@ -34,7 +34,7 @@ from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import singly
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 from spatialsv.stats.summary import summarise
 
@@ -209,7 +209,7 @@ def _asker(
     def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
         if not questions:
             return
-        scenes = singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
+        scenes = Singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
         shown = SceneViews(scenes, adapter, blank=blank, keep_gib=inf)
         prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
         batches = generate(model, adapter, prompts, config.max_new_tokens, config.batch_size)

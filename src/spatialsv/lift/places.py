@@ -23,7 +23,8 @@ from spatialsv.scenes.readers.formats import FORMATS, PLAIN, detect
 from spatialsv.scenes.readers.load import load, pictures, small, sound
 from spatialsv.scenes.readers.nerfstudio import is_transforms
 from spatialsv.scenes.readers.video import VIDEOS
-from spatialsv.scenes.scene import Scenes, singly
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups
 
 STORE = "zarr.json"  # at a Zarr folder's root
@@ -112,7 +113,7 @@ def _of_photos(paths: Sequence[Path], pixels: int) -> Place:
 
 
 def _of_store(path: Path, pixels: int, wanted: Sequence[str]) -> Iterator[Place]:
-    for scene in singly(open_groups(path, ["image"])):
+    for scene in Singly(open_groups(path, ["image"])):
         if wanted and scene.ids[0] not in wanted:
             yield Place(id=scene.ids[0], names=(), sizes=(), pictures=())  # is there, is not read
         elif scene.image is None:

@@ -24,7 +24,8 @@ from spatialsv.manifest import (
     write_manifest,
     write_text,
 )
-from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled
+from spatialsv.scenes.scene import Scenes, grouped
+from spatialsv.scenes.singly import ById, labelled
 from spatialsv.scenes.store import read_groups, write_groups
 
 
@@ -63,7 +64,7 @@ def run(
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
     pairs, parts = [], []
-    known = by_id(group for path in labels for group in _read(path))
+    known = ById(group for path in labels for group in _read(path))
     for seen in (labelled(group, known) for path in scenes for group in _read(path)):
         truth = truth_of(seen, lifter.size)
         for where, lifted in lifter.lift(seen):

@@ -29,7 +29,8 @@ from spatialsv.probe.fit import FitConfig
 from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
 from spatialsv.probe.source import Source
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes, by_id, grouped, labelled, labels_of, singly, stack
+from spatialsv.scenes.scene import Scenes, grouped, stack
+from spatialsv.scenes.singly import ById, Singly, labelled, labels_of
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.exact import ExactTeacher
 
@@ -84,10 +85,10 @@ def run(
     """
     exact = ExactTeacher()
     seen = first_of(read_all(scenes, "scenes"), config.scenes)
-    stand_ins = by_id(read_all(test_labels)) if test_labels else {}
+    stand_ins = ById(read_all(test_labels)) if test_labels else {}
     test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
-    given = by_id(read_all(labels) if labels else map(exact.label, seen))
-    taught = [stack(labels_of(group.ids, given)) for group in seen]
+    given = ById(read_all(labels) if labels else map(exact.label, seen))
+    taught = [stack(list(labels_of(group.ids, given))) for group in seen]
     known = [exact.label(group) for group in test]
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".states.") as folder:
@@ -142,7 +143,7 @@ def first_of(groups: list[Scenes], count: int | None) -> list[Scenes]:
     """The first `count` scenes of `groups`; all, if None."""
     if count is None:
         return groups
-    return grouped(singly(groups)[:count])
+    return grouped(Singly(groups)[:count])
 
 
 def _depth(

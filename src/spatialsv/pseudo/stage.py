@@ -14,7 +14,8 @@ from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import Verdict, judge_scene
 from spatialsv.pseudo.measure import measure_gate
-from spatialsv.scenes.scene import Reason, grouped, singly
+from spatialsv.scenes.scene import Reason, grouped
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.parts import label_in_parts, labelled_once
@@ -65,9 +66,9 @@ def _label(
 ) -> Manifest:
     """Write store and records; give the manifest that vouches for them."""
     groups = read_groups(source.find(".zarr"), ["image"])
-    labels = singly(label_in_parts(groups, teacher.label, config.batch_size, work))
+    labels = Singly(label_in_parts(groups, teacher.label, config.batch_size, work))
     rules = (config.gate, config.floor, config.max_camera_error)
-    seen = singly(groups)
+    seen = Singly(groups)
     verdicts = [judge_scene(*pair, *rules) for pair in zip(labels, seen, strict=True)]
     _tell(verdicts)
     if all(verdict.left_out for verdict in verdicts):

@@ -19,7 +19,8 @@ from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import Answer
 from spatialsv.report.viewer import Cloud, Maps, cloud_of
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, by_id
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import open_groups
 
 EACH = 2  # questions that the one alone got right, and as many of the other
@@ -90,5 +91,5 @@ def _asked(scenes: Sequence[Manifest]) -> tuple[dict[str, Question], dict[str, S
     places: dict[str, Scenes] = {}
     for manifest in scenes:
         asked |= {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
-        places |= by_id(open_groups(manifest.find(".zarr"), ["image"]))
+        places |= ById(open_groups(manifest.find(".zarr"), ["image"]))
     return asked, places

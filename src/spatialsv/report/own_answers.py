@@ -21,7 +21,7 @@ from spatialsv.scenes.rooms.questions.directions import SECTORS
 from spatialsv.scenes.rooms.questions.phrase import LETTERS
 from spatialsv.scenes.rooms.questions.route import TURNS
 from spatialsv.scenes.rooms.questions.solve import SOLVERS
-from spatialsv.scenes.scene import by_id
+from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_groups
 from spatialsv.stats.accuracy import mean_relative_accuracy
 from spatialsv.stats.agreement import cohen_kappa
@@ -86,7 +86,7 @@ def build_own(
     for arm, seeds in by_arm(jobs).items():
         rows, lost = [], 0
         for job in seeds:
-            said = answers_of_geometry(known, by_id(read_groups(job.manifest.resolve(_store(job)))))
+            said = answers_of_geometry(known, ById(read_groups(job.manifest.resolve(_store(job)))))
             replies = {
                 name: answered.get((name, job.seed), first)
                 for name, first in _first_seeds(answered).items()

@@ -18,7 +18,8 @@ from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
 from spatialsv.samples.views import Encode, SceneViews, ViewProcessor, Views
 from spatialsv.scenes.rooms.question import Question
-from spatialsv.scenes.scene import Scenes, singly
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.singly import Singly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class SceneDataset(Dataset[Sample]):
         encode: Encode | None = None,
         untaught: Collection[str] = (),
     ) -> None:
-        self.scenes = singly(scenes)
+        self.scenes = Singly(scenes)
         if bare := [one.source for one in self.scenes if one.image is None]:
             raise ValueError(f"the {bare[0]} scenes have no images; force the scenes stage")
         self.config = config or SamplesConfig()
@@ -91,7 +92,7 @@ class SceneDataset(Dataset[Sample]):
         )
         told = (self.config.label_stride, self.config.label_size, self.config.gated, untaught)
         self.targets = None if labels is None else Targets(self.scenes, labels, *told)
-        self._rows = {one.ids[0]: row for row, one in enumerate(self.scenes)}
+        self._rows = {name: row for row, name in enumerate(self.scenes.ids)}
         self._groups = self._group(questions)
         pack = self.config.questions_per_sample
         self._packs = [  # (group, first question)
@@ -131,7 +132,7 @@ class SceneDataset(Dataset[Sample]):
 
     def images_only(self, row: int) -> Sample:
         """All views of the scene at `row`, and no text."""
-        return self._sample(row, tuple(range(self.scenes[row].shape[0])), [])
+        return self._sample(row, tuple(range(self.scenes.group(row).shape[0])), [])
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
         views = self.shown(row, chosen)
@@ -164,7 +165,7 @@ class SceneDataset(Dataset[Sample]):
                 " of the stores; pass the questions beside their own store"
             )
         row = self._rows[question.scene]
-        views = self.scenes[row].shape[0]
+        views = self.scenes.group(row).shape[0]
         if not question.views or not all(0 <= view < views for view in question.views):
             raise ValueError(
                 f"question {question.id!r} shows views {question.views} of a scene of {views}"

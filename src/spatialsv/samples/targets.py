@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.scene import Reason, Scenes, by_id, labels_of
+from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.singly import ById, labels_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,10 +50,11 @@ class Targets:
         gated: bool = True,
         untaught: Collection[str] = (),
     ) -> None:
-        self.labels = labels_of([one.ids[0] for one in scenes], by_id(labels))
+        self.labels = ById(labels)
+        self.ids = [one.ids[0] for one in scenes]
         self.stride, self.size = stride, size
         self.gated, self.untaught = gated, untaught
-        for one, label in zip(scenes, self.labels, strict=True):
+        for one, label in zip(scenes, labels_of(self.ids, self.labels), strict=True):
             seen, labelled = one.shape, label.shape
             if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
                 raise ValueError(
@@ -65,9 +67,9 @@ class Targets:
 
         A label store's frame is that of all its views; a choice among them has its own.
         """
-        if self.labels[row].ids[0] in self.untaught:
+        if self.ids[row] in self.untaught:
             return None
-        label, chosen = self.labels[row].read(), list(views)
+        label, chosen = self.labels[self.ids[row]].read(), list(views)
         if label.reason is not None and not self.gated:
             label = replace(label, valid=label.reason != Reason.INVALID)
         depth, valid, intrinsics = self._maps(label, chosen)

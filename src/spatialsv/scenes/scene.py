@@ -5,7 +5,7 @@ Scenes of several shapes are several such stacks: groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Literal
@@ -134,11 +134,6 @@ def fault(scenes: Scenes) -> str | None:
     return None
 
 
-def singly(groups: Iterable[Scenes]) -> list[Scenes]:
-    """Each scene of `groups`, or of one stack, by itself: still a stack (of one), not a copy."""
-    return [one for group in groups for one in group]
-
-
 def stack(parts: list[Scenes]) -> Scenes:
     """One stack of all `parts`, which must be alike.
 
@@ -169,49 +164,6 @@ def grouped(parts: Iterable[Scenes]) -> list[Scenes]:
     for part in parts:
         found.setdefault(_kind(part), []).append(part)
     return [stack(alike) for alike in found.values()]
-
-
-def by_id(groups: Iterable[Scenes]) -> dict[str, Scenes]:
-    """Each scene of `groups` by itself, under its id."""
-    return {one.ids[0]: one for one in singly(groups)}
-
-
-def labels_of(ids: Sequence[str], labels: Mapping[str, Scenes]) -> list[Scenes]:
-    """The labels of the scenes `ids`, in their order.
-
-    Args:
-        labels: by the scenes' ids.
-
-    Raises:
-        ValueError: a scene has none.
-    """
-    if missing := [name for name in ids if name not in labels]:
-        source = next(iter(labels.values())).source if labels else "nobody"
-        raise ValueError(
-            f"{len(missing)} of {len(ids)} scenes have no labels by {source}, such as"
-            f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
-        )
-    return [labels[name] for name in ids]
-
-
-def labelled(scenes: Scenes, labels: Mapping[str, Scenes]) -> Scenes:
-    """`scenes`, with the geometry of their labels where they have none of their own.
-
-    Args:
-        labels: by the scenes' ids.
-
-    Raises:
-        ValueError: a scene has neither.
-    """
-    if scenes.has_geometry:
-        return scenes
-    if missing := [name for name in scenes.ids if name not in labels]:
-        raise ValueError(
-            f"{len(missing)} scenes of {scenes.source} have neither geometry nor labels, such as"
-            f" {missing[0]!r}: pass the labels manifest of every scenes manifest"
-        )
-    known = stack([labels[name] for name in scenes.ids])
-    return replace(scenes, unit=known.unit, **{name: getattr(known, name) for name in GEOMETRY})
 
 
 def bare_ones(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from spatialsv.samples.dataset import Pools, Sample, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import SPATIAL, TEXT, BatchSampler, Draw
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, fault, singly
+from spatialsv.scenes.scene import Scenes, fault
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups, read_groups
 from spatialsv.train.config import ArmConfig, TrainConfig
 
@@ -101,7 +103,7 @@ def load_data(
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
     shown = [scenes for _, shard in asked_in for scenes in shard]
     if not arm.text:  # who is asked nothing and taught nothing is not shown
-        shown = [one for one in singly(shown) if one.ids[0] not in untaught]
+        shown = Singly(shown).only(set(_ids(shown)) - untaught)
     asked = SceneDataset(shown, questions, processor, known, options, seed, encode, untaught)
     unasked = None if arm.text else asked
     if guessed is not None:
@@ -115,7 +117,7 @@ def load_data(
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
         digests={key: digest_payloads(manifests) for key, manifests in read.items() if manifests},
         teachers=_teachers(stores),
-        shown=_shown([*asked.scenes, *(unasked.scenes if unasked else ())]),
+        shown=_shown(chain(asked.scenes, unasked.scenes if unasked else ())),
     )
 
 
@@ -136,16 +138,12 @@ def nested_share(ids: Iterable[str], share: float) -> set[str]:
     return set(order[: max(1, round(share * len(order)))])
 
 
-def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> list[Scenes]:
+def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> Singly:
     """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
-    if not gated:
-        return [g for m in manifests for g in _checked(m.find(".zarr"), values, "reason")]
-    return [
-        one
-        for manifest in manifests
-        for one in singly(_checked(manifest.find(".zarr"), values))
-        if one.ids[0] not in manifest.about.get("left_out", ())
-    ]
+    more = () if gated else ("reason",)
+    found = Singly(g for m in manifests for g in _checked(m.find(".zarr"), values, *more))
+    left_out = [name for m in manifests for name in m.about.get("left_out", ())] if gated else []
+    return found.only(set(found.ids).difference(left_out))
 
 
 def _checked(store: Path, values: bool, *more: str) -> list[Scenes]:
@@ -155,7 +153,7 @@ def _checked(store: Path, values: bool, *more: str) -> list[Scenes]:
             f"{store}: does not tell what the gate dropped; force the pseudo stage, or leave the"
             " arm gated"
         )
-    found = (fault(one.read()) for one in singly(groups)) if values else ()
+    found = (fault(one.read()) for one in Singly(groups)) if values else ()
     if told := next(filter(None, found), None):
         raise ValueError(f"{store}: {told}: nothing can be learnt from it; make these labels anew")
     return groups
@@ -171,7 +169,7 @@ def _ids(groups: Iterable[Scenes]) -> list[str]:
 
 
 def _split(
-    manifests: list[Manifest], guessed: list[Scenes] | None, values: bool
+    manifests: list[Manifest], guessed: Singly | None, values: bool
 ) -> tuple[list[tuple[Manifest, list[Scenes]]], list[tuple[Manifest, list[Scenes]]]]:
     """Shards of scenes that are asked about, and shards that pseudo labels were made from.
 
@@ -183,16 +181,16 @@ def _split(
     return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
 
 
-def _chosen(shards: list[list[Scenes]], ids: Sequence[str]) -> list[Scenes]:
+def _chosen(shards: list[list[Scenes]], ids: Sequence[str]) -> Singly:
     """The scenes of `shards` that have one of these ids."""
-    seen, wanted = singly(scenes for shard in shards for scenes in shard), set(ids)
-    known = {one.ids[0] for one in seen}
+    seen = Singly(scenes for shard in shards for scenes in shard)
+    known = set(seen.ids)
     if missing := [name for name in ids if name not in known]:
         raise ValueError(
             f"{len(missing)} pseudo-labelled scenes have no images, such as {missing[0]!r}: pass"
             " the manifests of the scenes that the pseudo labels were made from as well"
         )
-    return [one for one in seen if one.ids[0] in wanted]
+    return seen.only(set(ids))
 
 
 def _questions(name: str, manifests: list[Manifest]) -> list[Question]:

@@ -13,7 +13,7 @@ from spatialsv.scenes.readers.record import RecordError
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import read_frames, spread
 from spatialsv.scenes.rooms.question import read_questions
-from spatialsv.scenes.scene import singly
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 
 
@@ -84,7 +84,7 @@ def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):
     shapes = {group.shape: len(group) for group in groups}
     assert shapes == {(4, 48, 64): 2, (2, 48, 80): 1, (1, 48, 80): 1, (1, 64, 48): 1}
     assert manifest.counts | {"choice": 1, "conversation": 5, "left_out": 0} == manifest.counts
-    scenes = {one.ids[0]: one for one in singly(groups)}
+    scenes = {one.ids[0]: one for one in Singly(groups)}
     by_task = {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
     assert by_task["0/0"].scene == by_task["0/1"].scene != by_task["0/2"].scene  # which is padded
     assert by_task["0/0"].turns == (("What is it?", "A hall."), ("How big?", "Small."))

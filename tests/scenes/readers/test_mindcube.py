@@ -13,7 +13,7 @@ from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import LETTER_ONLY, RecordError
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.rooms.question import read_questions
-from spatialsv.scenes.scene import singly
+from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 
 
@@ -83,7 +83,7 @@ def test_images_that_questions_share_are_stored_once(tmp_path, read):
     groups = read_groups(manifest.find(".zarr"))
     assert sorted(group.shape for group in groups) == [(3, 64, 48), (4, 48, 80)]
     assert manifest.counts["scenes"] == 4 and manifest.counts["views"] == 14
-    scenes = {one.ids[0]: one for one in singly(groups)}
+    scenes = {one.ids[0]: one for one in Singly(groups)}
     questions = read_questions(manifest.find(".questions.jsonl"))
     assert [q.task for q in questions] == ["among", "around"] * 4
     lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
