@@ -24,6 +24,7 @@ from spatialsv.report.viewer import (
     stored_maps,
     viewer_data,
 )
+from spatialsv.scenes.scene import GEOMETRY
 from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher
 
@@ -130,3 +131,18 @@ def test_who_knows_and_who_lifts_is_found(finished_run, labels, tmp_path):
     assert all(list(maps) == list(labels.ids) for maps in known.values())
     assert list(stored_maps(read_jobs(finished_run["lift"]))) == ["spatialsv"]
     assert list(stored_maps(read_jobs(finished_run["probe"]))) == ["text"]
+
+
+def test_photos_know_nothing_of_themselves_and_a_teacher_does(tiny_scenes, labels, tmp_path):
+    lacking = dict.fromkeys(GEOMETRY)
+    stores = {"scenes": replace(tiny_scenes, **lacking, source="photos"), "labels": labels}
+    manifests = {}
+    for stage, scenes in stores.items():
+        folder = tmp_path / stage
+        folder.mkdir()
+        digest = write_store(folder / "0000.zarr", scenes)
+        write_manifest(folder / "0000.json", Manifest(stage=stage, payload={"0000.zarr": digest}))
+        manifests[stage] = [read_manifest(folder / "0000.json")]
+    known = known_maps(manifests["scenes"], manifests["labels"])
+    assert list(known) == ["teacher exact"]
+    assert known_maps(manifests["scenes"], ()) == {}

@@ -12,7 +12,7 @@ from workflow_copy import Copy, make_copy
 from outside import write_llava, write_mindcube
 from spatialsv.scenes.store import read_groups
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("outside")]
+pytestmark = pytest.mark.xdist_group("outside")
 STAGES = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report")
 OVERLAY = {
     "labels": {"teacher": "rooms"},

@@ -27,7 +27,7 @@ from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.manifest import Manifest
 from spatialsv.report.jobs import Job
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import open_groups, read_groups
 
 DEEPEST = 65535  # a depth's code; 0 is unknown
 WORST = 0.25  # relative error of depth, from which on the colour stays the same
@@ -54,8 +54,8 @@ class Cloud:
 
 def known_maps(scenes: Sequence[Manifest], labels: Sequence[Manifest]) -> dict[str, Maps]:
     """Who knows the scenes' geometry, in words, and where it is: they themselves, then teachers."""
-    own = (group for manifest in scenes for group in read_groups(manifest.find(".zarr"), ()))
-    known = {EXACT: _rows(group for group in own if group.has_geometry)}
+    own = (group for m in scenes for group in open_groups(m.find(".zarr"), ["image"]))
+    known = {EXACT: _rows(group.read("depth", "valid") for group in own if group.has_geometry)}
     for manifest in labels:
         groups = read_groups(manifest.find(".zarr"), ["confidence", "scale"])
         name = f"teacher {groups[0].source.removesuffix('-teacher')}"
