@@ -58,6 +58,17 @@ def test_loss_and_gradients_are_those_of_questions_asked_alone(models, samples):
     assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_bf16_is_as_near_as_it_can_be(models, samples):
+    packed, plain, processor = models
+    expected = _loss_and_gradient(plain, processor, samples[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = _loss_and_gradient(packed, processor, samples[0], packed=True)
+        alone = _loss_and_gradient(plain, processor, samples[1])
+    for got, unpacked, exact in zip(found, alone, expected, strict=True):
+        off, scale = (got - exact).norm() / exact.norm(), (unpacked - exact).norm() / exact.norm()
+        assert off < max(2 * scale, 0.02)
+
+
 def test_geometry_is_the_same(models, samples):
     packed, plain, processor = models
     torch.manual_seed(0)
