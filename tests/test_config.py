@@ -27,12 +27,21 @@ class Stage:
     named: dict[str, Loss] = field(default_factory=dict)
     free: dict[str, Any] = field(default_factory=dict)
     on: bool = False
+    last: Loss | None = field(default_factory=lambda: Loss(weight=3.0, kind="l1"))
 
 
 def test_defaults_and_nesting():
     stage = from_mapping(Stage, {"steps": 3, "loss": {"weight": 2}, "taps": [4, 5]}, "s")
     assert stage == Stage(steps=3, loss=Loss(weight=2.0), taps=(4, 5))
     assert isinstance(stage.loss.weight, float)
+
+
+def test_what_is_given_in_part_keeps_the_rest_of_its_default():
+    assert from_mapping(Stage, {"steps": 3, "last": {"weight": 2}}, "s").last.kind == "l1"
+    assert from_mapping(Stage, {"steps": 3, "last": None}, "s").last is None
+    stage = Stage(steps=3, last=Loss(weight=5.0))
+    again = from_mapping(Stage, {"last": {"kind": "l1"}}, "s", stage)
+    assert again == Stage(steps=3, last=Loss(weight=5.0, kind="l1"))
 
 
 def test_survives_json():

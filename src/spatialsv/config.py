@@ -12,8 +12,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+def from_mapping(
+    cls: type[T], mapping: Mapping[str, Any], where: str, default: T | None = None
+) -> T:
     """Build the dataclass `cls` from `mapping`; nested dataclasses from nested mappings.
+
+    A nested one that `mapping` gives in part keeps the rest of what its field holds by default.
+
+    Args:
+        default: has what `mapping` leaves out, in the place of the fields' own defaults.
 
     Raises:
         ValueError: a key that `cls` lacks, a missing one, or a value of the wrong type; the
@@ -28,15 +35,23 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
             raise ValueError(f"{where}.{key}: no such setting{hint}")
-    for name, field in fields.items():
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if required and name not in mapping:
+    rest = {name: _default(field, default) for name, field in fields.items()}
+    for name, left_out in rest.items():
+        if left_out is dataclasses.MISSING and name not in mapping:
             raise ValueError(f"{where}.{name}: this setting has no default and must be given")
-    return cls(
-        **{key: _coerce(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
-    )
+    given = {
+        key: _coerce(value, hints[key], f"{where}.{key}", rest[key])
+        for key, value in mapping.items()
+    }
+    return cls(**rest | given)
+
+
+def _default(field: dataclasses.Field, default: Any) -> Any:
+    if default is not None:
+        return getattr(default, field.name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -44,20 +59,20 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def _coerce(value: Any, hint: Any, where: str) -> Any:
+def _coerce(value: Any, hint: Any, where: str, default: Any = None) -> Any:
     """`value` as the type that `hint` asks for: lists become tuples, ints become floats."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
     if origin in (typing.Union, types.UnionType):
-        return _coerce_union(value, arguments, where)
+        return _coerce_union(value, arguments, where, default)
     if origin is typing.Literal:
         if value not in arguments:
             known = ", ".join(map(repr, arguments))
             raise ValueError(f"{where}: {value!r} is not one of {known}")
         return value
     if dataclasses.is_dataclass(hint):
-        return from_mapping(hint, value, where)
+        return from_mapping(hint, value, where, default if isinstance(default, hint) else None)
     if origin is tuple:
         return _coerce_tuple(value, arguments, where)
     if origin is dict:
@@ -71,7 +86,7 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
-def _coerce_union(value: Any, options: tuple, where: str) -> Any:
+def _coerce_union(value: Any, options: tuple, where: str, default: Any) -> Any:
     if value is None and type(None) in options:
         return None
     errors = []
@@ -79,7 +94,7 @@ def _coerce_union(value: Any, options: tuple, where: str) -> Any:
         if option is type(None):
             continue
         try:
-            return _coerce(value, option, where)
+            return _coerce(value, option, where, default)
         except ValueError as error:
             errors.append(str(error))
     raise ValueError(errors[0])
