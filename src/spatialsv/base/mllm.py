@@ -32,6 +32,7 @@ from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.base.vision import CellReader, cell_classes, settle
 from spatialsv.config import to_mapping
 from spatialsv.model.packed import attend_packed
+from spatialsv.model.patches import embed_patches
 from spatialsv.progress import progress
 from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.rooms.layout import RoomsConfig
@@ -76,6 +77,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed).to(accelerator())
     attend_packed(model)
+    embed_patches(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
     blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
     seconds = {

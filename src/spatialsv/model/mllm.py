@@ -18,6 +18,7 @@ from spatialsv.model.families.llava_onevision_1_5 import LlavaOneVision15
 from spatialsv.model.families.llava_video import LlavaVideo
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.families.qwen3_vl import Qwen3VL
+from spatialsv.model.patches import embed_patches
 
 FAMILIES: dict[str, type[Family]] = {  # by `model_type` in config.json
     "internvl": InternVL,
@@ -58,6 +59,7 @@ def load_mllm(
         with torch.device("meta"):
             model = family.model_class(config)
         model.set_attn_implementation(attn)
+        embed_patches(model)
         return model.eval(), family.load_processor(name, config, local)
     model, found = family.model_class.from_pretrained(
         name,
@@ -72,6 +74,7 @@ def load_mllm(
             f"{name}: {len(missing)} parameters of {family.model_class.__name__} are not in this"
             f" checkpoint, such as {missing[0]}: they would be random"
         )
+    embed_patches(model)
     return model.eval(), family.load_processor(name, config, local)
 
 
