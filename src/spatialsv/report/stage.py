@@ -31,7 +31,7 @@ from spatialsv.report.layers import build_layers
 from spatialsv.report.page import arm_order, findings, page
 from spatialsv.report.plots import curves_csv, scores_csv
 from spatialsv.report.results import build_results
-from spatialsv.report.tables import as_markdown, as_text, results_tables
+from spatialsv.report.tables import Table, as_markdown, as_text, results_tables
 from spatialsv.report.viewer import EXACT, Maps, known_maps, stored_maps, viewer_data
 
 Paths = Sequence[str | Path]
@@ -81,25 +81,13 @@ def run(
     out = Path(out)
     if not evaluate:
         raise ValueError("no evaluate manifests: there is nothing to report")
-    runs = read_runs(evaluate)
-    lifts, probes = read_jobs(lift), read_jobs(probe)
+    runs, lifts, probes = read_runs(evaluate), read_jobs(lift), read_jobs(probe)
     shown = [read_manifest(path) for path in scenes]
-    results = build_results(runs, lifts, probes, config.resamples, config.seed)
-    results["layers"] = build_layers(probes)
-    results["pseudo"] = build_gate(pseudo, config.resamples, config.seed)
-    results["interpretability"] = build_interpretability(
-        runs, read_jobs(evaluate), lifts, probes, shown, config.resamples, config.seed
-    )
+    results = measured(runs, read_jobs(evaluate), lifts, probes, pseudo, shown, config)
+    curves = training_curves(read_jobs(train))
     tables = results_tables(results)
     sentences = [*findings(results), *results["statement"]]
-    write_json(out.parent / "results.json", results)
-    write_json(out.parent / "metrics.json", flat_metrics(results))
-    more = [*tables, *interpretability_tables(results)]
-    told = "\n".join([*sentences, *seen(results)])
-    write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, more), told]) + "\n")
-    curves = training_curves(read_jobs(train))
-    write_text(out.parent / "scores.csv", scores_csv(results))
-    write_text(out.parent / "curves.csv", curves_csv(curves.get("text", {})))
+    _write_numbers(out.parent, results, tables, sentences, curves)
     known = known_maps(shown, [read_manifest(path) for path in labels])
     lifted, probed = stored_maps(lifts), stored_maps(probes)
     apart = results["interpretability"]["disagreements"]
@@ -122,6 +110,26 @@ def run(
     _print("\n\n".join([*map(as_text, tables), "\n".join(sentences)]))
     _print(f"\nReport: {(out.parent / 'report.html').resolve()}")
     return _finish(out, results, config, drawn)
+
+
+def measured(
+    runs: Runs,
+    evaluated: Sequence[Job],
+    lifts: Sequence[Job],
+    probes: Sequence[Job],
+    pseudo: Paths,
+    scenes: Sequence[Manifest],
+    config: ReportConfig,
+) -> dict[str, Any]:
+    """All that the report says in numbers, as in results.json."""
+    bootstrap = (config.resamples, config.seed)
+    results = build_results(runs, lifts, probes, *bootstrap)
+    results["layers"] = build_layers(probes)
+    results["pseudo"] = build_gate(pseudo, *bootstrap)
+    results["interpretability"] = build_interpretability(
+        runs, evaluated, lifts, probes, scenes, *bootstrap
+    )
+    return results
 
 
 def flat_metrics(results: dict[str, Any]) -> dict[str, Any]:
@@ -212,6 +220,23 @@ def fitting_page(
                 "without any scene; allow more"
             )
         limit = min(limit - 1, int(limit * config.max_megabytes / size))
+
+
+def _write_numbers(
+    folder: Path,
+    results: dict[str, Any],
+    tables: Sequence[Table],
+    sentences: Sequence[str],
+    curves: Mapping[str, Mapping[str, Curve]],
+) -> None:
+    """Everything but figures and page."""
+    write_json(folder / "results.json", results)
+    write_json(folder / "metrics.json", flat_metrics(results))
+    told = "\n".join([*sentences, *seen(results)])
+    more = map(as_markdown, [*tables, *interpretability_tables(results)])
+    write_text(folder / "table.md", "\n\n".join([*more, told]) + "\n")
+    write_text(folder / "scores.csv", scores_csv(results))
+    write_text(folder / "curves.csv", curves_csv(curves.get("text", {})))
 
 
 def _finish(
