@@ -17,8 +17,8 @@ from spatialsv.cli import main
 from spatialsv.evaluate.compare import CompareConfig, compare_runs
 from spatialsv.evaluate.replies import Reply, write_replies
 from spatialsv.manifest import Manifest, digest_path, write_manifest
-from spatialsv.stats.comparison import compare
-from spatialsv.stats.means import Table
+from spatialsv.stats.comparison import compare_scores
+from spatialsv.stats.means import Mean, Table
 
 BLANK = Reply(
     id="",
@@ -72,13 +72,10 @@ def test_equal_runs_are_not_told_apart(tmp_path):
 
 def test_no_difference_is_called_significant_as_often_as_the_level_says():
     rng, calls = np.random.default_rng(1), 0
+    scenes = tuple(i // 3 for i in range(60))
     for _ in range(200):
-        pair = []
-        for scores in rng.random((2, 60)) < 0.5:
-            run = [replace(BLANK, id=str(i), scene=str(i // 3)) for i in range(60)]
-            scored = [replace(r, score=float(s)) for r, s in zip(run, scores, strict=True)]
-            pair.append([reply.scored() for reply in scored])
-        calls += compare(*pair, resamples=50).p < 0.05
+        sides = [[Mean(tuple(side.tolist()), scenes)] for side in 1.0 * (rng.random((2, 60)) < 0.5)]
+        calls += compare_scores(*sides, resamples=50).p < 0.05
     assert 0 < calls <= 21  # 10 expected; 21 or fewer with probability 0.9996
 
 

@@ -12,8 +12,10 @@ from spatialsv.report.comparisons import (
 )
 from spatialsv.report.jobs import Answer
 from spatialsv.report.results import build_results, pool_seeds
+from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean
 from spatialsv.stats.paired import permutation
+from spatialsv.stats.power import detectable
 from spatialsv.stats.summary import Scored, summarise
 
 
@@ -98,8 +100,8 @@ def test_pairs_and_their_p_values(runs):
 
 
 def test_equal_arms_are_not_significant(runs):
-    pooled = {arm: pool_seeds(arm, runs["text"]) for arm in ("text", "distill")}
-    (test,) = paired_tests(pooled, text_pairs(pooled))
+    equal = dict.fromkeys(("text", "distill"), runs["text"])
+    (test,) = paired_tests(equal, text_pairs(equal))
     assert (test["first"], test["difference"], test["p_holm"]) == ("distill", 0.0, 1.0)
     assert not test["significant"]
 
@@ -132,12 +134,22 @@ def test_blind_check(runs, chance, inside):
 
 
 def test_statement_names_the_size_and_the_seed(runs):
-    pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
-    tests = paired_tests(pooled, text_pairs(pooled))
-    words = " ".join(statement(pooled, runs, tests))
+    tests = paired_tests(runs, text_pairs(runs))
+    words = " ".join(statement(runs, tests))
     expected = f"{100 * tests[1]['smallest_difference']:.1f} points between SpatialSV and text"
     assert "120 spatial questions about 40 scenes" in words and expected in words
     assert "not the luck of training" in words
+
+
+def test_the_luck_of_training_counts_over_several_seeds(runs):
+    (text,), (ours,) = runs["text"], runs["spatialsv"]
+    names = [name for name, answer in ours.items() if answer.scored.spatial]
+    scenes = tuple(ours[name].scored.scene for name in names)
+    trees = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (ours, text)]
+    (test,) = paired_tests({"spatialsv": [ours, text], "text": [text] * 2}, [("spatialsv", "text")])
+    told = compare_scores(trees, [trees[1]] * 2)
+    assert test["p"] == told.p > permutation(*trees)  # of seeds that differ, little can be said
+    assert test["smallest_difference"] == detectable(told.error, told.freedom)
 
 
 def test_several_seeds_are_told_by_the_spread_of_the_difference(runs):
@@ -150,6 +162,5 @@ def test_several_seeds_are_told_by_the_spread_of_the_difference(runs):
         "n": 2,
     }
     assert difference_by_seed(seeds["spatialsv"], [text]) is None
-    pooled = {arm: pool_seeds(arm, found) for arm, found in seeds.items()}
-    words = " ".join(statement(pooled, seeds, paired_tests(pooled, text_pairs(pooled))))
+    words = " ".join(statement(seeds, paired_tests(seeds, text_pairs(seeds))))
     assert "Over 2 seeds of training" in words and "not the luck of training" not in words

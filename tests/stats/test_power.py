@@ -1,15 +1,19 @@
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
+from spatialsv.stats.intervals import cluster_standard_error
 from spatialsv.stats.means import Mean
 from spatialsv.stats.paired import permutation
-from spatialsv.stats.power import smallest_difference
+from spatialsv.stats.power import detectable
 
 
 def test_it_is_2_8_standard_errors():
     values = np.random.default_rng(0).normal(size=50)
     error = values.std(ddof=1) / np.sqrt(50)
-    assert_allclose(smallest_difference(values, list(range(50))), 2.80159 * error, rtol=1e-5)
+    assert_allclose(
+        detectable(cluster_standard_error(values, list(range(50)))), 2.80159 * error, rtol=1e-5
+    )
 
 
 def test_a_difference_of_that_size_is_found_about_as_often_as_promised():
@@ -23,5 +27,7 @@ def test_a_difference_of_that_size_is_found_about_as_often_as_promised():
     assert 0.7 < found / 200 < 0.9
 
 
-def test_one_scene_can_show_nothing():
-    assert smallest_difference(np.array([0.0, 1.0]), ["a", "a"]) is None
+def test_a_stricter_level_and_an_error_known_less_well_ask_for_more():
+    assert detectable(1.0, level=0.01) == pytest.approx(2.57583 + 0.84162, rel=1e-5)
+    assert detectable(1.0, freedom=4.0) == pytest.approx(2.77645 + 0.94096, rel=1e-5)  # t tables
+    assert detectable(None) is None  # a single scene

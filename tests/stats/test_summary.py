@@ -17,6 +17,7 @@ QUESTIONS = [
     scored(2, "a", "counting", "number", 0.4),
     scored(3, "b", "counting", "number", 1.0),
     scored(4, "a", "recognise_what", "choice", 1, spatial=False),
+    scored(5, "a", "recognise_what", "choice", 1, spatial=False),
 ]
 
 
@@ -43,6 +44,13 @@ def test_which_interval():
     expected = cluster_bootstrap(pooled, ["a", "b", "a", "b"], resamples=300, seed=4)
     assert found["spatial"].interval == expected
     assert found["recognition"].interval is None  # one scene
+
+
+def test_choices_that_share_scenes_are_resampled_by_scene():
+    scores, scenes = np.arange(40) % 3 == 0, [f"s{i // 4}" for i in range(40)]
+    questions = [scored(i, scenes[i], "among", "choice", scores[i]) for i in range(40)]
+    expected = cluster_bootstrap(scores.astype(float), scenes, resamples=300, seed=4)
+    assert summarise(questions, resamples=300, seed=4)["among"].interval == expected
 
 
 def test_expected_scores_of_a_baseline_are_no_proportion():

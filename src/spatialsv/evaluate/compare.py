@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from spatialsv.benchmarks.replies import read_replies as read_benchmark_replies
 from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
 from spatialsv.evaluate.replies import read_replies
 from spatialsv.manifest import read_manifest, write_json
-from spatialsv.stats.comparison import compare_scores, corrected
+from spatialsv.stats.comparison import Comparison, compare_scores, corrected
 from spatialsv.stats.means import Mean, Tree
 from spatialsv.stats.summary import GROUPS, Scored, groups
 
@@ -73,11 +73,11 @@ def compare_runs(
     ours, theirs = parts[: len(first)], parts[len(first) :]
     found: dict[str, Any] = {}
     for number, part in enumerate(ours[0]):
-        compared = {}
+        compared: dict[str, Comparison] = {}
         for score in part:
             pair = ([_named(parts[number], score) for parts in side] for side in (ours, theirs))
-            compared[score] = asdict(compare_scores(*pair))
-        found |= zip(compared, corrected(list(compared.values())), strict=True)
+            compared[score] = compare_scores(*pair)
+        found |= zip(compared, corrected([*compared.values()]), strict=True)
     if out is not None:
         write_json(out, found)
     return found

@@ -132,10 +132,9 @@ def ablation(
     """
     if missing := [arm for arm in table.arms if arm not in runs]:
         raise ValueError(f"ablations.tables.{name}: no evaluation of {', '.join(missing)}")
-    pooled = {arm: pool_seeds(arm, runs[arm]) for arm in table.arms}
-    check_same_questions(pooled)
+    check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in table.arms})
     pairs = [(arm, table.against) for arm in table.arms if arm != table.against]
-    tests = {test["first"]: test for test in paired_tests(pooled, pairs, seed)}
+    tests = {test["first"]: test for test in paired_tests(runs, pairs, seed)}
     paper = paper_tables()[table.paper] if table.paper else None
     rows = []
     for place, arm in enumerate(table.arms):

@@ -10,11 +10,12 @@ import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.comparison import compare, corrected
-from spatialsv.stats.power import smallest_difference
+from spatialsv.stats.comparison import Comparison, compare_scores, corrected
+from spatialsv.stats.means import Mean
+from spatialsv.stats.power import detectable
 from spatialsv.stats.summary import Scored, Summary
 
-TOLD = ("difference", "n", "scenes", "p", "smallest_difference")
+TOLD = ("difference", "n", "scenes", "p", "p_holm", "significant", "smallest_difference")
 Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
 
 
@@ -26,29 +27,39 @@ def text_pairs(arms: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def paired_tests(
-    pooled: Mapping[str, Sequence[Scored]], pairs: Iterable[tuple[str, str]], seed: int = 0
+    runs: Runs, pairs: Iterable[tuple[str, str]], seed: int = 0
 ) -> list[dict[str, Any]]:
     """The first of each pair of arms against the second, on all spatial questions.
 
-    Clustered by scene; p-values corrected together (Holm).
+    See `compare_scores`; p-values are corrected together (Holm).
     """
-    tests = []
-    for first, second in pairs:
-        spatial = [question for question in pooled[first] if question.spatial]
-        if spatial:
-            found = asdict(compare(spatial, pooled[second], seed))
-            tests.append({name: found[name] for name in TOLD} | {"first": first, "second": second})
-    return corrected(tests)
+    asked = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
+    found = corrected([_compared(runs[a], runs[b], seed=seed) for a, b in asked])
+    return [
+        {name: test[name] for name in TOLD} | {"first": first, "second": second}
+        for test, (first, second) in zip(found, asked, strict=True)
+    ]
 
 
-def differences(
-    first: Sequence[Scored], second: Sequence[Scored], task: str | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """First minus second on each spatial question (of `task`), and the questions' scenes."""
-    other = {question.id: question.score for question in second}
-    chosen = [q for q in first if q.spatial and task in (None, q.task)]
-    values = [question.score - other[question.id] for question in chosen]
-    return np.array(values, dtype=float), [question.scene for question in chosen]
+def _compared(
+    first: Sequence[Mapping[str, Answer]],
+    second: Sequence[Mapping[str, Answer]],
+    task: str | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Two arms, a run a seed, on all spatial questions (of `task`)."""
+    names = [q.id for q in _spatial(first[0], task)]
+
+    def mean(run: Mapping[str, Answer]) -> Mean:
+        chosen = [run[name].scored for name in names]
+        return Mean(tuple(q.score for q in chosen), tuple(q.scene for q in chosen))
+
+    return compare_scores([*map(mean, first)], [*map(mean, second)], seed)
+
+
+def _spatial(run: Mapping[str, Answer], task: str | None = None) -> list[Scored]:
+    """The spatial questions (of `task`) as one seed answered them."""
+    return [q for q in scored(run) if q.spatial and task in (None, q.task)]
 
 
 def difference_by_seed(
@@ -61,9 +72,8 @@ def difference_by_seed(
     """
     if len(first) != len(second):
         return None
-    pairs = zip(first, second, strict=True)
-    found = [float(differences(scored(a), scored(b))[0].mean()) for a, b in pairs]
-    return asdict(over_seeds(found))
+    means = [[np.mean([q.score for q in _spatial(run)]) for run in arm] for arm in (first, second)]
+    return asdict(over_seeds([float(a - b) for a, b in zip(*means, strict=True)]))
 
 
 def scored(run: Mapping[str, Answer]) -> list[Scored]:
@@ -71,9 +81,7 @@ def scored(run: Mapping[str, Answer]) -> list[Scored]:
     return [answer.scored for answer in run.values()]
 
 
-def statement(
-    pooled: Mapping[str, Sequence[Scored]], runs: Runs, tests: Sequence[Mapping[str, Any]]
-) -> list[str]:
+def statement(runs: Runs, tests: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a test of this size can and cannot show, in sentences."""
     found = []
     against_text = {test["first"]: test for test in tests if test["second"] == "text"}
@@ -83,9 +91,10 @@ def statement(
         found.append(
             f"With {test['n']} spatial questions about {test['scenes']} scenes, a true difference "
             f"of {100 * test['smallest_difference']:.1f} points between {arm_label(test['first'])} "
-            "and text would be found four times out of five; a smaller one may well go unseen."
+            "and text would be found at least four times out of five; a smaller one may well go "
+            "unseen."
         )
-        if single := _per_task(pooled[test["first"]], pooled["text"]):
+        if single := _per_task(runs[test["first"]], runs["text"]):
             found.append(
                 f"On a single task the same holds for {100 * single:.0f} points (the median over "
                 "tasks), so columns that differ by less show nothing by themselves."
@@ -94,7 +103,7 @@ def statement(
         if by_seed and by_seed["deviation"] is not None:
             found.append(
                 f"Over {by_seed['n']} seeds of training that difference has a standard deviation of"
-                f" {100 * by_seed['deviation']:.1f} points; tests take the trained models as given."
+                f" {100 * by_seed['deviation']:.1f} points, which the tests count."
             )
     trained = [len(seeds) for arm, seeds in runs.items() if arm not in (*BASELINES, "base")]
     if trained and max(trained) == 1:
@@ -105,11 +114,13 @@ def statement(
     return found
 
 
-def _per_task(first: Sequence[Scored], second: Sequence[Scored]) -> float | None:
-    """The median over spatial tasks of the smallest difference that could be shown."""
-    tasks = dict.fromkeys(question.task for question in first if question.spatial)
-    sizes = [smallest_difference(*differences(first, second, task)) for task in tasks]
-    known = [size for size in sizes if size]
+def _per_task(
+    first: Sequence[Mapping[str, Answer]], second: Sequence[Mapping[str, Answer]]
+) -> float | None:
+    """The median over spatial tasks of the smallest difference that each, alone, could show."""
+    tasks = dict.fromkeys(question.task for question in _spatial(first[0]))
+    found = [_compared(first, second, task) for task in tasks]
+    known = [size for test in found if (size := detectable(test.error, test.freedom))]
     return float(np.median(known)) if known else None
 
 

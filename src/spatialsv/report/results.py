@@ -38,7 +38,7 @@ def build_results(
     pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
     check_same_questions(pooled)
     summaries = {arm: summarise(scored, resamples, seed) for arm, scored in pooled.items()}
-    tests = paired_tests(pooled, text_pairs(pooled), seed)
+    tests = paired_tests(runs, text_pairs(runs), seed)
     return {
         "schema": SCHEMA,
         "tasks": _tasks(summaries),
@@ -48,7 +48,7 @@ def build_results(
         "tests": tests,
         "lift": _geometry(lift),
         "probe": _geometry(probe),
-        "statement": statement(pooled, runs, tests),
+        "statement": statement(runs, tests),
     }
 
 

@@ -22,6 +22,15 @@ HEADLINES = {  # of metrics.json, as far as a stage has them
     "rotation_error": "rotation error, degrees",
     "pose_auc30": "pose AUC, 30 degrees",
 }
+TESTED = (
+    "Tests are two-sided, on all spatial questions, paired by question and clustered by scene, and"
+    " corrected together (Holm): t tests that count the luck of training where there are several"
+    " seeds, else permutations, which take the trained models as given."
+)
+COULD_SHOW = (
+    "The last column is the true difference, in points, that would be found so at least four times"
+    " out of five."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +100,7 @@ def tests_table(results: Mapping[str, Any]) -> Table:
         points, *verdict = _tested(test)
         rows.append((pair, points, _p(test["p"]), *verdict))
     head = ("all spatial questions", "points", "p", "p (Holm)", "at 5 %", "could show")
-    note = (
-        "Two-sided paired permutation tests, clustered by scene. The last column is the true "
-        "difference in points that this test would find four times out of five."
-    )
+    note = f"{TESTED} {COULD_SHOW}"
     return Table(title="Paired tests", head=head, rows=tuple(rows), note=note)
 
 
@@ -134,11 +140,9 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
         rows.append((*cells, *_tested(row["test"], row["by_seed"])))
     note = (
         f"Per cent right, means over seeds ± their standard deviation ({first['seeds']} seeds of"
-        " training). Numbers, which score mean relative accuracy, are in all spatial only. The"
-        f" tests compare each row with {against} on all spatial questions: two-sided, paired,"
-        " clustered by scene, corrected together; they take the trained models as given, and how"
-        " a difference varies with the seed of training is told by its ±. The last column is the"
-        " true difference that they would find four times out of five. The paper's values are of"
+        " training). Numbers, which score mean relative accuracy, are in all spatial only. Each row"
+        f" is compared with {against}. {TESTED} The ± of a difference is its standard deviation"
+        f" over seeds. {COULD_SHOW} The paper's values are of"
         " Qwen2.5-VL-3B, on MindCube-Tiny and VSI-Bench: other questions and another model, so"
         " compare differences between rows, not levels."
     )

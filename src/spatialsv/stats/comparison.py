@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
@@ -16,7 +16,6 @@ from spatialsv.stats.means import Mean, Table, Tree, clusters_of, resampled, sta
 from spatialsv.stats.paired import holm, mcnemar_exact, permutation
 from spatialsv.stats.power import detectable
 from spatialsv.stats.seeds import interval_over_seeds
-from spatialsv.stats.summary import Scored
 
 LEVEL = 0.05  # of Holm-corrected p-values
 
@@ -33,28 +32,10 @@ class Comparison:
     interval: Interval | None  # 95 %, resampled by scene, and by seed; None of a single scene
     p: float  # two-sided: permutation, clustered by scene; over seeds `p_over_seeds`
     mcnemar: float | None  # exact; takes questions as independent; None but for right and wrong
-    smallest_difference: float | None  # that would be found four times out of five
+    error: float | None  # the difference's standard error; None of a single scene
+    freedom: float | None  # the error's degrees of freedom; None: taken as known, at one seed each
     first_seeds: Spread
     second_seeds: Spread
-
-
-def compare(
-    first: Sequence[Scored], second: Sequence[Scored], seed: int = 0, resamples: int = 2000
-) -> Comparison:
-    """The mean over the questions of `first`, of which `second` must have answered each.
-
-    Raises:
-        ValueError: no questions, or one that `second` lacks.
-    """
-    other = {question.id: question.score for question in second}
-    if lacking := [question.id for question in first if question.id not in other]:
-        raise ValueError(
-            f"{len(lacking)} questions were asked of one model only, such as {lacking[0]!r}"
-        )
-    scenes = tuple(question.scene for question in first)
-    ours = Mean(tuple(question.score for question in first), scenes)
-    theirs = Mean(tuple(other[question.id] for question in first), scenes)
-    return compare_scores([ours], [theirs], seed, resamples)
 
 
 def compare_scores(
@@ -77,7 +58,7 @@ def compare_scores(
         draws = resampled([first[0], second[0]], resamples, seed)
         interval = interval_of(draws[:, 0] - draws[:, 1], len(scenes))
         p, mcnemar = permutation(first[0], second[0], seed=seed), _mcnemar(first[0], second[0])
-        freedom = np.inf
+        freedom = None
     else:
         interval = interval_over_seeds(first, second, freedom, resamples, seed)
         p, mcnemar = _p_over_seeds(spreads, error, freedom), None
@@ -90,7 +71,8 @@ def compare_scores(
         interval=interval if len(scenes) > 1 else None,
         p=p,
         mcnemar=mcnemar,
-        smallest_difference=detectable(error, freedom),
+        error=error,
+        freedom=freedom,
         first_seeds=spreads[0],
         second_seeds=spreads[1],
     )
@@ -139,10 +121,20 @@ def _mcnemar(first: Tree, second: Tree) -> float | None:
     return mcnemar_exact(*(values.astype(bool) for values in answers))
 
 
-def corrected(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each test, which has a `p`, with `p_holm`, corrected over all, and `significant` at LEVEL."""
-    adjusted = holm([test["p"] for test in tests])
+def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Each as a record, with what follows from their number.
+
+    `p_holm` is corrected over all (Holm), `significant` at LEVEL. `smallest_difference` is the true
+    difference that would be found at least four times out of five after that correction, which at
+    first asks for LEVEL divided by their number.
+    """
+    adjusted = holm([test.p for test in tests])
     return [
-        {**test, "p_holm": p, "significant": p < LEVEL}
+        {
+            **asdict(test),
+            "p_holm": p,
+            "significant": p < LEVEL,
+            "smallest_difference": detectable(test.error, test.freedom, LEVEL / len(tests)),
+        }
         for test, p in zip(tests, adjusted, strict=True)
     ]

@@ -48,8 +48,8 @@ def summarise(
 ) -> dict[str, Summary]:
     """Tasks in order of appearance, then the GROUPS that have questions.
 
-    A task's share of right choices gets Wilson's interval; means of fractions, and pools of many
-    questions a scene, get the bootstrap clustered by scene.
+    The share of right choices, one a scene, gets Wilson's interval; means of fractions, and of
+    several questions a scene, get the bootstrap clustered by scene.
     """
     members: dict[str, list[Scored]] = defaultdict(list)
     pooled: dict[str, list[Scored]] = {name: [] for name in GROUPS}
@@ -58,15 +58,14 @@ def summarise(
         for name in groups(question):
             pooled[name].append(question)
     members |= {name: found for name, found in pooled.items() if found}
-    return {
-        name: _summary(found, name in GROUPS, resamples, seed) for name, found in members.items()
-    }
+    return {name: _summary(found, resamples, seed) for name, found in members.items()}
 
 
-def _summary(questions: list[Scored], pooled: bool, resamples: int, seed: int) -> Summary:
+def _summary(questions: list[Scored], resamples: int, seed: int) -> Summary:
     scores = np.array([question.score for question in questions], dtype=float)
     scenes = [question.scene for question in questions]
-    if not pooled and questions[0].kind == "choice" and np.isin(scores, (0, 1)).all():
+    choices = all(question.kind == "choice" for question in questions)
+    if choices and len(set(scenes)) == len(scenes) and np.isin(scores, (0, 1)).all():
         interval = wilson(int(scores.sum()), len(scores))
     else:
         interval = cluster_bootstrap(scores, scenes, resamples=resamples, seed=seed)
