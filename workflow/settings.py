@@ -117,6 +117,7 @@ def outside(
                 f"models.{settings['train']['base']}.family: no module of {family} on Python's path"
                 " (PYTHONPATH)"
             )
+    lacks += _too_deep(root, settings, arms)
     for split, place in settings["scenes"].get("read", {}).get("files", {}).items():
         here = source_of(settings, split) == "rooms" or (root / place).exists()
         if settings["scenes"]["splits"].get(split) and not here:
@@ -130,8 +131,8 @@ def outside(
     commercial = settings["labels"].get("commercial", False)
     asked = {"labels.teacher": settings["labels"]["teacher"]}
     for arm in arms:
-        if teacher := settings["train"]["arms"].get(arm, {}).get("teacher"):
-            asked[f"train.arms.{arm}.teacher"] = teacher
+        if teacher := settings["arms"].get(arm, {}).get("teacher"):
+            asked[f"arms.{arm}.teacher"] = teacher
     for setting, teacher in asked.items():
         if teacher in OWN_TEACHERS:
             continue
@@ -147,6 +148,25 @@ def outside(
         except ValueError as error:
             lacks.append(str(error))
     return needs, lacks
+
+
+def _too_deep(root: Path, settings: Mapping[str, Any], arms: Iterable[str]) -> list[str]:
+    """The taps that the model to be trained has not, if it is here to look into."""
+    base = settings["train"]["base"]
+    shipped = {"rooms": "src/spatialsv/weights/mllm"}
+    place = root / settings["models"].get(base, {}).get("path", shipped.get(base, "nowhere"))
+    if not (place / "config.json").is_file():
+        return []
+    told = json.loads((place / "config.json").read_text())
+    layers = told.get("text_config", told).get("num_hidden_layers")
+    asked = {f"arms.{arm}.taps": settings["arms"].get(arm, {}).get("taps") for arm in arms}
+    asked["train.heads.taps"] = settings["train"]["heads"].get("taps")
+    return [
+        f"{setting}: {taps}, but {base} has hidden states 0 to {layers}; give others, or leave out"
+        " of measure and ablations.tables what asks for them"
+        for setting, taps in asked.items()
+        if layers and taps and max(taps) > layers
+    ]
 
 
 def teacher_needs(name: str, teacher: TeacherConfig) -> dict[str, dict[str, str]]:

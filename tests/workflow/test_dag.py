@@ -53,10 +53,10 @@ def test_what_run_yaml_cannot_name_is_refused(copy):
 
 
 def test_an_arm_to_measure_that_is_not_defined_is_told(copy):
-    copy.edit("workflow/config/default.yaml", "arms: [spatialsv]", "arms: [spatial]")
+    copy.edit("workflow/config/default.yaml", "lift: [spatialsv]", "lift: [spatial]")
     found = copy.snakemake("-n")
     assert found.returncode == 1
-    assert "no arm 'spatial' in train.arms to measure; known: text," in found.stdout
+    assert "no arm 'spatial' in arms to measure; known: text," in found.stdout
 
 
 def test_a_base_of_ones_own_is_made_first(copy):
@@ -237,10 +237,10 @@ def test_an_adapter_that_is_not_there_is_told_at_once(copy):
 
 
 def test_the_teacher_of_a_single_arm_is_looked_for_before_its_job_comes(copy):
-    chosen = ("--config", "train={arms: {geometry_exact: {teacher: nobody}}}", "--", "ablations")
+    chosen = ("--config", "arms={geometry_exact: {teacher: nobody}}", "--", "ablations")
     found = copy.snakemake(*chosen)
     assert found.returncode == 1
-    assert "train.arms.geometry_exact.teacher: no teacher 'nobody'" in found.stdout
+    assert "arms.geometry_exact.teacher: no teacher 'nobody'" in found.stdout
 
 
 def test_a_model_that_is_not_defined_is_told(copy):
@@ -293,9 +293,7 @@ def test_a_parameter_of_one_stage_redoes_it_and_what_reads_it(smoke):
 
 
 def test_a_new_arm_trains_nothing_else(smoke):
-    smoke.edit(
-        "workflow/config/default.yaml", "    half: {", "    mine: {tasks: [rays]}\n    half: {"
-    )
+    smoke.edit("workflow/config/default.yaml", "  half: {", "  mine: {tasks: [rays]}\n  half: {")
     assert smoke.planned() == {}  # until it is measured
     smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, mine, text,")
     assert smoke.planned() == {"train_arm": 1, "evaluate_model": 1, "gather": 2, "report": 1}

@@ -50,6 +50,8 @@ def test_nothing_is_stale_under_either_tool(done):
 CODE = "from __future__", "# edited\nfrom __future__"
 DEFAULT, SMOKE = "workflow/config/default.yaml", "workflow/config/smoke.yaml"
 ORDER = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+TAUGHT = {"labels", "pseudo", "train", "lift"}  # what an arm's own settings say the jobs of
+MEASURED = TAUGHT | {"probe", "evaluate"}
 # An edit, what DVC finds changed, and the jobs with which Snakemake starts.
 EDITS = [
     ("src/spatialsv/scenes/rooms/render.py", *CODE, {"scenes"}, "scenes_shard"),
@@ -63,6 +65,9 @@ EDITS = [
     (SMOKE, "test: 8}", "test: 16}", {"scenes"}, "scenes_shard"),
     (DEFAULT, "drop_percent: 0", "drop_percent: 1", {"labels", "pseudo"}, "labels_shard"),
     (DEFAULT, "seeds: [0]", "seeds: [0, 1]", {"train"}, "train_arm"),
+    # An arm that exists already is measured too, and one that takes labels of its own is taught.
+    (SMOKE, "evaluate: [base, ", "evaluate: [base, geometry_exact, ", MEASURED, "labels_shard"),
+    (DEFAULT, "  spatialsv: {distill: true, ", "  spatialsv: {", TAUGHT, "train_arm"),
     (SMOKE, "  steps: 2", "  steps: 3", {"train"}, "train_arm"),
     (SMOKE, "fit: {steps: 4}", "fit: {steps: 5}", {"probe"}, "probe_model"),
 ]
@@ -77,7 +82,7 @@ def test_an_edit_is_noticed_by_both_tools_and_redoes_nothing_before_it(
     jobs = done.planned()
     assert rule in jobs
     assert "report" in jobs
-    before = ORDER[: min(map(ORDER.index, changed))]
+    before = ORDER[: ORDER.index(rule.split("_")[0])]
     assert not [job for job in jobs if job.split("_")[0] in before]
 
 

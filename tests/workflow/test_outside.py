@@ -21,9 +21,12 @@ OVERLAY = {
         **{"steps": 2, "batch_size": 2, "packed": False, "questions_per_sample": 1},
         **{"label_stride": 1, "label_size": [32, 32]},
     },
-    "lift": {"arms": ["spatialsv"]},
-    "probe": {"arms": ["spatialsv"], "fit": {"steps": 4}},
-    "evaluate": {"arms": ["base", "spatialsv", "frequency"], "resamples": 100},
+    "measure": {
+        **{"lift": ["spatialsv"], "probe": ["spatialsv"]},
+        "evaluate": ["base", "spatialsv", "frequency"],
+    },
+    "probe": {"fit": {"steps": 4}},
+    "evaluate": {"resamples": 100},
 }
 
 
@@ -33,7 +36,8 @@ def configure(copy: Copy, source: str, files: dict[str, Path], splits: dict[str,
     read = {"files": {name: str(path) for name, path in files.items()}, "images": str(root)}
     splits = {"train": 0, "unlabelled": 0, "validation": 0, "test": 0} | splits
     scenes = {"source": source, "splits": splits, "shard": 4, "read": read}
-    sections = {name: {} for name in (*STAGES, "ablations", "base", "models", "teachers", "needs")}
+    more = ("arms", "measure", "ablations", "base", "models", "teachers", "needs")
+    sections = {name: {} for name in (*STAGES, *more)}
     overlay = sections | OVERLAY | {"scenes": scenes}
     (copy.root / "workflow/config/mine.yaml").write_text(yaml.safe_dump(overlay))
     copy.edit("workflow/config/run.yaml", "overlay: default", "overlay: mine")

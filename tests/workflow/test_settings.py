@@ -9,9 +9,14 @@ import yaml
 
 from settings import check, code_digest, load_settings, merge, minified, outside
 from spatialsv.config import from_mapping
+from spatialsv.samples.dataset import Pools
 from spatialsv.teachers.config import TeacherConfig
+from spatialsv.train import ArmConfig, TrainConfig
+from spatialsv.train.data import TrainingData
+from spatialsv.train.stage import steps_of
 
 ROOT = Path(__file__).parents[2]
+EQUAL = ("semi", "semi_epochs")
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -127,6 +132,35 @@ def test_an_unknown_recipe_names_the_models_own(base):
     known = "lora_80gb, full_8x80gb" if base == "qwen2_5_vl_7b" else "none"
     with pytest.raises(ValueError, match=f"{base} has no recipe 'full_8gb'; known: {known}"):
         load_settings(ROOT, {"overlay": "paper", "train": chosen})
+
+
+def test_taps_that_the_model_has_not_are_told_before_anything_is_labelled():
+    settings = load_settings(ROOT, {"overlay": "default"})
+    assert outside(ROOT, settings, list(settings["arms"]))[1] == []
+    deep = {"arms": {"taps_last": {"taps": [9] * 4}}, "train": {"heads": {"taps": [0, 1, 2, 12]}}}
+    told = outside(ROOT, load_settings(ROOT, {"overlay": "default", **deep}), ["taps_last"])[1]
+    assert told[0].startswith("arms.taps_last.taps: [9, 9, 9, 9], but rooms has hidden states 0 to")
+    assert told[1].startswith("train.heads.taps: [0, 1, 2, 12], but rooms has hidden states 0 to 8")
+
+
+@pytest.mark.parametrize("overlay", ["default", "paper"])
+def test_the_arms_of_table_5_are_compared_at_equal_steps_and_at_equal_epochs(overlay):
+    settings = load_settings(ROOT, {"overlay": overlay})
+    jobs = set(settings["train"]) - {"base", "seeds", "recipe"}
+    config = from_mapping(TrainConfig, {name: settings["train"][name] for name in jobs}, "train")
+
+    def steps(arm: str) -> int:
+        told = from_mapping(ArmConfig, settings["arms"][arm], arm)
+        text = round(10_000 * told.text_share)
+        spatial = 10_000 - text if told.pseudo else 0
+        seen = {"pools": Pools(None), "text": text, "spatial": spatial}
+        return steps_of(told, config, TrainingData(feature_channels=None, digests={}, **seen))
+
+    equal, epochs = (settings["ablations"]["tables"][name]["arms"] for name in EQUAL)
+    assert len({steps(arm) for arm in equal}) == 1
+    assert [steps(arm) / steps("text") for arm in epochs] == pytest.approx(
+        [0.5, 0.5, 1, 1], abs=0.01
+    )
 
 
 def test_every_recipe_keeps_the_papers_batch():

@@ -52,11 +52,10 @@ PROCESSES = settings["train"].get("processes", 1)
 TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
 # Settings that say which jobs there are: a job does not get them, so that a new arm, seed or split
 # leaves the finished jobs alone.
-DAG_SETTINGS = {"splits", "arms", "seeds", "base", "recipe", "teacher", "source", "read"}
+DAG_SETTINGS = {"splits", "seeds", "base", "recipe", "teacher", "source", "read"}
 DAG_SETTINGS |= {"commercial", "benchmarks"}
 
-ARMS = settings["train"]["arms"]
-MEASURED = {stage: settings[stage]["arms"] for stage in ("lift", "probe", "evaluate")}
+ARMS, MEASURED = settings["arms"], settings["measure"]
 # What else the evaluated models are asked: name -> its settings, with where its files are.
 BENCHMARKS = settings["evaluate"].get("benchmarks", {})
 TABLES = settings["ablations"]["tables"].values()
@@ -64,7 +63,7 @@ ABLATED = list(dict.fromkeys(arm for table in TABLES for arm in table["arms"]))
 for arm in [*sum(MEASURED.values(), []), *ABLATED]:
     if arm not in ARMS and arm not in UNTRAINED:
         known = ", ".join([*ARMS, *UNTRAINED])
-        sys.exit(f"snakemake: no arm {arm!r} in train.arms to measure; known: {known}")
+        sys.exit(f"snakemake: no arm {arm!r} in arms to measure; known: {known}")
 TRAINED = [arm for arm in ARMS if any(arm in arms for arms in MEASURED.values())]
 MADE = [*TRAINED, *(ABLATED if "ablations" in [*ALSO, *sys.argv] else [])]
 # The target `paper` starts no job but its own.
@@ -214,7 +213,8 @@ def of_run(stage):
 def of_ablations(stage):
     """The manifests that the paper's tables are about."""
     lifted = [arm for arm in ABLATED if ARMS.get(arm, {}).get("tasks")]
-    return manifests_of(stage, {"lift": lifted, "probe": []}.get(stage, ABLATED))
+    asked = unique(["base"], ABLATED)  # it tells what was known before
+    return manifests_of(stage, {"lift": lifted, "probe": [], "evaluate": asked}.get(stage, ABLATED))
 
 
 def gathered(stage):

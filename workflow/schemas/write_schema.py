@@ -54,10 +54,8 @@ DAG = {
         "recipe": NAME,
         "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
     },
-    "lift": {"arms": NAMES},
-    "probe": {"arms": NAMES},
-    "evaluate": {"arms": NAMES},
 }
+MEASURING = ("lift", "probe", "evaluate")
 
 
 def schema() -> dict[str, Any]:
@@ -75,12 +73,7 @@ def schema() -> dict[str, Any]:
             by_split = {"type": "object", "propertyNames": SPLIT, "additionalProperties": known}
             own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":
-            arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
-            own["arms"] = {
-                "type": "object",
-                "propertyNames": NAME,
-                "additionalProperties": arm | {"type": ["object", "null"]},  # null drops an arm
-            }
+            own.pop("arms")  # of one job; it has its arm from the section `arms`
         if stage == "evaluate":
             ask = _mapping(_load("spatialsv.evaluate.asking:AskConfig"))["properties"]
             own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])
@@ -88,6 +81,10 @@ def schema() -> dict[str, Any]:
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
         sections[stage] = _object(own | DAG.get(stage, {}))
+    arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
+    sections["arms"] = _named(arm["properties"], [])
+    sections["arms"]["propertyNames"] = NAME
+    sections["measure"] = _object(dict.fromkeys(MEASURING, NAMES))
     sections["models"] = _named(
         {
             **{"path": TEXT, "hub": TEXT},

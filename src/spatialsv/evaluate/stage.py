@@ -99,7 +99,7 @@ def run(
     if unscored and not any(shard.questions for shard in shards):
         raise ValueError(
             f"{scenes[0]}: of {unscored} questions, none is a choice or a number, and free words"
-            " cannot be scored; give test scenes that ask others, or set evaluate.arms to []"
+            " cannot be scored; give test scenes that ask others, or set measure.evaluate to []"
         )
     if str(model) in BASELINES:
         replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))

@@ -142,43 +142,41 @@ class TrainConfig:
         """
         if name not in ARMS and name not in self.arms:
             known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
-            raise ValueError(f"train.arms: no arm {name!r}; known: {known}")
+            raise ValueError(f"arms: no arm {name!r}; known: {known}")
         if name in self.arms:
-            arm = from_mapping(ArmConfig, self.arms[name], f"train.arms.{name}")
+            arm = from_mapping(ArmConfig, self.arms[name], f"arms.{name}")
         else:
             arm = ARMS[name]
         if not (arm.text or arm.geometry):
-            raise ValueError(f"train.arms.{name}: neither text, distill nor tasks to learn")
+            raise ValueError(f"arms.{name}: neither text, distill nor tasks to learn")
         if not 0 < arm.text_share <= 1:
             raise ValueError(
-                f"train.arms.{name}.text_share: expected a part of 1, found {arm.text_share}"
+                f"arms.{name}.text_share: expected a part of 1, found {arm.text_share}"
             )
         if arm.steps_share <= 0:
             raise ValueError(
-                f"train.arms.{name}.steps_share: expected more than 0, found {arm.steps_share}"
+                f"arms.{name}.steps_share: expected more than 0, found {arm.steps_share}"
             )
         if arm.spatial_weight <= 0:
             raise ValueError(
-                f"train.arms.{name}.spatial_weight: expected more than 0, found"
+                f"arms.{name}.spatial_weight: expected more than 0, found"
                 f" {arm.spatial_weight}; an arm without tasks learns from text alone"
             )
         if arm.pseudo and not arm.geometry:
-            raise ValueError(f"train.arms.{name}: pseudo labels, but neither distill nor tasks")
+            raise ValueError(f"arms.{name}: pseudo labels, but neither distill nor tasks")
         if not arm.gated and not arm.pseudo:
-            raise ValueError(f"train.arms.{name}.gated: only pseudo labels are; set pseudo: true")
+            raise ValueError(f"arms.{name}.gated: only pseudo labels are; set pseudo: true")
         if not 0 <= arm.labels_share <= 1:
-            raise ValueError(
-                f"train.arms.{name}.labels_share: expected 0 to 1, found {arm.labels_share}"
-            )
+            raise ValueError(f"arms.{name}.labels_share: expected 0 to 1, found {arm.labels_share}")
         if arm.labels_share < 1 and not arm.geometry:
             raise ValueError(
-                f"train.arms.{name}.labels_share: neither distill nor tasks learn from labels"
+                f"arms.{name}.labels_share: neither distill nor tasks learn from labels"
             )
         if arm.labels_share == 0 and not arm.pseudo:
             raise ValueError(
-                f"train.arms.{name}.labels_share: at 0 no geometry is left to learn; set pseudo:"
+                f"arms.{name}.labels_share: at 0 no geometry is left to learn; set pseudo:"
                 " true, or leave out distill and tasks: that is text alone"
             )
         if arm.blank_images and arm.geometry:
-            raise ValueError(f"train.arms.{name}: blank images have no geometry to learn")
+            raise ValueError(f"arms.{name}: blank images have no geometry to learn")
         return arm
