@@ -70,8 +70,19 @@ def test_the_papers_rows_stand_beside_ours(runs):
     ]
     rendered = ablation_table(result)
     assert rendered.title == "Table 3: which signals help (signals)"
+    assert rendered.head[1] == "the paper's row" and rendered.rows[2][1] == "depth"
     assert "55.3" in rendered.rows[0] and "30.1" in rendered.rows[0]
     assert "not significant" in {cell for row in rendered.rows for cell in row}
+
+
+def test_what_the_base_knew_is_told_beside_what_is_left_of_it(runs):
+    table = from_mapping(TableConfig, TABLE, "table")
+    result = ablation("mine", table, runs, {})
+    answers = [answer.scored for answer in runs["base"][0].values()]
+    known = 100 * np.mean([q.score for q in answers if q.spatial])
+    assert f"Before training: all spatial {known:.1f}" in ablation_table(result).note
+    del runs["base"]
+    assert "Before training" not in ablation_table(ablation("mine", table, runs, {})).note
 
 
 def test_the_papers_tables_are_complete():
@@ -111,12 +122,10 @@ def test_the_stage_writes_and_prints_its_tables(finished_run, tmp_path, capsys):
     config = from_mapping(AblationsConfig, {"tables": {"mine": TABLE}}, "ablations")
     out = tmp_path / "ablations/manifest.json"
     run(evaluate=finished_run["evaluate"], lift=finished_run["lift"], config=config, out=out)
-    assert set(read_manifest(out).payload) == {"results.json", "metrics.json", "table.md"}
+    assert set(read_manifest(out).payload) == {"results.json", "table.md"}
     printed = capsys.readouterr().out
     assert "mean depth" in printed and "Per cent right, means over seeds" in printed
     assert "\nSpatialSV " in printed and "\ntext + distillation " in printed
-    metrics = json.loads((out.parent / "metrics.json").read_text())
-    assert metrics["mine"].keys() == set(TABLE["arms"])
     with pytest.raises(ValueError, match="there is no table to make"):
         run(evaluate=finished_run["evaluate"], config=AblationsConfig(), out=out)
 

@@ -5,19 +5,19 @@ By task and in all, of one seed of training a side or of several.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spatialsv.benchmarks.files import rows_of
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.replies import Allowed
 from spatialsv.benchmarks.replies import read_replies as read_benchmark_replies
 from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
 from spatialsv.evaluate.replies import read_replies
 from spatialsv.manifest import read_manifest, write_json
-from spatialsv.stats.comparison import Comparison, compare_scores, corrected
+from spatialsv.stats.comparison import Comparison, compare_scores, together
 from spatialsv.stats.means import Mean, Tree
 from spatialsv.stats.summary import GROUPS, Scored, groups
 
@@ -77,7 +77,7 @@ def compare_runs(
         for score in part:
             pair = ([_named(parts[number], score) for parts in side] for side in (ours, theirs))
             compared[score] = compare_scores(*pair)
-        found |= zip(compared, corrected([*compared.values()]), strict=True)
+        found |= zip(compared, together([*compared.values()]), strict=True)
     if out is not None:
         write_json(out, found)
     return found
@@ -111,8 +111,7 @@ def _refuse_twins(side: Sequence[_Run]) -> None:
     """
     seen: dict[frozenset[str], Path] = {}
     for run in side if len(side) > 1 else ():
-        lines = map(json.loads, run.replies.read_text().splitlines())
-        keys = frozenset(key for line in lines if (key := line.get("key")))
+        keys = frozenset(key for line in rows_of(run.replies) if (key := line.get("key")))
         if keys and keys in seen:
             raise ValueError(
                 f"{run.named} and {seen[keys]} are one model, asked alike: give each seed once"

@@ -70,7 +70,7 @@ def paper_tables() -> dict[str, Any]:
 
 
 def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Paths = ()) -> Manifest:
-    """Write results.json, metrics.json, table.md and `out`; print the tables.
+    """Write results.json, table.md and `out`; print the tables.
 
     Beside the tables stands the paper's Figure 4: lifted depth against accuracy, over all arms that
     lift it.
@@ -98,11 +98,10 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     tables = [ablation_table(result) for result in results]
     told = [correlation_told(seen)] if seen else []
     write_json(out.parent / "results.json", {"tables": results, "lift": seen})
-    write_json(out.parent / "metrics.json", flat_metrics(results))
     write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, tables), *told]) + "\n")
     print("\n\n".join([*map(_with_note, tables), *told]))
     drawn = write_figures(out.parent, {"lift_accuracy": lifted_figure(seen)})
-    names = ("results.json", "metrics.json", "table.md", *drawn)
+    names = ("results.json", "table.md", *drawn)
     manifest = Manifest(
         stage="ablations",
         payload={name: digest_path(out.parent / name) for name in names},
@@ -126,6 +125,7 @@ def ablation(
     Scores are in [0, 1], means over seeds; the paper's are in per cent, as printed. `test` is that
     of the arm against the table's reference, on all spatial questions; p-values are corrected
     together within the table (Holm). `by_seed` is the spread of that difference over seeds.
+    `before` has the scores of the untuned base, where it was asked.
 
     Raises:
         ValueError: an arm that was not evaluated, or arms asked different questions.
@@ -152,7 +152,11 @@ def ablation(
             }
         )
     title = f"{paper['title']} ({name})" if paper else name
-    return {"name": name, "title": title, "against": table.against, "rows": rows}
+    before = _scores([scored(run) for run in runs["base"]]) if "base" in runs else None
+    return {
+        **{"name": name, "title": title, "against": table.against},
+        **{"before": before, "rows": rows},
+    }
 
 
 def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | None]:
@@ -173,17 +177,6 @@ def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | Non
 
 def _spread(values: Sequence[float]) -> dict[str, Any] | None:
     return asdict(over_seeds(values)) if values else None
-
-
-def flat_metrics(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The means alone, by table, arm and name: what `dvc metrics` shows and compares."""
-    return {
-        result["name"]: {
-            row["arm"]: {name: score["mean"] for name, score in row["scores"].items() if score}
-            for row in result["rows"]
-        }
-        for result in results
-    }
 
 
 def _with_note(table: Table) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.comparison import Comparison, compare_scores, corrected
+from spatialsv.stats.comparison import Comparison, compare_scores, together
 from spatialsv.stats.means import Mean
 from spatialsv.stats.power import detectable
 from spatialsv.stats.summary import Scored, Summary
@@ -34,7 +34,7 @@ def paired_tests(
     See `compare_scores`; p-values are corrected together (Holm).
     """
     asked = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
-    found = corrected([_compared(runs[a], runs[b], seed=seed) for a, b in asked])
+    found = together([_compared(runs[a], runs[b], seed=seed) for a, b in asked])
     return [
         {name: test[name] for name in TOLD} | {"first": first, "second": second}
         for test, (first, second) in zip(found, asked, strict=True)

@@ -93,8 +93,8 @@ def seen(results: Mapping[str, Any]) -> list[str]:
         first, second = arm_label(part["first"]), arm_label(part["second"])
         found.append(
             f"{len(part['only_first'])} spatial questions {first} alone got right, and"
-            f" {len(part['only_second'])} {second} alone (first seeds): filter the questions below"
-            " by replies that disagree."
+            f" {len(part['only_second'])} {second} alone (first seeds); the report's browser"
+            " filters by replies that disagree."
         )
     return found
 

@@ -232,7 +232,7 @@ def _write_numbers(
     """Everything but figures and page."""
     write_json(folder / "results.json", results)
     write_json(folder / "metrics.json", flat_metrics(results))
-    told = "\n".join([*sentences, *seen(results)])
+    told = "\n".join(f"- {sentence}" for sentence in [*sentences, *seen(results)])
     more = map(as_markdown, [*tables, *interpretability_tables(results)])
     write_text(folder / "table.md", "\n\n".join([*more, told]) + "\n")
     write_text(folder / "scores.csv", scores_csv(results))

@@ -27,6 +27,8 @@ TESTED = (
     " corrected together (Holm): t tests that count the luck of training where there are several"
     " seeds, else permutations, which take the trained models as given."
 )
+POOLS = {"mindcube": "MindCube settings", "vsi_choice": "VSI choices"}  # the paper has them, too
+OTHERS = {"spatial": "all spatial", "recognition": "recognition"}
 COULD_SHOW = (
     "The last column is the true difference, in points, that would be found so at least four times"
     " out of five."
@@ -121,32 +123,39 @@ def geometry_table(
 
 def ablation_table(result: Mapping[str, Any]) -> Table:
     """One of the paper's tables: our scores, the paper's beside them, and the test of each row."""
-    pools = {"mindcube": "MindCube settings", "vsi_choice": "VSI choices"}
-    others = {"spatial": "all spatial", "recognition": "recognition"}
     first, against = result["rows"][0], arm_label(result["against"])
-    head = [""]
-    for name, words in (pools | others).items():
+    told = any("row" in row["paper"] for row in result["rows"])
+    head = ["", *(["the paper's row"] if told else [])]
+    for name, words in (POOLS | OTHERS).items():
         asked = first["scores"][name]
         head.append(words if asked is None else f"{words} (n {asked['questions']})")
-        head += ["paper"] if name in pools else []
+        head += ["paper"] if name in POOLS else []
     head += ["AbsRel / mean depth", f"against {against}", "p (Holm)", "at 5 %", "could show"]
     rows = []
     for row in result["rows"]:
-        cells = [arm_label(row["arm"])]
-        for name in pools | others:
+        cells = [arm_label(row["arm"]), *([row["paper"].get("row", "-")] if told else [])]
+        for name in POOLS | OTHERS:
             cells.append(per_cent(row["scores"][name]))
-            cells += [_printed(row["paper"].get(name))] if name in pools else []
+            cells += [_printed(row["paper"].get(name))] if name in POOLS else []
         cells.append("-" if row["lifted"] is None else f"{row['lifted']['mean']:.2f}")
         rows.append((*cells, *_tested(row["test"], row["by_seed"])))
     note = (
         f"Per cent right, means over seeds ± their standard deviation ({first['seeds']} seeds of"
         " training). Numbers, which score mean relative accuracy, are in all spatial only. Each row"
         f" is compared with {against}. {TESTED} The ± of a difference is its standard deviation"
-        f" over seeds. {COULD_SHOW} The paper's values are of"
+        f" over seeds. {COULD_SHOW}{_before(result['before'])} The paper's values are of"
         " Qwen2.5-VL-3B, on MindCube-Tiny and VSI-Bench: other questions and another model, so"
         " compare differences between rows, not levels."
     )
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
+
+
+def _before(scores: Mapping[str, Any] | None) -> str:
+    """What the base knew before any training: whether general ability is kept."""
+    if scores is None:
+        return ""
+    told = [f"{words} {per_cent(scores[name])}" for name, words in OTHERS.items() if scores[name]]
+    return f" Before training: {', '.join(told)}."
 
 
 def per_cent(score: Mapping[str, Any] | None) -> str:
@@ -250,8 +259,9 @@ def _cell(score: Mapping[str, Any] | None, digits: int = 1) -> str:
 def _number(metric: Mapping[str, Any] | None) -> str:
     if metric is None:
         return "-"
-    spread = "" if metric["deviation"] is None else f" ± {metric['deviation']:.2g}"
-    return f"{metric['mean']:.4g}{spread}"
+    mean, deviation = metric["mean"], metric["deviation"]
+    known = deviation is not None and deviation > 1e-9 * abs(mean)  # the rest is rounding
+    return f"{mean:.4g} ± {deviation:.2g}" if known else f"{mean:.4g}"
 
 
 def _p(value: float) -> str:

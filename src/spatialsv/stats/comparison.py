@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -121,20 +121,23 @@ def _mcnemar(first: Tree, second: Tree) -> float | None:
     return mcnemar_exact(*(values.astype(bool) for values in answers))
 
 
-def corrected(tests: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Each as a record, with what follows from their number.
+def together(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Each as a record, `corrected` over all, with `smallest_difference`.
 
-    `p_holm` is corrected over all (Holm), `significant` at LEVEL. `smallest_difference` is the true
-    difference that would be found at least four times out of five after that correction, which at
-    first asks for LEVEL divided by their number.
+    That is the true difference that would be found at least four times out of five after the
+    correction, which at first asks for LEVEL divided by their number.
     """
-    adjusted = holm([test.p for test in tests])
+    tests = corrected([asdict(comparison) for comparison in comparisons])
+    for test in tests:
+        error, freedom = test["error"], test["freedom"]
+        test["smallest_difference"] = detectable(error, freedom, LEVEL / len(tests))
+    return tests
+
+
+def corrected(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each test, which has a `p`, with `p_holm`, corrected over all, and `significant` at LEVEL."""
+    adjusted = holm([test["p"] for test in tests])
     return [
-        {
-            **asdict(test),
-            "p_holm": p,
-            "significant": p < LEVEL,
-            "smallest_difference": detectable(test.error, test.freedom, LEVEL / len(tests)),
-        }
+        {**test, "p_holm": p, "significant": p < LEVEL}
         for test, p in zip(tests, adjusted, strict=True)
     ]
