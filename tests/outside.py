@@ -34,6 +34,22 @@ def save_video(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> Pat
     return path
 
 
+def trimmed(video: Path, hidden: int) -> Path:
+    """The same frames, of which an edit list hides the first, as trimming without encoding does."""
+    path = video.with_stem(f"{video.stem}_trimmed")
+    options = {"avoid_negative_ts": "disabled", "use_editlist": "1"}
+    with av.open(video) as source, av.open(path, "w", options=options) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        start = round(hidden / (stream.average_rate * stream.time_base))
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                packet.stream = copy
+                target.mux(packet)
+    return path
+
+
 def mindcube_line(number: int, images: list[str], setting: str = "among") -> dict[str, Any]:
     """One question about these images, as MindCube asks it."""
     options = " ".join(f"{letter}. {word}" for letter, word in zip("ABCD", WORDS, strict=True))

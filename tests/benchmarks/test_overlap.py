@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from outside import save_picture, save_video
-from spatialsv.benchmarks.overlap import Pictures, compared, overlap
+from spatialsv.benchmarks.overlap import Pictures, _names, compared, overlap
 from spatialsv.cli import main
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
@@ -46,6 +46,24 @@ def test_a_picture_is_known_again_smaller_darker_and_as_jpeg(tmp_path):
     found = overlap(tmp_path / "train", str(tmp_path / "test"))
     assert [pair[:2] for pair in found.alike] == [("room2/a.png", "place/b.jpg")]
     assert found.same_name == ("room5",) and found.test == 2
+
+
+@pytest.mark.parametrize(
+    ("scene", "names"),
+    [
+        ("scannet/scene0011_00.mp4", {"scene0011_00"}),
+        ("scans/scene0011_00/0003", {"scene0011_00"}),
+        ("arkit/3dod/Validation/47333462/47333462_frames", {"47333462"}),
+        ("hypersim/ai_001_001/cam_00", {"ai_001_001"}),
+        ("dl3dv/1K/0a1b2c/transforms", {"0a1b2c"}),
+        ("chess/seq-01", {"chess"}),
+        ("other_all_image/p035/front_001.jpg~59c5e0", {"p035", "front_001"}),
+        ("0003", {"0003"}),
+        (".", set()),
+    ],
+)
+def test_what_a_scene_is_called(scene, names):
+    assert _names(scene) == names
 
 
 def test_stores_and_benchmarks_are_compared_by_the_command_line(tmp_path, capsys):

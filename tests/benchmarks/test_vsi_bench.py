@@ -113,6 +113,9 @@ def test_a_choice_is_read_as_each_stack_reads_it(reply, official, vlmevalkit):
         ("", 0, 0, 0),
         ("<answer>3</answer>", 0, 1, 1),
         ("<think>1 or 2?</think>3", 0, 0, 1),
+        ("[3, 1]", 0, 1, 1),
+        ("[1], [3]", 0, 0, 1),  # no list
+        ("[{{3}}]", 0, 1, 0),
     ],
 )
 def test_a_number_is_read_as_each_stack_reads_it(reply, official, lmms_eval, vlmevalkit):

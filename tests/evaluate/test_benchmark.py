@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, asked, data, mon
     ask("vsi_bench", "base", data, SMALL, tmp_path, None)
     assert not prompts
     assert read_manifest(tmp_path / "manifest.json").about["attention"] == "sdpa"
+
+
+def test_a_default_by_its_name_asks_nothing_anew(tmp_path, asked, data, monkeypatch):
+    (tmp_path / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
+    monkeypatch.setattr(asking, "generate", None)
+    named = replace(SMALL, scorer="official")
+    ask("vsi_bench", "base", data, named, tmp_path, None)
+    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
 
 
 def test_other_settings_ask_anew(tmp_path, asked, data):

@@ -243,6 +243,20 @@ def test_a_seed_that_is_given_twice_is_refused(tmp_path):
         compare_runs([run, run], [run], CompareConfig(data=data))
 
 
+def test_seeds_are_read_as_leniently_as_a_run_alone(tmp_path):
+    data, runs = release(tmp_path / "data"), [asked(tmp_path / name, 0.5) for name in "abcd"]
+    for seed, place in enumerate(runs):
+        (place / "manifest.json").unlink()
+        path, text = place / "replies.jsonl", "\ufeff"  # as some editors begin a file
+        for line in map(json.loads, path.read_text().splitlines()):
+            line |= {"key": str(seed), "reply": "A\u2028"}
+            text += json.dumps(line, ensure_ascii=False) + "\n\n"
+        path.write_text(text)
+    bare = [place / "replies.jsonl" for place in runs]
+    found = compare_runs(bare[:2], bare[2:], CompareConfig(data=data, benchmark="vsi_bench"))
+    assert found["overall"]["difference"] == 0
+
+
 def test_seeds_of_rooms_are_compared_as_well(tmp_path):
     rng = np.random.default_rng(3)
     sides = [

@@ -81,6 +81,14 @@ def test_shuffling_moves_whole_scenes_alike_at_every_tap():
     assert_close(mixed[0].sum(dim=0), features[0].sum(dim=0))
 
 
+@pytest.mark.parametrize("scenes", [2, 3, 5])
+def test_no_scene_keeps_its_own_features(scenes):
+    features = [torch.arange(1.0 * scenes).reshape(-1, 1, 1, 1, 1)]
+    for seed in range(20):
+        assert (shuffled(features, seed)[0] != features[0]).all()
+    assert shuffled([torch.ones(1, 1, 1, 1, 1)], 0)[0].item() == 1  # alone in its shape
+
+
 def test_mean_depth_leaves_out_invalid_pixels():
     depth = torch.tensor([1.0, 3.0])[:, None, None, None].expand(2, 1, 2, 2)
     valid = torch.ones(2, 1, 2, 2, dtype=torch.bool)

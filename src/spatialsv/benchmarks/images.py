@@ -140,7 +140,7 @@ def _parquet_cell(path: Path, number: int, column: str) -> Any:
     raise ValueError(f"{path}: no cell {column} of row {number}")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)  # a question of BLINK shows as many, each of its own
 def _column(path: Path, group: int, column: str) -> Any:
     import pyarrow.parquet as parquet
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,6 +33,10 @@ from spatialsv.scenes.store import read_groups
 FRAMES = 16  # of a video, evenly spread
 CHUNK = 2**22  # pairs compared at once
 SHOWN = 10  # pairs, or scenes, that a table names
+# A clip's number, or what a layout calls the same in every scene.
+LAYOUT = re.compile(
+    r"\d{4}|cam_\d+|seq-\d+|transforms|sparse|dense|reconstruction|images|dslr|iphone|0"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +153,7 @@ def compared(train: Pictures, test: Pictures, distance: int) -> Overlap:
     """All pairs, the most alike first."""
     pairs = sorted(_near(train.hashes, test.hashes, distance), key=lambda pair: pair[2])
     alike = {j for _, j, _ in pairs}
-    common = {_last(name) for name in train.scenes} & {_last(name) for name in test.scenes}
+    common = set.intersection(*(set().union(*map(_names, s.scenes)) for s in (train, test)))
     return Overlap(
         train=len(train.names),
         test=len(test.names),
@@ -183,9 +188,17 @@ def _near(
             yield start + int(i), int(j), int(bits[i, j])
 
 
-def _last(scene: str) -> str:
-    """scannet/scene0011_00.mp4 -> scene0011_00: datasets are laid out in many ways."""
-    return Path(scene).stem.lower()
+def _names(scene: str) -> set[str]:
+    """scannet/scene0011_00.mp4 -> scene0011_00: datasets are laid out in many ways.
+
+    A clip's number, and folders and files that all scenes of a layout have, name none of them. What
+    is asked about one image, path~digest, may be called by it or by its folder.
+    """
+    path, asked, _ = scene.lower().partition("~")
+    parts = [*Path(path).parts[:-1], Path(path).stem]
+    while len(parts) > 1 and LAYOUT.fullmatch(parts[-1]):
+        parts.pop()
+    return {name.removesuffix("_frames") for name in parts[-2 if asked else -1 :] if name}
 
 
 def _pictures(place: Path) -> Iterator[tuple[str, str, Image.Image]]:

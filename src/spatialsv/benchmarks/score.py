@@ -37,9 +37,9 @@ class Scoring:
     def to_json(self) -> dict[str, Any]:
         """`overall` and the tasks' scores lie in [0, 1]; what is not known is null."""
         told = {name: getattr(self, name) for name in ("benchmark", "scorer", "items", "unread")}
-        told |= {"overall": self.scores.overall} | self._about(OVERALL, self.scores.whole)
+        told |= {"overall": _known(self.scores.overall)} | self._about(OVERALL, self.scores.whole)
         tasks = {
-            name: {"n": value.n, "score": value.score} | self._about(name, value)
+            name: {"n": value.n, "score": _known(value.score)} | self._about(name, value)
             for name, value in self.scores.tasks.items()
         }
         return told | {"tasks": tasks, "warnings": list(self.warnings)}
@@ -55,7 +55,11 @@ class Scoring:
         """What stands beside a task's score, or the overall one; None where it is not known."""
         scores = self.beside[kind]
         value = scores.whole if name == OVERALL else scores.tasks.get(name)
-        return None if value is None or math.isnan(value.score) else value.score
+        return None if value is None else _known(value.score)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def score(

@@ -104,7 +104,7 @@ def _first_of_list(reply: str) -> str:
     if bare.startswith("[") and bare.endswith("]"):
         try:
             items = ast.literal_eval(reply)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             return ""  # its code fails on such a reply, and reads no number
-        return str(items[0]) if items else reply
+        return str(items[0]) if isinstance(items, list) and items else reply
     return reply

@@ -132,5 +132,5 @@ STI_BENCH = Benchmark(
             aggregate=micro(TASKS),
         ),
     },
-    counts={},
+    counts={"overall": 2064},
 )

@@ -74,7 +74,8 @@ def ask(
     """
     known = benchmark(name)
     scorer, rules = rules_of(name, known, config.scorer)
-    config = replace(config, max_new_tokens=config.max_new_tokens or known.reply_tokens)
+    tokens = config.max_new_tokens or known.reply_tokens
+    config = replace(config, scorer=scorer, max_new_tokens=tokens)
     items = load(name, known, data)
     unseen = None if blind is None else read_blind(blind, [item.id for item in items])
     check_shown(items, data)

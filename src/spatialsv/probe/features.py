@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -125,7 +125,17 @@ def collect(
 
 
 def shuffled(features: Features, seed: int) -> Features:
-    """The same features given to other scenes: what is left to learn is the average scene."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(features[0]), generator=generator)
+    """The same features given to other scenes: what is left to learn is the average scene.
+
+    A scene that is alone in its shape keeps its own.
+    """
+    order = turned(range(len(features[0])), torch.Generator().manual_seed(seed))
     return [x[order] for x in features]
+
+
+def turned(rows: range, generator: torch.Generator) -> Int[Tensor, " _"]:
+    """Each of `rows` in another's place, if there are two: drawn, then turned on by one."""
+    drawn = torch.randperm(len(rows), generator=generator) + rows.start
+    found = torch.empty_like(drawn)
+    found[drawn - rows.start] = drawn.roll(1)
+    return found

@@ -25,6 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spatialsv.probe.cells import Cells, measure, measure_matches, outputs_of, position_features
+from spatialsv.probe.features import turned
 from spatialsv.probe.ridge import Linear, Sums, fit_ridge
 
 Control = Literal["position", "shuffled", "random"]
@@ -164,8 +165,8 @@ class LayerProbes:
         train = [torch.arange(len(cells)) for cells in self.train]
         for part in range(self.parts):
             for group, rows in enumerate(self._rows(part)):
-                train[group][rows.start : rows.stop] = _turned(rows, generator)
-        return train, [_turned(range(len(cells)), generator) for cells in self.test]
+                train[group][rows.start : rows.stop] = turned(rows, generator)
+        return train, [turned(range(len(cells)), generator) for cells in self.test]
 
     def _rows(self, part: int) -> list[range]:
         """The scenes of a part, of each shape: neighbours, since those may show the same place."""
@@ -205,11 +206,3 @@ class LayerProbes:
             for piece in layer.pieces(group, range(len(cells)))
         ]
         return {name: torch.cat([one[name] for one in found]) for name in found[0]}
-
-
-def _turned(rows: range, generator: torch.Generator) -> Int[Tensor, " _"]:
-    """Each of `rows` in another's place, if there are two: drawn, then turned on by one."""
-    drawn = torch.randperm(len(rows), generator=generator) + rows.start
-    found = torch.empty_like(drawn)
-    found[drawn - rows.start] = drawn.roll(1)
-    return found

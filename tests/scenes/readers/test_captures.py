@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outside import save_picture, save_video
+from outside import save_picture, save_video, trimmed
 from spatialsv.cli import main
 from spatialsv.manifest import read_manifest
 from spatialsv.scenes.readers.capture import CaptureError, Frame
@@ -16,6 +16,7 @@ from spatialsv.scenes.readers.choose import Sampling, Seen, choose, shift_overla
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.formats import detect
 from spatialsv.scenes.readers.stage import read_shard
+from spatialsv.scenes.readers.video import frame_times
 from spatialsv.scenes.store import read_groups
 
 K = np.array([[32.0, 0, 32], [0, 32.0, 24], [0, 0, 1]])
@@ -89,6 +90,14 @@ def test_a_video_that_is_broken_off_is_refused_with_its_counts(tmp_path, capsys)
     assert "clip.mp4" in capsys.readouterr().err and not (tmp_path / "s.zarr").exists()
 
 
+def test_a_trimmed_video_has_the_frames_that_it_shows(tmp_path):
+    clip = trimmed(save_video(tmp_path / "clip.mp4", 20), 5)
+    assert len(frame_times(clip)) == 15
+    clip.write_bytes(clip.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"clip_trimmed\.mp4: "):
+        frame_times(clip)
+
+
 def test_the_format_is_found_out_or_asked_for(tmp_path):
     assert detect(photos(tmp_path / "a", "x.jpg")) == "photos"
     assert detect(save_video(tmp_path / "b" / "clip.mp4", 2)) == "video"
@@ -136,6 +145,15 @@ def test_views_overlap_by_what_of_the_one_is_seen_in_the_other():
     assert Seen.of(wall(0)).share_in(wall(5)) == 0
     chosen = choose([wall(x / 4) for x in range(20)], 8, Sampling(by="overlap", overlap=0.6), never)
     assert [[frame.id for frame in clip] for clip in chosen] == [["0.0", "1.75", "3.5"]]
+
+
+@pytest.mark.parametrize("lost", [0.0, np.nan])
+@pytest.mark.parametrize(("at", "chosen"), [(0, ["0", "1", "4", "7"]), (3, ["0", "3", "4", "7"])])
+def test_a_view_without_depth_ends_no_walk(lost, at, chosen):
+    """By 0.65 every third view of a whole walk is taken."""
+    frames = [wall(0.5 * x, lost if x == at else 2.0) for x in range(8)]
+    (clip,) = choose(frames, 8, Sampling(by="overlap", overlap=0.65), never)
+    assert [f"{2 * float(frame.id):.0f}" for frame in clip] == chosen
 
 
 def test_pictures_overlap_by_the_shift_that_registers_them():

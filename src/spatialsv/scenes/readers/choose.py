@@ -89,12 +89,13 @@ def _by_overlap(frames: Sequence[Frame], least: float, pictures: Pictures) -> It
 
 
 def _by_views(frames: Sequence[Frame], least: float) -> Iterator[Frame]:
-    """A frame's depth is read when it is taken."""
+    """A frame's depth is read when it is taken; one without leaves the last that had some."""
     seen = None
     for frame in frames:
         if seen is None or seen.share_in(frame) < least:
             yield frame
-            seen = Seen.of(frame)
+            now = Seen.of(frame)
+            seen = now if now.points.size else seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +127,7 @@ class Seen:
         return cls(np.linalg.inv(K) @ pixels * z[known], frame.cam_to_world, (width, height))
 
     def share_in(self, frame: Frame) -> float:
-        """The share of the points that fall into `frame`.
-
-        1 of no points: nothing tells the two apart.
-        """
-        if not self.points.size:
-            return 1.0
+        """The share of the points that fall into `frame`; of none NaN."""
         turn = np.linalg.inv(frame.cam_to_world) @ self.cam_to_world
         there = turn[:3, :3] @ self.points + turn[:3, 3:]
         image = frame.intrinsics @ there

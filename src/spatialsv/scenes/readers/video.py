@@ -71,11 +71,17 @@ def frame_times(path: Path) -> list[float]:
             shown = [(p.pts, p.time_base) for p in container.demux(stream) if p.size > 0]
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not a video that can be read ({error})") from None
-    if not shown or len(shown) < told:
+    if not shown or len(shown) < told != _stored(path):
         raise ValueError(f"{path}: broken off, {len(shown)} of {told} frames")
     if any(pts is None for pts, _ in shown):
         return [number / rate for number in range(len(shown))]
     return sorted(float(pts * base) for pts, base in shown)
+
+
+def _stored(path: Path) -> int:
+    """The frames that are in the file, those too that an edit list hides, as trimming leaves it."""
+    with av.open(path, options={"ignore_editlist": "1"}) as container:
+        return sum(p.size > 0 for p in container.demux(container.streams.video[0]))
 
 
 def decoded(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
