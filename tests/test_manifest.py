@@ -101,3 +101,4 @@ def test_digests_follow_contents_and_names(tmp_path):
     (tmp_path / "a").rename(tmp_path / "b")
     assert digest_path(tmp_path) != first
     assert digest_path(tmp_path / "b") == digest_bytes(b"x")
+    assert digest_path(tmp_path) == digest_bytes(b"b", b"x")

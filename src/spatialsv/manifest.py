@@ -278,8 +278,13 @@ def digest_payloads(manifests: Sequence[Manifest]) -> str:
 
 def digest_path(path: Path) -> str:
     """The digest of a file, or of a folder's files and their names."""
-    if path.is_file():
-        return digest_bytes(path.read_bytes())
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    parts = [(str(file.relative_to(path)).encode(), file.read_bytes()) for file in files]
-    return digest_bytes(*(part for pair in parts for part in pair))
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if file != path:
+            name = str(file.relative_to(path)).encode()
+            digest.update(len(name).to_bytes(8, "little") + name)
+        digest.update(file.stat().st_size.to_bytes(8, "little"))
+        with file.open("rb") as opened:  # of a large checkpoint, never all at once
+            hashlib.file_digest(opened, lambda: digest)
+    return digest.hexdigest()[:16]

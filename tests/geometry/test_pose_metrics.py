@@ -84,6 +84,16 @@ def test_pairs_without_a_baseline_are_left_out_and_counted(draw):
     assert (len(both.rotation), both.without_baseline) == (6, 6)
 
 
+@pytest.mark.parametrize("form", ["vggt", "da3"])
+def test_a_camera_that_is_not_finite_has_the_worst_errors(draw, form):
+    poses, true = draw.pose((4,)), draw.pose((4,))
+    poses[2, 0, 3] = torch.nan
+    errors, whole = pose_errors(poses, true, form=form), pose_errors(true, true, form=form)
+    lost = [2 in pair for pair in combinations(range(4), 2)]
+    assert errors.without_baseline == whole.without_baseline == 0
+    assert (errors.rotation == 180).tolist() == (errors.translation == 90).tolist() == lost
+
+
 def test_pose_auc_matches_the_histogram_that_vggt_uses(draw):
     worst = draw.uniform(0, 60, (50,))
     worst[:4] = torch.tensor([30.0, 5.0, 0.0, torch.nan])

@@ -46,7 +46,7 @@ def trained(loaded, heads, tmp_path):
         stage="train",
         payload={"mllm": digest_path(weights), "heads": "0"},
         counts={"steps": 2},
-        config={"batch_size": 2, "accumulation": 3},
+        config={"batch_size": 2, "accumulation": 3, "processes": 2},
         about=ABOUT,
     )
     write_manifest(folder / "manifest.json", manifest)
@@ -74,7 +74,7 @@ def test_its_parameters_are_the_bases(trained, tmp_path, tiny_mllm):
     }
     assert not (tmp_path / "out" / HEADS).exists()
     assert "taught by: text, distill, depth" in (tmp_path / "out/README.md").read_text()
-    assert "batches of 6 samples" in (tmp_path / "out/README.md").read_text()
+    assert "batches of 12 samples" in (tmp_path / "out/README.md").read_text()
 
 
 def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.model.dpt import DPTConfig, DPTHead
+from spatialsv.model.dpt import DPTConfig, DPTHead, _coordinates
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.projectors import confidence, inverse_log, positive
 
@@ -51,6 +51,15 @@ def test_coordinates_are_read_once_for_all_views_to_the_same_end():
     slopes = (torch.autograd.grad(y, sought, way) for y in (found, expected))
     for one, other in zip(*slopes, strict=True):
         assert_close(one, other)
+
+
+def test_columns_are_told_apart_in_half_precision():
+    """In bfloat16 a sum of odd numbers beyond 256 would be no odd number."""
+    x = torch.zeros(1, 1, 2, 252, dtype=torch.bfloat16)
+    columns = _coordinates(x)[0, 0, 0].float()
+    assert len(columns.unique()) == 252
+    exact = (torch.arange(252) + 0.5) / 252 * 2 - 1
+    assert (columns - exact).abs().max() <= 2**-9  # of bfloat16 below 1, half a step
 
 
 def test_the_full_size_head_is_a_setting():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
 from spatialsv.scenes.rooms.question import write_questions
 from spatialsv.scenes.scene import Reason, Scenes
 from spatialsv.scenes.store import write_store
@@ -43,8 +43,15 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
     left_out = {ids[row]: "keeps too little" for row in (2, 5)}
     valid = reason == Reason.KEPT
     guessed = replace(tiny_labels, ids=ids, valid=valid, reason=reason)
-    pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, left_out=left_out)
+    about = {"left_out": left_out, "made_from": made_from(others)}
+    pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, **about)
     return Job(scenes, [others], labels, [pseudo])
+
+
+def made_from(scenes: Path) -> dict:
+    """What a labelling job says of where its scenes lie."""
+    payload = read_manifest(scenes).payload
+    return {"scenes": {name: payload[name] for name in payload if ".zarr" in name}}
 
 
 def _write(

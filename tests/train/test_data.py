@@ -1,15 +1,16 @@
 """What an arm learns from: its own stores, in two pools."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.scenes.scene import Reason
-from spatialsv.scenes.store import write_store
+from spatialsv.scenes.store import read_groups, write_store
 from spatialsv.train import TrainConfig
 from spatialsv.train.data import load_data, nested_share
 
@@ -51,17 +52,66 @@ def test_semi_draws_images_only_from_what_the_gate_kept(load, job):
     assert all(sample.target is not None for sample in samples)
 
 
+def test_a_scene_that_is_asked_about_may_be_pseudo_labelled_elsewhere(load, job, tmp_path):
+    """Records that share images share a scene, and stand in whatever shards they come to."""
+    (place,) = job.scenes[:1]
+    path = tmp_path / "again.json"
+    (group,) = read_groups(read_manifest(place).find(".zarr"))
+    digest = write_store(tmp_path / "again.zarr", group.select(slice(0, 1)))
+    write_manifest(path, Manifest(stage="scenes", payload={"again.zarr": digest}))
+    labels = read_groups(read_manifest(job.labels[0]).find(".zarr"))[0].select(slice(0, 1))
+    pseudo = tmp_path / "pseudo.json"
+    payload = {"pseudo.zarr": write_store(tmp_path / "pseudo.zarr", labels)}
+    about = {"made_from": {"scenes": {"again.zarr": digest}}}
+    write_manifest(pseudo, Manifest(stage="pseudo", payload=payload, about=about))
+    data = load("semi", [*job.scenes, path], pseudo=[pseudo])
+    assert (data.text, data.spatial) == (18, 1)
+
+
+def test_pseudo_labels_of_unknown_scenes_are_refused(load, job, tmp_path):
+    manifest = read_manifest(job.pseudo[0])
+    path = job.pseudo[0].with_name("nowhere.json")
+    write_manifest(path, replace(manifest, about={}))
+    with pytest.raises(ValueError, match=r"nowhere\.json: does not tell which scenes"):
+        load("semi", job.scenes + job.unlabelled, pseudo=[path])
+    path.unlink()
+
+
+def test_who_does_not_distil_reads_no_features(load, job, tiny_labels, tmp_path):
+    pseudo = pseudo_manifest(tmp_path / "0000.json", job, replace(tiny_labels, features=None))
+    arm = {"tasks": ["depth"], "pseudo": True}
+    data = load("arm", job.scenes + job.unlabelled, pseudo=pseudo, arm=arm)
+    targets = data.pools.text.get(0, 0).target, data.pools.spatial.images_only(0).target
+    assert [target.features for target in targets] == [None, None]
+    with pytest.raises(ValueError, match="distils a teacher's features, but its label stores"):
+        load("arm", job.scenes + job.unlabelled, pseudo=pseudo, arm=arm | {"distill": True})
+
+
+def test_one_question_with_two_texts_is_refused(load, job, tmp_path):
+    lines = read_manifest(job.scenes[0]).find(".questions.jsonl").read_text()
+    manifest = read_manifest(job.scenes[0])
+    asked = tmp_path / "twice.questions.jsonl"
+    asked.write_text(lines.replace("?", "!?"))
+    store = manifest.find(".zarr")
+    shutil.copytree(store, tmp_path / "twice.zarr")
+    payload = {"twice.zarr": manifest.payload[store.name], asked.name: digest_path(asked)}
+    write_manifest(tmp_path / "twice.json", replace(manifest, payload=payload))
+    with pytest.raises(ValueError, match="occurs twice, with other words"):
+        load("text", [job.scenes[0], tmp_path / "twice.json"])
+
+
 def valid_shares(data):
     targets = [data.pools.spatial.targets(row, (0, 1)) for row in range(data.spatial)]
     return {float(target.valid.double().mean()) for target in targets}
 
 
-def pseudo_manifest(path, labels, **changes):
+def pseudo_manifest(path, job, labels, **changes):
     """A store of pseudo labels of the unlabelled scenes, of which none is left out."""
     ids = tuple(f"other-{i}" for i in range(len(labels)))
     store = path.with_suffix(".zarr")
     digest = write_store(store, replace(labels, ids=ids, **changes))
-    write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}))
+    about = {"made_from": read_manifest(job.pseudo[0]).about["made_from"]}
+    write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}, about=about))
     return [path]
 
 
@@ -76,7 +126,7 @@ def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
     reason[:, :, :8], reason[:, :, 8:12] = Reason.UNSURE, Reason.INVALID
     kept = {"reason": reason, "valid": reason == Reason.KEPT}
-    pseudo = pseudo_manifest(tmp_path / "0000.json", tiny_labels, **kept)
+    pseudo = pseudo_manifest(tmp_path / "0000.json", job, tiny_labels, **kept)
     settings = {"distill": True, "tasks": ["depth"], "pseudo": True}
     arms = {"gated": settings, "ungated": settings | {"gated": False}}
     gated, ungated = (load(arm, job.scenes + job.unlabelled, pseudo=pseudo, **arms) for arm in arms)
@@ -85,7 +135,7 @@ def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
 
 
 def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_labels, tmp_path):
-    old = pseudo_manifest(tmp_path / "old.json", tiny_labels)
+    old = pseudo_manifest(tmp_path / "old.json", job, tiny_labels)
     arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
     with pytest.raises(ValueError, match="does not tell what the gate dropped; force the pseudo"):
         load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)

@@ -87,6 +87,7 @@ def test_an_arms_misspelt_setting(train):
             {"tasks": ["depth"], "spatial_weight": 0.0},
             r"mine\.spatial_weight: expected more than 0, found 0\.0",
         ),
+        ({"text": False, "tasks": ["depth"], "pseudo": True}, r"mine: without text, images are"),
         ({"steps_share": -1.0}, r"mine\.steps_share: expected more than 0, found -1\.0"),
     ],
 )
@@ -119,6 +120,13 @@ def test_an_arms_share_of_the_steps_makes_epochs_equal():
 def test_steps_and_epochs(train):
     with pytest.raises(ValueError, match="give one"):
         train("text", epochs=1)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"warmup_ratio": 1.0}, {"max_grad_norm": 0.0}])
+def test_numbers_that_mean_something_else_to_the_trainer(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"train\.{name}: expected"):
+        TrainConfig(**wrong)
 
 
 def test_an_encoder_that_nobody_can_ask_between_steps_keeps_nothing():

@@ -111,13 +111,17 @@ def test_an_encoder_that_is_kept_is_not_computed(job_of):
     assert kept.disk.most > plain.disk.most  # what it gives lies in files
 
 
-def test_what_the_encoder_gives_must_find_room(tmp_path, monkeypatch):
-    encoded = {"2": torch.zeros(16, 4)}
-    (tmp_path / "first.safetensors").touch()
-    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 2600))
-    check_room(encoded, 11, tmp_path)
+def test_what_the_encoder_gives_must_find_room_beside_the_checkpoints(tmp_path, monkeypatch):
+    encoded, out = {"2": torch.zeros(16, 4)}, tmp_path / "manifest.json"
+    use = DiskUse(weights=400, optimizer=800, mllm=400, heads=0, most=3600)
+    for name in ("encoded/first.safetensors", "checkpoint-1/model.safetensors"):
+        path = tmp_path / ".work" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(1000))  # only the checkpoint's will be free again
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 5200))
+    check_room(encoded, 11, out, use)
     with pytest.raises(ValueError, match=r"of 12 sets .* 2816 more bytes .* 2600 bytes are free"):
-        check_room(encoded, 12, tmp_path)
+        check_room(encoded, 12, out, use)
 
 
 Usage = namedtuple("Usage", "total used free")

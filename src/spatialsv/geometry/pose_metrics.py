@@ -49,7 +49,7 @@ def pose_errors(
 
     A translation and its opposite count as the same direction. Pairs whose true translation is
     shorter than `least_baseline` times the scene's extent (its longest one, or 1 if that is 0) have
-    none.
+    none. Of a predicted pose that is not finite the errors are the largest, 180 and 90 degrees.
 
     Args:
         form: `vggt` compares world-to-camera_i @ inverse(world-to-camera_j); `da3` compares
@@ -63,9 +63,10 @@ def pose_errors(
     baseline = true[..., :3, 3].norm(dim=-1)
     extent = baseline.amax(dim=-1, keepdim=True) if len(pairs) else baseline
     still = baseline <= least_baseline * torch.where(extent > least_baseline, extent, 1.0)
-    direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3])
+    known = predicted.isfinite().all(dim=-1).all(dim=-1)
+    direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3]).where(known, 90.0)
     return PoseErrors(
-        rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]),
+        rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]).where(known, 180.0),
         translation=direction.where(~still, torch.nan),
         without_baseline=int(still.sum()),
     )

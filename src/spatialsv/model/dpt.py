@@ -128,8 +128,10 @@ class DPTHead(nn.Module):
 
 
 def _coordinates(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "1 2 H W"]:
-    """Pixel centres as (x, y) in [-1, 1] across the image."""
+    """Pixel centres as (x, y) in [-1, 1] across the image, exact before they take x's type."""
     _, _, height, width = x.shape
-    rows = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
-    columns = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
-    return torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])[None]
+    exact = {"device": x.device, "dtype": torch.promote_types(x.dtype, torch.float32)}
+    rows = (torch.arange(height, **exact) * 2 + 1) / height - 1
+    columns = (torch.arange(width, **exact) * 2 + 1) / width - 1
+    places = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
+    return places[None].to(x.dtype)

@@ -54,6 +54,7 @@ def model_card(manifest: Manifest, heads: bool) -> str:
     """What the checkpoint is, what it was trained from and how, in Markdown."""
     about, config = manifest.about, manifest.config
     arm = about["settings"]
+    batch = config["batch_size"] * config["accumulation"] * config["processes"]
     signals = [name for name in ("text", "distill") if arm[name]] + list(arm["tasks"])
     lines = [
         "---",
@@ -74,8 +75,7 @@ def model_card(manifest: Manifest, heads: bool) -> str:
             f" {labels['licence']}"
             for labels in about.get("teachers", [])
         ),
-        f"- steps: {manifest.counts['steps']}, batches of"
-        f" {config['batch_size'] * config['accumulation']} samples, rates {about['rates']}",
+        f"- steps: {manifest.counts['steps']}, batches of {batch} samples, rates {about['rates']}",
         *(f"- {name}: {digest}" for name, digest in about["data"].items()),
         *(f"- {name} {version}" for name, version in about["libraries"].items()),
     ]

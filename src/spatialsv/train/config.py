@@ -121,6 +121,15 @@ class TrainConfig:
                 "train.cache_vision: a sharded encoder is whole within a step alone, and workers"
                 " cannot ask it; set sharded to false and workers to 0"
             )
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"train.steps: expected 1 or more, found {self.steps}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"train.warmup_ratio: expected a part of 1, found {self.warmup_ratio}")
+        if self.max_grad_norm <= 0:
+            raise ValueError(
+                f"train.max_grad_norm: expected more than 0, found {self.max_grad_norm}; a large"
+                " one clips nothing"
+            )
         if self.spatial_weight <= 0:
             raise ValueError(
                 f"train.spatial_weight: expected more than 0, found {self.spatial_weight}; arms"
@@ -164,6 +173,11 @@ class TrainConfig:
             )
         if arm.pseudo and not arm.geometry:
             raise ValueError(f"arms.{name}: pseudo labels, but neither distill nor tasks")
+        if arm.pseudo and not arm.text and arm.labelled:
+            raise ValueError(
+                f"arms.{name}: without text, images are either labelled or pseudo-labelled; set"
+                " labels_share to 0, pseudo to false, or text to true"
+            )
         if not arm.gated and not arm.pseudo:
             raise ValueError(f"arms.{name}.gated: only pseudo labels are; set pseudo: true")
         if not 0 <= arm.labels_share <= 1:

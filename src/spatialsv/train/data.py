@@ -84,11 +84,12 @@ def load_data(
     for key, needed in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
-    known = _labels(read["labels"], values) if arm.labelled else None
+    more = ("features",) if arm.distill else ()
+    known = _labels(read["labels"], more, values) if arm.labelled else None
     ids = _ids(known or ())
     untaught = set(ids) - nested_share(ids, arm.labels_share)
-    guessed = _pseudo(read["pseudo"], arm.gated, values) if arm.pseudo else None
-    asked_in, unasked_in = _split(read["scenes"], guessed, values)
+    guessed = _pseudo(read["pseudo"], arm.gated, more, values) if arm.pseudo else None
+    asked_in, unasked_in = _split(read["scenes"], read["pseudo"], values)
     if not asked_in:
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
     options = SamplesConfig(
@@ -125,8 +126,8 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
     return [read_manifest(path) for path in paths]
 
 
-def _labels(manifests: list[Manifest], values: bool) -> list[Scenes]:
-    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), values)]
+def _labels(manifests: list[Manifest], more: Sequence[str], values: bool) -> list[Scenes]:
+    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), more, values)]
 
 
 def nested_share(ids: Iterable[str], share: float) -> set[str]:
@@ -134,20 +135,20 @@ def nested_share(ids: Iterable[str], share: float) -> set[str]:
 
     Which ones follows from their names alone, whatever their order and the seed.
     """
-    order = sorted(ids, key=lambda name: digest_bytes(name.encode()))
+    order = sorted(set(ids), key=lambda name: digest_bytes(name.encode()))
     return set(order[: max(1, round(share * len(order)))])
 
 
-def _pseudo(manifests: list[Manifest], gated: bool, values: bool) -> Singly:
+def _pseudo(manifests: list[Manifest], gated: bool, more: Sequence[str], values: bool) -> Singly:
     """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
-    more = () if gated else ("reason",)
-    found = Singly(g for m in manifests for g in _checked(m.find(".zarr"), values, *more))
+    more = (*more, *(() if gated else ("reason",)))
+    found = Singly(g for m in manifests for g in _checked(m.find(".zarr"), more, values))
     left_out = [name for m in manifests for name in m.about.get("left_out", ())] if gated else []
     return found.only(set(found.ids).difference(left_out))
 
 
-def _checked(store: Path, values: bool, *more: str) -> list[Scenes]:
-    groups = _open(store, ("features", *more), values)
+def _checked(store: Path, more: Sequence[str], values: bool) -> list[Scenes]:
+    groups = _open(store, more, values)
     if "reason" in more and any(group.reason is None for group in groups):
         raise ValueError(
             f"{store}: does not tell what the gate dropped; force the pseudo stage, or leave the"
@@ -169,16 +170,25 @@ def _ids(groups: Iterable[Scenes]) -> list[str]:
 
 
 def _split(
-    manifests: list[Manifest], guessed: Singly | None, values: bool
+    manifests: list[Manifest], pseudo: list[Manifest], values: bool
 ) -> tuple[list[tuple[Manifest, list[Scenes]]], list[tuple[Manifest, list[Scenes]]]]:
     """Shards of scenes that are asked about, and shards that pseudo labels were made from.
 
-    The pseudo stage leaves out scenes, so a shard is told by any scene that it kept.
+    Not told by the scenes: one may stand in several shards.
     """
-    ids = set(_ids(guessed or ()))
-    shards = [(m, _open(m.find(".zarr"), ("image",), values)) for m in manifests]
-    asked = [shard for shard in shards if ids.isdisjoint(_ids(shard[1]))]
-    return asked, [shard for shard in shards if not ids.isdisjoint(_ids(shard[1]))]
+    guessed = set()
+    for manifest in pseudo:
+        if not (stores := manifest.about.get("made_from", {}).get("scenes")):
+            raise ValueError(
+                f"{manifest.path}: does not tell which scenes it was made from; force the pseudo"
+                " stage"
+            )
+        guessed |= set(stores.values())
+    asked, unasked = [], []
+    for manifest in manifests:
+        shard = manifest, _open(manifest.find(".zarr"), ("image",), values)
+        (asked if guessed.isdisjoint(manifest.payload.values()) else unasked).append(shard)
+    return asked, unasked
 
 
 def _chosen(shards: list[list[Scenes]], ids: Sequence[str]) -> Singly:
@@ -198,6 +208,9 @@ def _questions(name: str, manifests: list[Manifest]) -> list[Question]:
     found = [q for m in manifests for q in read_questions(m.find(".questions.jsonl"))]
     if not found:
         raise ValueError(f"arm {name!r} learns from answers, but its scenes have no questions")
+    known: dict[str, Question] = {}
+    if twice := next((q.id for q in found if known.setdefault(q.id, q) != q), None):
+        raise ValueError(f"arm {name!r}: question {twice!r} occurs twice, with other words")
     return found
 
 

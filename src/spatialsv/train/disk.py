@@ -59,27 +59,29 @@ def stored(tensors: Iterable[Tensor]) -> int:
 
 
 def free_for(out: Path) -> int:
-    """Bytes free where the manifest `out` is to be, with those that a killed run has taken."""
+    """Bytes free where the manifest `out` is to be, with those of a killed run's checkpoints."""
     place = next(path for path in out.absolute().parents if path.is_dir())
-    left = sum(p.stat().st_size for p in (out.parent / WORK).rglob("*") if p.is_file())
-    return shutil.disk_usage(place).free + left
+    work = out.parent / WORK
+    left = [p for p in work.rglob("*") if p.is_file() and work / ENCODED not in p.parents]
+    return shutil.disk_usage(place).free + sum(p.stat().st_size for p in left)
 
 
-def check_room(encoded: Mapping[str, Tensor], sets: int, folder: Path) -> None:
-    """The same of what the frozen encoder gives of `sets` of views, by what it gave of the first.
+def check_room(encoded: Mapping[str, Tensor], sets: int, out: Path, use: DiskUse) -> None:
+    """The same with what the frozen encoder gives of `sets` of views, by what it gave of the first.
 
-    What a killed run has left in `folder` need not be written again.
+    What a killed run has left of that need not be written again.
 
     Raises:
-        ValueError: the disk of `folder` has no room for it.
+        ValueError: the disk has no room for both.
     """
+    folder = out.parent / WORK / ENCODED
     missing = max(0, sets - len(list(folder.glob("*.safetensors"))))
-    needed, free = stored(encoded.values()) * missing, shutil.disk_usage(folder).free
+    needed, free = stored(encoded.values()) * missing, free_for(out) - use.most
     if needed > free:
         raise ValueError(
             f"{folder}: what the encoder gives of {sets} sets of views takes {needed} more bytes"
-            f" ({needed / GIB:.1f} GiB), {free} bytes are free; make room there, or set"
-            " train.cache_vision to false"
+            f" ({needed / GIB:.1f} GiB), {free} bytes are free beside the run's checkpoints; make"
+            " room there, or set train.cache_vision to false"
         )
 
 

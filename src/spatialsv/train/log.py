@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from spatialsv.manifest import write_text
 from spatialsv.progress import progress
 
 EVENTS = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads for its own
@@ -28,7 +29,7 @@ class StepLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         kept = [line for line in read_log(self.path) if line["step"] <= state.global_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self.bar = progress(range(state.max_steps), self.label)
         self.bar.update(state.global_step)
 

@@ -167,8 +167,8 @@ def rehearse(
         model: `without_values`; one with values goes through the same.
         batch: what `without_values` returned.
         loss: of the model's output.
-        half: autocast to bfloat16. Its list of operations is the CPU's, which keeps a little more
-            of the 3D heads in float32 than a GPU's.
+        half: autocast to bfloat16. Its list of operations is the CPU's, which keeps a little less
+            of the 3D heads in float32 than a GPU's: there they take some more memory.
         accumulated: gradients of forward passes before this one are there.
         foreach: AdamW treats all tensors at once, as it does on a GPU, and holds as much again as
             all gradients meanwhile; else twice as much as the largest.

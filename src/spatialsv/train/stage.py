@@ -80,12 +80,11 @@ def run(
     model, lora = make_model(chosen, config, data, mllm, adapter)
     steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, checkpoint, model, data)
-    check_disk(out, disk_use(model, config, steps))
+    use = disk_use(model, config, steps)
+    check_disk(out, use)
     if processes.is_main_process:
         work_folder(work, about | {"config": to_mapping(config), "steps": steps})
     processes.wait_for_everyone()
-    if encode:
-        check_room(data.first.views.encoded, data.sets, work / ENCODED)
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()
     if config.sharded:
@@ -102,6 +101,8 @@ def run(
         seed=seed,
         work=work,
     )
+    if encode:  # by now on its device
+        check_room(data.first.views.encoded, data.sets, out, use)
     trainer.resume()
     if config.sharded:
         weights = whole_weights(trainer.model)

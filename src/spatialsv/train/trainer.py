@@ -180,8 +180,7 @@ class SpatialTrainer(Trainer):
         """AdamW with a learning rate for each part of the model."""
         if self.optimizer is None:
             model = model or self.model
-            groups = parameter_groups(model, self.config, self.get_decay_parameter_names(model))
-            self.optimizer = torch.optim.AdamW(groups)
+            self.optimizer = torch.optim.AdamW(parameter_groups(model, self.config))
         return self.optimizer
 
     def _clip_grad_norm(self, model: nn.Module) -> Tensor:
@@ -301,15 +300,13 @@ def rates_of(config: TrainConfig, family: Family) -> dict[str, float]:
     return {part: own if rate is None else rate for part, (rate, own) in given.items()}
 
 
-def parameter_groups(
-    model: SpatialSV, config: TrainConfig, decayed: list[str]
-) -> list[dict[str, Any]]:
-    """AdamW's groups: each part at its own rate, with weight decay on `decayed` names only."""
+def parameter_groups(model: SpatialSV, config: TrainConfig) -> list[dict[str, Any]]:
+    """AdamW's groups: each part at its own rate, with weight decay on matrices only."""
     rates = rates_of(config, model.family)
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((model.part_of(name), name in decayed), []).append(parameter)
+            groups.setdefault((model.part_of(name), parameter.ndim > 1), []).append(parameter)
     return [
         {
             "name": f"{part}{'' if decay else ' (no decay)'}",
