@@ -169,8 +169,7 @@ def test_rules_have_log_benchmark_resources_and_code():
             name = rule.split(":")[0]
             if "    shell:" not in rule:  # `all`, `base` and the like only name what they want
                 continue
-            parts = ["log:", "benchmark:", "resources:"]
-            parts += ["code="] if name != "gather" else []
+            parts = ["log:", "benchmark:", "resources:", "code="]
             parts += (
                 ["config="] if name not in ("gather", "paper") else []
             )  # these have no settings

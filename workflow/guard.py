@@ -82,6 +82,28 @@ def check_provenance(root: Path, stages: Sequence[str], arguments: Sequence[str]
         )
 
 
+def check_overlay(
+    root: Path, overlay: str, stages: Sequence[str], arguments: Sequence[str]
+) -> None:
+    """Refuse to replace another overlay's run: all write to one `data/`, and clear it of leftovers.
+
+    Raises:
+        RuntimeError: artefacts of the last run's overlay are here, which was another.
+    """
+    if _looks(arguments) or any(ADOPTING.fullmatch(argument) for argument in arguments):
+        return
+    record = root / ".snakemake/overlay"
+    last = record.read_text().strip() if record.is_file() else overlay
+    if last != overlay and next(_artefacts(root / "data", stages), None):
+        raise RuntimeError(
+            f"data/ holds a run of overlay {last!r}, and one of {overlay!r} would replace it. "
+            f"`git clone . ../{overlay}` keeps both; `make clean` deletes the old one; "
+            f"`rm {record.relative_to(root)}` goes on over it, and takes over what is the same."
+        )
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(overlay)
+
+
 def drop_torn(root: Path, stages: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """Delete a stage's own manifest where one that it lists is gone.
 

@@ -88,6 +88,11 @@ def test_an_arms_misspelt_setting(train):
             r"mine\.spatial_weight: expected more than 0, found 0\.0",
         ),
         ({"text": False, "tasks": ["depth"], "pseudo": True}, r"mine: without text, images are"),
+        ({"taps": [1, 2, 3, 4]}, r"mine\.taps: neither distill nor tasks to use it"),
+        (
+            {"distill": True, "teacher": "exact", "pseudo": True},
+            r"mine\.teacher: pseudo labels are",
+        ),
         ({"steps_share": -1.0}, r"mine\.steps_share: expected more than 0, found -1\.0"),
     ],
 )

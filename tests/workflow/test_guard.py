@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guard import check_needs, check_provenance, claim, drop_torn
+from guard import check_needs, check_overlay, check_provenance, claim, drop_torn
 
 HOLDER = """
 import sys, time
@@ -80,6 +80,22 @@ def test_artefacts_of_a_known_run_are_accepted(tmp_path, record):
     folder.mkdir(parents=True)
     (folder / "ZGF0YQ==").write_text("{}")
     check_provenance(tmp_path, ["scenes"], [])
+
+
+def test_another_overlays_run_is_not_replaced_unless_its_mark_is_taken_away(tmp_path):
+    def start(overlay: str, *arguments: str) -> None:
+        check_overlay(tmp_path, overlay, ["scenes"], arguments)
+
+    start("default", "--cores", "2")
+    start("smoke")  # nothing is lost
+    start("evidence")
+    artefact(tmp_path)
+    start("evidence")
+    with pytest.raises(RuntimeError, match=r"run of overlay 'evidence', and one of 'smoke' would"):
+        start("smoke", "--cores", "2")
+    start("smoke", "-n")
+    (tmp_path / ".snakemake/overlay").unlink()
+    start("smoke", "--cores", "2")
 
 
 def test_logs_and_half_written_stores_are_no_artefacts(tmp_path):

@@ -8,11 +8,13 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from guard import check_needs, check_provenance, claim, drop_torn
+from guard import check_needs, check_overlay, check_provenance, claim, drop_torn
 from settings import adapter_files, code_digest, load_settings, minified, outside, place_digest
 from settings import source_of as source_in
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+# The target `paper` starts no job but its own.
+TABLES_ALONE = "paper" in sys.argv and not {"all", "ablations", *STAGES} & set(sys.argv)
 ALSO = config["also"]
 if not set(ALSO) <= {"ablations"}:
     sys.exit(f"snakemake: also {ALSO}: run.yaml can name [ablations], or nothing: []")
@@ -24,6 +26,8 @@ try:
         for told in drop_torn(ROOT, STAGES, sys.argv[1:]):
             print(f"snakemake: {told}", file=sys.stderr)
     settings = load_settings(ROOT, config)
+    if workflow.is_main_process and not TABLES_ALONE:
+        check_overlay(ROOT, config["overlay"], [*STAGES, "ablations"], sys.argv[1:])
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
 
@@ -66,8 +70,6 @@ for arm in [*sum(MEASURED.values(), []), *ABLATED]:
         sys.exit(f"snakemake: no arm {arm!r} in arms to measure; known: {known}")
 TRAINED = [arm for arm in ARMS if any(arm in arms for arms in MEASURED.values())]
 MADE = [*TRAINED, *(ABLATED if "ablations" in [*ALSO, *sys.argv] else [])]
-# The target `paper` starts no job but its own.
-TABLES_ALONE = "paper" in sys.argv and not {"all", "ablations", *STAGES} & set(sys.argv)
 try:
     if workflow.is_main_process and not TABLES_ALONE:
         check_needs(ROOT, *outside(ROOT, settings, MADE), sys.argv[1:])

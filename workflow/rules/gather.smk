@@ -15,6 +15,7 @@ rule gather:
     resources:
         mem_mb=500,
     params:
+        code=code_version("gather"),
         spare=lambda wildcards: spared(wildcards.stage),
         within=lambda wildcards: folder_of(wildcards.stage),
     message:

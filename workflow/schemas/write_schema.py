@@ -74,6 +74,9 @@ def schema() -> dict[str, Any]:
             own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":
             own.pop("arms")  # of one job; it has its arm from the section `arms`
+            for part, theirs in (("heads", ("tasks", "feature_channels")), ("losses", ("tasks",))):
+                for name in theirs:  # the arm's, and its labels'
+                    own[part]["properties"].pop(name)
         if stage == "evaluate":
             ask = _mapping(_load("spatialsv.evaluate.asking:AskConfig"))["properties"]
             own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])

@@ -171,6 +171,14 @@ class TrainConfig:
                 f"arms.{name}.spatial_weight: expected more than 0, found"
                 f" {arm.spatial_weight}; an arm without tasks learns from text alone"
             )
+        own = ("taps", "projectors", "teacher")
+        if not arm.geometry and (vain := [key for key in own if getattr(arm, key) is not None]):
+            raise ValueError(f"arms.{name}.{vain[0]}: neither distill nor tasks to use it")
+        if arm.teacher and arm.pseudo:
+            raise ValueError(
+                f"arms.{name}.teacher: pseudo labels are by labels.teacher alone; set that, or"
+                " pseudo to false"
+            )
         if arm.pseudo and not arm.geometry:
             raise ValueError(f"arms.{name}: pseudo labels, but neither distill nor tasks")
         if arm.pseudo and not arm.text and arm.labelled:
