@@ -336,6 +336,17 @@ def test_a_setting_of_one_arm_redoes_that_arm(smoke):
     assert not jobs.keys() & {"lift_model", "probe_model"}
 
 
+def test_settings_can_be_chosen_on_validation_scenes(smoke):
+    chosen = ("--config", "measure={split: validation}")
+    told = smoke.snakemake("-n", "--printshellcmds", *chosen).stdout
+    stages = ("spatialsv evaluate ", "spatialsv lift ", "spatialsv probe ")
+    measuring = [line for line in told.splitlines() if any(stage in line for stage in stages)]
+    assert len(measuring) == 8, told
+    for line in measuring:
+        assert "data/scenes/validation/0000.json" in line and "data/scenes/test/" not in line
+    assert "spatialsv train" not in told
+
+
 def test_a_second_seed_leaves_the_first_alone(smoke):
     smoke.edit("workflow/config/default.yaml", "seeds: [0]", "seeds: [0, 1]")
     jobs = smoke.planned()

@@ -59,7 +59,8 @@ TORCHRUN = f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli
 DAG_SETTINGS = {"splits", "seeds", "base", "recipe", "teacher", "source", "read"}
 DAG_SETTINGS |= {"commercial", "benchmarks"}
 
-ARMS, MEASURED = settings["arms"], settings["measure"]
+ARMS, SPLIT = settings["arms"], settings["measure"]["split"]
+MEASURED = {stage: settings["measure"][stage] for stage in ("lift", "probe", "evaluate")}
 # What else the evaluated models are asked: name -> its settings, with where its files are.
 BENCHMARKS = settings["evaluate"].get("benchmarks", {})
 TABLES = settings["ablations"]["tables"].values()
@@ -179,8 +180,8 @@ def stand_ins(*splits):
 
 
 def teacher_beside():
-    """The teacher's labels of the test scenes: the report shows them beside what models lift."""
-    return labels_of("test") if MEASURED["lift"] else []
+    """The teacher's labels of what is measured: the report shows them beside what models lift."""
+    return labels_of(SPLIT) if MEASURED["lift"] else []
 
 
 def known_of(*splits):
@@ -194,7 +195,7 @@ def manifests_of(stage, arms):
     if stage == "scenes":
         return scenes_of(*settings["scenes"]["splits"])
     if stage == "labels":
-        measured = stand_ins("test") if MEASURED["probe"] or ALSO else []
+        measured = stand_ins(SPLIT) if MEASURED["probe"] or ALSO else []
         made = labels_of(*settings["labels"]["splits"])
         return unique(made, measured, teacher_beside(), *map(arm_labels, trained))
     if stage == "pseudo":

@@ -2,7 +2,7 @@ rule evaluate_model:
     input:
         model=model_of,
         adapter=ADAPTER_FILES,
-        scenes=scenes_of("test"),
+        scenes=scenes_of(SPLIT),
         train_scenes=baseline_scenes,
     output:
         manifest=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/manifest.json",

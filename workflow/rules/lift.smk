@@ -2,9 +2,9 @@ rule lift_model:
     input:
         model=model_of,
         adapter=ADAPTER_FILES,
-        scenes=scenes_of("test"),
+        scenes=scenes_of(SPLIT),
         train_scenes=known_of("train"),
-        labels=stand_ins("test"),
+        labels=stand_ins(SPLIT),
     output:
         manifest=f"data/lift/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:

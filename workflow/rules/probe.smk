@@ -4,8 +4,8 @@ rule probe_model:
         adapter=ADAPTER_FILES,
         scenes=scenes_of("train"),
         labels=labels_of("train"),
-        test_scenes=scenes_of("test"),
-        test_labels=stand_ins("test"),
+        test_scenes=scenes_of(SPLIT),
+        test_labels=stand_ins(SPLIT),
     output:
         manifest=f"data/probe/{BASE}/{{arm}}/{{seed}}/manifest.json",
     log:

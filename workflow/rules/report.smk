@@ -5,7 +5,7 @@ rule report:
         probe=of_run("probe"),
         evaluate=of_run("evaluate"),
         pseudo=of_run("pseudo"),
-        scenes=scenes_of("test"),
+        scenes=scenes_of(SPLIT),
         labels=teacher_beside(),
         ablations=["data/ablations/manifest.json"] if "ablations" in ALSO else [],
     output:

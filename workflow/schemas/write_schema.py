@@ -87,7 +87,8 @@ def schema() -> dict[str, Any]:
     arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
     sections["arms"] = _named(arm["properties"], [])
     sections["arms"]["propertyNames"] = NAME
-    sections["measure"] = _object(dict.fromkeys(MEASURING, NAMES))
+    splits = {"split": {"enum": ["validation", "test"]}}
+    sections["measure"] = _object(splits | dict.fromkeys(MEASURING, NAMES))
     sections["models"] = _named(
         {
             **{"path": TEXT, "hub": TEXT},
