@@ -139,9 +139,10 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
             cells += [_printed(row["paper"].get(name))] if name in POOLS else []
         cells.append("-" if row["lifted"] is None else f"{row['lifted']['mean']:.2f}")
         rows.append((*cells, *_tested(row["test"], row["by_seed"])))
+    seeds = max(row["seeds"] for row in result["rows"])  # the base has one
     note = (
-        f"Per cent right, means over seeds ± their standard deviation ({first['seeds']} seeds of"
-        " training). Numbers, which score mean relative accuracy, are in all spatial only. Each row"
+        f"Per cent right, means over seeds ± their standard deviation ({seeds} of training)."
+        " Numbers, which score mean relative accuracy, are in all spatial only. Each row"
         f" is compared with {against}. {TESTED} The ± of a difference is its standard deviation"
         f" over seeds. {COULD_SHOW}{_before(result['before'])} The paper's values are of"
         " Qwen2.5-VL-3B, on MindCube-Tiny and VSI-Bench: other questions and another model, so"
