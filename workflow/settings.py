@@ -150,14 +150,19 @@ def outside(
     return needs, lacks
 
 
+def mllm_place(settings: Mapping[str, Any]) -> str:
+    """The folder of the MLLM that is fine-tuned: shipped, made by base.smk, or from outside."""
+    made = {"rooms": "src/spatialsv/weights/mllm", "own": "data/base/mllm/checkpoint"}
+    base = settings["train"]["base"]
+    return made[base] if base in made else settings["models"][base]["path"]
+
+
 def _too_deep(root: Path, settings: Mapping[str, Any], arms: Iterable[str]) -> list[str]:
     """The taps that the model to be trained has not, if it is here to look into."""
-    base = settings["train"]["base"]
-    shipped = {"rooms": "src/spatialsv/weights/mllm"}
-    place = root / settings["models"].get(base, {}).get("path", shipped.get(base, "nowhere"))
-    if not (place / "config.json").is_file():
+    base, file = settings["train"]["base"], root / mllm_place(settings) / "config.json"
+    if not file.is_file():
         return []
-    told = json.loads((place / "config.json").read_text())
+    told = json.loads(file.read_text())
     layers = told.get("text_config", told).get("num_hidden_layers")
     asked = {f"arms.{arm}.taps": settings["arms"].get(arm, {}).get("taps") for arm in arms}
     asked["train.heads.taps"] = settings["train"]["heads"].get("taps")

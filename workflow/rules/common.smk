@@ -9,7 +9,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from guard import check_needs, check_overlay, check_provenance, claim, drop_torn
-from settings import adapter_files, code_digest, load_settings, minified, outside, place_digest
+from settings import adapter_files, code_digest, load_settings, minified, mllm_place, outside
+from settings import place_digest
 from settings import source_of as source_in
 
 STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
@@ -35,11 +36,7 @@ except (RuntimeError, ValueError) as error:
 BASE = settings["train"]["base"]
 TEACHER = settings["labels"]["teacher"]
 COMMERCIAL = " --commercial" if settings["labels"].get("commercial") else ""
-MLLM = {
-    "rooms": "src/spatialsv/weights/mllm",
-    "own": "data/base/mllm/checkpoint",
-    **{name: model["path"] for name, model in settings["models"].items()},
-}[BASE]
+MLLM = mllm_place(settings)
 # Its adapter, if that is from outside this package; the file, since the digests of code lack it.
 ADAPTER = settings["models"].get(BASE, {}).get("family")
 ADAPTER_FILES = adapter_files(ADAPTER)

@@ -10,7 +10,7 @@ import numpy as np
 
 from spatialsv.report.jobs import BASELINES, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.comparison import Comparison, compare_scores, together
+from spatialsv.stats.comparison import compare_scores, error_of, together
 from spatialsv.stats.means import Mean
 from spatialsv.stats.power import detectable
 from spatialsv.stats.summary import Scored, Summary
@@ -34,27 +34,26 @@ def paired_tests(
     See `compare_scores`; p-values are corrected together (Holm).
     """
     asked = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
-    found = together([_compared(runs[a], runs[b], seed=seed) for a, b in asked])
+    found = together([compare_scores(*_means(runs[a], runs[b]), seed) for a, b in asked])
     return [
         {name: test[name] for name in TOLD} | {"first": first, "second": second}
         for test, (first, second) in zip(found, asked, strict=True)
     ]
 
 
-def _compared(
+def _means(
     first: Sequence[Mapping[str, Answer]],
     second: Sequence[Mapping[str, Answer]],
     task: str | None = None,
-    seed: int = 0,
-) -> Comparison:
-    """Two arms, a run a seed, on all spatial questions (of `task`)."""
+) -> list[list[Mean]]:
+    """Two arms' scores, of each a mean a seed, on all spatial questions (of `task`)."""
     names = [q.id for q in _spatial(first[0], task)]
 
     def mean(run: Mapping[str, Answer]) -> Mean:
         chosen = [run[name].scored for name in names]
         return Mean(tuple(q.score for q in chosen), tuple(q.scene for q in chosen))
 
-    return compare_scores([*map(mean, first)], [*map(mean, second)], seed)
+    return [[*map(mean, first)], [*map(mean, second)]]
 
 
 def _spatial(run: Mapping[str, Answer], task: str | None = None) -> list[Scored]:
@@ -119,8 +118,8 @@ def _per_task(
 ) -> float | None:
     """The median over spatial tasks of the smallest difference that each, alone, could show."""
     tasks = dict.fromkeys(question.task for question in _spatial(first[0]))
-    found = [_compared(first, second, task) for task in tasks]
-    known = [size for test in found if (size := detectable(test.error, test.freedom))]
+    sizes = [detectable(*error_of(*_means(first, second, task))) for task in tasks]
+    known = [size for size in sizes if size]
     return float(np.median(known)) if known else None
 
 

@@ -53,12 +53,11 @@ def compare_scores(
     """
     spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
     scenes = set(chain.from_iterable(map(clusters_of, (*first, *second))))
-    error, freedom = _error((first, second), spreads)
+    error, freedom = error_of(first, second)
     if len(first) == len(second) == 1:
         draws = resampled([first[0], second[0]], resamples, seed)
         interval = interval_of(draws[:, 0] - draws[:, 1], len(scenes))
         p, mcnemar = permutation(first[0], second[0], seed=seed), _mcnemar(first[0], second[0])
-        freedom = None
     else:
         interval = interval_over_seeds(first, second, freedom, resamples, seed)
         p, mcnemar = _p_over_seeds(spreads, error, freedom), None
@@ -78,20 +77,23 @@ def compare_scores(
     )
 
 
-def _error(
-    sides: Sequence[Sequence[Tree]], spreads: Sequence[Spread]
-) -> tuple[float | None, float]:
+def error_of(first: Sequence[Tree], second: Sequence[Tree]) -> tuple[float | None, float | None]:
     """The difference's standard error over scenes and seeds, and its degrees of freedom.
+
+    As in `Comparison`.
 
     Scenes by the linearised score of the seeds' mean, seeds by their own deviation; the degrees are
     Satterthwaite's (1946). What a seed adds on one scene alone is in both parts, so that the error
     is, if anything, too large.
     """
-    table = Table([tree for side in sides for tree in side])
-    pulls = [np.mean([table.influence(tree) for tree in side], axis=0) for side in sides]
+    table = Table([*first, *second])
+    pulls = [np.mean([table.influence(t) for t in side], axis=0) for side in (first, second)]
     scenes = standard_error(pulls[0] - pulls[1])
+    if len(first) == len(second) == 1:
+        return scenes, None
     if scenes is None:
         return None, 1.0
+    spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
     parts = [(scenes**2, len(table.order) - 1)]
     parts += [(s.deviation**2 / s.n, s.n - 1) for s in spreads if s.deviation is not None]
     total = sum(variance for variance, _ in parts)
