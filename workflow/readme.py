@@ -1,14 +1,16 @@
 """Put the tables of a finished run into the README, between the markers of its overlay.
 
-    python workflow/readme.py [OVERLAY] [CLONE]
+    python workflow/readme.py [OVERLAY] [CLONE] [STAGE ...]
 
-OVERLAY is that of the run, CLONE the working copy it was made in: `default`, and this one.
+OVERLAY is that of the run, CLONE the working copy it was made in: `default`, and this one. Each
+STAGE, `report` and `ablations`, has its tables; of some alone, between markers that name them.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,11 +19,13 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from settings import load_settings, minified  # noqa: E402
 
+STAGES = ("report", "ablations")
 
-def main(overlay: str = "default", clone: str = str(ROOT)) -> None:
+
+def main(overlay: str = "default", clone: str = str(ROOT), *stages: str) -> None:
     """Write the block and print it."""
-    block = results(overlay, Path(clone))
-    put(f"results of {overlay}", block)
+    block = results(overlay, Path(clone), stages or STAGES)
+    put(", ".join([f"results of {overlay}", *stages]), block)
     print(block)
 
 
@@ -39,11 +43,11 @@ def put(name: str, block: str) -> None:
     readme.write_text(text)
 
 
-def results(overlay: str, clone: Path) -> str:
+def results(overlay: str, clone: Path, stages: Sequence[str]) -> str:
     """The run's tables, and the digest of the settings that it was made with."""
     settings = load_settings(clone, {"overlay": overlay})
     digest = sha256(minified(settings).encode()).hexdigest()[:16]
-    tables = [clone / f"data/{stage}/table.md" for stage in ("report", "ablations")]
+    tables = [clone / f"data/{stage}/table.md" for stage in stages]
     parts = [path.read_text().strip() for path in tables if path.is_file()]
     if not parts:
         sys.exit(f"{tables[0]}: missing; run `snakemake --cores all --config overlay={overlay}`")

@@ -27,6 +27,19 @@ def test_the_tables_replace_what_stood_between_the_markers_of_their_overlay(copy
     assert digest not in readme.read_text()
 
 
+def test_the_tables_of_one_stage_have_markers_of_their_own(copy):
+    readme = copy.root / "README.md"
+    readme.write_text(MARKED.format("smoke") + MARKED.format("smoke, ablations"))
+    for stage in ("report", "ablations"):
+        table = copy.root / f"data/{stage}/table.md"
+        table.parent.mkdir(parents=True)
+        table.write_text(f"| of {stage} |\n")
+    assert write(copy, "smoke", str(copy.root), "ablations").returncode == 0
+    whole, alone = readme.read_text().split("after\n")[:2]
+    assert "old" in whole
+    assert "| of ablations |" in alone and "| of report |" not in alone
+
+
 def test_a_run_that_was_not_made_is_told(copy):
     (copy.root / "README.md").write_text(MARKED.format("smoke"))
     found = write(copy, "smoke")

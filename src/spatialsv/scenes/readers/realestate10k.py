@@ -108,7 +108,8 @@ def _rows(path: Path) -> list[Row]:
     if not url.startswith("http"):
         raise CaptureError(f"{path}:1: {url[:80]!r}, expected the video's address")
     if lines and lines[-1].strip():
-        raise CaptureError(f"{path}:{len(lines) + 1}: broken off, this line has no end")
+        told = "broken off, this line has no end; fetch the file again, or end it if it is whole"
+        raise CaptureError(f"{path}:{len(lines) + 1}: {told}")
     rows = [_row(f"{path}:{n}", line) for n, line in enumerate(lines, start=2) if line.strip()]
     if not rows:
         raise CaptureError(f"{path}:1: no cameras after this line")
