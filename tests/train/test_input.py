@@ -93,7 +93,7 @@ def test_an_arms_misspelt_setting(train):
             {"distill": True, "teacher": "exact", "pseudo": True},
             r"mine\.teacher: pseudo labels are",
         ),
-        ({"steps_share": -1.0}, r"mine\.steps_share: expected more than 0, found -1\.0"),
+        ({"equal": "rooms"}, r"mine\.equal: .*rooms"),
     ],
 )
 def test_an_arm_that_makes_no_sense(train, settings, message):
@@ -107,19 +107,26 @@ def test_an_arm_is_what_the_settings_say_of_it_and_nothing_else():
     assert config.arm("distill") == ARMS["distill"]
 
 
-def test_an_arms_share_of_the_steps_makes_epochs_equal():
-    def steps(arm: ArmConfig, spatial: int = 0, **settings) -> int:
+@pytest.mark.parametrize("given", [{"steps": 20}, {"steps": None, "epochs": 2.0}])
+def test_arms_of_fewer_questions_take_equal_steps_or_equal_epochs(given):
+    def steps(spatial: int = 0, **arm) -> int:
+        arm = ArmConfig(**arm)
         data = TrainingData(
-            pools=Pools(None), text=120, spatial=spatial, feature_channels=None, digests={}
+            pools=Pools(None),
+            text=round(120 * arm.text_share),
+            spatial=spatial,
+            feature_channels=None,
+            digests={},
         )
-        return steps_of(arm, TrainConfig(batch_size=12, **settings), data)
+        return steps_of(arm, TrainConfig(batch_size=12, **given), data)
 
-    half = ArmConfig(text_share=0.5, steps_share=0.5)
-    assert (steps(ArmConfig(), steps=30), steps(half, steps=30)) == (30, 15)
-    assert steps(ArmConfig(), steps=None, epochs=2.0) == 20
-    assert (
-        steps(ArmConfig(), spatial=60, steps=None, epochs=2.0) == 40
-    )  # half of each batch is text
+    assert steps() == 20
+    for spatial in (0, 60):
+        assert steps(spatial, text_share=0.3, equal="steps") == 20
+    assert steps(text_share=0.3, equal="epochs") == 6
+    assert steps(60, text_share=0.3, equal="epochs") == 12  # half of each batch is text
+    alike = "steps" if given["steps"] else "epochs"
+    assert steps(60, text_share=0.3) == steps(60, text_share=0.3, equal=alike)
 
 
 def test_steps_and_epochs(train):

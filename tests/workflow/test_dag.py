@@ -329,7 +329,7 @@ def test_a_setting_of_one_arm_redoes_that_arm(smoke):
     smoke.edit(
         "workflow/config/default.yaml",
         "blank_images: true}",
-        "blank_images: true, steps_share: 0.5}",
+        "blank_images: true, equal: epochs}",
     )
     jobs = smoke.planned()
     assert (jobs["train_arm"], jobs["evaluate_model"]) == (1, 1)

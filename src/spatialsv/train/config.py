@@ -29,7 +29,7 @@ class ArmConfig:
     pseudo: bool = False  # pseudo-labelled images beside the questions, without text
     gated: bool = True  # only what the gate kept of them; False: all that the teacher said
     text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked
-    steps_share: float = 1.0  # of TrainConfig.steps, where epochs are to be equal and not steps
+    equal: Literal["steps", "epochs"] | None = None  # to an arm's that is asked all; None: as given
 
     @property
     def geometry(self) -> bool:
@@ -161,10 +161,6 @@ class TrainConfig:
         if not 0 < arm.text_share <= 1:
             raise ValueError(
                 f"arms.{name}.text_share: expected a part of 1, found {arm.text_share}"
-            )
-        if arm.steps_share <= 0:
-            raise ValueError(
-                f"arms.{name}.steps_share: expected more than 0, found {arm.steps_share}"
             )
         if arm.spatial_weight <= 0:
             raise ValueError(

@@ -146,12 +146,18 @@ def make_heads(
 
 
 def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
-    """The optimiser's steps: given, or from the epochs over the questions (else the images)."""
-    if config.steps is not None:
-        return max(1, round(config.steps * arm.steps_share))
-    share = 1 - config.spatial_share if data.text and data.spatial else 1.0
-    samples = (data.text or data.spatial) * config.epochs * arm.steps_share
-    return math.ceil(samples / (config.batch_size * config.passes * share))
+    """The optimiser's steps: given, or from the epochs over the questions (else the images).
+
+    An arm that is asked a share of the questions, or whose batches hold images without any, takes
+    as many as one that is asked all, or goes as often through its own: as `arm.equal` says.
+    """
+    if (of_all := config.steps) is None:
+        samples = (data.text or data.spatial) / arm.text_share
+        of_all = samples * config.epochs / (config.batch_size * config.passes)
+    if (arm.equal or ("steps" if config.epochs is None else "epochs")) == "steps":
+        return math.ceil(round(of_all, 6))
+    asked = 1 - config.spatial_share if data.text and data.spatial else 1.0  # of each batch
+    return math.ceil(round(of_all * arm.text_share / asked, 6))
 
 
 def _about(
