@@ -58,7 +58,9 @@ def test_seeds_give_a_mean_and_a_spread(runs):
     assert told["by_seed"]["deviation"] == 0  # the reference has the same two seeds
     other = ablation("turned", table, runs | {"text": seeds, "distill": seeds[::-1]}, {})["rows"][0]
     assert other["by_seed"]["deviation"] == pytest.approx(2**0.5 * abs(first - second))
-    assert ablation("one", table, runs | {"text": seeds}, {})["rows"][0]["by_seed"] is None
+    uneven = ablation("one", table, runs | {"text": seeds}, {})
+    assert uneven["rows"][0]["by_seed"] is None
+    assert "(1 to 2 of training)" in ablation_table(uneven).note
 
 
 def test_the_papers_rows_stand_beside_ours(runs):

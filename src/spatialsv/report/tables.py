@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from spatialsv.report.jobs import arm_label
+from spatialsv.report.jobs import BASELINES, arm_label
 
 GEOMETRY = {"lift": "Lifted geometry", "probe": "Frozen depth probe"}  # stages and titles
 HEADLINES = {  # of metrics.json, as far as a stage has them
@@ -139,9 +139,9 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
             cells += [_printed(row["paper"].get(name))] if name in POOLS else []
         cells.append("-" if row["lifted"] is None else f"{row['lifted']['mean']:.2f}")
         rows.append((*cells, *_tested(row["test"], row["by_seed"])))
-    seeds = max(row["seeds"] for row in result["rows"])  # the base has one
     note = (
-        f"Per cent right, means over seeds ± their standard deviation ({seeds} of training)."
+        "Per cent right, means over seeds ± their standard deviation"
+        f" ({_seeds(result['rows'])} of training)."
         " Numbers, which score mean relative accuracy, are in all spatial only. Each row"
         f" is compared with {against}. {TESTED} The ± of a difference is its standard deviation"
         f" over seeds. {COULD_SHOW}{_before(result['before'])} The paper's values are of"
@@ -149,6 +149,12 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
         " compare differences between rows, not levels."
     )
     return Table(title=result["title"], head=tuple(head), rows=tuple(rows), note=note)
+
+
+def _seeds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many seeds the trained arms have: one number, or from the fewest to the most."""
+    found = {row["seeds"] for row in rows if row["arm"] not in (*BASELINES, "base")} or {1}
+    return str(max(found)) if len(found) == 1 else f"{min(found)} to {max(found)}"
 
 
 def _before(scores: Mapping[str, Any] | None) -> str:
