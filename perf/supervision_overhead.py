@@ -50,7 +50,8 @@ from spatialsv.scenes.rooms.layout import RoomsConfig
 from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.rooms.questions import ask, balanced
 from spatialsv.teachers.rooms import RoomsTeacher
-from spatialsv.train.config import ARMS, TrainConfig
+from spatialsv.train.arm import ARMS
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.loss import arm_losses
 from spatialsv.train.stage import make_heads
 from spatialsv.train.trainer import freeze, parameter_groups, precision_of

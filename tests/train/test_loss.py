@@ -11,7 +11,8 @@ from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.sampler import SPATIAL, TEXT, Draw
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import load_data
 from spatialsv.train.loss import arm_losses, losses_of
 from spatialsv.train.shares import UNCUT, counts, shares

@@ -84,7 +84,7 @@ def schema() -> dict[str, Any]:
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
         sections[stage] = _object(own | DAG.get(stage, {}))
-    arm = _mapping(_load("spatialsv.train.config:ArmConfig"))
+    arm = _mapping(_load("spatialsv.train.arm:ArmConfig"))
     sections["arms"] = _named(arm["properties"], [])
     sections["arms"]["propertyNames"] = NAME
     splits = {"split": {"enum": ["validation", "test"]}}

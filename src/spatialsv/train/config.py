@@ -1,4 +1,4 @@
-"""What an arm is taught, and how long and how fast all arms are trained."""
+"""How long, how fast and on what all arms are trained."""
 
 from __future__ import annotations
 
@@ -8,48 +8,10 @@ from typing import Any, Literal
 from spatialsv.config import from_mapping
 from spatialsv.losses.total import SpatialLossConfig
 from spatialsv.losses.weighting import WeightingConfig
-from spatialsv.model.heads import SpatialHeadsConfig, Task
+from spatialsv.model.heads import SpatialHeadsConfig
 from spatialsv.samples.views import Kind
+from spatialsv.train.arm import ARMS, ArmConfig
 from spatialsv.train.lora import LoraSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmConfig:
-    """One way to fine-tune the base: which losses, on what it sees."""
-
-    text: bool = True  # the answers' cross-entropy; without it no question is asked
-    distill: bool = False  # the teacher's features from the last layer's visual states
-    tasks: tuple[Task, ...] = ()  # geometry lifted from the taps
-    taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
-    projectors: Literal["four", "shared"] | None = None  # None: as TrainConfig.heads says
-    spatial_weight: float = 1.0  # of all that is taught beside the text, which weighs 1
-    teacher: str | None = None  # whose labels; None: labels.teacher. For the DAG, as text_share
-    blank_images: bool = False  # grey images: what the questions' text gives away
-    labels_share: float = 1.0  # of the labelled scenes, whose geometry is taught; shares are nested
-    pseudo: bool = False  # pseudo-labelled images beside the questions, without text
-    gated: bool = True  # only what the gate kept of them; False: all that the teacher said
-    text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked
-    equal: Literal["steps", "epochs"] | None = None  # to an arm's that is asked all; None: as given
-
-    @property
-    def geometry(self) -> bool:
-        """Whether this arm learns from labels at all, be they pseudo labels."""
-        return self.distill or bool(self.tasks)
-
-    @property
-    def labelled(self) -> bool:
-        """Whether it learns from those of the scenes that it is asked about."""
-        return self.geometry and self.labels_share > 0
-
-
-# For training by hand. The DAG spells each arm out, since it must know what to make for it.
-ARMS: dict[str, ArmConfig] = {
-    "text": ArmConfig(),
-    "distill": ArmConfig(distill=True),
-    "spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points")),
-    "blind": ArmConfig(blank_images=True),
-    "semi": ArmConfig(distill=True, tasks=("depth", "rays", "points"), pseudo=True),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,54 +109,14 @@ class TrainConfig:
         """The arm `name` of `arms`, else of `ARMS`.
 
         Raises:
-            ValueError: neither knows it, or it teaches nothing.
+            ValueError: neither knows it, or its settings cannot be, as `ArmConfig.check` says.
         """
-        if name not in ARMS and name not in self.arms:
-            known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
-            raise ValueError(f"arms: no arm {name!r}; known: {known}")
         if name in self.arms:
             arm = from_mapping(ArmConfig, self.arms[name], f"arms.{name}")
-        else:
+        elif name in ARMS:
             arm = ARMS[name]
-        if not (arm.text or arm.geometry):
-            raise ValueError(f"arms.{name}: neither text, distill nor tasks to learn")
-        if not 0 < arm.text_share <= 1:
-            raise ValueError(
-                f"arms.{name}.text_share: expected a part of 1, found {arm.text_share}"
-            )
-        if arm.spatial_weight <= 0:
-            raise ValueError(
-                f"arms.{name}.spatial_weight: expected more than 0, found"
-                f" {arm.spatial_weight}; an arm without tasks learns from text alone"
-            )
-        own = ("taps", "projectors", "teacher")
-        if not arm.geometry and (vain := [key for key in own if getattr(arm, key) is not None]):
-            raise ValueError(f"arms.{name}.{vain[0]}: neither distill nor tasks to use it")
-        if arm.teacher and arm.pseudo:
-            raise ValueError(
-                f"arms.{name}.teacher: pseudo labels are by labels.teacher alone; set that, or"
-                " pseudo to false"
-            )
-        if arm.pseudo and not arm.geometry:
-            raise ValueError(f"arms.{name}: pseudo labels, but neither distill nor tasks")
-        if arm.pseudo and not arm.text and arm.labelled:
-            raise ValueError(
-                f"arms.{name}: without text, images are either labelled or pseudo-labelled; set"
-                " labels_share to 0, pseudo to false, or text to true"
-            )
-        if not arm.gated and not arm.pseudo:
-            raise ValueError(f"arms.{name}.gated: only pseudo labels are; set pseudo: true")
-        if not 0 <= arm.labels_share <= 1:
-            raise ValueError(f"arms.{name}.labels_share: expected 0 to 1, found {arm.labels_share}")
-        if arm.labels_share < 1 and not arm.geometry:
-            raise ValueError(
-                f"arms.{name}.labels_share: neither distill nor tasks learn from labels"
-            )
-        if arm.labels_share == 0 and not arm.pseudo:
-            raise ValueError(
-                f"arms.{name}.labels_share: at 0 no geometry is left to learn; set pseudo:"
-                " true, or leave out distill and tasks: that is text alone"
-            )
-        if arm.blank_images and arm.geometry:
-            raise ValueError(f"arms.{name}: blank images have no geometry to learn")
+        else:
+            known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
+            raise ValueError(f"arms: no arm {name!r}; known: {known}")
+        arm.check(f"arms.{name}")
         return arm

@@ -16,7 +16,8 @@ from spatialsv.scenes.rooms.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, fault
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups, read_groups
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,8 @@ from spatialsv.losses.text import text_loss
 from spatialsv.losses.total import Signal, SpatialLossConfig, spatial_losses
 from spatialsv.model.spatialsv import Output
 from spatialsv.samples.batch import Batch
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.shares import UNCUT, Shares
 
 

@@ -25,7 +25,8 @@ from spatialsv.model.spatialsv import Output, SpatialSV
 from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
 from spatialsv.train.gradients import gradient_norms, shared_parameters

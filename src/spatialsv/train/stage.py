@@ -24,7 +24,8 @@ from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder
 from spatialsv.samples.collate import Collate
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import ENCODED, WORK, check_disk, check_room, disk_use
 from spatialsv.train.distributed import join, shard, whole_weights

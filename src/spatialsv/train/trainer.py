@@ -31,7 +31,8 @@ from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
-from spatialsv.train.config import ArmConfig, TrainConfig
+from spatialsv.train.arm import ArmConfig
+from spatialsv.train.config import TrainConfig
 from spatialsv.train.disk import KEPT
 from spatialsv.train.distributed import load_part, save_part, whole
 from spatialsv.train.gradients import gradient_norms, shared_parameters
