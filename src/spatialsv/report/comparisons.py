@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spatialsv.report.jobs import BASELINES, Answer, arm_label
+from spatialsv.report.jobs import BASELINES, UNTRAINED, Answer, arm_label
 from spatialsv.stats.aggregate import over_seeds
 from spatialsv.stats.comparison import compare_scores, error_of, together
 from spatialsv.stats.means import Mean
@@ -104,7 +104,7 @@ def statement(runs: Runs, tests: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"Over {by_seed['n']} seeds of training that difference has a standard deviation of"
                 f" {100 * by_seed['deviation']:.1f} points, which the tests count."
             )
-    trained = [len(seeds) for arm, seeds in runs.items() if arm not in (*BASELINES, "base")]
+    trained = [len(seeds) for arm, seeds in runs.items() if arm not in UNTRAINED]
     if trained and max(trained) == 1:
         found.append(
             "Each arm was trained with one seed: intervals and tests cover the choice of questions "

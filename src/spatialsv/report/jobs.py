@@ -23,6 +23,7 @@ ARMS = {
     "frequency": "most frequent",
 }
 BASELINES = ("random", "frequency")
+UNTRAINED = ("base", *BASELINES)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from spatialsv.report.jobs import BASELINES, arm_label
+from spatialsv.report.jobs import UNTRAINED, arm_label
 
 GEOMETRY = {"lift": "Lifted geometry", "probe": "Frozen depth probe"}  # stages and titles
 HEADLINES = {  # of metrics.json, as far as a stage has them
@@ -153,7 +153,7 @@ def ablation_table(result: Mapping[str, Any]) -> Table:
 
 def _seeds(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many seeds the trained arms have: one number, or from the fewest to the most."""
-    found = {row["seeds"] for row in rows if row["arm"] not in (*BASELINES, "base")} or {1}
+    found = {row["seeds"] for row in rows if row["arm"] not in UNTRAINED} or {1}
     return str(max(found)) if len(found) == 1 else f"{min(found)} to {max(found)}"
 
 

@@ -152,13 +152,14 @@ def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
     An arm that is asked a share of the questions, or whose batches hold images without any, takes
     as many as one that is asked all, or goes as often through its own: as `arm.equal` says.
     """
-    if (of_all := config.steps) is None:
+    given = "steps" if config.epochs is None else "epochs"
+    if (steps := config.steps) is None:  # of an arm that is asked all
         samples = (data.text or data.spatial) / arm.text_share
-        of_all = samples * config.epochs / (config.batch_size * config.passes)
-    if (arm.equal or ("steps" if config.epochs is None else "epochs")) == "steps":
-        return math.ceil(round(of_all, 6))
-    asked = 1 - config.spatial_share if data.text and data.spatial else 1.0  # of each batch
-    return math.ceil(round(of_all * arm.text_share / asked, 6))
+        steps = samples * config.epochs / (config.batch_size * config.passes)
+    if (arm.equal or given) == "epochs":
+        asked = 1 - config.spatial_share if data.text and data.spatial else 1.0  # of each batch
+        steps *= arm.text_share / asked
+    return math.ceil(round(steps, 6))  # 6.000000001 steps are six
 
 
 def _about(
