@@ -21,10 +21,10 @@ import torch
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.model.mllm import load_mllm
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.questions import ask
 from spatialsv.samples.chat import Chat
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.questions import ask
 
 TOKENS, BATCH = 16, 64  # as the stage has them
 SEED = 10_000_000  # of the first room: none that anything is trained on

@@ -37,9 +37,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.place import find_model
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups, read_groups, write_store

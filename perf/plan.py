@@ -31,8 +31,8 @@ from spatialsv.config import from_mapping
 from spatialsv.labels import LabelsConfig
 from spatialsv.labels import run as label
 from spatialsv.model.mllm import family_of
-from spatialsv.scenes.rooms.stage import ScenesConfig
-from spatialsv.scenes.rooms.stage import run as make_scenes
+from spatialsv.rooms.stage import ScenesConfig
+from spatialsv.rooms.stage import run as make_scenes
 from spatialsv.train import TrainConfig, run, trainer
 from spatialsv.train.plan import measured_flops, plan
 from spatialsv.train.trainer import SpatialTrainer
@@ -41,7 +41,7 @@ from spatialsv.train.trainer import SpatialTrainer
 trainer.has_bf16 = lambda _: True
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from tiny_families import SAVE  # noqa: E402
+from helpers.tiny_families import SAVE  # noqa: E402
 
 SHIPPED = {"packed": True, "questions_per_sample": 4, "heads": {"taps": [1, 2, 4, 6]}}
 HALF, CHECKPOINTED = {"precision": "bf16"}, {"gradient_checkpointing": True}

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe import ProbeConfig, run
 from spatialsv.probe.fit import FitConfig
 from spatialsv.probe.layers import LayersConfig
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
 from spatialsv.scenes.store import write_store
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=150))

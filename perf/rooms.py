@@ -16,9 +16,9 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
-from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
-from spatialsv.scenes.rooms.render import build_mesh, rays_of, render, sample_grid
-from spatialsv.scenes.rooms.room import Room
+from spatialsv.rooms.layout import RoomsConfig, make_room
+from spatialsv.rooms.render import build_mesh, rays_of, render, sample_grid
+from spatialsv.rooms.room import Room
 
 
 def built(room: Room, size: int, samples: int, rays: int):

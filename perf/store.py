@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_store
 from spatialsv.teachers.rooms import RoomsTeacher

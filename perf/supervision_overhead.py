@@ -41,14 +41,14 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.questions import ask, balanced
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample, SamplesConfig, SceneDataset
 from spatialsv.samples.targets import Target
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.questions import ask, balanced
 from spatialsv.teachers.rooms import RoomsTeacher
 from spatialsv.train.arm import ARMS
 from spatialsv.train.config import TrainConfig

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spatialsv.scenes.rooms.question import Question
+from helpers.tiny import save_tiny_mllm, synthetic_labels, synthetic_questions, synthetic_scenes
+from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
-from tiny import save_tiny_mllm, synthetic_labels, synthetic_questions, synthetic_scenes
 
 torch.set_num_threads(1)  # sums are then done in one order, so runs can be compared bit for bit
 

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from spatialsv.cli import CALLS, build_parser, main
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
-from spatialsv.scenes.rooms.question import read_questions
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.scenes.question import read_questions
 
 
 @pytest.mark.parametrize("stage", CALLS)
@@ -42,7 +43,7 @@ def test_lists_may_be_empty():
         ('{"tasks": {"test": ["rotate"]}}', "scenes.tasks.test: no task 'rotate'; known: rotation"),
         (
             '{"tasks": {"test": ["around"]}, "rooms": {"motions": ["among"]}}',
-            "scenes.tasks.test: no room has 'around', which scenes.rooms.motions leaves out",
+            "scenes.tasks.test: no room has 'around', which rooms.motions leaves out",
         ),
         ("{questions: 3}", "--config: not JSON"),
     ],

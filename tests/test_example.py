@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from helpers.tiny_families import save_internvl
 from spatialsv.scenes.store import write_store
-from tiny_families import save_internvl
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -52,7 +52,7 @@ def listed_in_rules(stage: str) -> list[set[str]]:
     """What the code digest of each rule of a stage covers, as paths; its own rule comes first."""
     text, found = (ROOT / f"workflow/rules/{stage}.smk").read_text(), []
     for code in re.finditer(r"code=\w+\(([^)]*)\)", text):
-        names = set(re.findall(r'"([^"]+)"', code.group(1))) | {"config", "manifest"}
+        names = set(re.findall(r'"([^"]+)"', code.group(1))) | {"config", "io"}
         found.append(names | ({"weights/mllm"} if "code=model_code(" in code.group() else set()))
     return found
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.place import find_model
-from spatialsv.scenes.rooms.question import Question, write_questions
+from spatialsv.scenes.question import Question, write_questions
 from spatialsv.scenes.scene import Scenes, bare_ones
 from spatialsv.scenes.store import write_store
 from spatialsv.train import TrainConfig

@@ -287,7 +287,7 @@ def place_digest(path: Path) -> str:
 
 
 def code_digest(root: Path, packages: Iterable[str]) -> str:
-    """A digest of the files of `packages` (`geometry`, `manifest`, `weights/mllm`, ...).
+    """A digest of the files of `packages` (`geometry`, `io`, `weights/mllm`, ...).
 
     Code and shipped weights, never a git SHA, which changes when a README does. Weights that are
     still to be made count as empty, so that the rule which makes them can be read.

@@ -64,7 +64,7 @@ def scenes(arguments: argparse.Namespace) -> None:
     """Make one shard of rooms, or read one of records: views, geometry if known, questions."""
     job = {"split": arguments.split, "shard": arguments.shard, "out": arguments.out}
     if arguments.source == "rooms":
-        from spatialsv.scenes.rooms.stage import ScenesConfig, run
+        from spatialsv.rooms.stage import ScenesConfig, run
 
         run(**job, config=config(ScenesConfig, arguments))
     else:

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from spatialsv.manifest import Manifest, digest_path, prune, read_manifest, write_manifest
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.prune import prune
 
 
 def gather(

@@ -9,7 +9,7 @@ import pytest
 from spatialsv.base import corpus, mllm
 from spatialsv.base.stage import BaseConfig, run
 from spatialsv.config import from_mapping
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.rooms import RoomsTeacher

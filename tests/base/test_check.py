@@ -8,7 +8,7 @@ import pytest
 
 from spatialsv.base.check import check_mllm, check_teacher, score_listings
 from spatialsv.model.mllm import load_mllm
-from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.teachers.checkpoint import SHIPPED, load_network
 
 

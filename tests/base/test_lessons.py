@@ -20,9 +20,9 @@ from spatialsv.base.lessons import (
     room_text,
     write_texts,
 )
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.questions.ladder import RUNGS
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.questions.ladder import RUNGS
 
 ROOMS, SCENES = photograph(range(12), RoomsConfig(samples=1))
 TEXTS = [room_text(room, seen) for room, seen in zip(ROOMS, SCENES.instance, strict=True)]

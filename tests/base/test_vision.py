@@ -11,9 +11,9 @@ import torch
 from spatialsv.base.architecture import ArchitectureConfig, build_image_processor, build_model
 from spatialsv.base.corpus import patchify, rooms_of
 from spatialsv.base.vision import KINDS, SURFACES, CellReader, cell_classes, settle, surfaces
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.parts import COLOURS
-from spatialsv.scenes.rooms.photograph import photograph
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.parts import COLOURS
+from spatialsv.rooms.photograph import photograph
 
 ROOMS, SCENES = photograph(range(3), RoomsConfig(samples=1))
 CONFIG = ArchitectureConfig(width=32, layers=2, heads=2, mlp=48, vision_width=32, vision_layers=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from outside import save_picture, save_video
+from helpers.outside import save_picture, save_video
 from spatialsv.benchmarks.overlap import Pictures, _names, compared, overlap
 from spatialsv.cli import main
 from spatialsv.scenes.scene import Scenes

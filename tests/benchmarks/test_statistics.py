@@ -21,7 +21,7 @@ from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import NAMES, benchmark
 from spatialsv.benchmarks.score import Scoring, score, scoring_of, table
 from spatialsv.benchmarks.vsi_bench import COUNTS, NUMBERS
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.stats.means import Table, draws
 
 SCORERS = [(name, stack) for name in NAMES for stack in benchmark(name).scorers]

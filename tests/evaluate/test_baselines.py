@@ -1,7 +1,7 @@
 import pytest
 
 from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 
 
 def ask(task, answer, options=()):

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outside import save_video
+from helpers.outside import save_video
 from spatialsv.benchmarks import overlap
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.evaluate import asking
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store

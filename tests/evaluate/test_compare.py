@@ -16,7 +16,8 @@ from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.evaluate.compare import CompareConfig, compare_runs
 from spatialsv.evaluate.replies import Reply, write_replies
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean, Table
 

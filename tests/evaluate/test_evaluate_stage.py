@@ -5,8 +5,9 @@ import pytest
 
 from spatialsv.evaluate import EvaluateConfig, run, stage
 from spatialsv.evaluate.replies import read_replies
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
-from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.scenes.question import write_questions
 from spatialsv.scenes.store import write_store
 
 CONFIG = EvaluateConfig(max_new_tokens=3, batch_size=5, resamples=50)

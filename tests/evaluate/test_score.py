@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from spatialsv.evaluate.score import extract, extract_choice, extract_number, score
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 from spatialsv.stats.accuracy import mean_relative_accuracy
 
 

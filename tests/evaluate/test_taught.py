@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spatialsv.evaluate.taught import taught_scenes
-from spatialsv.manifest import Manifest, digest_payloads, read_manifest, write_manifest
+from spatialsv.io.manifest import Manifest, digest_payloads, read_manifest, write_manifest
 
 
 @pytest.fixture

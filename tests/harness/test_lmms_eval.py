@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from outside import save_video
+from helpers.outside import save_video
 from spatialsv.cli import main
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
-from spatialsv.scenes.rooms.question import read_questions
+from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.store import read_store
 
 PYTHON = os.environ.get("SPATIALSV_HARNESS_PYTHON")

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from killed import killed, started
+from helpers.killed import killed, started
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.labels import LabelsConfig, run
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import digest_scenes, read_store, write_store
 from spatialsv.teachers.exact import ExactTeacher

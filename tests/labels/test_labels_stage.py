@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.labels import LabelsConfig, run
 from spatialsv.labels.errors import label_errors
 from spatialsv.labels.stage import drop_unsure
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
 

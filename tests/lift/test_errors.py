@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.tiny import synthetic_scenes
 from spatialsv.lift.errors import errors_of
 from spatialsv.lift.measure import summarise
 from spatialsv.lift.truth import truth_of
 from spatialsv.scenes.scene import Scenes
-from tiny import synthetic_scenes
 
 
 @pytest.fixture(scope="module")

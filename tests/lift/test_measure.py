@@ -8,9 +8,9 @@ import torch
 
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.rays import ray_map
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
 from spatialsv.lift.truth import mean_depth, of_views, truth_of
-from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.store import write_groups, write_store
 
 

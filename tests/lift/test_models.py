@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from helpers.tiny_families import SAVE
 from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.scenes.scene import fault
-from tiny_families import SAVE
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
 OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}

@@ -10,7 +10,7 @@ import trimesh
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from lift_seen import assert_seen_where_they_came_from
+from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
 from spatialsv.lift.files.result import Result, cloud_of
 from spatialsv.lift.pictures import PicturesConfig, folder_of, lift_pictures

@@ -11,12 +11,12 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from datasets import write_tum
+from helpers.datasets import write_tum
+from helpers.views import samples
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.places import PlacesConfig, read_places
-from spatialsv.manifest import Manifest, write_manifest
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.store import write_groups
-from views import samples
 
 
 def places(*inputs, wanted=(), **settings):

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from spatialsv.cli import main
-from spatialsv.manifest import Manifest, digest_path, write_manifest
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.export import HEADS, export
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv

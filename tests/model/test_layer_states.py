@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from helpers.tiny_families import load_loud
 from spatialsv.model.layer_states import ENCODER, layer_states
 from spatialsv.model.mllm import FAMILIES
 from spatialsv.model.spatialsv import SpatialSV
-from tiny_families import load_loud
 
 SIZES = [[(56, 84), (56, 84)], [(56, 84), (56, 84)]]
 MERGED = {"qwen2_5_vl", "qwen3_vl", "llavaonevision1_5"}  # four patches, one after the other

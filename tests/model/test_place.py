@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.place import find_model
 
 ABOUT = {"shown": {"sources": ["rooms"]}, "settings": {"blank_images": True}}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from helpers.tiny_families import SAVE
 from spatialsv.losses.text import text_loss
 from spatialsv.model.mllm import FAMILIES, load_mllm
 from spatialsv.model.spatialsv import SpatialSV
@@ -14,7 +15,6 @@ from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder, layers_of
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
-from tiny_families import SAVE
 
 SIZES = {  # of the views of both samples
     "one size": [[(56, 84), (56, 84)], [(56, 84), (56, 84)]],

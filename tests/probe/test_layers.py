@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from helpers.tiny import synthetic_scenes
 from spatialsv.probe.cells import Cells
 from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
 from spatialsv.teachers.exact import ExactTeacher
-from tiny import synthetic_scenes
 
 CONFIG = LayersConfig(pixels=4, parts=4, seeds=2)
 

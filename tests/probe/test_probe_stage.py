@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from helpers.tiny_families import SAVE
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.probe import ProbeConfig, run, source
 from spatialsv.probe.cache import StateFiles
 from spatialsv.probe.depth import errors_of, means_of, target_of
@@ -16,7 +17,6 @@ from spatialsv.probe.fit import FitConfig
 from spatialsv.probe.layers import LayersConfig
 from spatialsv.scenes.store import read_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
-from tiny_families import SAVE
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=4, batch_size=2), controls=("shuffled", "random"))
 NO_LAYERS = LayersConfig(states=())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig, run
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.scenes.scene import Reason, Scenes

@@ -13,10 +13,11 @@ from spatialsv.evaluate import EvaluateConfig
 from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
 from spatialsv.evaluate.replies import expected, judged, write_replies
 from spatialsv.evaluate.stage import metrics
-from spatialsv.manifest import Manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig
 from spatialsv.pseudo import run as pseudo
-from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.scenes.question import write_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher

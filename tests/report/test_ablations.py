@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import Manifest, read_manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report import ReportConfig
 from spatialsv.report import run as report
 from spatialsv.report.ablations import AblationsConfig, TableConfig, ablation, paper_tables, run

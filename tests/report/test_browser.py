@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chrome import CHROMIUM, Chrome
+from helpers.chrome import CHROMIUM, Chrome
 from spatialsv.report import ReportConfig, run
 from spatialsv.report.jobs import read_answers, read_jobs
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.report.examples import disagreements_of
 from spatialsv.report.examples_figure import PIXELS, examples_figure
 from spatialsv.report.figures import as_png

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report.gate import build_gate, gate_findings, gate_table
 from spatialsv.report.gate_figure import gate_figure, standing_alone
 from spatialsv.report.page import gate_section

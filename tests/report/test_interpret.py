@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report.interpret import build_interpretability, rest_of_scene, scene_properties
 from spatialsv.report.interpret_page import (
     figures,

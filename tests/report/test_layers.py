@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 import torch
 
-from spatialsv.manifest import Manifest, read_manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.probe.curves import TASKS, layer_curves
 from spatialsv.probe.layers import Found
 from spatialsv.report import ReportConfig, run

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, read_manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.interpret_figures import geometry_figure
 from spatialsv.report.jobs import Answer, read_jobs
 from spatialsv.report.own_answers import Row, agreement, build_own
 from spatialsv.report.own_geometry import SOURCES, answers_of_geometry, known_rooms
-from spatialsv.scenes.rooms.question import Question
-from spatialsv.scenes.rooms.stage import ScenesConfig, run
+from spatialsv.rooms.stage import ScenesConfig, run
+from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import stack
 from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_store, write_store

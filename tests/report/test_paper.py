@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outside import mindcube_line, write_lines
+from helpers.outside import mindcube_line, write_lines
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.paper import others_of, published, read_scores, rendered, table_of
 
 SETTINGS = ("rotation", "among", "around", "aroundnew")

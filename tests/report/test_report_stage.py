@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.report import ReportConfig, run
 from spatialsv.report.browser import browser_data
 from spatialsv.report.jobs import by_arm, read_answers, read_jobs

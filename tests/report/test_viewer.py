@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.jobs import read_jobs
 from spatialsv.report.viewer import (
     DEEPEST,

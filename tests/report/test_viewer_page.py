@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chrome import CHROMIUM, Chrome
+from helpers.chrome import CHROMIUM, Chrome
 from spatialsv.report import ReportConfig, run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

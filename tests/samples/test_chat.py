@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from helpers.tiny import shown
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED, Chat
-from tiny import shown
 
 
 @pytest.fixture(scope="module")

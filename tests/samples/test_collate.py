@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import shown
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.collate import Collate, spread, visual_places
 from spatialsv.samples.dataset import SceneDataset
-from tiny import shown
 
 
 @pytest.fixture(scope="module")

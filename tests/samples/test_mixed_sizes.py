@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from helpers.tiny import shown, synthetic_labels, synthetic_scenes
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
-from tiny import shown, synthetic_labels, synthetic_scenes
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import shown
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.samples.packing import pack
-from tiny import shown
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from spatialsv.manifest import digest_path
+from spatialsv.io.digests import digest_path
 from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped, stack
 from spatialsv.scenes.store import (
     digest_scenes,
@@ -284,7 +284,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_there(
     large = Scenes(ids=("a", "b", "c"), image=noise)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"what was at this path before is untouched.*s\.zarr"):
+        with pytest.raises(OSError, match=r"the previous content is unchanged.*s\.zarr"):
             write_store(store, large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from killed import killed, started
-from spatialsv.manifest import temporary_beside
+from helpers.killed import killed, started
+from spatialsv.io.atomic import temporary_path
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import digest_scenes, read_store, write_store
 
@@ -56,12 +56,12 @@ def test_two_writers_and_a_reader_do_not_disturb_each_other(
 def test_only_the_leftovers_of_processes_that_are_gone_are_deleted(tmp_path: Path) -> None:
     gone = started(int)
     gone.join()
-    own = temporary_beside(tmp_path / "s.zarr")
+    own = temporary_path(tmp_path / "s.zarr")
     stem = own.name.removesuffix(str(os.getpid()))
     names = [f"{stem}{process}" for process in (gone.pid, os.getppid(), os.getpid())]
     names += [f".s.zarr.another-machine.{gone.pid}", f"{stem}not-ours"]
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
-    assert temporary_beside(tmp_path / "s.zarr") == own
+    assert temporary_path(tmp_path / "s.zarr") == own
     assert {path.name for path in tmp_path.iterdir()} == set(names[1:])

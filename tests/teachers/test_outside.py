@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import save_file
 
-from authors import make_environment
+from helpers.authors import make_environment
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.answer import RAYS, read_answer

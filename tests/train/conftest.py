@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
-from spatialsv.scenes.rooms.question import write_questions
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.scenes.question import write_questions
 from spatialsv.scenes.scene import Reason, Scenes
 from spatialsv.scenes.store import write_store
 

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
+from helpers.tiny import save_tiny_mllm
+from helpers.tiny_families import save_llava_onevision_1_5, save_llava_qwen
 from spatialsv.cli import main
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import load_spatialsv
-from tiny import save_tiny_mllm
-from tiny_families import save_llava_onevision_1_5, save_llava_qwen
 
 TRAIN = {
     "steps": 1,

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_manifest
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.scenes.scene import Reason
 from spatialsv.scenes.store import read_groups, write_store

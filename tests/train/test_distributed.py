@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 from transformers import AutoModelForImageTextToText
 
-import ranks
+from helpers import ranks
 from spatialsv.cli import main
 from spatialsv.config import from_mapping
 from spatialsv.losses.weighting import WeightingConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.samples.dataset import Pools
 from spatialsv.scenes.scene import fault
 from spatialsv.scenes.store import write_store

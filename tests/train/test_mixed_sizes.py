@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from outside import write_llava, write_mindcube
+from helpers.outside import write_llava, write_mindcube
+from helpers.tiny_families import save_internvl
 from spatialsv.config import from_mapping
+from spatialsv.io.manifest import read_manifest
 from spatialsv.labels import LabelsConfig
 from spatialsv.labels import run as label
-from spatialsv.manifest import read_manifest
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.train import TrainConfig, run
-from tiny_families import save_internvl
 
 SETTINGS = {
     **{"steps": 12, "batch_size": 4, "log_steps": 100, "lr_llm": 1e-3, "lr_vl_projector": 1e-3},

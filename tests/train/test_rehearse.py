@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers.tiny_families import SAVE
 from spatialsv.config import from_mapping
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.collate import Collate
@@ -11,7 +12,6 @@ from spatialsv.train.data import load_data
 from spatialsv.train.plan import rehearse_arm
 from spatialsv.train.rehearse import Ledger, without_values
 from spatialsv.train.stage import make_model
-from tiny_families import SAVE
 
 SMALL = {
     "batch_size": 4,

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from spatialsv.config import from_mapping
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.model.vision_cache import KeptEncoder
 from spatialsv.train import TrainConfig, run

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workflow_copy import Copy, make_copy
+
+from helpers.workflow_copy import Copy, make_copy
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 import yaml
-from workflow_copy import make_copy
 
-from outside import save_picture, save_video
+from helpers.outside import save_picture, save_video
+from helpers.workflow_copy import make_copy
 from spatialsv.scenes.store import read_groups
 
 SECTIONS = ("labels", "pseudo", "train", "lift", "probe", "evaluate", "report", "ablations")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_copy import ROOT, Copy
+
+from helpers.workflow_copy import ROOT, Copy
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -275,7 +276,7 @@ def test_an_edit_of_one_stages_code_redoes_it_and_what_reads_it(smoke):
 
 
 def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
-    smoke.edit("src/spatialsv/scenes/rooms/render.py", "from __future__", "# x\nfrom __future__")
+    smoke.edit("src/spatialsv/rooms/render.py", "from __future__", "# x\nfrom __future__")
     jobs = smoke.planned()
     assert jobs["scenes_shard"] == 7 and jobs["report"] == 1  # four of train, one of the others
 

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workflow_copy import Copy
+
+from helpers.workflow_copy import Copy
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -54,7 +55,7 @@ TAUGHT = {"labels", "pseudo", "train", "lift"}  # what an arm's own settings say
 MEASURED = TAUGHT | {"probe", "evaluate"}
 # An edit, what DVC finds changed, and the jobs with which Snakemake starts.
 EDITS = [
-    ("src/spatialsv/scenes/rooms/render.py", *CODE, {"scenes"}, "scenes_shard"),
+    ("src/spatialsv/rooms/render.py", *CODE, {"scenes"}, "scenes_shard"),
     ("src/spatialsv/labels/errors.py", *CODE, {"labels"}, "labels_shard"),
     ("src/spatialsv/pseudo/gate.py", *CODE, {"pseudo"}, "pseudo_shard"),
     ("src/spatialsv/losses/depth.py", *CODE, {"train"}, "train_arm"),

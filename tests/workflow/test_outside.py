@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_copy import Copy, make_copy
 
-from outside import write_llava, write_mindcube
+from helpers.outside import write_llava, write_mindcube
+from helpers.workflow_copy import Copy, make_copy
 from spatialsv.scenes.store import read_groups
 
 pytestmark = pytest.mark.xdist_group("outside")

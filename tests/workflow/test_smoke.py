@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from workflow_copy import ROOT, Copy, make_copy
 
-from outside import write_lines
-from spatialsv.manifest import read_manifest
-from spatialsv.scenes.rooms.question import read_questions
+from helpers.outside import write_lines
+from helpers.workflow_copy import ROOT, Copy, make_copy
+from spatialsv.io.manifest import read_manifest
+from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.store import read_groups
 
 SMOKE = "workflow/config/smoke.yaml"

@@ -86,7 +86,7 @@ wildcard_constraints:
 
 def code_version(*packages):
     """The digest of a stage's code: Snakemake alone does not notice edits in imported code."""
-    return code_digest(ROOT, {"config", "manifest", *packages})
+    return code_digest(ROOT, {"config", "io", *packages})
 
 
 def teacher_made(teacher):

@@ -23,7 +23,7 @@ rule lift_model:
             "lift",
             "model",
             "samples",
-            "scenes/rooms/question",
+            "scenes/question",
             "scenes/scene",
             "scenes/singly",
             "scenes/store",

@@ -25,7 +25,7 @@ rule probe_model:
             "probe",
             "samples",
             "scenes/licence",
-            "scenes/rooms/question",
+            "scenes/question",
             "scenes/scene",
             "scenes/singly",
             "scenes/store",

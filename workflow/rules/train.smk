@@ -23,7 +23,7 @@ rule train_arm:
             "losses",
             "model",
             "samples",
-            "scenes/rooms/question",
+            "scenes/question",
             "scenes/scene",
             "scenes/singly",
             "scenes/store",

@@ -24,7 +24,7 @@ HEAD = """\
 # default.yaml and the overlays against it.
 """
 STAGES = {
-    "scenes": "spatialsv.scenes.rooms.stage:ScenesConfig",
+    "scenes": "spatialsv.rooms.stage:ScenesConfig",
     "labels": "spatialsv.labels:LabelsConfig",
     "pseudo": "spatialsv.pseudo:PseudoConfig",
     "train": "spatialsv.train.config:TrainConfig",

@@ -16,10 +16,10 @@ from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import list_question
 from spatialsv.base.teacher import exact_labels
 from spatialsv.progress import progress
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.questions.captions import list_views
-from spatialsv.scenes.rooms.splits import split_seeds
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.questions.captions import list_views
+from spatialsv.rooms.splits import split_seeds
 from spatialsv.teachers.network import TeacherNetwork
 
 SCENES = 16  # at a time

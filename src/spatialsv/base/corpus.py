@@ -15,10 +15,10 @@ from torch import Tensor
 
 from spatialsv.base.lessons import RoomText, read_texts, room_text, write_texts
 from spatialsv.progress import progress
-from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
-from spatialsv.scenes.rooms.photograph import photograph
-from spatialsv.scenes.rooms.room import Room, room_seed
-from spatialsv.scenes.rooms.splits import split_seeds
+from spatialsv.rooms.layout import RoomsConfig, make_room
+from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.room import Room, room_seed
+from spatialsv.rooms.splits import split_seeds
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
 

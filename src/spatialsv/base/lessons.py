@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from spatialsv.manifest import write_text
-from spatialsv.scenes.rooms.questions import ask
-from spatialsv.scenes.rooms.questions.captions import list_views
-from spatialsv.scenes.rooms.questions.ladder import RUNGS, ladder
-from spatialsv.scenes.rooms.room import Room
+from spatialsv.io.atomic import write_text
+from spatialsv.rooms.questions import ask
+from spatialsv.rooms.questions.captions import list_views
+from spatialsv.rooms.questions.ladder import RUNGS, ladder
+from spatialsv.rooms.room import Room
 
 RECOGNITION = ("recognise_what", "recognise_colour")
 SETTINGS = ("rotation", "among", "around")

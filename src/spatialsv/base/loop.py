@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spatialsv.manifest import work_folder
+from spatialsv.io.work_directory import open_work_directory
 from spatialsv.model.precision import has_bf16
 from spatialsv.progress import progress
 
@@ -62,7 +62,7 @@ def run_loop(
 
     Returns: seconds spent over all runs.
     """
-    work_folder(folder, settings)
+    open_work_directory(folder, settings)
     optimisers = make_optimisers(module, config)
     start, seconds = _restore(folder, module, optimisers)
     began, window = time.monotonic(), []

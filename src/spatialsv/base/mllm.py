@@ -34,9 +34,9 @@ from spatialsv.config import to_mapping
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.patches import embed_patches
 from spatialsv.progress import progress
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.questions import ask
 from spatialsv.samples.chat import IGNORED
-from spatialsv.scenes.rooms.layout import RoomsConfig
-from spatialsv.scenes.rooms.questions import ask
 from spatialsv.scenes.scene import Scenes
 
 

@@ -15,7 +15,9 @@ from spatialsv.base.loop import accelerator
 from spatialsv.base.mllm import MllmConfig, train_mllm
 from spatialsv.base.teacher import TeacherConfig, train_teacher
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.checkpoint import load_network
 

@@ -15,7 +15,7 @@ from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.config import to_mapping
 from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.scenes.rooms.layout import RoomsConfig
+from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.checkpoint import save_network
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss

@@ -20,8 +20,8 @@ from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.scenes.rooms.parts import CATEGORIES, COLOURS
-from spatialsv.scenes.rooms.room import Room
+from spatialsv.rooms.parts import CATEGORIES, COLOURS
+from spatialsv.rooms.room import Room
 from spatialsv.scenes.scene import Scenes
 
 SURFACES = ("wall", "floor", "ceiling")

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from spatialsv.benchmarks.files import Row, tsv
-from spatialsv.scenes.picture import read_picture
+from spatialsv.scenes.images import read_picture
 
 SHARED = 64  # characters; VLMEvalKit takes what is no longer than this for an index
 

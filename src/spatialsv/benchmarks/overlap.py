@@ -24,9 +24,11 @@ from PIL import Image
 from spatialsv.benchmarks.images import pictures as pictures_of
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import NAMES, benchmark
-from spatialsv.manifest import digest_bytes, read_manifest, write_json
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_bytes
+from spatialsv.io.manifest import read_manifest
 from spatialsv.progress import progress
-from spatialsv.scenes.picture import PICTURES, limited, read_picture
+from spatialsv.scenes.images import PICTURES, limited, read_picture
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.store import read_groups
 

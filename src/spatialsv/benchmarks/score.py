@@ -14,7 +14,8 @@ from spatialsv.benchmarks.chance import frequency, random
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.replies import Allowed, read_replies
-from spatialsv.manifest import read_manifest, write_json
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.intervals import Interval, intervals
 from spatialsv.stats.means import Tree, clusters_of
 

@@ -23,7 +23,7 @@ from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import GREY, Views
-from spatialsv.scenes.picture import limited
+from spatialsv.scenes.images import limited
 from spatialsv.scenes.readers.video import read_frames
 
 Shown = tuple[str, ...]  # images in order, or one video

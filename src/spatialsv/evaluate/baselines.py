@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from spatialsv.evaluate.score import extract, score
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 from spatialsv.stats.accuracy import TOLERANCES, mean_relative_accuracy
 from spatialsv.stats.constant import best_constant
 

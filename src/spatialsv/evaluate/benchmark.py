@@ -31,14 +31,9 @@ from spatialsv.evaluate.dialogue import dialogues
 from spatialsv.evaluate.replies import whole_lines
 from spatialsv.evaluate.stage import weights_of
 from spatialsv.evaluate.taught import taught_scenes
-from spatialsv.manifest import (
-    Manifest,
-    digest_bytes,
-    digest_path,
-    write_json,
-    write_manifest,
-    write_text,
-)
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_bytes, digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.place import find_model
 from spatialsv.progress import progress

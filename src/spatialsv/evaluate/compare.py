@@ -16,7 +16,8 @@ from spatialsv.benchmarks.replies import Allowed
 from spatialsv.benchmarks.replies import read_replies as read_benchmark_replies
 from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
 from spatialsv.evaluate.replies import read_replies
-from spatialsv.manifest import read_manifest, write_json
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.comparison import Comparison, compare_scores, together
 from spatialsv.stats.means import Mean, Tree
 from spatialsv.stats.summary import GROUPS, Scored, groups

@@ -10,8 +10,9 @@ from typing import Literal
 
 from spatialsv.config import from_mapping
 from spatialsv.evaluate.score import extract, score
-from spatialsv.manifest import digest_bytes, write_text
-from spatialsv.scenes.rooms.question import TASKS, Question
+from spatialsv.io.atomic import write_text
+from spatialsv.io.digests import digest_bytes
+from spatialsv.scenes.question import TASKS, Question
 from spatialsv.stats.summary import Scored
 
 

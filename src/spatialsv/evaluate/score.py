@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 from spatialsv.stats.accuracy import mean_relative_accuracy
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -21,19 +21,15 @@ from spatialsv.evaluate.replies import (
     resume_replies,
     write_replies,
 )
-from spatialsv.manifest import (
-    Manifest,
-    digest_path,
-    read_manifest,
-    write_json,
-    write_manifest,
-)
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
-from spatialsv.scenes.rooms.question import Question, read_questions
+from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 from spatialsv.stats.summary import summarise

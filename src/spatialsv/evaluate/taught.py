@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialsv.manifest import Manifest, digest_payloads, read_manifest
+from spatialsv.io.manifest import Manifest, digest_payloads, read_manifest
 from spatialsv.model.place import find_model
 
 

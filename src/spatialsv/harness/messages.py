@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from spatialsv.manifest import digest_bytes
+from spatialsv.io.digests import digest_bytes
 from spatialsv.samples.views import Views
 
 Message = Mapping[str, Any]

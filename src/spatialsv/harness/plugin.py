@@ -22,7 +22,7 @@ from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import Kind, Views
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.scenes.images import limited, read_picture
 from spatialsv.scenes.readers.video import read_frames
 
 

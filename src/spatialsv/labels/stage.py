@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from spatialsv.config import to_mapping
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.labels.errors import label_errors
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_groups
 from spatialsv.teachers.load import load_teacher

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spatialsv.io.atomic import write_json
 from spatialsv.lift.errors import ALIGNMENT, Errors, errors_of, told
 from spatialsv.lift.files.rerun import check_rerun
 from spatialsv.lift.files.result import Cloud, Result, cloud_of
@@ -24,7 +25,6 @@ from spatialsv.lift.measure import summarise
 from spatialsv.lift.models import Model, load_model
 from spatialsv.lift.places import Place, PlacesConfig, read_places
 from spatialsv.lift.view import View, view_of
-from spatialsv.manifest import write_json
 from spatialsv.scenes.scene import as_frame_ids, fault
 from spatialsv.teachers.rooms import resize
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from spatialsv.manifest import read_manifest
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.io.manifest import read_manifest
+from spatialsv.scenes.images import limited, read_picture
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
 from spatialsv.scenes.readers.captures import name_of
 from spatialsv.scenes.readers.choose import SMALL, Sampling, choose

@@ -12,18 +12,12 @@ from typing import Any
 import torch
 
 from spatialsv.config import to_mapping
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_bytes, digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.lift.forward import Lifter, as_scenes
 from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
 from spatialsv.lift.truth import mean_depth, of_views, truth_of
-from spatialsv.manifest import (
-    Manifest,
-    digest_bytes,
-    digest_path,
-    read_manifest,
-    write_json,
-    write_manifest,
-    write_text,
-)
 from spatialsv.scenes.scene import Scenes, grouped
 from spatialsv.scenes.singly import ById, labelled
 from spatialsv.scenes.store import read_groups, write_groups

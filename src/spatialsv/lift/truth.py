@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from spatialsv.geometry.camera import resample
 from spatialsv.geometry.normalise import normalise_scene
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from spatialsv.geometry.camera import unsampled_intrinsics
-from spatialsv.scenes.picture import limited
+from spatialsv.scenes.images import limited
 
 Box = tuple[int, int, int, int]  # left, top, width, height, pixels
 

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from spatialsv.manifest import Manifest, read_manifest, write_json, write_text
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.model.families.family import OWN, own_settings
 from spatialsv.model.place import HEADS, MLLM
 from spatialsv.scenes.licence import check_licence

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import Manifest, read_manifest
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.model.families.family import own_settings
 
 MLLM, HEADS = "mllm", "heads"  # in the folder of a trained model

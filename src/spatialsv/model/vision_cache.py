@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spatialsv.manifest import digest_bytes, write_bytes
+from spatialsv.io.atomic import write_bytes
+from spatialsv.io.digests import digest_bytes
 from spatialsv.model.families.family import Family
 
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.manifest import write_json
+from spatialsv.io.atomic import write_json
 
 TOLD = "states.json"  # written last: without it the folder holds nothing
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from spatialsv.manifest import digest_bytes
+from spatialsv.io.digests import digest_bytes
 from spatialsv.model.layer_states import ENCODER
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.place import find_model

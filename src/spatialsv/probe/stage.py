@@ -11,7 +11,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.probe.cells import Cells
 from spatialsv.probe.curves import best_metrics, intervals_of, layer_curves
 from spatialsv.probe.depth import (

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, read_manifest, write_json
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import Verdict, judge_scene
 from spatialsv.pseudo.measure import measure_gate

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from spatialsv.manifest import Manifest, digest_path, write_json, write_manifest, write_text
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report.comparisons import Runs, difference_by_seed, paired_tests, scored
 from spatialsv.report.figures import write_figures
 from spatialsv.report.interpret import against_error, answers_of_jobs, spatial

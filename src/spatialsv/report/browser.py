@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from spatialsv.manifest import Manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import BASELINES, arm_label
 from spatialsv.report.results import task_label
 from spatialsv.report.viewer import Maps
-from spatialsv.scenes.rooms.question import TASKS, Question, read_questions
+from spatialsv.scenes.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from spatialsv.manifest import Manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.browser import spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import Answer
 from spatialsv.report.viewer import Cloud, Maps, cloud_of
-from spatialsv.scenes.rooms.question import Question, read_questions
+from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import open_groups

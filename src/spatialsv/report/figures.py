@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib
 
-from spatialsv.manifest import write_bytes, write_text
+from spatialsv.io.atomic import write_bytes, write_text
 from spatialsv.report.curves import Curve, curves_figure
 from spatialsv.report.examples import Disagreement
 from spatialsv.report.gate_figure import gate_figure, standing_alone

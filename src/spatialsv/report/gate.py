@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.manifest import Manifest, read_manifest
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.report.tables import Table
 from spatialsv.scenes.scene import Reason
 from spatialsv.stats.intervals import interval_of, resampled_ratios

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.manifest import Manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.jobs import Answer, Job, by_arm
 from spatialsv.report.own_answers import build_own, trend_record

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import Manifest, read_manifest
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.stats.summary import Scored
 
 # Rows of tables and the order of colours; other arms follow in the order given.

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from spatialsv.manifest import Manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.jobs import BASELINES, Answer, Job, by_arm
 from spatialsv.report.own_geometry import SOURCES, Said, answers_of_geometry, known_rooms
-from spatialsv.scenes.rooms.question import TASKS, Question
-from spatialsv.scenes.rooms.questions.directions import SECTORS
-from spatialsv.scenes.rooms.questions.phrase import LETTERS
-from spatialsv.scenes.rooms.questions.route import TURNS
-from spatialsv.scenes.rooms.questions.solve import SOLVERS
+from spatialsv.rooms.questions.directions import SECTORS
+from spatialsv.rooms.questions.phrase import LETTERS
+from spatialsv.rooms.questions.route import TURNS
+from spatialsv.rooms.questions.solve import SOLVERS
+from spatialsv.scenes.question import TASKS, Question
 from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_groups
 from spatialsv.stats.accuracy import mean_relative_accuracy

@@ -21,13 +21,13 @@ from jaxtyping import Bool, Float, Int
 from spatialsv.config import from_mapping
 from spatialsv.geometry.camera import resample
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.manifest import Manifest
-from spatialsv.scenes.rooms.layout import RoomsConfig, make_room
-from spatialsv.scenes.rooms.question import Question, read_questions
-from spatialsv.scenes.rooms.questions.solve import SOLVERS, solve
-from spatialsv.scenes.rooms.questions.visible import Survey
-from spatialsv.scenes.rooms.room import Room, room_seed
-from spatialsv.scenes.rooms.seen import survey_points
+from spatialsv.io.manifest import Manifest
+from spatialsv.rooms.layout import RoomsConfig, make_room
+from spatialsv.rooms.questions.solve import SOLVERS, solve
+from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.room import Room, room_seed
+from spatialsv.rooms.seen import survey_points
+from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
 

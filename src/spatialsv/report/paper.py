@@ -12,14 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import (
-    Manifest,
-    digest_path,
-    read_manifest,
-    write_json,
-    write_manifest,
-    write_text,
-)
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.jobs import ARMS, arm_label
 from spatialsv.report.tables import Table, as_markdown, as_text, per_cent
 from spatialsv.stats.aggregate import over_seeds

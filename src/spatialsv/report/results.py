@@ -10,7 +10,7 @@ import numpy as np
 
 from spatialsv.report.comparisons import Runs, blind_check, paired_tests, statement, text_pairs
 from spatialsv.report.jobs import Answer, Job, arm_label, by_arm
-from spatialsv.scenes.rooms.question import TASKS
+from spatialsv.scenes.question import TASKS
 from spatialsv.stats.aggregate import metrics_over_seeds, over_seeds
 from spatialsv.stats.summary import GROUPS, Scored, Summary, summarise
 

@@ -9,14 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import (
-    Manifest,
-    digest_path,
-    read_manifest,
-    write_json,
-    write_manifest,
-    write_text,
-)
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.browser import browser_data, spread
 from spatialsv.report.comparisons import Runs
 from spatialsv.report.curves import Curve, curves_by_term

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample
 from spatialsv.geometry.normalise import normalise_scene
-from spatialsv.manifest import Manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.jobs import Job
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, read_groups

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from spatialsv.samples.views import ViewProcessor, Views
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 
 IGNORED = -100  # a label that no loss reads, as everywhere in transformers
 

@@ -17,7 +17,7 @@ from spatialsv.samples.chat import Chat, Tokens
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
 from spatialsv.samples.views import Encode, SceneViews, ViewProcessor, Views
-from spatialsv.scenes.rooms.question import Question
+from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
 

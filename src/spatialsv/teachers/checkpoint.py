@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from spatialsv.config import from_mapping, to_mapping
-from spatialsv.manifest import write_json
+from spatialsv.io.atomic import write_json
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "teacher"

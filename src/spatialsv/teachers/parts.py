@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import (
-    Manifest,
-    alone,
-    delete,
-    digest_path,
-    read_manifest,
-    work_folder,
-    write_manifest,
-)
+from spatialsv.io.atomic import delete
+from spatialsv.io.digests import digest_path
+from spatialsv.io.locks import exclusive_lock
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.work_directory import open_work_directory
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
 
@@ -43,12 +39,12 @@ def labelled_once(
         "config": to_mapping(config),
     }
     work = out.with_name(f".{out.stem}.work")
-    with alone(out.with_name(f".{out.stem}.lock")) as waited:
+    with exclusive_lock(out.with_name(f".{out.stem}.lock")) as waited:
         ended = waited or work.exists()  # elsewhere, or here but for the folder's deletion
         if ended and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
             delete(work)
             return read_manifest(out)
-        work_folder(work, made_from | {"config": {"batch_size": config.batch_size}})
+        open_work_directory(work, made_from | {"config": {"batch_size": config.batch_size}})
         manifest = make(work)
         write_manifest(out, replace(manifest, about=manifest.about | {"made_from": made_from}))
         delete(work)
@@ -70,7 +66,7 @@ def label_in_parts(
         label: of some scenes, whose rows do not depend on each other.
         batch: scenes that `label` works on at once; parts are cut where batches are, so that
             numbers do not depend on the cuts.
-        folder: of this job alone; see `manifest.work_folder`.
+        folder: of this job alone; see `manifest.open_work_directory`.
     """
     return [
         stack([_part(group.select(cut), label, folder / f"{number}.{cut.start}") for cut in cuts])

@@ -8,11 +8,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from spatialsv.manifest import Manifest, digest_bytes, digest_payloads, read_manifest
+from spatialsv.io.digests import digest_bytes
+from spatialsv.io.manifest import Manifest, digest_payloads, read_manifest
 from spatialsv.samples.dataset import Pools, Sample, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import SPATIAL, TEXT, BatchSampler, Draw
 from spatialsv.samples.views import Encode, ViewProcessor
-from spatialsv.scenes.rooms.question import Question, read_questions
+from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes, fault
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups, read_groups

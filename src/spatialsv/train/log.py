@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from spatialsv.manifest import write_text
+from spatialsv.io.atomic import write_text
 from spatialsv.progress import progress
 
 EVENTS = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads for its own

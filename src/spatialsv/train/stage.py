@@ -15,7 +15,10 @@ from peft.tuners.lora import LoraModel
 from transformers import PreTrainedModel, set_seed
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, digest_path, work_folder, write_json, write_manifest
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.work_directory import open_work_directory
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
@@ -84,7 +87,7 @@ def run(
     use = disk_use(model, config, steps)
     check_disk(out, use)
     if processes.is_main_process:
-        work_folder(work, about | {"config": to_mapping(config), "steps": steps})
+        open_work_directory(work, about | {"config": to_mapping(config), "steps": steps})
     processes.wait_for_everyone()
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from spatialsv.io.atomic import write_json
 from spatialsv.losses.weighting import RULES, errors_of
-from spatialsv.manifest import write_json
 from spatialsv.model.families.family import Family
 from spatialsv.model.precision import has_bf16
 from spatialsv.model.spatialsv import SpatialSV

@@ -2,7 +2,7 @@ import numpy as np
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lift_seen import assert_seen_where_they_came_from
+from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.lift.files.clouds import (
     DOTS,
     EDGES,

@@ -2,7 +2,7 @@ import numpy as np
 import pycolmap
 from numpy.testing import assert_allclose
 
-from lift_seen import with_pictures
+from helpers.lift_seen import with_pictures
 from spatialsv.lift.files.colmap import write_colmap
 from spatialsv.scenes.readers import colmap
 from spatialsv.scenes.readers.choose import Sampling

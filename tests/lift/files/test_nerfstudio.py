@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lift_seen import with_pictures
+from helpers.lift_seen import with_pictures
 from spatialsv.lift.files.maps import DEPTH_STEPS, write_maps
 from spatialsv.lift.files.nerfstudio import write_transforms
 from spatialsv.scenes.readers import nerfstudio

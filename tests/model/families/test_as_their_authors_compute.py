@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from helpers.tiny_families import save_llava_onevision_1_5, save_llava_qwen
 from spatialsv.model.families.llava_qwen import LlavaQwenConfig
 from spatialsv.model.mllm import load_mllm
-from tiny_families import save_llava_onevision_1_5, save_llava_qwen
 
 WIDE, TALL, SQUARE = (60, 130), (150, 50), (90, 90)
 # Settings, kind, sizes of the views; visual tokens, and the first logits of the last token.

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from helpers.tiny_families import SAVE, load_loud
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.mllm import FAMILIES, load_mllm
 from spatialsv.model.packed import attend_packed
@@ -15,7 +16,6 @@ from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
-from tiny_families import SAVE, load_loud
 
 QUESTIONS = ["Where?", "Which object is left of the red chair?"]
 # Views of one sample of each batch: of several sizes, wide and tall, and some alone.

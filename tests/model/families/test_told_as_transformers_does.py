@@ -11,8 +11,8 @@ import torch
 from transformers.models.internvl.processing_internvl import InternVLProcessor
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
+from helpers.tiny_families import SAVE
 from spatialsv.model.mllm import load_mllm
-from tiny_families import SAVE
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets import write_arkitscenes
+from helpers.datasets import write_arkitscenes
 from spatialsv.scenes.readers import arkitscenes
 from spatialsv.scenes.readers.capture import CaptureError
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datasets import WRITERS
+from helpers.datasets import WRITERS
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.formats import FORMATS

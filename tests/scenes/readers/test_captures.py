@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outside import save_picture, save_video, trimmed
+from helpers.outside import save_picture, save_video, trimmed
 from spatialsv.cli import main
-from spatialsv.manifest import read_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.readers.capture import CaptureError, Frame
 from spatialsv.scenes.readers.choose import Sampling, Seen, choose, shift_overlap
 from spatialsv.scenes.readers.config import ReadConfig

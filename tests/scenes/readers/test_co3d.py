@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from captured import assert_none_is_wrong, loaded, only, project
-from outside import save_picture
+from helpers.captured import assert_none_is_wrong, loaded, only, project
+from helpers.outside import save_picture
 from spatialsv.scenes.readers import co3d
 from spatialsv.scenes.readers.formats import detect
 

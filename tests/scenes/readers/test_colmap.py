@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captured import assert_none_is_wrong, loaded, only
-from outside import save_picture
+from helpers.captured import assert_none_is_wrong, loaded, only
+from helpers.outside import save_picture
 from spatialsv.scenes.readers import colmap
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling

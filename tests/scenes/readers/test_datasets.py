@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets import FRAMES, WRITERS
+from helpers.datasets import FRAMES, WRITERS
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.formats import FORMATS, detect
 from spatialsv.scenes.readers.load import load

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import PROJECTION, TILTED, WRITERS, write_hypersim
+from helpers.datasets import PROJECTION, TILTED, WRITERS, write_hypersim
 from spatialsv.scenes.readers import hypersim
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling

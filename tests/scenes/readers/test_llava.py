@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from outside import llava_record, save_video, write_llava
-from spatialsv.manifest import read_manifest
+from helpers.outside import llava_record, save_video, write_llava
+from spatialsv.io.manifest import read_manifest
+from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.readers import llava
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import RecordError
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import read_frames, spread
-from spatialsv.scenes.rooms.question import read_questions
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 

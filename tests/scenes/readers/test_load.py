@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from outside import save_picture
+from helpers.outside import save_picture
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.lens import Lens, undistorted

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from outside import mindcube_line, save_picture, write_lines, write_mindcube
-from spatialsv.manifest import read_manifest
+from helpers.outside import mindcube_line, save_picture, write_lines, write_mindcube
+from spatialsv.io.manifest import read_manifest
+from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.readers import mindcube
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import LETTER_ONLY, RecordError
 from spatialsv.scenes.readers.stage import read_shard
-from spatialsv.scenes.rooms.question import read_questions
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 

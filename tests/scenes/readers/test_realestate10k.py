@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from captured import assert_none_is_wrong, loaded, only, project
-from outside import save_picture, save_video
+from helpers.captured import assert_none_is_wrong, loaded, only, project
+from helpers.outside import save_picture, save_video
 from spatialsv.scenes.readers import realestate10k
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.formats import detect

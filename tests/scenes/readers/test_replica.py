@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datasets import write_replica
+from helpers.datasets import write_replica
 from spatialsv.scenes.readers import replica
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling

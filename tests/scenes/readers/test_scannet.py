@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets import save_text, write_scannet
+from helpers.datasets import save_text, write_scannet
 from spatialsv.scenes.readers import scannet
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling

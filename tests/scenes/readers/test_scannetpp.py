@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from datasets import write_scannetpp_dslr, write_scannetpp_iphone
-from outside import save_video
+from helpers.datasets import write_scannetpp_dslr, write_scannetpp_iphone
+from helpers.outside import save_video
 from spatialsv.scenes.readers import scannetpp_dslr, scannetpp_iphone
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import save_text, write_tum
+from helpers.datasets import save_text, write_tum
+from helpers.views import depth_errors, samples
 from spatialsv.scenes.readers import tum
 from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
-from views import depth_errors, samples
 
 
 def reasons(scene):

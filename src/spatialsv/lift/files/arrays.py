@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spatialsv.io.atomic import temporary_path
 from spatialsv.lift.files.result import Result
-from spatialsv.manifest import temporary_beside
 
 
 def write_npz(out: Path, result: Result) -> None:
@@ -18,7 +18,7 @@ def write_npz(out: Path, result: Result) -> None:
     """
     path = out / "exports" / "mini_npz" / "results.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
+    temporary = temporary_path(path)
     with temporary.open("wb") as opened:
         np.savez_compressed(
             opened,

@@ -17,8 +17,8 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, UInt8
 
+from spatialsv.io.atomic import temporary_path
 from spatialsv.lift.files.result import Cloud, Result
-from spatialsv.manifest import temporary_beside
 
 GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
 # Of a pyramid: its tip is corner 0, the image's corners are 1 to 4.
@@ -103,6 +103,6 @@ def _fill(vertices: np.ndarray, points: np.ndarray, colours: np.ndarray) -> None
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = temporary_beside(path)
+    temporary = temporary_path(path)
     temporary.write_bytes(content)
     temporary.replace(path)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from spatialsv.io.atomic import write_text
 from spatialsv.lift.files.result import Cloud, Result
-from spatialsv.manifest import write_text
 
 PICTURES = "images"
 

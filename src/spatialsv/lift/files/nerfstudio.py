@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spatialsv.io.atomic import write_json
 from spatialsv.lift.files.maps import DEPTH_STEPS
 from spatialsv.lift.files.result import Result
-from spatialsv.manifest import write_json
 from spatialsv.scenes.readers.capture import from_opengl
 
 APPLIED = np.eye(4)[:3].tolist()

@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spatialsv.io.atomic import write_json
 from spatialsv.lift.files.arrays import write_npz
 from spatialsv.lift.files.clouds import write_glb, write_ply
 from spatialsv.lift.files.colmap import write_colmap
@@ -38,7 +39,6 @@ from spatialsv.lift.files.maps import DEPTH_STEPS, write_figures, write_maps
 from spatialsv.lift.files.nerfstudio import write_transforms
 from spatialsv.lift.files.rerun import write_rrd
 from spatialsv.lift.files.result import Cloud, Result
-from spatialsv.manifest import write_json
 from spatialsv.scenes.store import write_store
 
 FOLDERS = ("depth", "confidence", "depth_vis", "images", "sparse/0")  # of one file a view

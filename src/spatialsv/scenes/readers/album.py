@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from spatialsv.manifest import digest_bytes
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.io.digests import digest_bytes
+from spatialsv.scenes.images import limited, read_picture
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped

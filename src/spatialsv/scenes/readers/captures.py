@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.progress import progress
 from spatialsv.scenes.readers.capture import CaptureError, FrameError
 from spatialsv.scenes.readers.config import TOLD, ReadConfig

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import read_integers
+from spatialsv.scenes.images import read_integers
 from spatialsv.scenes.readers.capture import (
     Capture,
     CaptureError,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import opened_picture
+from spatialsv.scenes.images import opened_picture
 
 SATURATED = 65535  # 7-Scenes' unknown; elsewhere what was too far to be written
 

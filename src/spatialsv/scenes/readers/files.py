@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import PICTURES
+from spatialsv.scenes.images import PICTURES
 from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageOps
 
-from spatialsv.scenes.picture import limited, read_picture
+from spatialsv.scenes.images import limited, read_picture
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError
 from spatialsv.scenes.readers.choose import SMALL, Sampling, choose
 from spatialsv.scenes.readers.lens import undistorted

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import picture_size
+from spatialsv.scenes.images import picture_size
 from spatialsv.scenes.readers import depth_png
 from spatialsv.scenes.readers.capture import (
     Capture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialsv.scenes.picture import PICTURES
+from spatialsv.scenes.images import PICTURES
 from spatialsv.scenes.readers.capture import Capture, Frame, natural
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.picture import picture_size
+from spatialsv.scenes.images import picture_size
 from spatialsv.scenes.readers.capture import (
     Capture,
     CaptureError,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.config import to_mapping
-from spatialsv.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.scenes.question import Question, write_questions
 from spatialsv.scenes.readers import llava, mindcube
 from spatialsv.scenes.readers.album import Album, Names
 from spatialsv.scenes.readers.captures import read_split
@@ -19,7 +20,6 @@ from spatialsv.scenes.readers.config import TOLD, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.left_out import counted
 from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
-from spatialsv.scenes.rooms.question import Question, write_questions
 from spatialsv.scenes.store import write_groups
 
 SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {

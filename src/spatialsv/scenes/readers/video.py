@@ -9,7 +9,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from spatialsv.scenes.picture import PICTURES, limited, read_picture
+from spatialsv.scenes.images import PICTURES, limited, read_picture
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural
 from spatialsv.scenes.readers.choose import spread
 

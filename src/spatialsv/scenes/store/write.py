@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from spatialsv.manifest import digest_bytes, in_one_piece
+from spatialsv.io.atomic import atomic_directory
+from spatialsv.io.digests import digest_bytes
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store.contents import list_files
 from spatialsv.scenes.store.encoding import FORMAT, SAID, encoding, to_dataset
@@ -31,7 +32,7 @@ def write_groups(path: Path, groups: Sequence[Scenes]) -> str:
     """
     alone = len(groups) == 1
     digests = [digest_scenes(scenes) for scenes in groups]
-    with in_one_piece(path) as temporary:
+    with atomic_directory(path) as temporary:
         root = zarr.open_group(temporary, mode="w", zarr_format=3)
         for number, scenes in enumerate(groups):
             dataset = to_dataset(scenes)

@@ -1,0 +1,199 @@
+"""Rooms by seed: where things stand and how the camera moves.
+
+Where a thing stands, how large it is and how it is turned are drawn before, and independently of,
+what it is: a name or a colour says nothing about geometry, so questions can be balanced.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
+from spatialsv.rooms.room import MOTIONS, Motion, Room, Thing
+
+REACH = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
+GAP = 0.1  # metres between two such circles
+DRAWS = 1000  # of a room's places, before it is given up
+CLEARANCE = 0.25  # metres between such a circle and a camera
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomsConfig:
+    """How rooms are drawn and photographed."""
+
+    views: int = 4
+    image_size: int = 64  # pixels, square
+    samples: int = 4  # rays a pixel for colour; depth and instances use one, at its centre
+    fov: tuple[float, float] = (64.0, 76.0)  # degrees, one draw a room
+    extent: tuple[float, float] = (5.0, 7.0)  # metres, width and depth
+    things: tuple[int, int] = (5, 8)  # how many, both included
+    size: tuple[float, float] = (0.7, 1.6)  # metres, a thing's longest side
+    repeat: float = 0.6  # chance that one category stands there several times
+    motions: tuple[Motion, ...] = MOTIONS  # of the camera, one draw a room; each has its questions
+
+    def __post_init__(self) -> None:
+        if not self.motions:
+            raise ValueError(f"rooms.motions: name one at least of {', '.join(MOTIONS)}")
+
+
+def make_room(seed: int, config: RoomsConfig) -> Room:
+    """The room with this seed: the same for the same config on every machine.
+
+    Raises:
+        ValueError: things so many or so large that they find no place.
+    """
+    rng = np.random.default_rng([seed, 20_26])
+    motion = config.motions[rng.integers(len(config.motions))]
+    extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
+    count = int(rng.integers(config.things[0], config.things[1] + 1))
+    start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
+    target = extent[:2] / 2
+    if motion != "around":  # where the turning camera, or the thing in the middle, stands
+        target = target + rng.uniform(-0.2, 0.2, size=2)
+    cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
+    taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
+    for _ in range(DRAWS):  # a crowded draw is drawn again
+        placed = _places(rng, motion, extent, target, taken, count, start, config)
+        if len(placed) >= config.things[0]:
+            break
+    else:
+        raise ValueError(
+            f"rooms: {config.things[0]} things of {config.size} m find no place in a room of"
+            f" {extent[0]:.1f} by {extent[1]:.1f} m; ask for fewer or smaller things"
+        )
+    things = _name_things(rng, placed, extent, config)
+    focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
+    middle = config.image_size / 2
+    intrinsics = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
+    return Room(
+        seed=seed,
+        extent=extent,
+        things=things,
+        motion=motion,
+        cam_to_world=cameras,
+        intrinsics=np.repeat(intrinsics[None], len(cameras), axis=0),
+    )
+
+
+def _places(
+    rng, motion: Motion, extent, target, taken, count: int, start: float, config: RoomsConfig
+):
+    """Floor positions and longest sides of up to `count` things that touch nothing.
+
+    Plain floats: a room takes a hundred and fifty trials, and NumPy's overhead would be most of it.
+
+    Args:
+        target: of the cameras; among things it is where the first one stands.
+        taken: x, y and radius of circles to keep clear of: the cameras.
+    """
+    width, depth = float(extent[0]), float(extent[1])
+    half = min(width, depth) / 2
+    placed: list[tuple[float, float, float]] = []  # x, y, longest side
+    for index in range(count):
+        for _ in range(40):
+            length = rng.uniform(*config.size)
+            if motion == "among" and index == 0:  # small, so that one sees past it
+                length = rng.uniform(config.size[0], max(config.size[0], 0.95))
+                x, y = target.tolist()
+            else:
+                angle, radius = _direction(rng, motion, index, start, half)
+                x, y = width / 2 + radius * math.cos(angle), depth / 2 + radius * math.sin(angle)
+            circles = [*taken, *((a, b, REACH * other + GAP) for a, b, other in placed)]
+            if _fits(x, y, REACH * length, circles, width, depth):
+                placed.append((x, y, length))
+                break
+        else:
+            if index < 5:  # the four directions and the middle must be taken
+                return []
+    return placed
+
+
+def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tuple[float, float]:
+    """An angle and a distance from the room's middle at which thing `index` may stand."""
+    if motion == "around":
+        return rng.uniform(0, 2 * math.pi), 1.6 * math.sqrt(rng.uniform())
+    side = index - (motion == "among")  # first one thing in each of four directions
+    wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-math.pi, math.pi)
+    angle = start - side * math.pi / 2 + wobble
+    return angle, rng.uniform(1.5 if motion == "rotation" else 1.9, half)
+
+
+def _fits(x: float, y: float, reach: float, circles, width: float, depth: float) -> bool:
+    """Whether a circle lies in the room and touches none of `circles`."""
+    if not (reach <= x <= width - reach and reach <= y <= depth - reach):
+        return False
+    return all(math.hypot(x - a, y - b) > reach + radius for a, b, radius in circles)
+
+
+def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
+    """What stands at each place. Same category and same colour never stand there twice."""
+    count = len(placed)
+    categories = list(rng.permutation(CATEGORIES)[:count])
+    if rng.uniform() < config.repeat:
+        copies = int(rng.integers(2, min(4, count - 2) + 1))
+        categories = [categories[0]] * copies + categories[copies:]
+        categories = list(rng.permutation(categories))
+    colours: list[str] = []
+    for i, category in enumerate(categories):
+        taken = {c for c, k in zip(colours, categories[:i], strict=True) if k == category}
+        colours.append(str(rng.choice([c for c in COLOURS if c not in taken])))
+    things = []
+    for (x, y, length), category, colour in zip(placed, categories, colours, strict=True):
+        shape = np.array(PROPORTIONS[category]) * rng.uniform(0.9, 1.1, size=3)
+        size = shape / shape.max() * length
+        size[2] = min(size[2], extent[2] - 0.1)
+        turn = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-15, 15))
+        things.append(
+            Thing(
+                category=str(category),
+                colour=colour,
+                centre=np.array([x, y, size[2] / 2]),
+                size=size,
+                yaw=float(turn),
+            )
+        )
+    return tuple(things)
+
+
+def _cameras(
+    rng, motion: Motion, target, half: float, start: float, config: RoomsConfig
+) -> Float[np.ndarray, "N 4 4"]:
+    """Cameras at eye height along one of MindCube's motions, on or around `target`."""
+    height = rng.uniform(1.3, 1.6)
+    clockwise = rng.choice([-1.0, 1.0])
+    step = np.radians(rng.uniform(32, 50)) * min(
+        1, 3 / max(config.views - 1, 1)
+    )  # below 180 in all
+    views = np.arange(config.views)
+    if motion == "rotation":  # each view is turned right by a quarter
+        yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
+        eyes = np.repeat(target[None], len(views), axis=0)
+        return np.stack([look(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)])
+    if motion == "among":  # from four sides of the thing in the middle
+        radius = rng.uniform(1.35, 1.6)
+        angles = start + np.pi - views * np.pi / 2
+        pitch = 24.0
+    else:
+        radius = rng.uniform(half - 0.5, half - 0.25)
+        angles = start + clockwise * step * (views - (config.views - 1) / 2)
+        pitch = 26.0
+    angles = angles + np.radians(rng.uniform(-4, 4, size=len(views)))
+    eyes = target + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.stack(
+        [look(eye, angle + np.pi, pitch, height) for eye, angle in zip(eyes, angles, strict=True)]
+    )
+
+
+def look(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
+    """A camera-to-world pose at `eye`, `height` metres up, facing `yaw`, `pitch` degrees down."""
+    down = np.radians(pitch)
+    forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    pose[:3, 3] = [*eye, height]
+    return pose

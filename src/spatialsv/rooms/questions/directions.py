@@ -1,0 +1,50 @@
+"""VSI-Bench's relative direction (arXiv 2412.14171): stand by X, face Y, where is Z?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spatialsv.rooms.questions.phrase import (
+    Candidate,
+    candidate,
+    distinct_triples,
+    draw,
+    say,
+)
+from spatialsv.rooms.questions.visible import Survey, wrap
+
+APART = 0.8  # metres between the things of a question, so that directions mean something
+
+# Degrees to the left of facing, at least 15 off every border. Easy splits left from right; medium
+# calls back what needs a turn of 135 degrees or more; hard names the four quadrants.
+SECTORS: dict[str, dict[str, tuple[float, float]]] = {
+    "rel_direction_easy": {"left": (20, 160), "right": (-160, -20)},
+    "rel_direction_medium": {"left": (30, 120), "right": (-120, -30), "back": (150, 210)},
+    "rel_direction_hard": {
+        "front-left": (15, 75),
+        "front-right": (-75, -15),
+        "back-left": (105, 165),
+        "back-right": (-165, -105),
+    },
+}
+
+
+def rel_direction(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+    """All three difficulties, a few for every answer that the room offers."""
+    bearing = measured.bearing
+    angle = np.degrees(wrap(bearing[:, None, :] - bearing[:, :, None]))  # at x, from y to z
+    triples = distinct_triples(measured, APART)
+    for task, sectors in SECTORS.items():
+        for answer, (low, high) in sectors.items():
+            turned = np.where(angle < low, angle + 360, angle)
+            for indices in draw(rng, triples & (turned > low) & (turned < high), 3):
+                x, y, z = (measured.names[i] for i in indices)
+                choices = ", ".join([*sectors][:-1]) + " or " + [*sectors][-1]
+                stem = say(
+                    rng,
+                    f"If I am standing by the {x} and facing the {y}, is the {z} to my {choices}?",
+                    f"Standing by the {x}, facing the {y}: where is the {z}?",
+                )
+                yield candidate(measured, task, stem, answer, sectors, [x, y, z])

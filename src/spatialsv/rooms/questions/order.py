@@ -1,0 +1,41 @@
+"""VSI-Bench's appearance order: which thing is seen first, walking through the images?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+
+from spatialsv.rooms.questions.phrase import Candidate, candidate, say
+from spatialsv.rooms.questions.visible import Survey
+
+
+def appearance_order(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+    """Three or four things that first appear in different images; four orders to choose from.
+
+    A thing first appears where it is first recognisable; one that peeped out before is not asked.
+    Wrong orders are drawn evenly from all others, so that the right one does not stand out.
+    """
+    groups = list(_newcomers(measured).values())
+    if len(groups) < 3:
+        return
+    for _ in range(6):
+        length = int(rng.integers(3, min(len(groups), 4) + 1))
+        picked = sorted(rng.permutation(len(groups))[:length])
+        answer = [measured.names[rng.choice(groups[g])] for g in picked]
+        wrong = [order for order in permutations(answer) if list(order) != answer]
+        drawn = [wrong[i] for i in rng.permutation(len(wrong))[:3]]
+        stem = say(rng, "In what order do these first appear?", "Which order do these appear in?")
+        options = [", ".join(order) for order in (answer, *drawn)]
+        yield candidate(measured, "appearance_order", stem, options[0], options, sorted(answer))
+
+
+def _newcomers(measured: Survey) -> dict[int, list[int]]:
+    """The nameable things that first appear in each view, in order of views."""
+    groups: dict[int, list[int]] = {}
+    for i in measured.named:
+        first = int(np.argmax(measured.seen[:, i]))
+        if measured.unseen[:first, i].all():
+            groups.setdefault(first, []).append(i)
+    return dict(sorted(groups.items()))

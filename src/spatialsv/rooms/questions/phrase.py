@@ -1,0 +1,110 @@
+"""How questions are put: candidates without letters, names, directions and draws.
+
+A candidate becomes a question when its options are given letters, which happens last, over many
+scenes at once (`balance.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.scenes.question import Question
+
+LETTERS = "ABCDEF"
+LEFT, AHEAD, RIGHT, BACK = (np.radians(a) for a in (90.0, 0.0, -90.0, 180.0))
+INSIDE, OUTSIDE = np.radians(30.0), np.radians(60.0)  # 15 degrees off a quarter's edge, each way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A question that could be asked of a scene; its options have no letters yet."""
+
+    scene: str
+    task: str
+    stem: str
+    answer: str  # one of `options`, or a decimal
+    options: tuple[str, ...] = ()
+    cues: tuple[str, ...] = ()  # what else the text tells: things named, directions, views
+    views: tuple[int, ...]
+
+    def question(self, id: str, order: Sequence[int]) -> Question:
+        """With options in this `order`, lettered; a number has no options and an empty order."""
+        options = tuple(self.options[i] for i in order)
+        lines = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options)]
+        return Question(
+            id=id,
+            scene=self.scene,
+            task=self.task,
+            text="\n".join([self.stem, *lines]),
+            answer=LETTERS[options.index(self.answer)] if options else self.answer,
+            options=options,
+            views=self.views,
+        )
+
+
+def candidate(
+    measured: Survey, task: str, stem: str, answer: str, options=(), cues=()
+) -> Candidate:
+    """A candidate about all views of a measured room."""
+    return Candidate(
+        scene=measured.room.id,
+        task=task,
+        stem=stem,
+        answer=answer,
+        options=tuple(options),
+        cues=tuple(cues),
+        views=measured.views,
+    )
+
+
+def say(rng: np.random.Generator, *wordings: str) -> str:
+    """One of several wordings."""
+    return wordings[rng.integers(len(wordings))]
+
+
+def draw(rng: np.random.Generator, mask: Bool[np.ndarray, "*shape"], count: int) -> list[tuple]:
+    """Up to `count` of the indices where `mask` holds, in random order."""
+    found = np.argwhere(mask)
+    return [tuple(row) for row in found[rng.permutation(len(found))[:count]].tolist()]
+
+
+def name_mask(measured: Survey) -> Bool[np.ndarray, " P"]:
+    """Which things a question may name."""
+    mask = np.zeros(len(measured.names), dtype=bool)
+    mask[measured.named] = True
+    return mask
+
+
+def distinct_triples(measured: Survey, apart: float) -> Bool[np.ndarray, "P P P"]:
+    """Ordered triples of different nameable things whose neighbours stand `apart` metres."""
+    named = name_mask(measured)
+    far = (measured.distance > apart) & named[:, None] & named[None]
+    return far[:, :, None] & far[None] & far[:, None, :]
+
+
+def thing_towards(
+    measured: Survey,
+    rng: np.random.Generator,
+    angle: Float[np.ndarray, " P"],  # where each thing lies, radians
+    wanted: float,
+    exclude: int | None = None,
+) -> tuple[str, list[str]] | None:
+    """The nameable thing nearest to direction `wanted`, and 2-3 others that clearly are not there.
+
+    The answer lies within 30 degrees of it, the others are more than 60 degrees off. None if the
+    room offers no such thing, or fewer than two others.
+    """
+    off = np.abs(wrap(angle - wanted))
+    things = [i for i in measured.named if i != exclude]
+    inside = [i for i in things if off[i] < INSIDE]
+    others = [i for i in things if off[i] > OUTSIDE]
+    if not inside or len(others) < 2:
+        return None
+    best = min(inside, key=lambda i: off[i])
+    chosen = rng.permutation(others)[:3]
+    return measured.names[best], [measured.names[i] for i in chosen]

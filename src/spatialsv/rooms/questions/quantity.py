@@ -1,0 +1,64 @@
+"""VSI-Bench's numbers besides distance: how many, how large, how roomy?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from spatialsv.rooms.questions.phrase import Candidate, candidate, say
+from spatialsv.rooms.questions.visible import Survey
+
+
+def counting(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+    """How many of a category the images show, for each category that they show.
+
+    A category with a thing that some image shows too little of, and none enough of, is not asked.
+    """
+    shown = measured.seen.any(axis=0)
+    certain = shown | measured.unseen.all(axis=0)
+    things = measured.room.things
+    doubtful = {t.category for t, sure in zip(things, certain, strict=True) if not sure}
+    counts = Counter(t.category for t, here in zip(things, shown, strict=True) if here)
+    for category, count in counts.items():
+        if category in doubtful:
+            continue
+        stem = say(
+            rng,
+            f"How many {plural(category)} are in this room?",
+            f"Count the {plural(category)}. Answer with a number.",
+        )
+        yield candidate(measured, "counting", stem, str(count), cues=[category])
+
+
+def plural(category: str) -> str:
+    """English plural of a category."""
+    if category.endswith("stairs"):  # its plural is its own
+        return f"flights of {category}"
+    if category.endswith("f"):
+        return category[:-1] + "ves"
+    return category + ("es" if category.endswith(("x", "s", "sh", "ch")) else "s")
+
+
+def object_size(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+    """The longest of a thing's width, depth and height, in centimetres."""
+    for i in measured.named:
+        name, size = measured.names[i], measured.room.things[i].size
+        stem = say(
+            rng,
+            f"How long is the longest side of the {name}? Answer with a number in centimetres.",
+            f"What is the longest dimension of the {name}, in centimetres?",
+        )
+        yield candidate(measured, "object_size", stem, f"{100 * size.max():.0f}", cues=[name])
+
+
+def room_size(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+    """The floor's area in square metres."""
+    area = float(np.prod(measured.room.extent[:2]))
+    stem = say(
+        rng,
+        "What is the size of this room? Answer with a number in square metres.",
+        "How large is the floor of this room, in square metres?",
+    )
+    yield candidate(measured, "room_size", stem, f"{area:.1f}")

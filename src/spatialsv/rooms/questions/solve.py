@@ -1,0 +1,172 @@
+"""A question's answer from a measured room, by the rule that asked it.
+
+What is measured may be another's idea of the room (`rooms.seen`): its answer is then what
+that idea says. Text is read back by the names that it holds, so a new wording need only name
+things in the order of its task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from spatialsv.rooms.questions.directions import SECTORS
+from spatialsv.rooms.questions.phrase import AHEAD, BACK, LEFT, LETTERS, RIGHT
+from spatialsv.rooms.questions.route import TURNS
+from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.scenes.question import Question
+
+WHERE = {  # the words of MindCube's settings; the longer ones first
+    "to the left of": LEFT,
+    "to the right of": RIGHT,
+    "to my left": LEFT,
+    "to my right": RIGHT,
+    "behind me": BACK,
+    "behind": AHEAD,  # of a thing, as seen from the camera
+}
+
+Solver = Callable[[Question, Survey], str | float | None]
+
+
+def solve(question: Question, measured: Survey) -> str | float | None:
+    """The letter or number that `measured` gives.
+
+    Returns: None for a task that asks nothing of where things are (`SOLVERS` has the others), or
+    where a thing that matters has no place.
+    """
+    solver = SOLVERS.get(question.task)
+    if solver is None:
+        return None
+    said = solver(question, measured)
+    if said is None or question.kind == "number":
+        return said if said is None or np.isfinite(said) else None
+    return LETTERS[question.options.index(said)]
+
+
+def _stem(question: Question) -> str:
+    return question.text.split("\nA. ")[0]
+
+
+def _things(question: Question, measured: Survey) -> list[int]:
+    """The things that the stem names, in the order in which it names each for the last time."""
+    number = {name: i for i, name in enumerate(measured.names) if name is not None}
+    names = "|".join(re.escape(name) for name in sorted(number, key=len, reverse=True))
+    found = re.findall(rf"\b(?:{names})\b", _stem(question))
+    last = dict.fromkeys(reversed(found))
+    return [number[name] for name in reversed(last)]
+
+
+def _options(question: Question, measured: Survey) -> list[int]:
+    return [measured.names.index(option) for option in question.options]
+
+
+def _views(question: Question) -> list[int]:
+    return [int(number) - 1 for number in re.findall(r"image (\d+)", _stem(question))]
+
+
+def _least(question: Question, values: Float[np.ndarray, " O"]) -> str | None:
+    """The option whose value is least; None where one is unknown."""
+    return question.options[int(values.argmin())] if np.isfinite(values).all() else None
+
+
+def _towards(question: Question, measured: Survey, angle: Float[np.ndarray, " P"]) -> str | None:
+    """The option that lies where the stem says, of the directions to all things."""
+    wanted = next(turn for words, turn in WHERE.items() if words in _stem(question))
+    return _least(question, np.abs(wrap(angle[_options(question, measured)] - wanted)))
+
+
+def _rotation(question: Question, measured: Survey) -> str | None:
+    return _towards(question, measured, measured.azimuth[_views(question)[0]])
+
+
+def _among(question: Question, measured: Survey) -> str | None:
+    (centre,), view = _things(question, measured), _views(question)[0]
+    return _towards(question, measured, measured.bearing[centre] - measured.heading[view])
+
+
+def _around(question: Question, measured: Survey) -> str | None:
+    views = _views(question)
+    if len(views) == 2:
+        return _walked(question, measured)
+    view = views[0]
+    if set(question.options) != {"left", "right"}:
+        return _least(question, measured.range[view, _options(question, measured)])
+    one, other = measured.azimuth[view, _things(question, measured)]
+    if not np.isfinite([one, other]).all():
+        return None
+    return "left" if one > other else "right"
+
+
+def _walked(question: Question, measured: Survey) -> str:
+    first, second = _views(question)
+    if "Which way" in _stem(question):  # it names the goal first
+        first, second = second, first
+    poses = measured.room.cam_to_world
+    walked = poses[second, :3, 3] - poses[first, :3, 3]
+    return "right" if walked @ poses[first, :3, 0] > 0 else "left"
+
+
+def _sector(angle: float, sectors: Mapping[str, tuple[float | int, float | int]]) -> str | None:
+    """The sector that a direction, in radians, lies in, or is nearest to; their ends in degrees."""
+    if not np.isfinite(angle):
+        return None
+
+    def off(name: str) -> float:
+        low, high = np.radians(sectors[name])
+        beyond = abs(wrap(np.float64(angle - (low + high) / 2))) - (high - low) / 2
+        return max(0.0, float(beyond))
+
+    return min(sectors, key=off)
+
+
+def _direction(question: Question, measured: Survey) -> str | None:
+    x, y, z = _things(question, measured)
+    angle = measured.bearing[x, z] - measured.bearing[x, y]
+    return _sector(angle, SECTORS[question.task])
+
+
+def _route(question: Question, measured: Survey) -> str | None:
+    x, y, z = _things(question, measured)
+    return _sector(measured.bearing[y, z] - measured.bearing[x, y], TURNS)
+
+
+def _nearest(question: Question, measured: Survey) -> str | None:
+    (x,) = _things(question, measured)
+    return _least(question, measured.gap[x, _options(question, measured)])
+
+
+def _depth_order(question: Question, measured: Survey) -> str | None:
+    return _least(question, measured.range[_views(question)[0], _options(question, measured)])
+
+
+def _distance(question: Question, measured: Survey) -> float:
+    x, y = _things(question, measured)
+    return float(measured.gap[x, y])
+
+
+def _size(question: Question, measured: Survey) -> float:
+    (x,) = _things(question, measured)
+    return 100 * float(measured.room.things[x].size.max())
+
+
+def _room_size(question: Question, measured: Survey) -> float:
+    return float(np.prod(measured.room.extent[:2]))
+
+
+# Left out: what masks alone tell (relation within a view, order of appearance, counting), and
+# recognition.
+SOLVERS: dict[str, Solver] = {
+    "rotation": _rotation,
+    "among": _among,
+    "around": _around,
+    **dict.fromkeys(SECTORS, _direction),
+    "rel_distance": _nearest,
+    "route_planning": _route,
+    "object_size": _size,
+    "abs_distance": _distance,
+    "room_size": _room_size,
+    "depth_order": _depth_order,
+}
