@@ -119,7 +119,7 @@ def test_photos_and_others_together_are_places_one_after_the_other(photos, film)
 @pytest.mark.parametrize("content", [b"", b"not a photo", b"\x89PNG\r\n\x1a\n torn"])
 def test_an_unreadable_photo_is_named(tmp_path, content):
     (tmp_path / "broken.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
+    with pytest.raises(ValueError, match=r"broken\.png: cannot be read as an image"):
         places(tmp_path / "broken.png")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from spatialsv.benchmarks.files import Row, tsv
-from spatialsv.scenes.images import read_picture
+from spatialsv.scenes.images import read_image
 
 SHARED = 64  # characters; VLMEvalKit takes what is no longer than this for an index
 
@@ -73,7 +73,7 @@ def pictures(data: Path, name: str) -> list[Image.Image]:
         ValueError: as `encoded`, or Pillow cannot read one to its end.
     """
     try:
-        return [read_picture(io.BytesIO(image)) for image in encoded(data, name)]
+        return [read_image(io.BytesIO(image)) for image in encoded(data, name)]
     except ValueError as error:
         raise ValueError(f"{data / name}: {error}") from None
 

@@ -28,7 +28,7 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes
 from spatialsv.io.manifest import read_manifest
 from spatialsv.progress import progress
-from spatialsv.scenes.images import PICTURES, limited, read_picture
+from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.store import read_groups
 
@@ -212,9 +212,9 @@ def _pictures(place: Path) -> Iterator[tuple[str, str, Image.Image]]:
                 for view, image in enumerate(views):
                     yield scene, f"{scene}#{view}", Image.fromarray(image)
         return
-    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() in PICTURES):
+    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
         name = path.relative_to(place)
-        yield str(name.parent), str(name), read_picture(path)
+        yield str(name.parent), str(name), read_image(path)
 
 
 def _shown(items: Sequence[Item], data: Path) -> Iterator[tuple[str, str, Image.Image]]:
@@ -227,7 +227,7 @@ def _shown(items: Sequence[Item], data: Path) -> Iterator[tuple[str, str, Image.
             seen.add(shown)
             if item.video is None:
                 for picture in pictures_of(data, shown):
-                    yield item.scene, shown, limited(picture, 2**18)
+                    yield item.scene, shown, limit_pixels(picture, 2**18)
             else:
                 pictures, numbers = read_frames(data / shown, FRAMES, 2**18)
                 for number, picture in zip(numbers, pictures, strict=True):

@@ -23,7 +23,7 @@ from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import GREY, Views
-from spatialsv.scenes.images import limited
+from spatialsv.scenes.images import limit_pixels
 from spatialsv.scenes.readers.video import read_frames
 
 Shown = tuple[str, ...]  # images in order, or one video
@@ -160,7 +160,7 @@ class Asking:
 
     def _pictures(self, item: Item) -> list[Image.Image]:
         found = [picture for name in item.images for picture in pictures_of(self.data, name)]
-        return [limited(picture, self.config.max_pixels) for picture in found]
+        return [limit_pixels(picture, self.config.max_pixels) for picture in found]
 
 
 def pixels(picture: Image.Image, blank: bool) -> UInt8[np.ndarray, "H W 3"]:

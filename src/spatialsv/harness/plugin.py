@@ -22,7 +22,7 @@ from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import Kind, Views
-from spatialsv.scenes.images import limited, read_picture
+from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.video import read_frames
 
 
@@ -131,7 +131,7 @@ class SpatialSVChat(lmms):
             kind = self.config.videos_as or self.adapter.views_as
             pictures, _ = read_frames(Path(shown.video), self.config.frames, limit)
         else:
-            pictures = [limited(picture(image), limit) for image in shown.images]
+            pictures = [limit_pixels(picture(image), limit) for image in shown.images]
         return self.adapter.prepare([pixels(one, self.blank) for one in pictures], kind)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
@@ -143,7 +143,7 @@ class SpatialSVChat(lmms):
 
 def picture(image: Image.Image | str) -> Image.Image:
     """An image of a task, in RGB."""
-    return read_picture(Path(image)) if isinstance(image, str) else image.convert("RGB")
+    return read_image(Path(image)) if isinstance(image, str) else image.convert("RGB")
 
 
 def own_device() -> str:

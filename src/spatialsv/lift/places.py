@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from spatialsv.io.manifest import read_manifest
-from spatialsv.scenes.images import limited, read_picture
+from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
 from spatialsv.scenes.readers.captures import name_of
 from spatialsv.scenes.readers.choose import SMALL, Sampling, choose
@@ -106,8 +106,8 @@ def _is_photo(path: Path) -> bool:
 def _of_photos(paths: Sequence[Path], pixels: int) -> Place:
     read = []
     for path in paths:
-        picture = read_picture(path)
-        read.append((picture.size, limited(picture, pixels)))
+        picture = read_image(path)
+        read.append((picture.size, limit_pixels(picture, pixels)))
     sizes, shown = zip(*read, strict=True)
     return Place(id="photos", names=tuple(map(str, paths)), sizes=sizes, pictures=shown)
 
@@ -129,7 +129,7 @@ def _of_scene(scene: Scenes, pixels: int) -> Place:
         id=scene.ids[0],
         names=tuple(str(name) for name in names),
         sizes=tuple(image.size for image in images),
-        pictures=tuple(limited(image, pixels) for image in images),
+        pictures=tuple(limit_pixels(image, pixels) for image in images),
         truth=scene if scene.has_cameras else None,
     )
 
@@ -166,7 +166,7 @@ def _of_pictures(capture: Capture, config: PlacesConfig) -> Iterator[Place]:
                 skipped.append(str(shown))
                 continue
             names.append(frame.id)
-            read.append((shown.size, limited(shown, config.max_pixels)))
+            read.append((shown.size, limit_pixels(shown, config.max_pixels)))
         if not read:
             raise CaptureError(f"{capture.id}: no picture of {len(clip)} can be read; {skipped[0]}")
         sizes, shown = zip(*read, strict=True)

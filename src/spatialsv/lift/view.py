@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from spatialsv.geometry.camera import unsampled_intrinsics
-from spatialsv.scenes.images import limited
+from spatialsv.scenes.images import limit_pixels
 
 Box = tuple[int, int, int, int]  # left, top, width, height, pixels
 
@@ -77,7 +77,7 @@ def view_of(
     left, top, width, height = box = middle(picture.size, shape)
     part = picture.crop((left, top, left + width, top + height))
     if shape is None:
-        shown = limited(part, pixels)
+        shown = limit_pixels(part, pixels)
     else:
         shown = part.resize(shape[::-1], Image.Resampling.BICUBIC, reducing_gap=3)
     grow = size[0] / picture.width, size[1] / picture.height

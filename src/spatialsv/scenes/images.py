@@ -1,4 +1,4 @@
-"""A picture from a file, upright; or a depth map that was saved as one."""
+"""Read image files upright, and depth maps stored as single-channel images."""
 
 from __future__ import annotations
 
@@ -11,52 +11,67 @@ import numpy as np
 from jaxtyping import Shaped
 from PIL import Image, ImageOps
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
-def read_picture(path: Path | BufferedIOBase, upright: bool = True) -> Image.Image:
-    """All of a picture, in RGB, turned as its EXIF says if `upright`, else as it is stored.
+def read_image(path: Path | BufferedIOBase, upright: bool = True) -> Image.Image:
+    """Return an image in RGB, with all pixels decoded.
+
+    Args:
+        path: image file.
+        upright: rotate the image as its EXIF orientation says; False keeps the stored orientation.
+
+    Returns:
+        The image.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: Pillow cannot read it to its end.
+        FileNotFoundError: `path` does not exist.
+        ValueError: Pillow cannot decode the file.
     """
-    with opened_picture(path) as opened:
+    with open_image(path) as opened:
         return (ImageOps.exif_transpose(opened) if upright else opened).convert("RGB")
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture as it is stored; its pixels are not read.
-
-    Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: no picture.
-    """
-    with opened_picture(path) as opened:
+def image_size(path: Path) -> tuple[int, int]:
+    """Return the stored width and height of an image, without decoding its pixels."""
+    with open_image(path) as opened:
         return opened.size
 
 
 def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
-    """The values of a picture of one channel, 1 to 32 bits each, as they are stored.
+    """Return the stored values of a single-channel image of 1 to 32 bits a pixel.
+
+    Args:
+        path: image file.
+
+    Returns:
+        The values, in the integer type that Pillow decodes them to.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: Pillow cannot read it to its end, or it has several channels.
+        ValueError: the image has several channels, or Pillow cannot decode it.
     """
-    with opened_picture(path) as opened:
-        found = np.asarray(opened)
-    if found.ndim != 2 or found.dtype.kind not in "biu":
-        raise ValueError(f"{path}: {found.shape} values of {found.dtype}, expected one channel")
-    return found
+    with open_image(path) as opened:
+        values = np.asarray(opened)
+    if values.ndim != 2 or values.dtype.kind not in "biu":
+        raise ValueError(
+            f"{path}: expected one channel of integers, found {values.shape} of {values.dtype}."
+        )
+    return values
 
 
 @contextmanager
-def opened_picture(path: Path | BufferedIOBase) -> Iterator[Image.Image]:
-    """A picture as it is stored; what goes wrong while it is read is told as below.
+def open_image(path: Path | BufferedIOBase) -> Iterator[Image.Image]:
+    """Open an image as it is stored, and report any decoding error as a ValueError.
+
+    Args:
+        path: image file.
+
+    Yields:
+        The image, whose pixels are decoded on first use.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: Pillow cannot read it.
+        FileNotFoundError: `path` does not exist.
+        ValueError: Pillow cannot decode the file.
     """
     try:
         with Image.open(path) as opened:
@@ -64,14 +79,14 @@ def opened_picture(path: Path | BufferedIOBase) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from None
+        raise ValueError(f"{path}: cannot be read as an image ({error}).") from None
 
 
-def limited(picture: Image.Image, pixels: int | None) -> Image.Image:
-    """`picture` with at most so many pixels, its shape kept."""
-    width, height = picture.size
-    if pixels is None or width * height <= pixels:
-        return picture
-    shrink = (pixels / (width * height)) ** 0.5
+def limit_pixels(image: Image.Image, max_pixels: int | None) -> Image.Image:
+    """Return `image`, reduced to at most `max_pixels` pixels at the same aspect ratio."""
+    width, height = image.size
+    if max_pixels is None or width * height <= max_pixels:
+        return image
+    shrink = (max_pixels / (width * height)) ** 0.5
     size = (max(1, int(width * shrink)), max(1, int(height * shrink)))
-    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3)
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from spatialsv.io.digests import digest_bytes
-from spatialsv.scenes.images import limited, read_picture
+from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped
@@ -54,7 +54,7 @@ class Album:
 
     def _images(self, names: Names) -> Names:
         new = [name for name in dict.fromkeys(names) if name not in self._pictures]
-        self._pictures |= {n: limited(read_picture(self.root / n), self.pixels) for n in new}
+        self._pictures |= {n: limit_pixels(read_image(self.root / n), self.pixels) for n in new}
         return names
 
     def _video(self, name: str) -> Names:

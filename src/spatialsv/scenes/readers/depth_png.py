@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import opened_picture
+from spatialsv.scenes.images import open_image
 
 SATURATED = 65535  # 7-Scenes' unknown; elsewhere what was too far to be written
 
@@ -25,7 +25,7 @@ def read_depth(
         FileNotFoundError: `path` is missing.
         ValueError: no 16-bit picture of one channel, or of another size.
     """
-    with opened_picture(path) as opened:
+    with open_image(path) as opened:
         mode, found = opened.mode, np.asarray(opened)
     if mode not in ("I;16", "I;16B", "I"):
         raise ValueError(f"{path}: a picture of kind {mode}, expected one channel of 16 bits")

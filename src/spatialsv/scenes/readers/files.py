@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import PICTURES
+from spatialsv.scenes.images import IMAGE_SUFFIXES
 from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
@@ -43,7 +43,7 @@ def _subfolders(folder: Path) -> list[Path]:
         return [folder / entry.name for entry in entries if entry.is_dir()]
 
 
-def named(folder: Path, suffixes: Iterable[str] = PICTURES) -> dict[str, Path]:
+def named(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """The files of a folder by their names without these suffixes; frame 10 after frame 9."""
     found = {
         path.name[: -len(suffix)]: path

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageOps
 
-from spatialsv.scenes.images import limited, read_picture
+from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError
 from spatialsv.scenes.readers.choose import SMALL, Sampling, choose
 from spatialsv.scenes.readers.lens import undistorted
@@ -164,7 +164,7 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
             if callable(frame.image):
                 yield frame.image()
             elif frame.number is None:
-                yield read_picture(frame.image, upright=frame.intrinsics is None)
+                yield read_image(frame.image, upright=frame.intrinsics is None)
             else:
                 if film is None:
                     film = decoded(frame.image, [f.number for f in frames])
@@ -178,7 +178,7 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
 def small(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
     """As `pictures`, with at most so many pixels each; None for one that cannot be read."""
     for picture in pictures(frames):
-        yield None if isinstance(picture, FrameError) else limited(picture, pixels)
+        yield None if isinstance(picture, FrameError) else limit_pixels(picture, pixels)
 
 
 def view(
@@ -192,7 +192,7 @@ def view(
     told, K = frame.size or picture.size, frame.intrinsics
     if not _alike(picture.size, told):
         raise FrameError("wrong size", f"frame {frame.id}: {picture.size}, and K is for {told}")
-    picture = limited(picture, pixels)
+    picture = limit_pixels(picture, pixels)
     if K is not None:
         K = _stretched(K, picture.width / told[0], picture.height / told[1])
         if frame.lens:

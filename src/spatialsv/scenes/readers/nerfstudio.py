@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import picture_size
+from spatialsv.scenes.images import image_size
 from spatialsv.scenes.readers import depth_png
 from spatialsv.scenes.readers.capture import (
     Capture,
@@ -154,7 +154,7 @@ def _picture(folder: Path, name: str, reduced: bool) -> Path:
 
 def _size(camera: Mapping[str, Any], image: Path) -> tuple[int, int]:
     if "w" not in camera or "h" not in camera:
-        return picture_size(image)
+        return image_size(image)
     size = int(_number(camera, "w")), int(_number(camera, "h"))
     if min(size) < 1:
         raise ValueError(f"w, h: {size}")

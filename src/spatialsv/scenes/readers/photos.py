@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatialsv.scenes.images import PICTURES
+from spatialsv.scenes.images import IMAGE_SUFFIXES
 from spatialsv.scenes.readers.capture import Capture, Frame, natural
 
 
@@ -23,5 +23,5 @@ def capture(scene: Path) -> Capture:
 
 
 def _photos(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     return sorted((path for path in found if path.is_file()), key=natural)

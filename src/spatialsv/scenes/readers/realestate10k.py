@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import picture_size
+from spatialsv.scenes.images import image_size
 from spatialsv.scenes.readers.capture import (
     Capture,
     CaptureError,
@@ -151,7 +151,7 @@ def _in_folder(folder: Path, rows: list[Row]) -> tuple[Place, tuple[int, int]]:
 
     for row in rows:
         try:
-            return place, picture_size(place(row)[0])
+            return place, image_size(place(row)[0])
         except ValueError:  # missing or broken: the next one tells the size
             continue
     raise CaptureError(f"{folder}: none of the clip's {len(rows)} frames")

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from spatialsv.scenes.images import PICTURES, limited, read_picture
+from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural
 from spatialsv.scenes.readers.choose import spread
 
@@ -50,7 +50,7 @@ def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.
     if path.is_dir():
         return _of_folder(path, count, pixels)
     chosen = spread(len(frame_times(path)), count)
-    return [limited(picture, pixels) for picture in decoded(path, chosen)], chosen
+    return [limit_pixels(picture, pixels) for picture in decoded(path, chosen)], chosen
 
 
 def frame_times(path: Path) -> list[float]:
@@ -108,9 +108,9 @@ def decoded(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
 
 
 def _of_folder(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
-    found = [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
+    found = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
         raise ValueError(f"{path}: no frames in this folder")
     found.sort(key=natural)
     chosen = spread(len(found), count)
-    return [limited(read_picture(found[frame]), pixels) for frame in chosen], chosen
+    return [limit_pixels(read_image(found[frame]), pixels) for frame in chosen], chosen
