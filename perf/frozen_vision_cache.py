@@ -16,7 +16,7 @@ from pathlib import Path
 
 from supervision_overhead import clock, describe, make_setup, parse, seconds, sides_of
 
-from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder
+from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles
 from spatialsv.train.trainer import precision_of
 
 ROWS = ["text", "SpatialSV"]
@@ -31,7 +31,7 @@ def main() -> None:
     sides = sides_of(setup, ROWS)  # moves the model to its device
     names = ("pixel_values", "image_grid_thw")
     inputs = {name: setup.batch.inputs[name] for name in names}
-    encoder = KeptEncoder(setup.mllm, setup.family, precision_of(setup.config) == "bf16")
+    encoder = CachedVisionEncoder(setup.mllm, setup.family, precision_of(setup.config) == "bf16")
     encoder(inputs)  # warms up
     start = clock(setup.device)
     encoder(inputs)

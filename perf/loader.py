@@ -35,8 +35,8 @@ from PIL import Image
 from supervision_overhead import resident
 from torch.utils.data import DataLoader, Dataset
 
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.photograph import photograph
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
@@ -208,7 +208,7 @@ def throughput(arguments: argparse.Namespace) -> None:
 
 def memory(folder: Path, count: int, in_memory: bool) -> None:
     """Print this process's anonymous memory, MB, above what it was before the scenes came."""
-    _, family = load_mllm(find_model("rooms").checkpoint)
+    _, family = load_mllm(resolve_model("rooms").checkpoint)
     stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
     start = resident("RssAnon")
     opened = read_groups if in_memory else open_groups

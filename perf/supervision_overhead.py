@@ -35,11 +35,11 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, s
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from spatialsv.config import from_mapping
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.families.family import Family
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
-from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.photograph import photograph
@@ -91,7 +91,7 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
     """The shipped model, and a batch of as many rooms as the settings say."""
     settings = load_settings(ROOT, {"overlay": "default"})
     config = train_config(settings, changes)
-    mllm, family = load_mllm(find_model("rooms").checkpoint)
+    mllm, family = load_mllm(resolve_model("rooms").checkpoint)
     if config.packed:
         attend_packed(mllm)
     rooms, scenes = photograph(

@@ -23,7 +23,7 @@ import numpy as np
 
 from spatialsv.config import from_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
-from spatialsv.model.place import find_model
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.scenes.question import Question, write_questions
 from spatialsv.scenes.scene import Scenes, bare_ones
 from spatialsv.scenes.store import write_store
@@ -59,7 +59,7 @@ HEAD = "| MLLM | recipe | trained, M | memory of a GPU, GiB | disk, GiB | hours 
 
 def make_base(folder: Path, model: str) -> Path:
     """The shipped model's folder with the sizes of `model` in place of its own, and no weights."""
-    shipped = Path(find_model("rooms").checkpoint)
+    shipped = Path(resolve_model("rooms").checkpoint)
     shutil.copytree(shipped, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     config = json.loads((shipped / "config.json").read_text())
     text = {"rope_parameters": ROPE, "layer_types": None, "max_window_layers": 1000}

@@ -146,12 +146,12 @@ def lift(arguments: argparse.Namespace) -> None:
     if arguments.inputs or arguments.scene:
         if arguments.scenes or arguments.train_scenes or arguments.labels:
             raise ValueError("give inputs, or --scenes for the stage's own rows, but not both")
-        from spatialsv.lift.pictures import PicturesConfig, lift_pictures
+        from spatialsv.lift.images import LiftImagesConfig, lift_images
 
-        lift_pictures(
+        lift_images(
             arguments.inputs,
             arguments.out,
-            config(PicturesConfig, arguments),
+            config(LiftImagesConfig, arguments),
             arguments.model,
             arguments.family,
             arguments.scene,

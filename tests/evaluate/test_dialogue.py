@@ -16,8 +16,8 @@ from spatialsv.evaluate import asking
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
 from spatialsv.evaluate.dialogue import dialogues, messages, rounds
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 
 SMALL = AskConfig(max_new_tokens=3, batch_size=2)
 ORDER = [("b", 2), ("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1)]  # not that of the turns
@@ -97,7 +97,7 @@ def test_each_turn_stands_behind_what_was_seen_and_said(data):
 
 def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, data):
     """By transformers' own hands: its image processor, its template, its `generate`."""
-    checkpoint = find_model("base").checkpoint
+    checkpoint = resolve_model("base").checkpoint
     mllm, family = load_mllm(checkpoint)
     tokenizer = family.tokenizer
     processor = Qwen2VLImageProcessorPil.from_pretrained(checkpoint)

@@ -11,7 +11,7 @@ from helpers.tiny_families import SAVE
 from spatialsv.losses.text import text_loss
 from spatialsv.model.mllm import FAMILIES, load_mllm
 from spatialsv.model.spatialsv import SpatialSV
-from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder, layers_of
+from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles, layers_of
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
@@ -72,7 +72,7 @@ def test_a_step_is_the_same_and_the_encoder_rests(loaded, make_batch, sizes, kin
     if kind == "video":
         sizes = SIZES["one size"]
     model, layers = SpatialSV(*loaded), layers_of(*loaded)
-    kept = make_batch(sizes, kind, KeptEncoder(*loaded, bf16=bf16))
+    kept = make_batch(sizes, kind, CachedVisionEncoder(*loaded, bf16=bf16))
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         loss, gradients = learn(model, make_batch(sizes, kind))
         worked = []
@@ -94,13 +94,15 @@ def test_a_step_is_the_same_and_the_encoder_rests(loaded, make_batch, sizes, kin
 
 def test_what_was_kept_is_what_the_model_sees(loaded, make_batch):
     model = SpatialSV(*loaded)
-    kept = make_batch(SIZES["one size"], "image", KeptEncoder(*loaded, bf16=False))
+    kept = make_batch(SIZES["one size"], "image", CachedVisionEncoder(*loaded, bf16=False))
     other = replace(kept, encoded={name: -value for name, value in kept.encoded.items()})
     assert (model(kept).logits - model(other).logits).abs().max() > 1e-3
 
 
 def test_every_output_that_is_read_is_kept_and_no_other(loaded, make_batch):
-    encoded = make_batch(SIZES["one size"], "image", KeptEncoder(*loaded, bf16=False)).encoded
+    encoded = make_batch(
+        SIZES["one size"], "image", CachedVisionEncoder(*loaded, bf16=False)
+    ).encoded
     wanted = {"llava_next_video": [0], "qwen3_vl": [0, 1, 2]}  # its config says -2; DeepStack
     assert list(map(int, encoded)) == wanted.get(loaded[0].config.model_type, [1])
 
@@ -110,13 +112,13 @@ def test_layers_that_are_elsewhere_are_told(loaded, monkeypatch):
     with pytest.raises(
         ValueError, match=r"train.cache_vision: .*'model.nowhere', where this model"
     ):
-        KeptEncoder(*loaded, bf16=False)
+        CachedVisionEncoder(*loaded, bf16=False)
 
 
 def test_an_encoder_with_dropout_is_refused(loaded, monkeypatch):
     monkeypatch.setattr(loaded[0].config.vision_config, "attention_dropout", 0.1, raising=False)
     with pytest.raises(ValueError, match=r"drops out at random .*attention_dropout"):
-        KeptEncoder(*loaded, bf16=False)
+        CachedVisionEncoder(*loaded, bf16=False)
 
 
 def test_files_stand_in_for_the_encoder(tmp_path):

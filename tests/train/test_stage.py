@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from spatialsv.config import from_mapping
 from spatialsv.io.manifest import read_manifest
 from spatialsv.model.spatialsv import load_spatialsv
-from spatialsv.model.vision_cache import KeptEncoder
+from spatialsv.model.vision_cache import CachedVisionEncoder
 from spatialsv.train import TrainConfig, run
 from spatialsv.train.log import StepLog, read_log
 from spatialsv.train.loss import arm_losses
@@ -270,9 +270,11 @@ def test_rates_and_taps_that_are_not_given_are_the_familys(train):
 @pytest.mark.parametrize("keep_gib", [2.0, 0.0])
 def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatch, keep_gib):
     asked = []
-    encode = KeptEncoder.__call__
+    encode = CachedVisionEncoder.__call__
     monkeypatch.setattr(
-        KeptEncoder, "__call__", lambda self, inputs: asked.append(1) or encode(self, inputs)
+        CachedVisionEncoder,
+        "__call__",
+        lambda self, inputs: asked.append(1) or encode(self, inputs),
     )
     settings = {"steps": 4, "batch_size": 6, "questions_per_sample": 3}
     plain = train("semi", "plain", **settings)

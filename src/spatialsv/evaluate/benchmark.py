@@ -34,8 +34,8 @@ from spatialsv.evaluate.taught import taught_scenes
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.digests import digest_bytes, digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 
 
@@ -74,9 +74,9 @@ def ask(
     items = load(name, known, data)
     unseen = None if blind is None else read_blind(blind, [item.id for item in items])
     check_shown(items, data)
-    place = find_model(model)
-    blank = config.blank_images or place.blank
-    weights = weights_of(place.checkpoint)
+    ref = resolve_model(model)
+    blank = config.blank_images or ref.uses_blank_images
+    weights = weights_of(ref.checkpoint)
     settings = to_mapping(config) | {"batch_size": None, "blank_images": blank}
     keys = _keys(items, rules, data, weights, json.dumps(settings))
     out.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def ask(
         about["overlap"] = summary(shared)
         sys.stdout.write(f"{told(shared)}\n")
     if left:
-        mllm, adapter = load_mllm(place.checkpoint, family=family)
+        mllm, adapter = load_mllm(ref.checkpoint, family=family)
         mllm.to("cuda" if torch.cuda.is_available() else "cpu")
         about |= {"dtype": str(mllm.dtype), "attention": mllm.config._attn_implementation}
         about["device"] = str(mllm.device)

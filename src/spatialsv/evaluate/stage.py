@@ -24,8 +24,8 @@ from spatialsv.evaluate.replies import (
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
@@ -101,10 +101,10 @@ def run(
         replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))
         about: dict = {"model": str(model)}
     else:
-        place = find_model(model)
-        blank = place.blank if blank_images is None else blank_images
+        ref = resolve_model(model)
+        blank = ref.uses_blank_images if blank_images is None else blank_images
         path = out.parent / "replies.jsonl"
-        replies = _ask_model(place.checkpoint, shards, config, blank, path, family)
+        replies = _ask_model(ref.checkpoint, shards, config, blank, path, family)
         about = {
             "model": str(model),
             "blank_images": blank,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatialsv.io.manifest import Manifest, digest_payloads, read_manifest
-from spatialsv.model.place import find_model
+from spatialsv.model.checkpoint import resolve_model
 
 
 def taught_scenes(model: str | Path) -> list[Path]:
@@ -15,7 +15,7 @@ def taught_scenes(model: str | Path) -> list[Path]:
     train manifest data/train/BASE/ARM/SEED/manifest.json tells. None are found for what is no such
     manifest, or was taught other scenes.
     """
-    trained = find_model(model).manifest
+    trained = resolve_model(model).manifest
     if trained is None or len(parents := trained.path.resolve().parents) < 5:
         return []
     digest = trained.about.get("data", {}).get("scenes")

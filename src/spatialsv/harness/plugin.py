@@ -17,8 +17,8 @@ from spatialsv.config import from_mapping
 from spatialsv.evaluate.asking import pixels
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.harness.messages import Message, Shown, cut, most_tokens, placed, shown_in
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import Kind, Views
@@ -66,11 +66,11 @@ class SpatialSVChat(lmms):
             raise ValueError(f"--batch_size {batch_size}: expected 1 or more")
         self.batch_size = int(batch_size)
         self.config = from_mapping(HarnessConfig, settings, "--model_args")
-        place = find_model(self.config.pretrained)
-        self.blank = place.blank
+        ref = resolve_model(self.config.pretrained)
+        self.blank = ref.uses_blank_images
         dtype = getattr(torch, self.config.dtype)
         model, self.adapter = load_mllm(
-            place.checkpoint, dtype, self.config.attention, self.config.family
+            ref.checkpoint, dtype, self.config.attention, self.config.family
         )
         self.model = model.to(device or own_device())
         self.chat = Chat(self.adapter)

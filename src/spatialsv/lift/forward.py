@@ -15,7 +15,7 @@ from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.geometry.normalise import to_first_view
 from spatialsv.geometry.rays import RayMap
-from spatialsv.model.place import find_model
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv
 from spatialsv.progress import progress
 from spatialsv.samples.batch import Batch
@@ -36,7 +36,7 @@ class Lifter:
     """
 
     def __init__(self, model: Path, batch_size: int = 8, family: str | None = None) -> None:
-        self.model = load_spatialsv(find_model(model).folder, family=family)
+        self.model = load_spatialsv(resolve_model(model).folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:
             raise ValueError(
                 f"{model}: no 3D heads beside mllm/, so nothing can be lifted; train an arm with"

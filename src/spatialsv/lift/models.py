@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from spatialsv.lift.forward import Lifter, as_scenes, lift_batch
-from spatialsv.model.place import find_model
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
@@ -85,7 +85,7 @@ class Headed:
             raise ValueError(
                 f"{path}: no head for {lacking[0]}, and cameras and points need both depth and rays"
             )
-        told = find_model(path).about
+        told = resolve_model(path).about
         size = told.get("shown", {}).get("size")
         self.shape = None if size is None else tuple(size)
         self.notice = notice_of(told)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import OWN, own_settings
-from spatialsv.model.place import HEADS, MLLM
 from spatialsv.scenes.licence import check_licence
 
 TOLD = ("teachers", "shown")  # of a manifest's `about`, what the checkpoint tells as well

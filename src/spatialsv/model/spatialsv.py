@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spatialsv.geometry.lifted import Lifted
+from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import Family, Part
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import HEADS, MLLM
 from spatialsv.model.vision_cache import encoder_gives
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED

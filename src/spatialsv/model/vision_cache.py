@@ -22,7 +22,7 @@ from spatialsv.io.digests import digest_bytes
 from spatialsv.model.families.family import Family
 
 
-class KeptEncoder:
+class CachedVisionEncoder:
     """The encoder of `mllm`, to be asked once a sample.
 
     Args:
@@ -84,7 +84,7 @@ class EncodedFiles:
         self.encode, self.folder = encode, folder
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "rows ..."]]:
-        """As `KeptEncoder`."""
+        """As `CachedVisionEncoder`."""
         shown = (value.contiguous().view(-1).view(torch.uint8) for value in inputs.values())
         name = digest_bytes(*(value.numpy().tobytes() for value in shown))
         path = self.folder / f"{name}.safetensors"

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.layer_states import layer_states
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.probe.cache import Rounding, StateFiles
 from spatialsv.progress import progress
@@ -53,7 +53,7 @@ def load_frozen(
     model: Path, random_weights: bool, seed: int, family: str | None = None
 ) -> SpatialSV:
     """The MLLM without heads; with `random_weights`, one of its shape that learnt nothing."""
-    mllm, adapter = load_mllm(find_model(model).checkpoint, family=family)
+    mllm, adapter = load_mllm(resolve_model(model).checkpoint, family=family)
     if random_weights:
         torch.manual_seed(seed)
         mllm = type(mllm)(mllm.config).eval()

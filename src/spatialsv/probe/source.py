@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from spatialsv.io.digests import digest_bytes
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.layer_states import ENCODER
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.probe.cache import Rounding, StateFiles
 from spatialsv.probe.features import States, collect, load_frozen, spread_taps
 from spatialsv.scenes.scene import Scenes
@@ -39,7 +39,7 @@ class Source:
     meanwhile: Path  # the folder for states, where none keeps them
 
     def __post_init__(self) -> None:
-        self._checkpoint = find_model(self.model).checkpoint
+        self._checkpoint = resolve_model(self.model).checkpoint
         mllm, self.adapter = load_mllm(self._checkpoint, family=self.family, weights=False)
         last = mllm.config.get_text_config().num_hidden_layers
         self.taps = self.taps or spread_taps(mllm)

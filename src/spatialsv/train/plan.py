@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from spatialsv.config import to_mapping
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import Output, SpatialSV
-from spatialsv.model.vision_cache import KeptEncoder
+from spatialsv.model.vision_cache import CachedVisionEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
@@ -118,7 +118,7 @@ def plan(
         config = replace(config, precision=precision_of(config))
     attention = "eager" if config.attention == "eager" else "sdpa"  # flash needs as much
     mllm, adapter = load_mllm(
-        find_model(base).checkpoint, attn=attention, family=family, weights=False
+        resolve_model(base).checkpoint, attn=attention, family=family, weights=False
     )
     mllm.set_attn_implementation({"vision_config": WINDOWS})
     adapter.views_as = config.views_as or adapter.views_as
@@ -135,7 +135,7 @@ def plan(
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
     if config.cache_vision:
-        encode = KeptEncoder(model.mllm, adapter, config.precision == "bf16")
+        encode = CachedVisionEncoder(model.mllm, adapter, config.precision == "bf16")
         with Ledger():
             batch = replace(batch, encoded=encode(batch.inputs))
         each = sum(states.nbytes for states in batch.encoded.values()) // len(batch.input_ids)

@@ -19,13 +19,13 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.io.work_directory import open_work_directory
+from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
-from spatialsv.model.place import find_model
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.model.vision_cache import EncodedFiles, KeptEncoder
+from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles
 from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
@@ -64,7 +64,7 @@ def run(
         pseudo: manifests of pseudo-labelled scenes; only arms that say so read them.
         config: the same for all arms.
         out: the manifest to write.
-        base: "rooms" for the shipped model, else any that `find_model` knows.
+        base: "rooms" for the shipped model, else any that `resolve_model` knows.
         family: the name of an adapter from outside, for `load_mllm`.
 
     Raises:
@@ -72,13 +72,15 @@ def run(
             `config` says, or a disk too small for the checkpoints; before any training.
     """
     chosen, processes = config.arm(arm), join(config.processes)
-    checkpoint = find_model(base).checkpoint
+    checkpoint = resolve_model(base).checkpoint
     mllm, adapter = load_mllm(checkpoint, attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
     precision = precision_of(config)
     work, encode = out.parent / WORK, None
     if config.cache_vision:
-        encode = EncodedFiles(KeptEncoder(mllm, adapter, precision == "bf16"), work / ENCODED)
+        encode = EncodedFiles(
+            CachedVisionEncoder(mllm, adapter, precision == "bf16"), work / ENCODED
+        )
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)

@@ -14,13 +14,13 @@ from PIL import Image
 from helpers.datasets import write_tum
 from helpers.views import samples
 from spatialsv.io.manifest import Manifest, write_manifest
-from spatialsv.lift.places import PlacesConfig, read_places
+from spatialsv.lift.image_sets import ImageSetConfig, read_image_sets
 from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.store import write_groups
 
 
 def places(*inputs, wanted=(), **settings):
-    return list(read_places(inputs, PlacesConfig(**settings), wanted))
+    return list(read_image_sets(inputs, ImageSetConfig(**settings), wanted))
 
 
 @pytest.fixture
@@ -145,9 +145,9 @@ def test_what_is_not_there_is_named(photos, tmp_path, tiny_scenes):
 @pytest.mark.parametrize("setting", ["frames", "max_pixels"])
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(ValueError, match=f"{setting}: expected 1 or more, found 0"):
-        PlacesConfig(**{setting: 0})
+        ImageSetConfig(**{setting: 0})
     with pytest.raises(ValueError, match="format 'nothing': known are photos"):
-        PlacesConfig(format="nothing")
+        ImageSetConfig(format="nothing")
 
 
 def test_real_samples_are_places():

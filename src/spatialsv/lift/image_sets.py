@@ -31,7 +31,7 @@ STORE = "zarr.json"  # at a Zarr folder's root
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacesConfig:
+class ImageSetConfig:
     """What is taken of videos, folders and datasets; photos named one by one are all taken."""
 
     format: str | None = None  # of folders, such as "colmap"; None: found out
@@ -48,7 +48,7 @@ class PlacesConfig:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Place:
+class ImageSet:
     """N pictures of one place, upright, of any sizes."""
 
     id: str
@@ -60,9 +60,9 @@ class Place:
     of: int | None = None  # how many there were to choose from, where some were left out
 
 
-def read_places(
-    inputs: Sequence[Path], config: PlacesConfig, wanted: Sequence[str] = ()
-) -> Iterator[Place]:
+def read_image_sets(
+    inputs: Sequence[Path], config: ImageSetConfig, wanted: Sequence[str] = ()
+) -> Iterator[ImageSet]:
     """The places at `inputs`, one read after the other.
 
     Args:
@@ -86,8 +86,8 @@ def read_places(
 
 
 def _all(
-    photos: Sequence[Path], others: Sequence[Path], config: PlacesConfig, wanted: Sequence[str]
-) -> Iterator[Place]:
+    photos: Sequence[Path], others: Sequence[Path], config: ImageSetConfig, wanted: Sequence[str]
+) -> Iterator[ImageSet]:
     if photos:
         yield _of_photos(photos, config.max_pixels)
     for path in others:
@@ -103,29 +103,31 @@ def _is_photo(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() not in {*VIDEOS, ".json"}
 
 
-def _of_photos(paths: Sequence[Path], pixels: int) -> Place:
+def _of_photos(paths: Sequence[Path], pixels: int) -> ImageSet:
     read = []
     for path in paths:
         picture = read_image(path)
         read.append((picture.size, limit_pixels(picture, pixels)))
     sizes, shown = zip(*read, strict=True)
-    return Place(id="photos", names=tuple(map(str, paths)), sizes=sizes, pictures=shown)
+    return ImageSet(id="photos", names=tuple(map(str, paths)), sizes=sizes, pictures=shown)
 
 
-def _of_store(path: Path, pixels: int, wanted: Sequence[str]) -> Iterator[Place]:
+def _of_store(path: Path, pixels: int, wanted: Sequence[str]) -> Iterator[ImageSet]:
     for scene in Singly(open_groups(path, ["image"])):
         if wanted and scene.ids[0] not in wanted:
-            yield Place(id=scene.ids[0], names=(), sizes=(), pictures=())  # is there, is not read
+            yield ImageSet(
+                id=scene.ids[0], names=(), sizes=(), pictures=()
+            )  # is there, is not read
         elif scene.image is None:
             raise ValueError(f"{path}: scene {scene.ids[0]!r} has no images to lift")
         else:
             yield _of_scene(scene.read(), pixels)
 
 
-def _of_scene(scene: Scenes, pixels: int) -> Place:
+def _of_scene(scene: Scenes, pixels: int) -> ImageSet:
     images = [Image.fromarray(image) for image in scene.image[0]]
     names = range(len(images)) if scene.frame_ids is None else scene.frame_ids[0]
-    return Place(
+    return ImageSet(
         id=scene.ids[0],
         names=tuple(str(name) for name in names),
         sizes=tuple(image.size for image in images),
@@ -134,7 +136,7 @@ def _of_scene(scene: Scenes, pixels: int) -> Place:
     )
 
 
-def _of_captures(root: Path, config: PlacesConfig) -> Iterator[Place]:
+def _of_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
     format = config.format or detect(root)
     places = FORMATS[format].scenes(root)
     if not places:
@@ -144,7 +146,7 @@ def _of_captures(root: Path, config: PlacesConfig) -> Iterator[Place]:
         yield from (_of_pictures if format in PLAIN else _of_posed)(capture, config)
 
 
-def _of_posed(capture: Capture, config: PlacesConfig) -> Iterator[Place]:
+def _of_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
     scenes, skipped = load(capture, config.frames, config.sampling, None)
     taken = sum(scene.shape[0] for scene in scenes) + len(skipped)
     for scene in scenes:
@@ -155,7 +157,7 @@ def _of_posed(capture: Capture, config: PlacesConfig) -> Iterator[Place]:
         )
 
 
-def _of_pictures(capture: Capture, config: PlacesConfig) -> Iterator[Place]:
+def _of_pictures(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
     """Each picture in its own shape, where `load` would pad them to the first one's."""
     frames, _ = sound(capture)
     clips = choose(frames, config.frames, config.sampling, partial(small, pixels=SMALL * SMALL))
@@ -170,7 +172,7 @@ def _of_pictures(capture: Capture, config: PlacesConfig) -> Iterator[Place]:
         if not read:
             raise CaptureError(f"{capture.id}: no picture of {len(clip)} can be read; {skipped[0]}")
         sizes, shown = zip(*read, strict=True)
-        yield Place(
+        yield ImageSet(
             id=capture.id if len(clips) == 1 else f"{capture.id}/{number:04d}",
             names=tuple(names),
             sizes=sizes,

@@ -13,7 +13,7 @@ from PIL import Image
 from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
 from spatialsv.lift.files.result import Result, cloud_of
-from spatialsv.lift.pictures import PicturesConfig, folder_of, lift_pictures
+from spatialsv.lift.images import LiftImagesConfig, folder_of, lift_images
 from spatialsv.scenes.store import read_store, write_groups
 
 FILES = {
@@ -25,7 +25,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def lifted(tmp_path_factory, photos, headed):
     out = tmp_path_factory.mktemp("lifted")
-    [folder] = lift_pictures(photos, out, PicturesConfig(confidence_percentile=20.0), headed)
+    [folder] = lift_images(photos, out, LiftImagesConfig(confidence_percentile=20.0), headed)
     return folder
 
 
@@ -54,9 +54,9 @@ def test_the_cloud_on_disk_agrees_with_the_store(lifted):
 
 
 def test_an_earlier_lift_of_more_views_leaves_nothing(photos, headed, tmp_path):
-    lift_pictures(photos, tmp_path, model=headed)
+    lift_images(photos, tmp_path, model=headed)
     (tmp_path / "errors.json").write_text("{}")
-    lift_pictures(photos[:1], tmp_path, model=headed)
+    lift_images(photos[:1], tmp_path, model=headed)
     for folder in ("depth", "confidence", "depth_vis"):
         assert [path.name for path in (tmp_path / folder).iterdir()] == ["0000.png"]
     assert not (tmp_path / "errors.json").exists()
@@ -78,14 +78,14 @@ def test_the_shipped_teacher_lifts_the_middle_and_says_so(photos, tmp_path, caps
 
 
 def test_a_model_that_says_nothing_of_its_training_has_no_notice(photos, headed, tmp_path, capsys):
-    lift_pictures(photos[:1], tmp_path, model=headed)
+    lift_images(photos[:1], tmp_path, model=headed)
     assert "rooms" not in capsys.readouterr().out.replace(str(headed), "")
 
 
 def test_scenes_of_a_store_have_a_folder_each_and_errors(tmp_path, tiny_scenes, headed, capsys):
     write_groups(tmp_path / "s.zarr", [tiny_scenes])
     ids = tiny_scenes.ids[:2]
-    folders = lift_pictures([tmp_path / "s.zarr"], tmp_path / "out", None, headed, scenes=ids)
+    folders = lift_images([tmp_path / "s.zarr"], tmp_path / "out", None, headed, scenes=ids)
     assert folders == [tmp_path / "out" / name for name in ids]
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert [row["scene"] for row in errors["scenes"]] == list(ids)
@@ -105,7 +105,7 @@ def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys)
 def test_two_places_of_one_name_are_not_written_into_one_folder(tmp_path, tiny_scenes, headed):
     write_groups(tmp_path / "s.zarr", [tiny_scenes.select([0])])
     with pytest.raises(ValueError, match="two places of this name"):
-        lift_pictures([tmp_path / "s.zarr"] * 2, tmp_path / "out", None, headed)
+        lift_images([tmp_path / "s.zarr"] * 2, tmp_path / "out", None, headed)
 
 
 def test_inputs_and_the_stages_own_scenes_do_not_go_together(photos, tmp_path, capsys):
@@ -116,7 +116,7 @@ def test_inputs_and_the_stages_own_scenes_do_not_go_together(photos, tmp_path, c
 
 def test_a_fault_of_the_input_is_told_before_a_model_is_loaded(tmp_path):
     with pytest.raises(ValueError, match=r"absent\.png"):
-        lift_pictures([tmp_path / "absent.png"], tmp_path, model=tmp_path / "no model")
+        lift_images([tmp_path / "absent.png"], tmp_path, model=tmp_path / "no model")
 
 
 def test_ids_become_folders_that_stay_within():
@@ -127,4 +127,4 @@ def test_ids_become_folders_that_stay_within():
 @pytest.mark.parametrize("percentile", [-1.0, 100.0])
 def test_a_percentile_that_is_none_is_refused(percentile):
     with pytest.raises(ValueError, match="confidence_percentile: expected 0 to below 100"):
-        PicturesConfig(confidence_percentile=percentile)
+        LiftImagesConfig(confidence_percentile=percentile)

@@ -21,16 +21,16 @@ from spatialsv.lift.errors import ALIGNMENT, Errors, errors_of, told
 from spatialsv.lift.files.rerun import check_rerun
 from spatialsv.lift.files.result import Cloud, Result, cloud_of
 from spatialsv.lift.files.written import write_result
+from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
 from spatialsv.lift.measure import summarise
 from spatialsv.lift.models import Model, load_model
-from spatialsv.lift.places import Place, PlacesConfig, read_places
 from spatialsv.lift.view import View, view_of
 from spatialsv.scenes.scene import as_frame_ids, fault
 from spatialsv.teachers.rooms import resize
 
 
 @dataclass(frozen=True, kw_only=True)
-class PicturesConfig(PlacesConfig):
+class LiftImagesConfig(ImageSetConfig):
     """What is lifted, and what of it goes into clouds."""
 
     shown_pixels: int = 307_200  # of a picture, to a model that takes any shape; 640 x 480
@@ -48,10 +48,10 @@ class PicturesConfig(PlacesConfig):
             raise ValueError(f"confidence_percentile: expected 0 to below 100, found {found}")
 
 
-def lift_pictures(
+def lift_images(
     inputs: Sequence[Path],
     out: Path,
-    config: PicturesConfig | None = None,
+    config: LiftImagesConfig | None = None,
     model: Path | None = None,
     family: str | None = None,
     scenes: Sequence[str] = (),
@@ -73,10 +73,10 @@ def lift_pictures(
         ValueError: nothing to lift, an input that cannot be read, a model without heads, or more
             views than it takes.
     """
-    config = config or PicturesConfig()
+    config = config or LiftImagesConfig()
     if config.rrd:
         check_rerun()
-    places = read_places(inputs, config, scenes)
+    places = read_image_sets(inputs, config, scenes)
     first = next(places)  # so that a fault of the input is told before a model is loaded
     second = next(places, None)
     lifts = load_model(model, family)
@@ -86,7 +86,7 @@ def lift_pictures(
         if folder in folders:
             raise ValueError(f"{place.id}: two places of this name; lift one into another folder")
         folders.append(folder)
-        result, cloud = lift_place(place, lifts, config)
+        result, cloud = lift_image_set(place, lifts, config)
         write_result(folder, result, cloud, _about(lifts, cloud, config), config.rrd)
         print("\n".join(_told(place, result, cloud, lifts, folder)))
         if place.truth is not None:
@@ -99,7 +99,7 @@ def lift_pictures(
     return folders
 
 
-def lift_place(place: Place, model: Model, config: PicturesConfig) -> tuple[Result, Cloud]:
+def lift_image_set(place: ImageSet, model: Model, config: LiftImagesConfig) -> tuple[Result, Cloud]:
     """One place's geometry.
 
     Raises:
@@ -140,7 +140,7 @@ def _small(view: View, size: tuple[int, int]) -> np.ndarray:
     return small.movedim(0, -1).contiguous().numpy()
 
 
-def _about(model: Model, cloud: Cloud, config: PicturesConfig) -> dict[str, Any]:
+def _about(model: Model, cloud: Cloud, config: LiftImagesConfig) -> dict[str, Any]:
     return {
         "model": {"name": model.name, "trained_at": model.shape, "notice": model.notice},
         "cloud": {
@@ -152,7 +152,9 @@ def _about(model: Model, cloud: Cloud, config: PicturesConfig) -> dict[str, Any]
     }
 
 
-def _told(place: Place, result: Result, cloud: Cloud, model: Model, folder: Path) -> Iterator[str]:
+def _told(
+    place: ImageSet, result: Result, cloud: Cloud, model: Model, folder: Path
+) -> Iterator[str]:
     """What was done, and what was left out, for people."""
     count, size = len(result.views), result.size
     yield f"{place.id}: {count} views, maps of {size[1]} x {size[0]}, in {folder}"
