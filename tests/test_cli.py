@@ -55,6 +55,15 @@ def test_a_fault_of_the_settings_is_one_line_and_exit_2(config, told, tmp_path, 
     assert errors.startswith(f"spatialsv scenes: {told}") and errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("--scorer=x", "--protocol"), ("--replies", "--responses")]
+)
+def test_a_renamed_option_names_the_new_one(old, new, capsys):
+    assert main(["score", "vsi_bench", old]) == 2
+    errors = capsys.readouterr().err
+    assert f"the option {old} was renamed to {new}." in errors and errors.count("\n") == 1
+
+
 def test_debug_shows_the_traceback(tmp_path, capsys):
     line = ["--debug", "gather", "--of", "scenes", "--out", str(tmp_path / "m.json"), "gone.json"]
     assert main(line) == 2

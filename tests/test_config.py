@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from spatialsv.config import from_mapping, to_mapping
+from spatialsv.config import RENAMED, find_new_key, from_mapping, to_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,16 @@ def test_survives_json():
 def test_faults_name_section_key_and_remedy(mapping, told):
     with pytest.raises(ValueError, match=told):
         from_mapping(Stage, mapping, "s")
+
+
+def test_a_renamed_key_names_the_new_one(monkeypatch):
+    monkeypatch.setitem(RENAMED, "s.velocity", "s.rate")
+    monkeypatch.setitem(RENAMED, "s.named.*.force", "s.named.*.weight")
+    with pytest.raises(ValueError, match=r"s\.velocity: this setting was renamed to 's\.rate'"):
+        from_mapping(Stage, {"steps": 3, "velocity": 1}, "s")
+    with pytest.raises(ValueError, match=r"renamed to 's\.named\.x\.weight'"):
+        from_mapping(Stage, {"steps": 3, "named": {"x": {"force": 1}}}, "s")
+    assert find_new_key("s.rate") is None
 
 
 def test_none_only_where_allowed():

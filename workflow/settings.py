@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from jsonschema.exceptions import ValidationError
 
 from spatialsv.benchmarks.names import benchmark
 from spatialsv.benchmarks.score import rules_of
-from spatialsv.config import from_mapping
+from spatialsv.config import find_new_key, from_mapping
 from spatialsv.scenes.licence import check_licence
 from spatialsv.teachers.config import TeacherConfig
 
@@ -224,11 +224,26 @@ def check(
         ValueError: every fault of the layer, one a line, each with file, line and suggestion.
     """
     faults = []
+    for path in _key_paths(layer):
+        if new := find_new_key(".".join(path)):
+            faults.append(f"{_place(where, node, path)}: {'.'.join(path)} was renamed to {new}.")
     for error in Draft202012Validator(schema).iter_errors(layer):
         if error.validator != "required":
             faults += _explain(error, where, node)
     if faults:
         raise ValueError("\n".join(faults))
+
+
+def _key_paths(layer: Any, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """Yield the path of every key of a layer.
+
+    Yields:
+        One path of keys, such as ["train", "heads", "taps"].
+    """
+    if isinstance(layer, Mapping):
+        for key, value in layer.items():
+            yield [*above, str(key)]
+            yield from _key_paths(value, (*above, str(key)))
 
 
 def _explain(error: ValidationError, where: Path | str, node: yaml.Node | None) -> Iterable[str]:
@@ -238,7 +253,7 @@ def _explain(error: ValidationError, where: Path | str, node: yaml.Node | None) 
         return
     known = error.schema.get("properties", {})
     for key in error.instance:
-        if key not in known:
+        if key not in known and not find_new_key(".".join(map(str, [*path, key]))):
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
             name = ".".join(map(str, [*path, key]))

@@ -15,6 +15,12 @@ from typing import TypeVar
 from spatialsv.options import STAGES
 
 T = TypeVar("T")
+# Old option -> new option. An old one is an error that names the new one.
+RENAMED_OPTIONS = {
+    "--blind": "--no-image",
+    "--replies": "--responses",
+    "--scorer": "--protocol",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns: the exit code: 0, or 2 with one line on standard error for a fault of the input.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    for word in argv:
+        if new := RENAMED_OPTIONS.get(word.partition("=")[0]):
+            print(f"spatialsv: the option {word} was renamed to {new}.", file=sys.stderr)
+            return 2
     arguments = build_parser().parse_args(argv)
     try:
         arguments.call(arguments)
@@ -204,7 +215,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")
         where = (arguments.benchmark, arguments.model, arguments.data)
         how = (config(AskConfig, arguments), arguments.out, arguments.family)
-        print(table(ask(*where, *how, arguments.train_scenes, blind=arguments.blind)))
+        print(table(ask(*where, *how, arguments.train_scenes, blind=arguments.no_image)))
         return
     from spatialsv.evaluate import EvaluateConfig, run
 
@@ -225,11 +236,11 @@ def score(arguments: argparse.Namespace) -> None:
     scoring = score(
         arguments.benchmark,
         arguments.data,
-        arguments.replies,
-        arguments.scorer,
+        arguments.responses,
+        arguments.protocol,
         arguments.allow,
         arguments.json,
-        arguments.blind,
+        arguments.no_image,
     )
     print(table(scoring))
 
@@ -256,7 +267,7 @@ def compare(arguments: argparse.Namespace) -> None:
     scoring = CompareConfig(
         benchmark=arguments.benchmark,
         data=arguments.data,
-        scorer=arguments.scorer,
+        scorer=arguments.protocol,
         allow=arguments.allow,
     )
     print(table(compare_runs(first, second, scoring, arguments.json)))

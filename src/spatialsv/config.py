@@ -11,6 +11,24 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# Old key -> new key, as full paths of the settings; `*` stands for any one name. An old key is an
+# error that names the new one.
+RENAMED: dict[str, str] = {
+    "arms.blind": "arms.no_image",
+}
+
+
+def find_new_key(path: str) -> str | None:
+    """Return the new path of a renamed settings key such as `train.old`, or None."""
+    steps = path.split(".")
+    for old, new in RENAMED.items():
+        pattern = old.split(".")
+        pairs = list(zip(pattern, steps, strict=False))
+        if len(pattern) == len(steps) and all(part in ("*", step) for part, step in pairs):
+            names = iter([step for part, step in pairs if part == "*"])
+            return ".".join(next(names) if part == "*" else part for part in new.split("."))
+    return None
+
 
 def from_mapping(
     cls: type[T], mapping: Mapping[str, Any], where: str, default: T | None = None
@@ -32,6 +50,8 @@ def from_mapping(
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in mapping:
         if key not in fields:
+            if new := find_new_key(f"{where}.{key}"):
+                raise ValueError(f"{where}.{key}: this setting was renamed to {new!r}.")
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
             raise ValueError(f"{where}.{key}: no such setting{hint}")

@@ -17,14 +17,14 @@ MODEL: dict[str, Any] = {
     "metavar": "MODEL",
     "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
 }
-SCORER: dict[str, Any] = {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"}
+PROTOCOL: dict[str, Any] = {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"}
 ALLOW: dict[str, Any] = {
     "nargs": "+",
     "default": [],
     "choices": ["missing", "duplicate", "unknown"],
     "help": "ids that would be errors",
 }
-BLIND: dict[str, Any] = {
+NO_IMAGE: dict[str, Any] = {
     "type": Path,
     "metavar": "FILE.jsonl",
     "help": "replies of a run with `blank_images`, scored beside: what the text gives away",
@@ -165,7 +165,7 @@ STAGES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # what it makes, a
             "--scenes": MANY,
             "--train-scenes": MANY
             | {"help": "whose answers a baseline goes by; what a benchmark shares with is told"},
-            "--blind": BLIND,
+            "--no-image": NO_IMAGE,
             "--config": CONFIG,
             "--out": OUT | {"help": "the manifest to write; of a benchmark, a folder"},
         },
@@ -175,15 +175,15 @@ STAGES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # what it makes, a
         {
             "benchmark": {"metavar": "BENCHMARK", "help": ", ".join(NAMES)},
             "--data": {"type": Path, "required": True, "metavar": "DIR", "help": "its files"},
-            "--replies": {
+            "--responses": {
                 "type": Path,
                 "required": True,
                 "metavar": "FILE.jsonl",
                 "help": 'a line `{"id": ..., "reply": ...}` for each question',
             },
-            "--scorer": SCORER,
+            "--protocol": PROTOCOL,
             "--allow": ALLOW,
-            "--blind": BLIND,
+            "--no-image": NO_IMAGE,
             "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
         },
     ),
@@ -209,7 +209,7 @@ STAGES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # what it makes, a
             "--against": MANY | {"metavar": "RUN", "help": "the others', with several seeds each"},
             "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
             "--benchmark": {"metavar": "NAME", "help": "that bare replies are to"},
-            "--scorer": SCORER,
+            "--protocol": PROTOCOL,
             "--allow": ALLOW,
             "--json": {"type": Path, "metavar": "OUT", "help": "the comparison in JSON as well"},
         },

@@ -236,8 +236,8 @@ def test_the_command_line_prints_a_table_and_writes_json_without_torch(tmp_path)
     path = replies(tmp_path / "r.jsonl", dict.fromkeys(range(5130), "B"))
     code = (
         "import sys; from spatialsv.cli import main;"
-        f"code = main(['score', 'vsi_bench', '--data', {str(data)!r}, '--replies', {str(path)!r},"
-        f" '--scorer', 'lmms_eval', '--json', {str(tmp_path / 'out.json')!r}]);"
+        f"code = main(['score', 'vsi_bench', '--data', {str(data)!r}, '--responses', {str(path)!r},"
+        f" '--protocol', 'lmms_eval', '--json', {str(tmp_path / 'out.json')!r}]);"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules; sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

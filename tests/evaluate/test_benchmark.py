@@ -143,7 +143,7 @@ def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
     assert main(["evaluate", "vsi_bench", *where, str(blind), "--config", blank]) == 0
     (seeing / "replies.jsonl").parent.mkdir()
     (seeing / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    beside = ["--blind", str(blind / "replies.jsonl")]
+    beside = ["--no-image", str(blind / "replies.jsonl")]
     config = ["--config", json.dumps({"frames": 2, "max_new_tokens": 3, "batch_size": 4})]
     assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 0
     found = json.loads((seeing / "scores.json").read_text())

@@ -182,7 +182,7 @@ def test_bare_replies_are_compared_once_their_benchmark_is_named(tmp_path, capsy
     assert "of replies to a benchmark, tell its name by --benchmark" in capsys.readouterr().err
     run = asked(tmp_path / "run", 0.5, scorer="lmms_eval")  # whose scorer the bare ones take
     assert main(["compare", str(run), *line[2:]]) == 0
-    assert main([*line, "--scorer", "chess"]) == 2
+    assert main([*line, "--protocol", "chess"]) == 2
     assert "no scorer 'chess'" in capsys.readouterr().err
 
 

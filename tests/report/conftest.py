@@ -22,7 +22,7 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher
 
-SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "blind": 0.5}
+SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "no_image": 0.5}
 HOSTILE = "</script><script>document.title='broken'</script> & <b>bold</b> \u2028"
 
 

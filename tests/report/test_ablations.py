@@ -65,7 +65,7 @@ def test_seeds_give_a_mean_and_a_spread(runs):
 
 
 def test_the_papers_rows_stand_beside_ours(runs):
-    arms = ["text", "distill", "base", "blind", "spatialsv", "random", "frequency"]
+    arms = ["text", "distill", "base", "no_image", "spatialsv", "random", "frequency"]
     table = from_mapping(TableConfig, {"arms": arms, "against": "text", "paper": "table3"}, "t")
     result = ablation("signals", table, runs, {})
     assert [row["paper"]["mindcube"] for row in result["rows"]] == [

@@ -53,7 +53,7 @@ def paths(tmp_path):
 
 @pytest.fixture
 def results(paths):
-    rows = [{"arm": "base"}, {"arm": "blind"}, {"arm": "spatialsv"}]
+    rows = [{"arm": "base"}, {"arm": "no_image"}, {"arm": "spatialsv"}]
     return {"rows": rows, "layers": build_layers(read_jobs(paths))}
 
 
@@ -90,7 +90,7 @@ def test_the_table_shows_controls_at_the_layer_that_training_chose(results):
 
 def test_each_panel_has_a_line_an_arm_its_controls_and_the_taps(results):
     record = results["layers"]
-    root = ET.fromstring(panel("depth", record, ["base", "blind", "spatialsv"]))
+    root = ET.fromstring(panel("depth", record, ["base", "no_image", "spatialsv"]))
     lines = root.findall("polyline")
     assert [len(line.get("points").split()) for line in lines] == [5] * 4  # two controls, two arms
     assert len(root.findall("circle")) == 2 * len(LAYERS)

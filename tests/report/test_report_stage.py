@@ -43,7 +43,7 @@ def test_what_is_written(report):
     first = results["rows"][0]
     assert metrics["evaluate"][first["arm"]]["spatial"] == first["scores"]["spatial"]["mean"]
     assert [row["arm"] for row in results["rows"]] == [
-        *("base", "text", "distill", "spatialsv", "blind", "random", "frequency")
+        *("base", "text", "distill", "spatialsv", "no_image", "random", "frequency")
     ]
     assert results["lift"]["spatialsv"]["abs_rel"] == {"mean": 0.12, "deviation": None, "n": 1}
     assert "| SpatialSV |" in (report / "table.md").read_text()

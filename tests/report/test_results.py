@@ -49,7 +49,7 @@ def runs():
         recognition = answers(rng.uniform(size=40) < 0.9, "recognise_what", spatial=False)
         return [choice | number | recognition]
 
-    skills = {"base": 0.1, "text": 0.5, "spatialsv": 0.8, "blind": 0.25, "frequency": 0.3}
+    skills = {"base": 0.1, "text": 0.5, "spatialsv": 0.8, "no_image": 0.25, "frequency": 0.3}
     return {name: arm(skill) for name, skill in skills.items()}
 
 
@@ -85,7 +85,7 @@ def test_without_constants_pools_with_numbers_have_no_chance(runs):
 def test_pairs_and_their_p_values(runs):
     results = build_results(runs, resamples=10)
     assert [(test["first"], test["second"]) for test in results["tests"]] == [
-        *(("base", "text"), ("spatialsv", "text"), ("text", "blind"))
+        *(("base", "text"), ("spatialsv", "text"), ("text", "no_image"))
     ]
     test = results["tests"][1]
     first, second = runs["spatialsv"][0], runs["text"][0]
@@ -128,7 +128,7 @@ def test_arms_with_other_questions_are_refused(runs):
 
 @pytest.mark.parametrize(("chance", "inside"), [(0.25, True), (0.9, False)])
 def test_blind_check(runs, chance, inside):
-    summaries = {"blind": summarise(pool_seeds("blind", runs["blind"]))}
+    summaries = {"no_image": summarise(pool_seeds("no_image", runs["no_image"]))}
     found = blind_check(summaries, {"spatial_choice": chance})["spatial_choice"]
     assert found["contains_chance"] == inside
 

@@ -183,6 +183,6 @@ def test_an_arm_without_text_sees_its_labelled_scenes(load):
 
 
 def test_a_blind_arm_sees_grey(load):
-    pools = load("blind").pools
+    pools = load("no_image").pools
     first, last = (pools.text.get(0, i).views.inputs["pixel_values"] for i in (0, 17))
     assert first.equal(last)

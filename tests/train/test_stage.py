@@ -147,7 +147,7 @@ def test_the_vision_encoder_stays_and_its_merger_moves(train, tiny_mllm):
     ("arm", "terms"),
     [
         ("text", {"text"}),
-        ("blind", {"text"}),
+        ("no_image", {"text"}),
         ("distill", {"text", "distill"}),
         ("spatialsv", {"text", "distill", "depth/l2", "rays/conf", "points/normal", "depth/grad"}),
         ("depth_only", {"depth/l2", "depth/conf", "depth/grad"}),

@@ -140,7 +140,7 @@ def asked(smoke: Copy) -> Copy:
 
 
 def test_every_model_is_asked_every_benchmark_and_nothing_else_is_redone(asked):
-    assert asked.planned() == {"evaluate_benchmark": 8, "gather": 1}  # base, text, spatialsv, blind
+    assert asked.planned() == {"evaluate_benchmark": 8, "gather": 1}  # base, text, spatialsv, no_image
     commands = asked.snakemake("-n", "--printshellcmds").stdout.splitlines()
     (text,) = [line for line in commands if "cv_bench --data" in line and "rooms/text/" in line]
     assert "--model data/train/rooms/text/0/manifest.json " in text
@@ -149,7 +149,7 @@ def test_every_model_is_asked_every_benchmark_and_nothing_else_is_redone(asked):
     (base,) = [line for line in commands if "cv_bench --data" in line and "rooms/base/" in line]
     assert "--model src/spatialsv/weights/mllm --train-scenes  --config" in base
     (gather,) = [line for line in commands if "--of evaluate" in line]
-    assert "data/evaluate/rooms/blind/0/mindcube_tiny/manifest.json" in gather
+    assert "data/evaluate/rooms/no_image/0/mindcube_tiny/manifest.json" in gather
 
 
 @pytest.mark.parametrize(

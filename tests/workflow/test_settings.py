@@ -231,3 +231,10 @@ def test_a_code_digest_of_nothing_is_refused_but_weights_may_be_still_to_come(tm
     assert code_digest(tmp_path, ["weights/mllm"])
     with pytest.raises(ValueError, match="no package or module 'lables'"):
         code_digest(tmp_path, ["lables"])
+
+
+def test_a_renamed_key_is_an_error_that_names_the_new_one_and_its_line():
+    text = "train: {}\narms:\n  text: {}\n  blind: {blank_images: true}\n"
+    with pytest.raises(ValueError) as error:
+        check(yaml.safe_load(text), {"type": "object"}, "some.yaml", yaml.compose(text))
+    assert str(error.value) == "some.yaml:4: arms.blind was renamed to arms.no_image."

@@ -207,7 +207,7 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     found = own.run("spatialsv", "evaluate", "mindcube_tiny", *by_hand)
     assert found.returncode == 0 and "training: 128 pictures" in found.stdout
     listed = json.loads((own.root / "data/evaluate/manifest.json").read_text())["payload"]
-    assert "rooms/blind/0/mindcube_tiny/manifest.json" in listed
+    assert "rooms/no_image/0/mindcube_tiny/manifest.json" in listed
     assert own.planned("paper") == {"paper": 1}
     found = own.snakemake("--", "paper")
     assert found.returncode == 0, found.stdout

@@ -20,10 +20,10 @@ Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: ans
 
 
 def text_pairs(arms: Iterable[str]) -> list[tuple[str, str]]:
-    """Every model against text, and text against blind."""
+    """Every model against text, and text against no_image."""
     models = [arm for arm in arms if arm not in BASELINES]
-    pairs = [(arm, "text") for arm in models if arm not in ("text", "blind")]
-    return [pair for pair in [*pairs, ("text", "blind")] if set(pair) <= set(models)]
+    pairs = [(arm, "text") for arm in models if arm not in ("text", "no_image")]
+    return [pair for pair in [*pairs, ("text", "no_image")] if set(pair) <= set(models)]
 
 
 def paired_tests(
@@ -126,8 +126,8 @@ def _per_task(
 def blind_check(
     summaries: Mapping[str, Mapping[str, Summary]], chance: Mapping[str, float]
 ) -> dict[str, Any] | None:
-    """Whether the blind arm's interval contains chance, on the pools of spatial questions."""
-    if "blind" not in summaries:
+    """Whether the arm `no_image`'s interval contains chance, on the pools of spatial questions."""
+    if "no_image" not in summaries:
         return None
     return {
         name: {
@@ -137,6 +137,6 @@ def blind_check(
             "chance": chance[name],
             "contains_chance": found.interval.low <= chance[name] <= found.interval.high,
         }
-        for name, found in summaries["blind"].items()
+        for name, found in summaries["no_image"].items()
         if name in ("spatial", "spatial_choice") and name in chance and found.interval
     }

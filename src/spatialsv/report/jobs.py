@@ -18,7 +18,7 @@ ARMS = {
     "distill": "text + distillation",
     "spatialsv": "SpatialSV",
     "semi": "SpatialSV + unlabelled",
-    "blind": "blind (grey images)",
+    "no_image": "no image (grey images)",
     "random": "random",
     "frequency": "most frequent",
 }

@@ -86,6 +86,6 @@ ARMS: dict[str, ArmConfig] = {
     "text": ArmConfig(),
     "distill": ArmConfig(distill=True),
     "spatialsv": ArmConfig(distill=True, tasks=("depth", "rays", "points")),
-    "blind": ArmConfig(blank_images=True),
+    "no_image": ArmConfig(blank_images=True),
     "semi": ArmConfig(distill=True, tasks=("depth", "rays", "points"), pseudo=True),
 }
