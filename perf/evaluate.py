@@ -22,8 +22,8 @@ from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.model.mllm import load_mllm
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
-from spatialsv.rooms.questions import ask
+from spatialsv.rooms.questions import generate_questions
+from spatialsv.rooms.views import render_views
 from spatialsv.samples.chat import Chat
 
 TOKENS, BATCH = 16, 64  # as the stage has them
@@ -32,10 +32,12 @@ SEED = 10_000_000  # of the first room: none that anything is trained on
 
 def asked_of(rooms: int, questions: int) -> list[tuple[np.ndarray, list[str]]]:
     """The images of each room, and what is asked about them."""
-    made, scenes = photograph(range(SEED, SEED + rooms), RoomsConfig(views=4, image_size=64))
+    made, scenes = render_views(range(SEED, SEED + rooms), RoomsConfig(views=4, image_size=64))
     found = []
     for room, image, instance in zip(made, scenes.image, scenes.instance, strict=True):
-        candidates = [found for found in ask(room, instance) if len(found.views) == len(image)]
+        candidates = [
+            found for found in generate_questions(room, instance) if len(found.views) == len(image)
+        ]
         texts = [one.question("", range(len(one.options))).text for one in candidates]
         found.append((image, texts[:: max(1, len(texts) // questions)][:questions]))
     return found

@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.views import render_views
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
@@ -179,7 +179,7 @@ def seconds(loader: Loader, expected: int) -> float:
 
 def throughput(arguments: argparse.Namespace) -> None:
     config = RoomsConfig(views=4, image_size=arguments.size)
-    _, scenes = photograph(range(arguments.scenes), config)
+    _, scenes = render_views(range(arguments.scenes), config)
     sides: dict[str, Callable[[Path, Scenes, int], Loader]] = {"ours": ours}
     if webdataset is not None:
         sides |= {"WebDataset, PNG": wds(True), "WebDataset, arrays": wds(False)}
@@ -222,7 +222,7 @@ def memory(folder: Path, count: int, in_memory: bool) -> None:
 
 def write_many(folder: Path, count: int) -> None:
     """Stores of small scenes; each room of the first store comes again and again."""
-    _, rooms = photograph(range(SHARD), RoomsConfig(views=2, image_size=32))
+    _, rooms = render_views(range(SHARD), RoomsConfig(views=2, image_size=32))
     for number in range(-(-count // SHARD)):
         ids = tuple(f"{number}-{name}" for name in rooms.ids)
         write_store(folder / f"{number}.zarr", replace(rooms, ids=ids, instance=None))

@@ -23,7 +23,7 @@ from spatialsv.probe import ProbeConfig, run
 from spatialsv.probe.fit import FitConfig
 from spatialsv.probe.layers import LayersConfig
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.views import render_views
 from spatialsv.scenes.store import write_store
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=150))
@@ -36,7 +36,7 @@ SIDES = {
 
 def write_rooms(folder: Path, name: str, seeds: range) -> Path:
     """Rooms as the stage `scenes` stores them. Returns: their manifest."""
-    _, scenes = photograph(seeds, RoomsConfig(views=4, image_size=64))
+    _, scenes = render_views(seeds, RoomsConfig(views=4, image_size=64))
     digest = write_store(folder / f"{name}.zarr", scenes)
     path = folder / f"{name}.json"
     write_manifest(path, Manifest(stage="scenes", payload={f"{name}.zarr": digest}))

@@ -17,7 +17,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.render import build_mesh, rays_of, render, sample_grid
+from spatialsv.rooms.render import build_mesh, camera_rays, render_room, sample_grid
 from spatialsv.rooms.room import Room
 
 
@@ -27,7 +27,7 @@ def built(room: Room, size: int, samples: int, rays: int):
     scene = EmbreeScene()
     TriangleMesh(scene, mesh.vertices, mesh.faces)
     offsets = np.random.default_rng(0).uniform(size=(samples + 1, 2))
-    origins, directions = rays_of(room, sample_grid(size, offsets))
+    origins, directions = camera_rays(room, sample_grid(size, offsets))
     points = (
         origins + 0.999 * scene.run(origins, directions, query="DISTANCE")[:, None] * directions
     )
@@ -46,7 +46,8 @@ def bare_seconds(scenes) -> float:
 def our_seconds(seeds: range, config: RoomsConfig) -> tuple[float, int]:
     start = time.perf_counter()
     rays = sum(
-        render(make_room(seed, config), config.image_size, config.samples).rays for seed in seeds
+        render_room(make_room(seed, config), config.image_size, config.samples).rays
+        for seed in seeds
     )
     return time.perf_counter() - start, rays
 
@@ -59,7 +60,7 @@ def main() -> None:
     config = RoomsConfig(image_size=arguments.size, samples=arguments.samples)
     seeds = range(arguments.rooms)
     rooms = [make_room(seed, config) for seed in seeds]
-    counts = [render(room, arguments.size, arguments.samples).rays for room in rooms]
+    counts = [render_room(room, arguments.size, arguments.samples).rays for room in rooms]
     scenes = [
         built(room, arguments.size, arguments.samples, count)
         for room, count in zip(rooms, counts, strict=True)

@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.views import render_views
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_store
 from spatialsv.teachers.rooms import RoomsTeacher
@@ -168,7 +168,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     config = RoomsConfig(views=4, image_size=arguments.size)
-    _, scenes = photograph(range(arguments.scenes), config)
+    _, scenes = render_views(range(arguments.scenes), config)
     rendered = scenes.depth.reshape(-1, arguments.size, arguments.size)
     labels = RoomsTeacher.load().label(scenes).depth.reshape(rendered.shape)
     kinds = {

@@ -42,8 +42,8 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import attend_packed
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
-from spatialsv.rooms.questions import ask, balanced
+from spatialsv.rooms.questions import balance_questions, generate_questions
+from spatialsv.rooms.views import render_views
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.collate import Collate
@@ -94,11 +94,13 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
     mllm, family = load_mllm(resolve_model("rooms").checkpoint)
     if config.packed:
         attend_packed(mllm)
-    rooms, scenes = photograph(
+    rooms, scenes = render_views(
         range(config.batch_size), from_mapping(RoomsConfig, settings["scenes"]["rooms"], "rooms")
     )
-    asked = [ask(room, seen) for room, seen in zip(rooms, scenes.instance, strict=True)]
-    questions = balanced(asked, config.questions_per_sample, np.random.default_rng(0))
+    asked = [
+        generate_questions(room, seen) for room, seen in zip(rooms, scenes.instance, strict=True)
+    ]
+    questions = balance_questions(asked, config.questions_per_sample, np.random.default_rng(0))
     teacher = RoomsTeacher.load()
     options = SamplesConfig(
         questions_per_sample=config.questions_per_sample,

@@ -21,10 +21,10 @@ from spatialsv.base.lessons import (
     write_texts,
 )
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
-from spatialsv.rooms.questions.ladder import RUNGS
+from spatialsv.rooms.questions.curriculum import LEVELS
+from spatialsv.rooms.views import render_views
 
-ROOMS, SCENES = photograph(range(12), RoomsConfig(samples=1))
+ROOMS, SCENES = render_views(range(12), RoomsConfig(samples=1))
 TEXTS = [room_text(room, seen) for room, seen in zip(ROOMS, SCENES.instance, strict=True)]
 
 
@@ -48,16 +48,16 @@ def test_early_lessons_stay_within_views_and_later_ones_climb() -> None:
         early |= _kinds(text, lesson(text, 0.0, config, rng))
         late |= _kinds(text, lesson(text, config.within_until, config, rng))
     assert early == {"list", *WITHIN, *RECOGNITION}
-    assert late == {"list", *RUNGS, *EASY}
+    assert late == {"list", *LEVELS, *EASY}
 
 
 def test_what_is_left_to_fine_tuning_is_never_asked() -> None:
-    left = ("rotation", "beside", "nearer", "places")
+    left = ("rotation", "left_right", "nearer", "places")
     config, asked = LessonConfig(questions=40, without=left), set()
     for text in TEXTS:
         for done in (0.0, 1.0):
             asked |= _kinds(text, lesson(text, done, config, np.random.default_rng(0)))
-    assert asked == {"list", *RUNGS, *EASY} - set(left)
+    assert asked == {"list", *LEVELS, *EASY} - set(left)
     with pytest.raises(ValueError, match=r"lessons\.without: no lesson 'besides'; known: recogn"):
         LessonConfig(without=("besides",))
 

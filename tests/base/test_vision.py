@@ -13,9 +13,9 @@ from spatialsv.base.corpus import patchify, rooms_of
 from spatialsv.base.vision import KINDS, SURFACES, CellReader, cell_classes, settle, surfaces
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.parts import COLOURS
-from spatialsv.rooms.photograph import photograph
+from spatialsv.rooms.views import render_views
 
-ROOMS, SCENES = photograph(range(3), RoomsConfig(samples=1))
+ROOMS, SCENES = render_views(range(3), RoomsConfig(samples=1))
 CONFIG = ArchitectureConfig(width=32, layers=2, heads=2, mlp=48, vision_width=32, vision_layers=1)
 
 
@@ -44,13 +44,13 @@ def test_cell_classes_name_what_covers_a_cell() -> None:
         token, within = divmod(place, 16)
         row, column = 4 * (token // 4) + within // 4, 4 * (token % 4) + within % 4
         block = instance[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
-        counts = np.bincount(block.ravel(), minlength=len(room.things) + 1)[1:]
+        counts = np.bincount(block.ravel(), minlength=len(room.objects) + 1)[1:]
         kind, colour = classes[1, 2, place].tolist()
         if counts.max() < 2:
             assert KINDS[kind] in SURFACES and colour == 0
             continue
         things += 1
-        thing = room.things[counts.argmax()]
+        thing = room.objects[counts.argmax()]
         assert KINDS[kind] == thing.category and list(COLOURS)[colour - 1] == thing.colour
     assert 10 < things < 246
 

@@ -13,7 +13,7 @@ SHRINK = 0.8  # of the rectangle that holds all corners
 def sketch(room: Room, size: int = 64) -> np.ndarray:
     """(N, size, size) instance numbers, roughly what the renderer would show."""
     instance = np.zeros((len(room.cam_to_world), size, size), dtype=np.int16)
-    corners = np.stack([CORNERS * t.size @ t.axes().T + t.centre for t in room.things])
+    corners = np.stack([CORNERS * t.size @ t.axes().T + t.centre for t in room.objects])
     for view, (pose, K) in enumerate(zip(room.cam_to_world, room.intrinsics, strict=True)):
         inside = (corners - pose[:3, 3]) @ pose[:3, :3]  # (P, 8, 3) in the camera's frame
         pixels = inside @ K.T

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from spatialsv.rooms.layout import RoomsConfig, look, make_room
+from spatialsv.rooms.layout import RoomsConfig, camera_pose, make_room
 from spatialsv.rooms.parts import CATEGORIES, PROPORTIONS, category_mesh, shape_mesh
 from spatialsv.rooms.room import room_id, room_seed
 from spatialsv.rooms.splits import SPAN, SPLITS, split_of, split_seeds
@@ -20,7 +20,7 @@ ROOMS = [make_room(seed, CONFIG) for seed in range(60)]
 def test_a_seed_makes_the_same_room_again() -> None:
     again = make_room(7, CONFIG)
     np.testing.assert_array_equal(again.cam_to_world, ROOMS[7].cam_to_world)
-    assert [t.name for t in again.things] == [t.name for t in ROOMS[7].things]
+    assert [t.name for t in again.objects] == [t.name for t in ROOMS[7].objects]
     assert room_seed(room_id(7)) == 7
 
 
@@ -55,17 +55,17 @@ def test_motions_that_are_left_out_are_not_drawn() -> None:
 
 def test_things_that_find_no_place_are_told() -> None:
     with pytest.raises(ValueError, match=r"11 things of .* find no place"):
-        make_room(0, RoomsConfig(things=(11, 11), size=(1.6, 1.6), extent=(5.0, 5.0)))
+        make_room(0, RoomsConfig(objects=(11, 11), size=(1.6, 1.6), extent=(5.0, 5.0)))
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.id)
 def test_things_stand_on_the_floor_inside_the_walls_apart(room) -> None:
-    assert CONFIG.things[0] <= len(room.things) <= CONFIG.things[1]
-    for thing in room.things:
-        corners = thing.footprint()
+    assert CONFIG.objects[0] <= len(room.objects) <= CONFIG.objects[1]
+    for item in room.objects:
+        corners = item.footprint()
         assert (corners > 0).all() and (corners < room.extent[:2]).all()
-        assert thing.centre[2] == pytest.approx(thing.size[2] / 2)
-    for a, b in combinations(room.things, 2):
+        assert item.centre[2] == pytest.approx(item.size[2] / 2)
+    for a, b in combinations(room.objects, 2):
         assert not _overlap(a.footprint(), b.footprint())
 
 
@@ -93,8 +93,8 @@ def test_poses_are_rigid_and_upright(room) -> None:
 def test_no_camera_stands_in_a_thing() -> None:
     for room in ROOMS:
         for eye in room.cam_to_world[:, :3, 3]:
-            for thing in room.things:
-                away = np.abs((eye - thing.centre) @ thing.axes()) - thing.size / 2
+            for item in room.objects:
+                away = np.abs((eye - item.centre) @ item.axes()) - item.size / 2
                 assert away.max() > 0.2
 
 
@@ -112,14 +112,14 @@ def test_each_motion_moves_as_it_says() -> None:
             assert np.ptp(eyes, axis=0).max() == 0
             assert (abs(turns + 90) < 10).all()
         elif room.motion == "among":  # four sides of the first thing
-            distance = np.linalg.norm(eyes - room.things[0].centre[:2], axis=1)
+            distance = np.linalg.norm(eyes - room.objects[0].centre[:2], axis=1)
             assert np.ptp(distance) < 1e-9 and (abs(turns + 90) < 10).all()
         else:  # one way along an arc
             assert len(set(np.sign(turns))) == 1 and (abs(turns) < 60).all()
 
 
 def test_looking_north_has_east_to_the_right() -> None:
-    pose = look(np.array([1.0, 2.0]), np.pi / 2, 0.0, 1.5)
+    pose = camera_pose(np.array([1.0, 2.0]), np.pi / 2, 0.0, 1.5)
     np.testing.assert_allclose(pose[:3, 0], [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(pose[:3, 1], [0, 0, -1], atol=1e-12)
     np.testing.assert_allclose(pose[:3, 2], [0, 1, 0], atol=1e-12)
@@ -128,8 +128,8 @@ def test_looking_north_has_east_to_the_right() -> None:
 def test_a_name_says_nothing_about_size() -> None:
     sizes: dict[str, list[float]] = {}
     for seed in range(400):
-        for thing in make_room(seed, CONFIG).things:
-            sizes.setdefault(thing.category, []).append(float(thing.size.max()))
+        for item in make_room(seed, CONFIG).objects:
+            sizes.setdefault(item.category, []).append(float(item.size.max()))
     everything = np.concatenate(list(sizes.values()))
     for category, found in sizes.items():
         error = np.std(everything) / np.sqrt(len(found))
@@ -138,7 +138,7 @@ def test_a_name_says_nothing_about_size() -> None:
 
 def test_no_two_things_share_category_and_colour() -> None:
     for room in ROOMS:
-        assert Counter(thing.name for thing in room.things).most_common(1)[0][1] == 1
+        assert Counter(item.name for item in room.objects).most_common(1)[0][1] == 1
 
 
 def test_there_are_a_dozen_categories_in_their_unit_boxes() -> None:

@@ -17,9 +17,9 @@ from spatialsv.base.lessons import list_question
 from spatialsv.base.teacher import exact_labels
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
 from spatialsv.rooms.questions.captions import list_views
 from spatialsv.rooms.splits import split_seeds
+from spatialsv.rooms.views import render_views
 from spatialsv.teachers.network import TeacherNetwork
 
 SCENES = 16  # at a time
@@ -87,7 +87,7 @@ def list_things(
 
 def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int) -> ListingScores:
     """List every view of the first `count` validation rooms."""
-    made, scenes = photograph(split_seeds("validation", 0, count), rooms)
+    made, scenes = render_views(split_seeds("validation", 0, count), rooms)
     seen = zip(made, scenes.instance, strict=True)
     truths = [line for room, instance in seen for line in list_views(room, instance)]
     return score_listings(list_things(model, tokenizer, image_processor, scenes.image), truths)
@@ -96,7 +96,7 @@ def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int
 @torch.inference_mode()
 def check_teacher(network: TeacherNetwork, rooms: RoomsConfig, count: int) -> dict[str, float]:
     """Errors over the first `count` validation rooms, in the labels' own unit, nothing aligned."""
-    _, scenes = photograph(split_seeds("validation", 0, count), rooms)
+    _, scenes = render_views(split_seeds("validation", 0, count), rooms)
     device = next(network.parameters()).device
     ratios, angles, offsets = [], [], []
     for start in range(0, count, 16):

@@ -16,9 +16,9 @@ from torch import Tensor
 from spatialsv.base.lessons import RoomText, read_texts, room_text, write_texts
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.photograph import photograph
 from spatialsv.rooms.room import Room, room_seed
 from spatialsv.rooms.splits import split_seeds
+from spatialsv.rooms.views import render_views
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
 
@@ -39,7 +39,7 @@ def render_corpus(folder: Path, split: str, shards: int, config: RoomsConfig) ->
 
 
 def _render(store: Path, seeds: range, config: RoomsConfig) -> None:
-    write_store(store, photograph(seeds, config)[1])
+    write_store(store, render_views(seeds, config)[1])
 
 
 def _each(work: Callable[..., None], wanted: Sequence[tuple], title: str) -> None:

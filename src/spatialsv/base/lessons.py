@@ -29,16 +29,16 @@ import numpy as np
 from jaxtyping import Int
 
 from spatialsv.io.atomic import write_text
-from spatialsv.rooms.questions import ask
+from spatialsv.rooms.questions import generate_questions
 from spatialsv.rooms.questions.captions import list_views
-from spatialsv.rooms.questions.ladder import RUNGS, ladder
+from spatialsv.rooms.questions.curriculum import LEVELS, curriculum_questions
 from spatialsv.rooms.room import Room
 
 RECOGNITION = ("recognise_what", "recognise_colour")
 SETTINGS = ("rotation", "among", "around")
 NUMBERS = ("counting", "object_size", "abs_distance", "room_size")
 EASY = (*RECOGNITION, *SETTINGS, *NUMBERS)
-WITHIN = ("places", "beside", "depth", "nearer")  # rungs that stay within one view
+WITHIN = ("places", "left_right", "depth", "nearer")  # rungs that stay within one view
 WITHIN_ONE = ("list", *WITHIN, "recognise_what")  # what may be asked under blinkers
 A_RUNG, A_TASK = 6, 4  # questions of each rung and each task that a lesson draws from
 LIST, STEP, PAIR = 1.5, 1.0, 3.0  # how often lists, rungs, and rungs that compare two are drawn
@@ -79,7 +79,7 @@ class LessonConfig:
     drills_alone: int = 8  # in a lesson of the first rung
 
     def __post_init__(self) -> None:
-        known = (*EASY, *RUNGS)
+        known = (*EASY, *LEVELS)
         if unknown := [name for name in self.without if name not in known]:
             raise ValueError(
                 f"lessons.without: no lesson {unknown[0]!r}; known: {', '.join(known)}"
@@ -91,9 +91,11 @@ def room_text(room: Room, instance: Int[np.ndarray, "N H W"]) -> RoomText:
     rng = np.random.default_rng([room.seed, 3])
     return RoomText(
         captions=tuple(list_views(room, instance)),
-        steps=tuple(ladder(room, instance, rng)),
+        steps=tuple(curriculum_questions(room, instance, rng)),
         easy=tuple(
-            (c.task, c.stem, c.answer, c.options) for c in ask(room, instance) if c.task in EASY
+            (c.task, c.stem, c.answer, c.options)
+            for c in generate_questions(room, instance)
+            if c.task in EASY
         ),
     )
 
@@ -155,7 +157,7 @@ def _pool(
         if step[0] not in config.without and (later or step[0] in WITHIN)
     ]
     for rung, question, answer in _thinned(steps, A_RUNG, rng):
-        weight = PAIR if rung in ("beside", "nearer") else STEP
+        weight = PAIR if rung in ("left_right", "nearer") else STEP
         pool.append((weight, rung, question, answer, None))
     easy = [
         question

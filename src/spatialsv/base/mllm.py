@@ -35,7 +35,7 @@ from spatialsv.model.packed import attend_packed
 from spatialsv.model.patches import embed_patches
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.questions import ask
+from spatialsv.rooms.questions import generate_questions
 from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.scene import Scenes
 
@@ -119,7 +119,9 @@ def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
     """For the tokenizer: questions of all tasks, so that fine-tuning meets whole words."""
     few = scenes.select(slice(0, 128))
     pairs = zip(rooms_of(few, config), few.instance, strict=True)
-    asked = [candidate for room, instance in pairs for candidate in ask(room, instance)]
+    asked = [
+        candidate for room, instance in pairs for candidate in generate_questions(room, instance)
+    ]
     return [text for c in asked for text in (c.stem, *c.options)]
 
 

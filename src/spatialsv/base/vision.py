@@ -41,11 +41,11 @@ def cell_classes(
         cell: the same of a cell; it divides `token`.
     """
     count = len(SURFACES)
-    most = count + max(len(room.things) for room in rooms)
+    most = count + max(len(room.objects) for room in rooms)
     kinds = np.zeros((len(rooms), most, 2), np.int8)
     kinds[:, :count, 0] = np.arange(count)
     for scene, room in enumerate(rooms):
-        for k, thing in enumerate(room.things, start=count):
+        for k, thing in enumerate(room.objects, start=count):
             kinds[scene, k] = KINDS.index(thing.category), list(COLOURS).index(thing.colour) + 1
     instance = scenes.instance.astype(np.int64)
     shown = np.where(instance > 0, instance + count - 1, surfaces(rooms, scenes))

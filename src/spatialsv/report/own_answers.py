@@ -16,8 +16,8 @@ import numpy as np
 from spatialsv.io.manifest import Manifest
 from spatialsv.report.jobs import BASELINES, Answer, Job, by_arm
 from spatialsv.report.own_geometry import SOURCES, Said, answers_of_geometry, known_rooms
+from spatialsv.rooms.questions.candidate import LETTERS
 from spatialsv.rooms.questions.directions import SECTORS
-from spatialsv.rooms.questions.phrase import LETTERS
 from spatialsv.rooms.questions.route import TURNS
 from spatialsv.rooms.questions.solve import SOLVERS
 from spatialsv.scenes.question import TASKS, Question

@@ -22,11 +22,11 @@ from spatialsv.config import from_mapping
 from spatialsv.geometry.camera import resample
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.io.manifest import Manifest
+from spatialsv.rooms.from_points import visibility_from_points
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions.solve import SOLVERS, solve
-from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.questions.visibility import Visibility
 from spatialsv.rooms.room import Room, room_seed
-from spatialsv.rooms.seen import survey_points
 from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import read_groups
@@ -142,7 +142,9 @@ def at_size(scenes: Scenes, size: tuple[int, int]) -> Seen:
     )
 
 
-def placed(room: Room, true: Seen, depth: Float[np.ndarray, "N H W"], cameras: Scenes) -> Survey:
+def placed(
+    room: Room, true: Seen, depth: Float[np.ndarray, "N H W"], cameras: Scenes
+) -> Visibility:
     """`room` by this depth and the lifted cameras, set upon the true first camera.
 
     The cameras' lengths are brought to the truth's by the lifted depth, with which they came.
@@ -159,10 +161,10 @@ def survey_of(
     depth: Float[np.ndarray, "N H W"],
     intrinsics: Float[np.ndarray, "N 3 3"],
     cam_to_world: Float[np.ndarray, "N 4 4"],
-) -> Survey:
+) -> Visibility:
     """`room` by these cameras and this depth, brought to the truth's length by medians."""
     depth = true.scale_of(depth) * depth
     arrays = (np.asarray(x, dtype=float) for x in (depth, intrinsics, cam_to_world))
     depth, K, poses = map(torch.from_numpy, arrays)
     points = point_map(depth, ray_map(K, poses, *depth.shape[-2:])).numpy()
-    return survey_points(room, points, true.instance, poses.numpy())
+    return visibility_from_points(room, points, true.instance, poses.numpy())

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float
 
 from spatialsv.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
-from spatialsv.rooms.room import MOTIONS, Motion, Room, Thing
+from spatialsv.rooms.room import MOTIONS, Motion, Room, RoomObject
 
-REACH = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
+RADIUS_FACTOR = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
 GAP = 0.1  # metres between two such circles
-DRAWS = 1000  # of a room's places, before it is given up
+MAX_ATTEMPTS = 1000  # of a room's places, before it is given up
 CLEARANCE = 0.25  # metres between such a circle and a camera
 
 
@@ -30,7 +30,7 @@ class RoomsConfig:
     samples: int = 4  # rays a pixel for colour; depth and instances use one, at its centre
     fov: tuple[float, float] = (64.0, 76.0)  # degrees, one draw a room
     extent: tuple[float, float] = (5.0, 7.0)  # metres, width and depth
-    things: tuple[int, int] = (5, 8)  # how many, both included
+    objects: tuple[int, int] = (5, 8)  # how many, both included
     size: tuple[float, float] = (0.7, 1.6)  # metres, a thing's longest side
     repeat: float = 0.6  # chance that one category stands there several times
     motions: tuple[Motion, ...] = MOTIONS  # of the camera, one draw a room; each has its questions
@@ -49,37 +49,37 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     rng = np.random.default_rng([seed, 20_26])
     motion = config.motions[rng.integers(len(config.motions))]
     extent = np.array([*rng.uniform(*config.extent, size=2), rng.uniform(2.5, 3.0)])
-    count = int(rng.integers(config.things[0], config.things[1] + 1))
+    count = int(rng.integers(config.objects[0], config.objects[1] + 1))
     start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
     target = extent[:2] / 2
     if motion != "around":  # where the turning camera, or the thing in the middle, stands
         target = target + rng.uniform(-0.2, 0.2, size=2)
     cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
     taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
-    for _ in range(DRAWS):  # a crowded draw is drawn again
-        placed = _places(rng, motion, extent, target, taken, count, start, config)
-        if len(placed) >= config.things[0]:
+    for _ in range(MAX_ATTEMPTS):  # a crowded draw is drawn again
+        placements = _place_objects(rng, motion, extent, target, taken, count, start, config)
+        if len(placements) >= config.objects[0]:
             break
     else:
         raise ValueError(
-            f"rooms: {config.things[0]} things of {config.size} m find no place in a room of"
+            f"rooms: {config.objects[0]} things of {config.size} m find no place in a room of"
             f" {extent[0]:.1f} by {extent[1]:.1f} m; ask for fewer or smaller things"
         )
-    things = _name_things(rng, placed, extent, config)
+    objects = _name_objects(rng, placements, extent, config)
     focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
     middle = config.image_size / 2
     intrinsics = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
     return Room(
         seed=seed,
         extent=extent,
-        things=things,
+        objects=objects,
         motion=motion,
         cam_to_world=cameras,
         intrinsics=np.repeat(intrinsics[None], len(cameras), axis=0),
     )
 
 
-def _places(
+def _place_objects(
     rng, motion: Motion, extent, target, taken, count: int, start: float, config: RoomsConfig
 ):
     """Floor positions and longest sides of up to `count` things that touch nothing.
@@ -92,7 +92,7 @@ def _places(
     """
     width, depth = float(extent[0]), float(extent[1])
     half = min(width, depth) / 2
-    placed: list[tuple[float, float, float]] = []  # x, y, longest side
+    placements: list[tuple[float, float, float]] = []  # x, y, longest side
     for index in range(count):
         for _ in range(40):
             length = rng.uniform(*config.size)
@@ -102,14 +102,14 @@ def _places(
             else:
                 angle, radius = _direction(rng, motion, index, start, half)
                 x, y = width / 2 + radius * math.cos(angle), depth / 2 + radius * math.sin(angle)
-            circles = [*taken, *((a, b, REACH * other + GAP) for a, b, other in placed)]
-            if _fits(x, y, REACH * length, circles, width, depth):
-                placed.append((x, y, length))
+            circles = [*taken, *((a, b, RADIUS_FACTOR * other + GAP) for a, b, other in placements)]
+            if _fits(x, y, RADIUS_FACTOR * length, circles, width, depth):
+                placements.append((x, y, length))
                 break
         else:
             if index < 5:  # the four directions and the middle must be taken
                 return []
-    return placed
+    return placements
 
 
 def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tuple[float, float]:
@@ -129,9 +129,9 @@ def _fits(x: float, y: float, reach: float, circles, width: float, depth: float)
     return all(math.hypot(x - a, y - b) > reach + radius for a, b, radius in circles)
 
 
-def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
+def _name_objects(rng, placements, extent, config: RoomsConfig) -> tuple[RoomObject, ...]:
     """What stands at each place. Same category and same colour never stand there twice."""
-    count = len(placed)
+    count = len(placements)
     categories = list(rng.permutation(CATEGORIES)[:count])
     if rng.uniform() < config.repeat:
         copies = int(rng.integers(2, min(4, count - 2) + 1))
@@ -141,14 +141,14 @@ def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
     for i, category in enumerate(categories):
         taken = {c for c, k in zip(colours, categories[:i], strict=True) if k == category}
         colours.append(str(rng.choice([c for c in COLOURS if c not in taken])))
-    things = []
-    for (x, y, length), category, colour in zip(placed, categories, colours, strict=True):
+    objects = []
+    for (x, y, length), category, colour in zip(placements, categories, colours, strict=True):
         shape = np.array(PROPORTIONS[category]) * rng.uniform(0.9, 1.1, size=3)
         size = shape / shape.max() * length
         size[2] = min(size[2], extent[2] - 0.1)
         turn = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-15, 15))
-        things.append(
-            Thing(
+        objects.append(
+            RoomObject(
                 category=str(category),
                 colour=colour,
                 centre=np.array([x, y, size[2] / 2]),
@@ -156,7 +156,7 @@ def _name_things(rng, placed, extent, config: RoomsConfig) -> tuple[Thing, ...]:
                 yaw=float(turn),
             )
         )
-    return tuple(things)
+    return tuple(objects)
 
 
 def _cameras(
@@ -172,7 +172,9 @@ def _cameras(
     if motion == "rotation":  # each view is turned right by a quarter
         yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
         eyes = np.repeat(target[None], len(views), axis=0)
-        return np.stack([look(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)])
+        return np.stack(
+            [camera_pose(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)]
+        )
     if motion == "among":  # from four sides of the thing in the middle
         radius = rng.uniform(1.35, 1.6)
         angles = start + np.pi - views * np.pi / 2
@@ -184,11 +186,14 @@ def _cameras(
     angles = angles + np.radians(rng.uniform(-4, 4, size=len(views)))
     eyes = target + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return np.stack(
-        [look(eye, angle + np.pi, pitch, height) for eye, angle in zip(eyes, angles, strict=True)]
+        [
+            camera_pose(eye, angle + np.pi, pitch, height)
+            for eye, angle in zip(eyes, angles, strict=True)
+        ]
     )
 
 
-def look(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
+def camera_pose(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
     """A camera-to-world pose at `eye`, `height` metres up, facing `yaw`, `pitch` degrees down."""
     down = np.radians(pitch)
     forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])

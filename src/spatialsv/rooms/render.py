@@ -33,7 +33,7 @@ class Mesh:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedViews:
     """What the cameras of one room see."""
 
     image: UInt8[np.ndarray, "N H W 3"]
@@ -46,13 +46,13 @@ def build_mesh(room: Room) -> Mesh:
     """Walls, windows, a door and all things as one triangle mesh."""
     rng = np.random.default_rng([room.seed, 7])
     parts = [_shell(room, rng), *_openings(room, rng)]
-    for number, thing in enumerate(room.things, start=1):
-        mesh = category_mesh(thing.category)
-        local = (mesh.vertices - np.array([0, 0, 0.5])) * thing.size
-        main = np.array(COLOURS[thing.colour])
+    for number, item in enumerate(room.objects, start=1):
+        mesh = category_mesh(item.category)
+        local = (mesh.vertices - np.array([0, 0, 0.5])) * item.size
+        main = np.array(COLOURS[item.colour])
         palette = np.stack([main, 0.45 * main + 0.01, *(np.array(c) for c in ACCENTS.values())])
         assert len(palette) == len(TINTS)
-        vertices = local @ thing.axes().T + thing.centre
+        vertices = local @ item.axes().T + item.centre
         parts.append((vertices, mesh.faces, palette[mesh.tint], PLAIN, number))
     counts = np.cumsum([0] + [len(part[0]) for part in parts])
     sizes = [len(part[1]) for part in parts]
@@ -110,7 +110,7 @@ def sample_grid(size: int, offsets: Float[np.ndarray, "S 2"]) -> Float[np.ndarra
     return (shifts[:, None] + pixels).reshape(-1, 3)
 
 
-def render(room: Room, size: int, samples: int) -> Picture:
+def render_room(room: Room, size: int, samples: int) -> RenderedViews:
     """Photograph `room`: colour from `samples` rays a pixel, depth and instances from its centre.
 
     Args:
@@ -123,17 +123,17 @@ def render(room: Room, size: int, samples: int) -> Picture:
     side = round(samples**0.5)
     ticks = (np.arange(side) + 0.5) / side
     offsets = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    origins, directions = rays_of(room, sample_grid(size, offsets))
+    origins, directions = camera_rays(room, sample_grid(size, offsets))
     hits = scene.run(origins, directions, output=True)
     radiance, shadow_rays = _shade(mesh, scene, origins, directions, hits)
     count = len(origins) + shadow_rays
     if samples > 1:  # else the only ray already goes through the centre
-        origins, directions = rays_of(room, sample_grid(size, np.array([[0.5, 0.5]])))
+        origins, directions = camera_rays(room, sample_grid(size, np.array([[0.5, 0.5]])))
         hits = scene.run(origins, directions, output=True)
         count += len(origins)
     views = len(room.cam_to_world)
     pixels = radiance.reshape(views, len(offsets), size, size, 3).mean(axis=1)
-    return Picture(
+    return RenderedViews(
         image=_to_srgb(pixels),
         depth=hits["tfar"].reshape(views, size, size),
         instance=mesh.instance[hits["primID"]].reshape(views, size, size),
@@ -141,7 +141,7 @@ def render(room: Room, size: int, samples: int) -> Picture:
     )
 
 
-def rays_of(
+def camera_rays(
     room: Room, pixels: Float[np.ndarray, "P 3"]
 ) -> tuple[Float[np.ndarray, "R 3"], Float[np.ndarray, "R 3"]]:
     """Origins and directions R K^-1 [u, v, 1] of the rays of all views, view by view."""

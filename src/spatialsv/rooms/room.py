@@ -13,7 +13,7 @@ MOTIONS: tuple[Motion, ...] = ("rotation", "among", "around")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Thing:
+class RoomObject:
     """One piece of furniture, upright on the floor."""
 
     category: str
@@ -43,7 +43,7 @@ class Room:
 
     seed: int
     extent: Float[np.ndarray, "3"]  # width (x), depth (y), height (z), metres
-    things: tuple[Thing, ...]  # a thing's number in instance masks is its index + 1
+    objects: tuple[RoomObject, ...]  # a thing's number in instance masks is its index + 1
     motion: Motion
     cam_to_world: Float[np.ndarray, "N 4 4"]  # OpenCV axes
     intrinsics: Float[np.ndarray, "N 3 3"]  # pixels, centres at half integers

@@ -11,10 +11,10 @@ import numpy as np
 from spatialsv.config import to_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.rooms.photograph import photograph
-from spatialsv.rooms.questions import ask, balanced
+from spatialsv.rooms.questions import balance_questions, generate_questions
 from spatialsv.rooms.room import MOTIONS
 from spatialsv.rooms.splits import split_seeds
+from spatialsv.rooms.views import render_views
 from spatialsv.scenes.question import TASKS, write_questions
 from spatialsv.scenes.store import write_store
 
@@ -57,7 +57,7 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
         ValueError: an unknown split, or a shard beyond the split's seeds.
     """
     seeds = split_seeds(split, shard * config.shard, config.shard)
-    rooms, scenes = photograph(seeds, config.rooms)
+    rooms, scenes = render_views(seeds, config.rooms)
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_store(store, scenes)}
@@ -65,15 +65,15 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
     if split not in config.without_text:
         tasks = config.tasks.get(split, TASKS)
         candidates = [
-            [found for found in ask(room, seen) if found.task in tasks]
-            for room, seen in zip(rooms, scenes.instance, strict=True)
+            [found for found in generate_questions(room, visible) if found.task in tasks]
+            for room, visible in zip(rooms, scenes.instance, strict=True)
         ]
         rng = np.random.default_rng([seeds.start, 13])
-        asked = balanced(candidates, config.questions, rng)
+        chosen_per_task = balance_questions(candidates, config.questions, rng)
         path = out.with_suffix(".questions.jsonl")
-        payload[path.name] = write_questions(path, asked)
-        found = Counter(question.task for question in asked)
-        counts |= {"questions": len(asked)} | dict(sorted(found.items()))
+        payload[path.name] = write_questions(path, chosen_per_task)
+        found = Counter(question.task for question in chosen_per_task)
+        counts |= {"questions": len(chosen_per_task)} | dict(sorted(found.items()))
     write_manifest(
         out,
         Manifest(

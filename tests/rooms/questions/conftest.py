@@ -9,26 +9,26 @@ import pytest
 
 from helpers.sketch import sketch
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.questions import Candidate, ask
-from spatialsv.rooms.questions.visible import Survey, survey
-from spatialsv.rooms.room import Thing, room_seed
+from spatialsv.rooms.questions import Candidate, generate_questions
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility
+from spatialsv.rooms.room import RoomObject, room_seed
 
 
 @pytest.fixture(scope="session")
-def surveys() -> list[Survey]:
+def surveys() -> list[Visibility]:
     """60 rooms, measured."""
     rooms = [make_room(seed, RoomsConfig()) for seed in range(60)]
-    return [survey(room, sketch(room)) for room in rooms]
+    return [measure_visibility(room, sketch(room)) for room in rooms]
 
 
 def ask_rooms(count: int) -> list[list[Candidate]]:
     """All candidates of the first `count` rooms."""
     rooms = [make_room(seed, RoomsConfig()) for seed in range(count)]
-    return [ask(room, sketch(room)) for room in rooms]
+    return [generate_questions(room, sketch(room)) for room in rooms]
 
 
 @pytest.fixture(scope="session")
-def asked() -> list[list[Candidate]]:
+def chosen_per_task() -> list[list[Candidate]]:
     """Enough rooms to check answers."""
     return ask_rooms(60)
 
@@ -44,15 +44,15 @@ def by_name():
     """(scene id, name in a question) -> the thing it means."""
 
     @cache
-    def called(scene: str) -> dict[str, list[Thing]]:
-        names: dict[str, list[Thing]] = defaultdict(list)
-        for thing in make_room(room_seed(scene), RoomsConfig()).things:
-            names[thing.category].append(thing)
-            names[thing.name].append(thing)
+    def called(scene: str) -> dict[str, list[RoomObject]]:
+        names: dict[str, list[RoomObject]] = defaultdict(list)
+        for item in make_room(room_seed(scene), RoomsConfig()).objects:
+            names[item.category].append(item)
+            names[item.name].append(item)
         return names
 
-    def find(scene: str, name: str) -> Thing:
-        (thing,) = called(scene)[name]
-        return thing
+    def find(scene: str, name: str) -> RoomObject:
+        (item,) = called(scene)[name]
+        return item
 
     return find

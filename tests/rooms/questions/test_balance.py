@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.rooms.questions import balanced, blind_accuracy
+from spatialsv.rooms.questions import balance_questions, text_only_accuracy
 from spatialsv.rooms.questions.balance import BINS, DEBT, option_words
 from spatialsv.scenes.question import TASKS
 
@@ -21,7 +21,7 @@ Z = 3.3  # standard deviations: 15 tasks, all inside with a chance of 98.5 %
 @pytest.fixture(scope="module")
 def shards(many):
     return [
-        balanced(many[i : i + SHARD], 12, np.random.default_rng(i))
+        balance_questions(many[i : i + SHARD], 12, np.random.default_rng(i))
         for i in range(0, len(many), SHARD)
     ]
 
@@ -72,14 +72,14 @@ def bin_of(question) -> int:
 
 
 def test_the_same_seed_gives_the_same_questions(many):
-    first, second = (balanced(many[:16], 6, np.random.default_rng(1)) for _ in range(2))
+    first, second = (balance_questions(many[:16], 6, np.random.default_rng(1)) for _ in range(2))
     assert first == second
 
 
 def test_a_text_only_cheater_stays_at_chance(shards):
     train = [q for shard in shards[:6] for q in shard]
     test = [q for shard in shards[6:] for q in shard]
-    scores = blind_accuracy(train, test)
+    scores = text_only_accuracy(train, test)
     assert scores.keys() == ROOMS
     for task, score in scores.items():
         low, high = score.interval(Z)
@@ -96,7 +96,7 @@ def test_the_cheater_finds_a_leak(many):
             order = rng.permutation(len(one.options)).tolist()
             questions.append(replace(one, answer=answer).question(str(i), order))
     half = len(questions) // 2
-    score = blind_accuracy(questions[:half], questions[half:])["rel_distance"]
+    score = text_only_accuracy(questions[:half], questions[half:])["rel_distance"]
     assert score.interval(Z)[0] > score.chance + 0.1
 
 
@@ -104,5 +104,5 @@ def test_the_cheater_reads_numbers(many):
     """Unbalanced counts: one chair is by far the commonest answer, and it says so."""
     questions = [c.question(c.stem, []) for s in many for c in s if c.task == "counting"]
     half = len(questions) // 2
-    score = blind_accuracy(questions[:half], questions[half:])["counting"]
+    score = text_only_accuracy(questions[:half], questions[half:])["counting"]
     assert score.accuracy > 0.8 and score.chance > 0.8

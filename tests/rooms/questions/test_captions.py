@@ -9,8 +9,8 @@ import numpy as np
 from helpers.sketch import sketch
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions.captions import list_view, list_views
-from spatialsv.rooms.questions.ladder import RUNGS, camera_motion, ladder
-from spatialsv.rooms.questions.visible import survey
+from spatialsv.rooms.questions.curriculum import LEVELS, camera_motion, curriculum_questions
+from spatialsv.rooms.questions.visibility import measure_visibility
 
 CONFIG = RoomsConfig()
 
@@ -18,7 +18,7 @@ CONFIG = RoomsConfig()
 def steps(seed: int):
     room = make_room(seed, CONFIG)
     instance = sketch(room)
-    return room, instance, ladder(room, instance, np.random.default_rng(seed))
+    return room, instance, curriculum_questions(room, instance, np.random.default_rng(seed))
 
 
 def test_views_are_listed_from_left_to_right():
@@ -27,13 +27,13 @@ def test_views_are_listed_from_left_to_right():
     instance[1, 10:20, 40:50] = 1
     instance[1, 30:40, 5:15] = 3
     instance[1, 0, 30:40] = 2  # too little to tell what it is
-    assert list_view(room, instance, 1) == f"{room.things[2].name}, {room.things[0].name}"
+    assert list_view(room, instance, 1) == f"{room.objects[2].name}, {room.objects[0].name}"
     assert list_views(room, instance)[0] == "nothing"
 
 
 def test_every_rung_is_asked_with_short_answers():
     rungs = {rung for seed in range(5) for rung, *_ in steps(seed)[2]}
-    assert rungs == set(RUNGS)
+    assert rungs == set(LEVELS)
     for seed in range(20):
         for _, question, answer in steps(seed)[2]:
             assert 0 < len(answer.split()) <= 16 and len(question.split()) <= 18
@@ -44,7 +44,7 @@ def test_ladder_repeats_with_its_seed():
 
 
 def test_depth_answers_follow_the_floor_distance_to_the_camera():
-    asked = 0
+    chosen_per_task = 0
     for seed in range(30):
         room, _, found = steps(seed)
         for rung, question, answer in found:
@@ -53,21 +53,21 @@ def test_depth_answers_follow_the_floor_distance_to_the_camera():
             view = int(re.search(r"image (\d)", question)[1]) - 1
             eye = room.cam_to_world[view, :2, 3]
             distance = {
-                t.name: np.linalg.norm(t.centre[:2] - eye) for t in room.things
+                t.name: np.linalg.norm(t.centre[:2] - eye) for t in room.objects
             }  # fmt: skip
             pair = re.search(r"the (.*) or the (.*)\?", question)
             assert answer == min(pair.groups(), key=distance.get)
-            asked += 1
-    assert asked > 50
+            chosen_per_task += 1
+    assert chosen_per_task > 50
 
 
 def test_what_is_beside_is_left_where_its_pixels_are():
     answers = set()
     for seed in range(20):
         room, instance, found = steps(seed)
-        names = [thing.name for thing in room.things]
+        names = [item.name for item in room.objects]
         for rung, question, answer in found:
-            if rung != "beside":
+            if rung != "left_right":
                 continue
             view = int(re.search(r"image (\d)", question)[1]) - 1
             pair = re.search(r"the ((?!image)[^,]*) (?:left or right of|or) the (.*)\?", question)
@@ -80,7 +80,7 @@ def test_what_is_beside_is_left_where_its_pixels_are():
 
 
 def test_the_image_that_looks_to_a_side_is_turned_there():
-    asked = 0
+    chosen_per_task = 0
     for seed in range(20):
         room, _, found = steps(seed)
         forward = room.cam_to_world[:, :2, 2]
@@ -90,26 +90,26 @@ def test_the_image_that_looks_to_a_side_is_turned_there():
                 here, there = forward[int(view) - 1], forward[int(answer[-1]) - 1]
                 left = here[0] * there[1] - here[1] * there[0]  # of the sine of the turn
                 assert {"left": left > 0.6, "right": left < -0.6, "back": here @ there < -0.6}[side]
-                asked += 1
-    assert asked > 50
+                chosen_per_task += 1
+    assert chosen_per_task > 50
 
 
 def test_same_thing_is_found_in_the_images_that_show_it():
     for seed in range(20):
         room, instance, found = steps(seed)
-        measured = survey(room, instance)
+        measured = measure_visibility(room, instance)
         for rung, question, answer in found:
             if rung != "same":
                 continue
             name = re.search(r"the (\w+ \w+)", question)[1]
-            (index,) = [i for i, t in enumerate(room.things) if t.name == name]
+            (index,) = [i for i, t in enumerate(room.objects) if t.name == name]
             pixels = (instance == index + 1).sum(axis=(1, 2))
             if answer in ("yes", "no"):
                 view = int(re.search(r"image (\d)", question)[1]) - 1
                 assert (answer == "yes") == (pixels[view] >= 12)
             else:
                 assert [int(v) - 1 for v in answer.split(", ")] == np.flatnonzero(
-                    measured.seen[:, index]
+                    measured.visible[:, index]
                 ).tolist()
 
 
@@ -131,7 +131,7 @@ def test_camera_motion_is_undone_by_going_back():
     said = set()
     for seed in range(30):
         room, instance, _ = steps(seed)
-        measured = survey(room, instance)
+        measured = measure_visibility(room, instance)
         for first in range(4):
             for second in range(first):
                 there = camera_motion(measured, first, second)
@@ -145,7 +145,7 @@ def test_camera_motion_is_undone_by_going_back():
 def test_a_camera_that_moved_left_around_stands_to_the_left_of_where_it_was():
     for seed in range(30):
         room, instance, _ = steps(seed)
-        measured = survey(room, instance)
+        measured = measure_visibility(room, instance)
         pose, following = room.cam_to_world[:2]
         motion = camera_motion(measured, 0, 1)
         if motion.startswith("moved"):

@@ -7,12 +7,12 @@ from numpy.testing import assert_allclose
 from test_visible import alternate
 
 
-def of_task(asked, task):
-    return [c for scene in asked[:25] for c in scene if c.task == task]
+def of_task(chosen_per_task, task):
+    return [c for scene in chosen_per_task[:25] for c in scene if c.task == task]
 
 
-def test_nearest_is_nearest_by_a_clear_margin(asked, by_name):
-    found = of_task(asked, "rel_distance")
+def test_nearest_is_nearest_by_a_clear_margin(chosen_per_task, by_name):
+    found = of_task(chosen_per_task, "rel_distance")
     assert len(found) > 50
     for one in found[:40]:
         anchor = by_name(one.scene, one.cues[0])
@@ -22,13 +22,13 @@ def test_nearest_is_nearest_by_a_clear_margin(asked, by_name):
         assert one.cues[0] not in one.options and len(set(one.options)) in (3, 4)
 
 
-def test_absolute_distance_is_rounded_to_a_decimetre(asked, by_name):
-    for one in of_task(asked, "abs_distance")[:40]:
+def test_absolute_distance_is_rounded_to_a_decimetre(chosen_per_task, by_name):
+    for one in of_task(chosen_per_task, "abs_distance")[:40]:
         x, y = (by_name(one.scene, name) for name in one.cues)
         assert_allclose(float(one.answer), alternate(x, y), atol=0.06)
         assert float(one.answer) >= 0.3
 
 
 @pytest.mark.parametrize("task", ["rel_distance", "abs_distance"])
-def test_stems_stay_short(asked, task):
-    assert max(len(one.stem.split()) for one in of_task(asked, task)) < 24
+def test_stems_stay_short(chosen_per_task, task):
+    assert max(len(one.stem.split()) for one in of_task(chosen_per_task, task)) < 24

@@ -13,8 +13,8 @@ from spatialsv.rooms.room import room_seed
 room_of = cache(lambda scene: make_room(room_seed(scene), RoomsConfig()))
 
 
-def cases(asked, task):
-    for scene in asked:
+def cases(chosen_per_task, task):
+    for scene in chosen_per_task:
         for one in scene:
             if one.task == task:
                 yield one, room_of(one.scene)
@@ -39,27 +39,27 @@ def off(right: float, ahead: float, where: str) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
-def test_rotation_answers_lie_where_asked_and_others_do_not(asked, by_name):
-    for one, room in cases(asked, "rotation"):
+def test_rotation_answers_lie_where_asked_and_others_do_not(chosen_per_task, by_name):
+    for one, room in cases(chosen_per_task, "rotation"):
         pose = room.cam_to_world[image(one.stem.split("as in")[1])]
         for option in one.options:
             angle = off(*in_camera(pose, by_name(one.scene, option).centre), one.cues[0])
             assert angle < 30 if option == one.answer else angle > 60
 
 
-def test_rotation_turns_right_a_quarter_each_time(asked):
-    for _, room in cases(asked, "rotation"):
+def test_rotation_turns_right_a_quarter_each_time(chosen_per_task):
+    for _, room in cases(chosen_per_task, "rotation"):
         for pose, following in zip(room.cam_to_world, room.cam_to_world[1:], strict=False):
             assert off(*in_camera(pose, pose[:3, 3] + following[:3, 2]), "right") < 10
 
 
-def test_among_answers_lie_where_asked_from_the_centre(asked, by_name):
+def test_among_answers_lie_where_asked_from_the_centre(chosen_per_task, by_name):
     count = 0
-    for one, room in cases(asked, "among"):
+    for one, room in cases(chosen_per_task, "among"):
         pose = room.cam_to_world[image(one.stem)]
         where, name = one.cues
         centre = by_name(one.scene, name)
-        assert centre.name == room.things[0].name
+        assert centre.name == room.objects[0].name
         for option in one.options:
             x, z = in_camera(pose, by_name(one.scene, option).centre)
             x0, z0 = in_camera(pose, centre.centre)
@@ -69,9 +69,9 @@ def test_among_answers_lie_where_asked_from_the_centre(asked, by_name):
     assert count > 100
 
 
-def test_around_answers(asked, by_name):
+def test_around_answers(chosen_per_task, by_name):
     kinds = set()
-    for one, room in cases(asked, "around"):
+    for one, room in cases(chosen_per_task, "around"):
         kind = one.cues[0]
         kinds.add(kind)
         poses = room.cam_to_world
@@ -85,7 +85,7 @@ def test_around_answers(asked, by_name):
             assert one.answer == ("left" if clockwise else "right")
             continue
         pose = poses[image(one.stem)]
-        if kind == "beside":
+        if kind == "left_right":
             (xa, za), (xb, zb) = (
                 in_camera(pose, by_name(one.scene, n).centre) for n in one.cues[1:]
             )
@@ -96,13 +96,13 @@ def test_around_answers(asked, by_name):
             }
             near, far = sorted(distance, key=distance.get)
             assert one.answer == near and distance[far] > 1.2 * distance[near]
-    assert kinds == {"walked", "beside", "nearer"}
+    assert kinds == {"walked", "left_right", "nearer"}
 
 
 def test_around_prefers_what_the_view_itself_does_not_show(surveys):
-    from spatialsv.rooms.questions.mindcube import _beside, _prefer_hidden
+    from spatialsv.rooms.questions.mindcube import _left_right, _prefer_hidden
 
     for measured in surveys:
-        chosen = _prefer_hidden(measured, np.random.default_rng(0), _beside(measured))
-        hidden = [not measured.seen[v, [a, b]].all() for v, a, b in chosen]
+        chosen = _prefer_hidden(measured, np.random.default_rng(0), _left_right(measured))
+        hidden = [not measured.visible[v, [a, b]].all() for v, a, b in chosen]
         assert hidden == sorted(hidden, reverse=True)

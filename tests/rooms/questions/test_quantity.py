@@ -17,7 +17,7 @@ def test_counts_are_of_things_that_some_image_shows(surveys):
         pixels = (measured.share * 4096).max(axis=0).round()
         for one in counting(measured, RNG):
             kind = [
-                p for p, t in zip(pixels, measured.room.things, strict=True)
+                p for p, t in zip(pixels, measured.room.objects, strict=True)
                 if t.category == one.cues[0]
             ]  # fmt: skip
             assert int(one.answer) == sum(p >= 12 for p in kind) >= 1

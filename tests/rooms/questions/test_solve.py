@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from helpers.sketch import sketch
+from spatialsv.rooms.from_points import visibility_from_points
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.questions import ask
+from spatialsv.rooms.questions import generate_questions
 from spatialsv.rooms.questions.solve import SOLVERS, solve
-from spatialsv.rooms.questions.visible import survey
-from spatialsv.rooms.seen import survey_points
+from spatialsv.rooms.questions.visibility import measure_visibility
 from spatialsv.scenes.question import Question
 
 
@@ -26,15 +26,19 @@ def rooms():
 def questions(rooms) -> list[Question]:
     """All that can be asked of them, options in random order."""
     rng = np.random.default_rng(0)
-    asked = [candidate for room, instance in rooms.values() for candidate in ask(room, instance)]
+    chosen_per_task = [
+        candidate
+        for room, instance in rooms.values()
+        for candidate in generate_questions(room, instance)
+    ]
     return [
         candidate.question(str(i), rng.permutation(len(candidate.options)).tolist())
-        for i, candidate in enumerate(asked)
+        for i, candidate in enumerate(chosen_per_task)
     ]
 
 
 def test_the_room_itself_answers_every_question(rooms, questions):
-    measured = {name: survey(*known) for name, known in rooms.items()}
+    measured = {name: measure_visibility(*known) for name, known in rooms.items()}
     tasks = Counter()
     for question in questions:
         said = solve(question, measured[question.scene])
@@ -56,7 +60,7 @@ def test_a_mirrored_room_swaps_left_and_right(rooms, questions):
         if question.task != "rel_direction_easy":
             continue
         room, instance = rooms[question.scene]
-        measured = survey(room, instance)
+        measured = measure_visibility(room, instance)
         assert solve(question, replace(measured, bearing=-measured.bearing)) != question.answer
         swapped += 1
     assert swapped > 20
@@ -65,7 +69,7 @@ def test_a_mirrored_room_swaps_left_and_right(rooms, questions):
 def test_without_a_place_there_is_no_answer(rooms, questions):
     room, instance = rooms[questions[0].scene]
     nowhere = np.zeros((*instance.shape, 3))
-    measured = survey_points(room, nowhere, np.zeros_like(instance), room.cam_to_world)
+    measured = visibility_from_points(room, nowhere, np.zeros_like(instance), room.cam_to_world)
     for question in questions:
         if question.scene == room.id and question.task in SOLVERS:
             walked = "camera move" in question.text or "Which way" in question.text

@@ -7,12 +7,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.questions.visible import closest_points, survey, wrap
-from spatialsv.rooms.room import Room, Thing
+from spatialsv.rooms.questions.visibility import closest_points, measure_visibility, wrap
+from spatialsv.rooms.room import Room, RoomObject
 
 
-def box(centre, size, yaw=0.0, category="box", colour="red") -> Thing:
-    return Thing(
+def box(centre, size, yaw=0.0, category="box", colour="red") -> RoomObject:
+    return RoomObject(
         category=category,
         colour=colour,
         centre=np.array(centre, dtype=float),
@@ -21,25 +21,25 @@ def box(centre, size, yaw=0.0, category="box", colour="red") -> Thing:
     )
 
 
-def room_of(*things: Thing) -> Room:
+def room_of(*objects: RoomObject) -> Room:
     return Room(
         seed=0,
         extent=np.array([6.0, 6.0, 2.5]),
-        things=things,
+        objects=objects,
         motion="around",
         cam_to_world=np.eye(4)[None].repeat(2, axis=0),
         intrinsics=np.eye(3)[None].repeat(2, axis=0),
     )
 
 
-def alternate(one: Thing, other: Thing) -> float:
+def alternate(one: RoomObject, other: RoomObject) -> float:
     """Distance of two convex boxes by projecting back and forth between them."""
     point, gap = other.centre, np.inf
     for _ in range(1000):
-        for thing in (one, other):
-            local = (point - thing.centre) @ thing.axes()
-            near = local.clip(-thing.size / 2, thing.size / 2)
-            previous, point = point, near @ thing.axes().T + thing.centre
+        for item in (one, other):
+            local = (point - item.centre) @ item.axes()
+            near = local.clip(-item.size / 2, item.size / 2)
+            previous, point = point, near @ item.axes().T + item.centre
         before, gap = gap, float(np.linalg.norm(point - previous))
         if before - gap < 1e-6:
             break
@@ -48,15 +48,15 @@ def alternate(one: Thing, other: Thing) -> float:
 
 def test_closest_points_agree_with_alternating_projections():
     rng = np.random.default_rng(0)
-    things = [
+    objects = [
         box(rng.uniform(0, 4, 3), rng.uniform(0.3, 2.0, 3), rng.uniform(-3, 3)) for _ in range(8)
     ]
-    gap = closest_points(room_of(*things))
+    gap = closest_points(room_of(*objects))
     for i in range(8):
         for j in range(i):
-            assert_allclose(gap[i, j], alternate(things[i], things[j]), atol=5e-3)
+            assert_allclose(gap[i, j], alternate(objects[i], objects[j]), atol=5e-3)
     assert_allclose(gap, gap.T)
-    assert (gap == 0).sum() > len(things)  # some pairs overlap, so that case is tested too
+    assert (gap == 0).sum() > len(objects)  # some pairs overlap, so that case is tested too
 
 
 def test_crossed_boxes_touch_though_no_corner_lies_inside():
@@ -71,14 +71,14 @@ def test_stacked_boxes_are_apart_by_their_height():
 
 def test_a_thing_is_named_by_category_where_that_is_unique():
     instance = np.tile(np.repeat([1, 2, 3, 4], 16), (2, 64, 1))
-    things = [
+    objects = [
         box([1, 1, 0.5], [1, 1, 1], category=category, colour=colour)
         for category, colour in (("chair", "red"), ("ball", "red"), ("ball", "blue"))
     ]
     twins = [box([i, 4, 0.5], [1, 1, 1], category="vase", colour="white") for i in (1, 3)]
-    measured = survey(room_of(*things, *twins), instance)
+    measured = measure_visibility(room_of(*objects, *twins), instance)
     assert measured.names == ["chair", "red ball", "blue ball", None, None]
-    assert measured.named == [0, 1, 2]  # a twin in full view cannot be named
+    assert measured.nameable == [0, 1, 2]  # a twin in full view cannot be named
 
 
 def test_pixels_decide_what_is_seen_at_any_size():
@@ -88,18 +88,18 @@ def test_pixels_decide_what_is_seen_at_any_size():
         instance[0, : 4 * scale, : 3 * scale] = 1  # 12 of 4096
         instance[0, -scale:, -7 * scale :] = 2  # 7 of 4096
         room = room_of(*(box([i, 1, 0.5], [1, 1, 1], colour=str(i)) for i in range(3)))
-        measured = survey(room, instance)
-        assert measured.seen[0].tolist() == [True, False, False]
-        assert measured.unseen[0].tolist() == [False, False, True]
+        measured = measure_visibility(room, instance)
+        assert measured.visible[0].tolist() == [True, False, False]
+        assert measured.invisible[0].tolist() == [False, False, True]
         assert_allclose(measured.column[0, :2], [1.5 / 64, 60.5 / 64])
 
 
 def test_azimuth_is_positive_to_the_left_of_a_camera():
     room = make_room(5, RoomsConfig())
-    measured = survey(room, np.zeros((4, 8, 8), dtype=np.int16))
+    measured = measure_visibility(room, np.zeros((4, 8, 8), dtype=np.int16))
     for view, pose in enumerate(room.cam_to_world):
-        for i, thing in enumerate(room.things):
-            right = (thing.centre - pose[:3, 3]) @ pose[:3, 0]
+        for i, item in enumerate(room.objects):
+            right = (item.centre - pose[:3, 3]) @ pose[:3, 0]
             side = -np.sin(measured.azimuth[view, i]) * measured.range[view, i]
             assert_allclose(side, right, atol=1e-9)
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import Candidate
+from spatialsv.rooms.questions.candidate import Candidate
 from spatialsv.scenes.question import Question
 
 DEBT = 1.5  # questions by which a word may be right more or less often than its share
@@ -41,7 +41,7 @@ BINS: dict[str, tuple[float, ...]] = {  # inner edges; every bin is right equall
 Debts = dict[tuple[str, ...], float]
 
 
-def balanced(
+def balance_questions(
     candidates: Sequence[Sequence[Candidate]], per_scene: int, rng: np.random.Generator
 ) -> list[Question]:
     """Up to `per_scene` questions a scene, spread over tasks, fair to a reader of texts alone.
@@ -51,18 +51,18 @@ def balanced(
             scenes is balanced whatever the other shards hold; 64 scenes or more are sensible.
     """
     debts: Debts = defaultdict(float)
-    asked: Counter[str] = Counter()  # each task's questions so far
+    chosen_per_task: Counter[str] = Counter()  # each task's questions so far
     chosen: list[list[Candidate]] = [[] for _ in candidates]
     for scene in rng.permutation(len(candidates)):
-        pool: dict[str, list[_Weighed]] = defaultdict(list)
+        pool: dict[str, list[_Cost]] = defaultdict(list)
         for found in candidates[scene]:
-            pool[found.task].append(_weigh(found))
-        chosen[scene] = _choose(pool, debts, asked, per_scene, rng)
+            pool[found.task].append(_cost_of(found))
+        chosen[scene] = _choose(pool, debts, chosen_per_task, per_scene, rng)
     return _letter(chosen, rng)
 
 
 @dataclass(frozen=True, eq=False)
-class _Weighed:
+class _Cost:
     """A candidate and what it would add to the debts."""
 
     candidate: Candidate
@@ -71,9 +71,9 @@ class _Weighed:
 
 
 def _choose(
-    pool: dict[str, list[_Weighed]],
+    pool: dict[str, list[_Cost]],
     debts: Debts,
-    asked: Counter[str],
+    chosen_per_task: Counter[str],
     count: int,
     rng: np.random.Generator,
 ) -> list[Candidate]:
@@ -82,7 +82,7 @@ def _choose(
     progress = True
     while progress and len(chosen) < count:
         progress = False
-        for task in sorted(pool, key=lambda task: (asked[task], rng.random())):
+        for task in sorted(pool, key=lambda task: (chosen_per_task[task], rng.random())):
             best = _least_debt(pool[task], debts, rng)
             if best is None or len(chosen) == count:
                 continue
@@ -90,13 +90,13 @@ def _choose(
                 for key, term in terms.items():
                     debts[key] += term
             pool[task].remove(best)
-            asked[task] += 1
+            chosen_per_task[task] += 1
             chosen.append(best.candidate)
             progress = True
     return chosen
 
 
-def _least_debt(found: list[_Weighed], debts: Debts, rng: np.random.Generator) -> _Weighed | None:
+def _least_debt(found: list[_Cost], debts: Debts, rng: np.random.Generator) -> _Cost | None:
     """The candidate that leaves the smallest squared debts, all within bounds; None if none is."""
     best, least = None, np.inf
     for index in rng.permutation(len(found)):
@@ -110,7 +110,7 @@ def _least_debt(found: list[_Weighed], debts: Debts, rng: np.random.Generator) -
     return best
 
 
-def _weigh(found: Candidate) -> _Weighed:
+def _cost_of(found: Candidate) -> _Cost:
     options, answer = found.options, found.answer
     if not options:  # a number: a choice among bins
         edges = BINS[found.task]
@@ -125,7 +125,7 @@ def _weigh(found: Candidate) -> _Weighed:
             words[found.task, word] += residual
             for cue in stem:
                 pairs[found.task, word, cue] += residual
-    return _Weighed(found, dict(words), dict(pairs))
+    return _Cost(found, dict(words), dict(pairs))
 
 
 def option_words(option: str) -> list[str]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import (
+from spatialsv.rooms.questions.candidate import (
     Candidate,
     candidate,
+    choose_wording,
     distinct_triples,
-    draw,
-    say,
+    sample_indices,
 )
-from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.rooms.questions.visibility import Visibility, wrap
 
 APART = 0.8  # metres between the things of a question, so that directions mean something
 
@@ -31,7 +31,7 @@ SECTORS: dict[str, dict[str, tuple[float, float]]] = {
 }
 
 
-def rel_direction(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def rel_direction(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """All three difficulties, a few for every answer that the room offers."""
     bearing = measured.bearing
     angle = np.degrees(wrap(bearing[:, None, :] - bearing[:, :, None]))  # at x, from y to z
@@ -39,10 +39,10 @@ def rel_direction(measured: Survey, rng: np.random.Generator) -> Iterator[Candid
     for task, sectors in SECTORS.items():
         for answer, (low, high) in sectors.items():
             turned = np.where(angle < low, angle + 360, angle)
-            for indices in draw(rng, triples & (turned > low) & (turned < high), 3):
+            for indices in sample_indices(rng, triples & (turned > low) & (turned < high), 3):
                 x, y, z = (measured.names[i] for i in indices)
                 choices = ", ".join([*sectors][:-1]) + " or " + [*sectors][-1]
-                stem = say(
+                stem = choose_wording(
                     rng,
                     f"If I am standing by the {x} and facing the {y}, is the {z} to my {choices}?",
                     f"Standing by the {x}, facing the {y}: where is the {z}?",

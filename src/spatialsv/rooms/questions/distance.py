@@ -6,18 +6,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import Candidate, candidate, draw, name_mask, say
-from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.questions.candidate import (
+    Candidate,
+    candidate,
+    choose_wording,
+    nameable_mask,
+    sample_indices,
+)
+from spatialsv.rooms.questions.visibility import Visibility
 
 RATIO, MARGIN = 1.15, 0.3  # the nearest is nearer by this factor and by these metres
 SHORTEST = 0.3  # metres; below, a relative error says little
 
 
-def rel_distance(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def rel_distance(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Which of three or four things is closest to X?"""
-    named = measured.named
-    for x in named:
-        others = rng.permutation([i for i in named if i != x])
+    nameable = measured.nameable
+    for x in nameable:
+        others = rng.permutation([i for i in nameable if i != x])
         for chosen in (others[:4], others[-4:])[: 1 + (len(others) > 4)]:  # two draws if many
             if len(chosen) < 3:
                 continue
@@ -25,7 +31,7 @@ def rel_distance(measured: Survey, rng: np.random.Generator) -> Iterator[Candida
             nearest, second = np.sort(gaps)[:2]
             if second < RATIO * nearest or second < nearest + MARGIN:
                 continue
-            stem = say(
+            stem = choose_wording(
                 rng,
                 f"Which of these is closest to the {measured.names[x]}?",
                 "Measuring from the closest point of each, "
@@ -36,13 +42,13 @@ def rel_distance(measured: Survey, rng: np.random.Generator) -> Iterator[Candida
             yield candidate(measured, "rel_distance", stem, answer, options, [measured.names[x]])
 
 
-def abs_distance(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def abs_distance(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """How many metres lie between X and Y?"""
-    named = name_mask(measured)
-    pairs = named[:, None] & named[None] & (measured.gap > SHORTEST)
-    for a, b in draw(rng, pairs & ~np.eye(len(named), dtype=bool), 12):
+    nameable = nameable_mask(measured)
+    pairs = nameable[:, None] & nameable[None] & (measured.gap > SHORTEST)
+    for a, b in sample_indices(rng, pairs & ~np.eye(len(nameable), dtype=bool), 12):
         x, y = measured.names[a], measured.names[b]
-        stem = say(
+        stem = choose_wording(
             rng,
             f"How far apart are the {x} and the {y}? Answer with a number in metres.",
             f"What is the distance between the closest points of the {x} and the {y}, in metres?",

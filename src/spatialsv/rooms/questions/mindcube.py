@@ -6,35 +6,35 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import (
+from spatialsv.rooms.questions.candidate import (
     AHEAD,
     BACK,
     LEFT,
     RIGHT,
     Candidate,
     candidate,
-    draw,
-    name_mask,
-    say,
-    thing_towards,
+    choose_wording,
+    nameable_mask,
+    object_towards,
+    sample_indices,
 )
-from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.rooms.questions.visibility import Visibility, wrap
 
-BESIDE = np.radians(15.0)  # things nearer to one line of sight are neither left nor right
+MIN_SEPARATION = np.radians(15.0)  # things nearer to one line of sight are neither left nor right
 NEARER = 1.25  # a nearer thing is nearer by this factor
 
 
-def rotation(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def rotation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Turned to face as in one image, what lies to the left, to the right, or behind?"""
     if measured.room.motion != "rotation":
         return
     directions = (("to my left", LEFT), ("behind me", BACK), ("to my right", RIGHT))
     for view in measured.views:
         for where, wanted in directions:
-            found = thing_towards(measured, rng, measured.azimuth[view], wanted)
+            found = object_towards(measured, rng, measured.azimuth[view], wanted)
             if found is None:
                 continue
-            stem = say(
+            stem = choose_wording(
                 rng,
                 f"The camera turns right 90 degrees each time. Facing as in image {view + 1}, "
                 f"what is {where}?",
@@ -45,22 +45,22 @@ def rotation(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
             yield candidate(measured, "rotation", stem, answer, [answer, *others], [where])
 
 
-def among(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def among(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Around a central thing: what is to its left, to its right or behind it, from one view?"""
     if measured.room.motion != "among":
         return
     centre = int(np.abs(measured.azimuth).sum(axis=0).argmin())  # what all cameras look at
-    if centre not in measured.named:
+    if centre not in measured.nameable:
         return
     name = measured.names[centre]
     directions = (("to the left of", LEFT), ("behind", AHEAD), ("to the right of", RIGHT))
     for view in measured.views:
         angle = wrap(measured.bearing[centre] - measured.heading[view])
         for where, wanted in directions:
-            found = thing_towards(measured, rng, angle, wanted, exclude=centre)
+            found = object_towards(measured, rng, angle, wanted, exclude=centre)
             if found is None:
                 continue
-            stem = say(
+            stem = choose_wording(
                 rng,
                 f"From the viewpoint of image {view + 1}, what is {where} the {name}?",
                 f"If I stand where image {view + 1} was taken and look the same way, "
@@ -70,17 +70,17 @@ def among(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
             yield candidate(measured, "among", stem, answer, [answer, *others], [where, name])
 
 
-def around(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def around(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Walking around the room: which way the camera went, and how things lie from one view."""
     if measured.room.motion != "around":
         return
     yield from _walked(measured, rng)
-    beside, nearer = _beside(measured), _nearer(measured)
-    for view, one, other in _prefer_hidden(measured, rng, beside):
+    left_right, nearer = _left_right(measured), _nearer(measured)
+    for view, one, other in _prefer_hidden(measured, rng, left_right):
         a, b = measured.names[one], measured.names[other]
         side = "left" if measured.azimuth[view, one] > measured.azimuth[view, other] else "right"
         stem = f"From the viewpoint of image {view + 1}, is the {a} left or right of the {b}?"
-        yield candidate(measured, "around", stem, side, ["left", "right"], ["beside", a, b])
+        yield candidate(measured, "around", stem, side, ["left", "right"], ["left_right", a, b])
     for view, one, other in _prefer_hidden(measured, rng, nearer):
         a, b = measured.names[one], measured.names[other]
         answer = a if measured.range[view, one] < measured.range[view, other] else b
@@ -88,14 +88,14 @@ def around(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
         yield candidate(measured, "around", stem, answer, [a, b], ["nearer"])
 
 
-def _walked(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def _walked(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Left is the camera's left at the first image; half a circle at most lies between."""
     count = len(measured.views)
     poses = measured.room.cam_to_world
-    for first, second in draw(rng, ~np.eye(count, dtype=bool), 6):
+    for first, second in sample_indices(rng, ~np.eye(count, dtype=bool), 6):
         walked = poses[second, :3, 3] - poses[first, :3, 3]
         side = "right" if walked @ poses[first, :3, 0] > 0 else "left"
-        stem = say(
+        stem = choose_wording(
             rng,
             f"From image {first + 1} to image {second + 1}, "
             "did the camera move left or right around the room?",
@@ -104,24 +104,26 @@ def _walked(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
         yield candidate(measured, "around", stem, side, ["left", "right"], ["walked"])
 
 
-def _beside(measured: Survey) -> np.ndarray:
+def _left_right(measured: Visibility) -> np.ndarray:
     """(N, P, P): both in front of the camera, and well apart to its left and right."""
     azimuth = measured.azimuth
     front = np.abs(azimuth) < np.radians(80)
-    apart = np.abs(azimuth[:, :, None] - azimuth[:, None]) > BESIDE
+    apart = np.abs(azimuth[:, :, None] - azimuth[:, None]) > MIN_SEPARATION
     return front[:, :, None] & front[:, None] & apart
 
 
-def _nearer(measured: Survey) -> np.ndarray:
+def _nearer(measured: Visibility) -> np.ndarray:
     """(N, P, P): one is clearly nearer to the camera than the other."""
     one, other = measured.range[:, :, None], measured.range[:, None]
     return np.maximum(one, other) > NEARER * np.minimum(one, other)
 
 
-def _prefer_hidden(measured: Survey, rng: np.random.Generator, valid: np.ndarray) -> list[tuple]:
+def _prefer_hidden(
+    measured: Visibility, rng: np.random.Generator, valid: np.ndarray
+) -> list[tuple]:
     """Up to 6 (view, thing, thing), those first that the view itself does not show."""
-    named = name_mask(measured)
-    valid = valid & named[:, None] & named[None]
-    shown = measured.seen[:, :, None] & measured.seen[:, None]
-    hidden = draw(rng, valid & ~shown, 6)
-    return hidden + draw(rng, valid & shown, 6 - len(hidden))
+    nameable = nameable_mask(measured)
+    valid = valid & nameable[:, None] & nameable[None]
+    shown = measured.visible[:, :, None] & measured.visible[:, None]
+    hidden = sample_indices(rng, valid & ~shown, 6)
+    return hidden + sample_indices(rng, valid & shown, 6 - len(hidden))

@@ -7,11 +7,11 @@ from itertools import permutations
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import Candidate, candidate, say
-from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.questions.candidate import Candidate, candidate, choose_wording
+from spatialsv.rooms.questions.visibility import Visibility
 
 
-def appearance_order(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def appearance_order(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Three or four things that first appear in different images; four orders to choose from.
 
     A thing first appears where it is first recognisable; one that peeped out before is not asked.
@@ -26,16 +26,18 @@ def appearance_order(measured: Survey, rng: np.random.Generator) -> Iterator[Can
         answer = [measured.names[rng.choice(groups[g])] for g in picked]
         wrong = [order for order in permutations(answer) if list(order) != answer]
         drawn = [wrong[i] for i in rng.permutation(len(wrong))[:3]]
-        stem = say(rng, "In what order do these first appear?", "Which order do these appear in?")
+        stem = choose_wording(
+            rng, "In what order do these first appear?", "Which order do these appear in?"
+        )
         options = [", ".join(order) for order in (answer, *drawn)]
         yield candidate(measured, "appearance_order", stem, options[0], options, sorted(answer))
 
 
-def _newcomers(measured: Survey) -> dict[int, list[int]]:
+def _newcomers(measured: Visibility) -> dict[int, list[int]]:
     """The nameable things that first appear in each view, in order of views."""
     groups: dict[int, list[int]] = {}
-    for i in measured.named:
-        first = int(np.argmax(measured.seen[:, i]))
-        if measured.unseen[:first, i].all():
+    for i in measured.nameable:
+        first = int(np.argmax(measured.visible[:, i]))
+        if measured.invisible[:first, i].all():
             groups.setdefault(first, []).append(i)
     return dict(sorted(groups.items()))

@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import Candidate, candidate, say
-from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.questions.candidate import Candidate, candidate, choose_wording
+from spatialsv.rooms.questions.visibility import Visibility
 
 
-def counting(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def counting(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """How many of a category the images show, for each category that they show.
 
     A category with a thing that some image shows too little of, and none enough of, is not asked.
     """
-    shown = measured.seen.any(axis=0)
-    certain = shown | measured.unseen.all(axis=0)
-    things = measured.room.things
-    doubtful = {t.category for t, sure in zip(things, certain, strict=True) if not sure}
-    counts = Counter(t.category for t, here in zip(things, shown, strict=True) if here)
+    shown = measured.visible.any(axis=0)
+    certain = shown | measured.invisible.all(axis=0)
+    objects = measured.room.objects
+    doubtful = {t.category for t, sure in zip(objects, certain, strict=True) if not sure}
+    counts = Counter(t.category for t, here in zip(objects, shown, strict=True) if here)
     for category, count in counts.items():
         if category in doubtful:
             continue
-        stem = say(
+        stem = choose_wording(
             rng,
             f"How many {plural(category)} are in this room?",
             f"Count the {plural(category)}. Answer with a number.",
@@ -41,11 +41,11 @@ def plural(category: str) -> str:
     return category + ("es" if category.endswith(("x", "s", "sh", "ch")) else "s")
 
 
-def object_size(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def object_size(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """The longest of a thing's width, depth and height, in centimetres."""
-    for i in measured.named:
-        name, size = measured.names[i], measured.room.things[i].size
-        stem = say(
+    for i in measured.nameable:
+        name, size = measured.names[i], measured.room.objects[i].size
+        stem = choose_wording(
             rng,
             f"How long is the longest side of the {name}? Answer with a number in centimetres.",
             f"What is the longest dimension of the {name}, in centimetres?",
@@ -53,10 +53,10 @@ def object_size(measured: Survey, rng: np.random.Generator) -> Iterator[Candidat
         yield candidate(measured, "object_size", stem, f"{100 * size.max():.0f}", cues=[name])
 
 
-def room_size(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def room_size(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """The floor's area in square metres."""
     area = float(np.prod(measured.room.extent[:2]))
-    stem = say(
+    stem = choose_wording(
         rng,
         "What is the size of this room? Answer with a number in square metres.",
         "How large is the floor of this room, in square metres?",

@@ -6,29 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.phrase import (
+from spatialsv.rooms.questions.candidate import (
     Candidate,
     candidate,
+    choose_wording,
     distinct_triples,
-    draw,
-    say,
+    sample_indices,
 )
-from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.rooms.questions.visibility import Visibility, wrap
 
 APART = 0.8  # metres between stops
 TURNS = {"turn left": (50, 120), "turn right": (-120, -50), "turn back": (150, 210)}  # degrees
 
 
-def route_planning(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def route_planning(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """From X go to Y, turn, go to Z: the turn is asked. Stops are centres on the floor."""
     bearing = measured.bearing
     angle = np.degrees(wrap(bearing[None] - bearing[:, :, None]))  # heading x to y, then y to z
     triples = distinct_triples(measured, APART)
     for answer, (low, high) in TURNS.items():
         turned = np.where(angle < low, angle + 360, angle)
-        for indices in draw(rng, triples & (turned > low) & (turned < high), 3):
+        for indices in sample_indices(rng, triples & (turned > low) & (turned < high), 3):
             x, y, z = (measured.names[i] for i in indices)
-            stem = say(
+            stem = choose_wording(
                 rng,
                 f"I start at the {x} facing the {y}. 1. Go forward to the {y}. "
                 f"2. [fill in]. 3. Go forward to the {z}.",

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float
 
+from spatialsv.rooms.questions.candidate import AHEAD, BACK, LEFT, LETTERS, RIGHT
 from spatialsv.rooms.questions.directions import SECTORS
-from spatialsv.rooms.questions.phrase import AHEAD, BACK, LEFT, LETTERS, RIGHT
 from spatialsv.rooms.questions.route import TURNS
-from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.rooms.questions.visibility import Visibility, wrap
 from spatialsv.scenes.question import Question
 
 WHERE = {  # the words of MindCube's settings; the longer ones first
@@ -28,10 +28,10 @@ WHERE = {  # the words of MindCube's settings; the longer ones first
     "behind": AHEAD,  # of a thing, as seen from the camera
 }
 
-Solver = Callable[[Question, Survey], str | float | None]
+Solver = Callable[[Question, Visibility], str | float | None]
 
 
-def solve(question: Question, measured: Survey) -> str | float | None:
+def solve(question: Question, measured: Visibility) -> str | float | None:
     """The letter or number that `measured` gives.
 
     Returns: None for a task that asks nothing of where things are (`SOLVERS` has the others), or
@@ -50,7 +50,7 @@ def _stem(question: Question) -> str:
     return question.text.split("\nA. ")[0]
 
 
-def _things(question: Question, measured: Survey) -> list[int]:
+def _named_objects(question: Question, measured: Visibility) -> list[int]:
     """The things that the stem names, in the order in which it names each for the last time."""
     number = {name: i for i, name in enumerate(measured.names) if name is not None}
     names = "|".join(re.escape(name) for name in sorted(number, key=len, reverse=True))
@@ -59,7 +59,7 @@ def _things(question: Question, measured: Survey) -> list[int]:
     return [number[name] for name in reversed(last)]
 
 
-def _options(question: Question, measured: Survey) -> list[int]:
+def _options(question: Question, measured: Visibility) -> list[int]:
     return [measured.names.index(option) for option in question.options]
 
 
@@ -72,35 +72,37 @@ def _least(question: Question, values: Float[np.ndarray, " O"]) -> str | None:
     return question.options[int(values.argmin())] if np.isfinite(values).all() else None
 
 
-def _towards(question: Question, measured: Survey, angle: Float[np.ndarray, " P"]) -> str | None:
+def _towards(
+    question: Question, measured: Visibility, angle: Float[np.ndarray, " P"]
+) -> str | None:
     """The option that lies where the stem says, of the directions to all things."""
     wanted = next(turn for words, turn in WHERE.items() if words in _stem(question))
     return _least(question, np.abs(wrap(angle[_options(question, measured)] - wanted)))
 
 
-def _rotation(question: Question, measured: Survey) -> str | None:
+def _rotation(question: Question, measured: Visibility) -> str | None:
     return _towards(question, measured, measured.azimuth[_views(question)[0]])
 
 
-def _among(question: Question, measured: Survey) -> str | None:
-    (centre,), view = _things(question, measured), _views(question)[0]
+def _among(question: Question, measured: Visibility) -> str | None:
+    (centre,), view = _named_objects(question, measured), _views(question)[0]
     return _towards(question, measured, measured.bearing[centre] - measured.heading[view])
 
 
-def _around(question: Question, measured: Survey) -> str | None:
+def _around(question: Question, measured: Visibility) -> str | None:
     views = _views(question)
     if len(views) == 2:
         return _walked(question, measured)
     view = views[0]
     if set(question.options) != {"left", "right"}:
         return _least(question, measured.range[view, _options(question, measured)])
-    one, other = measured.azimuth[view, _things(question, measured)]
+    one, other = measured.azimuth[view, _named_objects(question, measured)]
     if not np.isfinite([one, other]).all():
         return None
     return "left" if one > other else "right"
 
 
-def _walked(question: Question, measured: Survey) -> str:
+def _walked(question: Question, measured: Visibility) -> str:
     first, second = _views(question)
     if "Which way" in _stem(question):  # it names the goal first
         first, second = second, first
@@ -122,37 +124,37 @@ def _sector(angle: float, sectors: Mapping[str, tuple[float | int, float | int]]
     return min(sectors, key=off)
 
 
-def _direction(question: Question, measured: Survey) -> str | None:
-    x, y, z = _things(question, measured)
+def _direction(question: Question, measured: Visibility) -> str | None:
+    x, y, z = _named_objects(question, measured)
     angle = measured.bearing[x, z] - measured.bearing[x, y]
     return _sector(angle, SECTORS[question.task])
 
 
-def _route(question: Question, measured: Survey) -> str | None:
-    x, y, z = _things(question, measured)
+def _route(question: Question, measured: Visibility) -> str | None:
+    x, y, z = _named_objects(question, measured)
     return _sector(measured.bearing[y, z] - measured.bearing[x, y], TURNS)
 
 
-def _nearest(question: Question, measured: Survey) -> str | None:
-    (x,) = _things(question, measured)
+def _nearest(question: Question, measured: Visibility) -> str | None:
+    (x,) = _named_objects(question, measured)
     return _least(question, measured.gap[x, _options(question, measured)])
 
 
-def _depth_order(question: Question, measured: Survey) -> str | None:
+def _depth_order(question: Question, measured: Visibility) -> str | None:
     return _least(question, measured.range[_views(question)[0], _options(question, measured)])
 
 
-def _distance(question: Question, measured: Survey) -> float:
-    x, y = _things(question, measured)
+def _distance(question: Question, measured: Visibility) -> float:
+    x, y = _named_objects(question, measured)
     return float(measured.gap[x, y])
 
 
-def _size(question: Question, measured: Survey) -> float:
-    (x,) = _things(question, measured)
-    return 100 * float(measured.room.things[x].size.max())
+def _size(question: Question, measured: Visibility) -> float:
+    (x,) = _named_objects(question, measured)
+    return 100 * float(measured.room.objects[x].size.max())
 
 
-def _room_size(question: Question, measured: Survey) -> float:
+def _room_size(question: Question, measured: Visibility) -> float:
     return float(np.prod(measured.room.extent[:2]))
 
 

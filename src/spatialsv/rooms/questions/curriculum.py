@@ -12,26 +12,28 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Int
 
-from spatialsv.rooms.questions.captions import list_things
-from spatialsv.rooms.questions.phrase import BACK, LEFT, RIGHT, say
-from spatialsv.rooms.questions.visible import Survey, survey, wrap
+from spatialsv.rooms.questions.candidate import BACK, LEFT, RIGHT, choose_wording
+from spatialsv.rooms.questions.captions import list_objects
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility, wrap
 from spatialsv.rooms.room import Room
 
-RUNGS = ("places", "beside", "depth", "nearer", "same", "motion", "facing")
+LEVELS = ("places", "left_right", "depth", "nearer", "same", "motion", "facing")
 FACING = np.radians(25.0)  # off the direction to the left, the right or the back, at most
 APART = 0.08  # of the width: columns that differ by less are not compared
 MIDDLE = 0.15  # of the width off its middle, at most
 NEARER = 1.15  # a nearer thing is nearer by this factor
-Step = tuple[str, str, str]  # rung, question, answer
+LevelQuestion = tuple[str, str, str]  # rung, question, answer
 
 
-def ladder(room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Generator) -> list[Step]:
+def curriculum_questions(
+    room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Generator
+) -> list[LevelQuestion]:
     """Every rung's questions about one room, one wording each: (rung, question, answer)."""
-    measured = survey(room, instance)
-    steps: list[Step] = []
+    measured = measure_visibility(room, instance)
+    steps: list[LevelQuestion] = []
     for view in measured.views:
-        steps += [("places", *pair) for pair in _places(measured, view, rng)]
-        steps += [("beside", *pair) for pair in _beside(measured, view, rng)]
+        steps += [("places", *pair) for pair in _place_objects(measured, view, rng)]
+        steps += [("left_right", *pair) for pair in _left_right(measured, view, rng)]
         steps += [("depth", *pair) for pair in _depth(measured, view, rng)]
         steps += [("nearer", *pair) for pair in _nearer(measured, view, rng)]
     steps += [("same", *pair) for pair in _same(measured, rng)]
@@ -40,27 +42,27 @@ def ladder(room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Genera
     return steps
 
 
-def _clear(measured: Survey, view: int) -> list[int]:
+def _clear(measured: Visibility, view: int) -> list[int]:
     """Things in `view` whose full name only one thing in the room bears."""
-    full = Counter(thing.name for thing in measured.room.things)
-    things = measured.room.things
-    shown = np.flatnonzero(measured.seen[view]).tolist()
-    return [i for i in shown if full[things[i].name] == 1]
+    full = Counter(item.name for item in measured.room.objects)
+    objects = measured.room.objects
+    shown = np.flatnonzero(measured.visible[view]).tolist()
+    return [i for i in shown if full[objects[i].name] == 1]
 
 
-def _places(measured: Survey, view: int, rng: np.random.Generator):
+def _place_objects(measured: Visibility, view: int, rng: np.random.Generator):
     column, image = measured.column[view], f"image {view + 1}"
-    shown = np.flatnonzero(measured.seen[view])
+    shown = np.flatnonzero(measured.visible[view])
     if len(shown) and np.abs(column[shown] - 0.5).min() > APART / 2:
         for side, here in (("left", column < 0.5), ("right", column > 0.5)):
-            wording = say(
+            wording = choose_wording(
                 rng,
                 f"What is on the {side} half of {image}?",
                 f"{image.capitalize()}, {side} half?",
             )
-            yield wording, list_things(measured, view, here)
+            yield wording, list_objects(measured, view, here)
     order = shown[np.argsort(column[shown])]
-    names = [measured.room.things[i].name for i in order]
+    names = [measured.room.objects[i].name for i in order]
     if len(order) >= 2:
         ends = [("left", 0, 1), ("right", -1, -2)]
         side, end, inner = ends[rng.integers(2)]
@@ -72,12 +74,12 @@ def _places(measured: Survey, view: int, rng: np.random.Generator):
         yield f"What is in the middle of {image}?", names[off.argmin()]
 
 
-def _beside(measured: Survey, view: int, rng: np.random.Generator):
+def _left_right(measured: Visibility, view: int, rng: np.random.Generator):
     column = measured.column[view]
     pair = _pair(rng, _clear(measured, view), lambda a, b: abs(column[a] - column[b]) > APART)
     if pair is None:
         return
-    a, b = (measured.room.things[i].name for i in pair)
+    a, b = (measured.room.objects[i].name for i in pair)
     a_left = column[pair[0]] < column[pair[1]]
     if rng.integers(2):
         yield f"Which is farther left in image {view + 1}, the {a} or the {b}?", a if a_left else b
@@ -86,30 +88,32 @@ def _beside(measured: Survey, view: int, rng: np.random.Generator):
         yield f"In image {view + 1}, is the {a} left or right of the {b}?", answer
 
 
-def _pair(rng: np.random.Generator, things: list[int], differ) -> tuple[int, int] | None:
+def _pair(rng: np.random.Generator, objects: list[int], differ) -> tuple[int, int] | None:
     """A random ordered pair of `things` that `differ`, or None."""
-    pairs = [(a, b) for a in things for b in things if a != b and differ(a, b)]
+    pairs = [(a, b) for a in objects for b in objects if a != b and differ(a, b)]
     return pairs[rng.integers(len(pairs))] if pairs else None
 
 
-def _depth(measured: Survey, view: int, rng: np.random.Generator):
+def _depth(measured: Visibility, view: int, rng: np.random.Generator):
     distance, image = measured.range[view], f"image {view + 1}"
-    shown = np.flatnonzero(measured.seen[view])
+    shown = np.flatnonzero(measured.visible[view])
     order = shown[np.argsort(distance[shown])]
-    names = [measured.room.things[i].name for i in order]
+    names = [measured.room.objects[i].name for i in order]
     steps = distance[order[1:]] / distance[order[:-1]]
     if len(order) >= 2 and steps[0] > NEARER:
-        yield say(rng, f"Which is nearest in {image}?", f"Nearest in {image}?"), names[0]
+        yield choose_wording(rng, f"Which is nearest in {image}?", f"Nearest in {image}?"), names[0]
     if len(order) >= 2 and steps[-1] > NEARER:
         yield f"Which is farthest in {image}?", names[-1]
     if len(order) >= 2 and steps.min() > 1.05:
         yield (
-            say(rng, f"Nearest to farthest in {image}?", f"List {image} from near to far."),
+            choose_wording(
+                rng, f"Nearest to farthest in {image}?", f"List {image} from near to far."
+            ),
             (", ".join(names)),
         )
 
 
-def _nearer(measured: Survey, view: int, rng: np.random.Generator):
+def _nearer(measured: Visibility, view: int, rng: np.random.Generator):
     distance = measured.range[view]
     pair = _pair(
         rng,
@@ -117,32 +121,32 @@ def _nearer(measured: Survey, view: int, rng: np.random.Generator):
         lambda a, b: max(distance[a], distance[b]) > NEARER * min(distance[a], distance[b]),
     )
     if pair is not None:
-        a, b = (measured.room.things[i].name for i in pair)
+        a, b = (measured.room.objects[i].name for i in pair)
         answer = a if distance[pair[0]] < distance[pair[1]] else b
         yield f"Which is nearer in image {view + 1}, the {a} or the {b}?", answer
 
 
-def _same(measured: Survey, rng: np.random.Generator):
-    full = Counter(thing.name for thing in measured.room.things)
-    certain = (measured.seen | measured.unseen).all(axis=0) & measured.seen.any(axis=0)
+def _same(measured: Visibility, rng: np.random.Generator):
+    full = Counter(item.name for item in measured.room.objects)
+    certain = (measured.visible | measured.invisible).all(axis=0) & measured.visible.any(axis=0)
     for i in np.flatnonzero(certain):
-        name = measured.room.things[i].name
+        name = measured.room.objects[i].name
         if full[name] > 1:
             continue
-        where = np.flatnonzero(measured.seen[:, i])
+        where = np.flatnonzero(measured.visible[:, i])
         answer = ", ".join(str(view + 1) for view in where)
-        yield say(rng, f"Which images show the {name}?", f"Where is the {name}?"), answer
+        yield choose_wording(rng, f"Which images show the {name}?", f"Where is the {name}?"), answer
         if len(where) < len(measured.views):  # yes as often as no: asked where both are true
             wanted = bool(rng.integers(2))
-            view = rng.choice(np.flatnonzero(measured.seen[:, i] == wanted))
+            view = rng.choice(np.flatnonzero(measured.visible[:, i] == wanted))
             yield f"Is the {name} in image {view + 1}?", "yes" if wanted else "no"
 
 
-def _motion(measured: Survey, rng: np.random.Generator):
+def _motion(measured: Visibility, rng: np.random.Generator):
     for first in measured.views:
         for second in measured.views:
             if first != second:
-                wording = say(
+                wording = choose_wording(
                     rng,
                     f"From image {first + 1} to image {second + 1}, how did the camera move?",
                     f"Camera from image {first + 1} to {second + 1}?",
@@ -150,7 +154,7 @@ def _motion(measured: Survey, rng: np.random.Generator):
                 yield wording, camera_motion(measured, first, second)
 
 
-def _facing(measured: Survey):
+def _facing(measured: Visibility):
     """Where one image looks to the left, the right or the back of another one's direction."""
     for view in measured.views:
         for side, wanted in (("left", LEFT), ("back", BACK), ("right", RIGHT)):
@@ -160,7 +164,7 @@ def _facing(measured: Survey):
                 yield question, f"image {off.argmin() + 1}"
 
 
-def camera_motion(measured: Survey, first: int, second: int) -> str:
+def camera_motion(measured: Visibility, first: int, second: int) -> str:
     """How the camera came from view `first` to view `second`: a turn, or a walk around."""
     poses = measured.room.cam_to_world
     turn = float(np.degrees(wrap(measured.heading[second] - measured.heading[first])))

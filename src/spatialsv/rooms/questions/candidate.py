@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spatialsv.rooms.questions.visible import Survey, wrap
+from spatialsv.rooms.questions.visibility import Visibility, wrap
 from spatialsv.scenes.question import Question
 
 LETTERS = "ABCDEF"
@@ -48,7 +48,7 @@ class Candidate:
 
 
 def candidate(
-    measured: Survey, task: str, stem: str, answer: str, options=(), cues=()
+    measured: Visibility, task: str, stem: str, answer: str, options=(), cues=()
 ) -> Candidate:
     """A candidate about all views of a measured room."""
     return Candidate(
@@ -62,33 +62,35 @@ def candidate(
     )
 
 
-def say(rng: np.random.Generator, *wordings: str) -> str:
+def choose_wording(rng: np.random.Generator, *wordings: str) -> str:
     """One of several wordings."""
     return wordings[rng.integers(len(wordings))]
 
 
-def draw(rng: np.random.Generator, mask: Bool[np.ndarray, "*shape"], count: int) -> list[tuple]:
+def sample_indices(
+    rng: np.random.Generator, mask: Bool[np.ndarray, "*shape"], count: int
+) -> list[tuple]:
     """Up to `count` of the indices where `mask` holds, in random order."""
     found = np.argwhere(mask)
     return [tuple(row) for row in found[rng.permutation(len(found))[:count]].tolist()]
 
 
-def name_mask(measured: Survey) -> Bool[np.ndarray, " P"]:
+def nameable_mask(measured: Visibility) -> Bool[np.ndarray, " P"]:
     """Which things a question may name."""
     mask = np.zeros(len(measured.names), dtype=bool)
-    mask[measured.named] = True
+    mask[measured.nameable] = True
     return mask
 
 
-def distinct_triples(measured: Survey, apart: float) -> Bool[np.ndarray, "P P P"]:
+def distinct_triples(measured: Visibility, apart: float) -> Bool[np.ndarray, "P P P"]:
     """Ordered triples of different nameable things whose neighbours stand `apart` metres."""
-    named = name_mask(measured)
-    far = (measured.distance > apart) & named[:, None] & named[None]
+    nameable = nameable_mask(measured)
+    far = (measured.distance > apart) & nameable[:, None] & nameable[None]
     return far[:, :, None] & far[None] & far[:, None, :]
 
 
-def thing_towards(
-    measured: Survey,
+def object_towards(
+    measured: Visibility,
     rng: np.random.Generator,
     angle: Float[np.ndarray, " P"],  # where each thing lies, radians
     wanted: float,
@@ -100,9 +102,9 @@ def thing_towards(
     room offers no such thing, or fewer than two others.
     """
     off = np.abs(wrap(angle - wanted))
-    things = [i for i in measured.named if i != exclude]
-    inside = [i for i in things if off[i] < INSIDE]
-    others = [i for i in things if off[i] > OUTSIDE]
+    objects = [i for i in measured.nameable if i != exclude]
+    inside = [i for i in objects if off[i] < INSIDE]
+    others = [i for i in objects if off[i] > OUTSIDE]
     if not inside or len(others) < 2:
         return None
     best = min(inside, key=lambda i: off[i])

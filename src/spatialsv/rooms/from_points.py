@@ -11,21 +11,21 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from spatialsv.rooms.questions.visible import Survey, survey
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility
 from spatialsv.rooms.room import Room
 
 TURNS = np.radians(np.arange(0, 90, 5))  # tried yaws of a box
 OUTLIERS = 0.03  # of points at each end of a side: depth goes astray at things' edges
 WALL_OUTLIERS = 0.01
-FEWEST = 3  # points of a thing
+MIN_POINTS = 3  # points of a thing
 
 
-def survey_points(
+def visibility_from_points(
     room: Room,
     points: Float[np.ndarray, "N H W 3"],
     instance: Int[np.ndarray, "N H W"],
     cam_to_world: Float[np.ndarray, "N 4 4"],
-) -> Survey:
+) -> Visibility:
     """`room` as `points` and these cameras have it; its names, and which pixels show what, stay.
 
     A thing of fewer than FEWEST finite points has no place (NaN), nor has what is measured from it.
@@ -33,22 +33,22 @@ def survey_points(
     Args:
         points: metres, in the room's world.
     """
-    known, things = np.isfinite(points).all(axis=-1), []
-    for number, thing in enumerate(room.things, start=1):
+    known, objects = np.isfinite(points).all(axis=-1), []
+    for number, item in enumerate(room.objects, start=1):
         shown = points[known & (instance == number)]
         centre, size, yaw = np.full(3, np.nan), np.full(3, np.nan), 0.0
-        if len(shown) >= FEWEST:
-            centre, size, yaw = upright_box(shown)
-        things.append(replace(thing, centre=centre, size=size, yaw=yaw))
-    extent = upright_box(points[known], WALL_OUTLIERS)[1]
-    seen = survey(
-        replace(room, things=tuple(things), extent=extent, cam_to_world=cam_to_world), instance
+        if len(shown) >= MIN_POINTS:
+            centre, size, yaw = fit_upright_box(shown)
+        objects.append(replace(item, centre=centre, size=size, yaw=yaw))
+    extent = fit_upright_box(points[known], WALL_OUTLIERS)[1]
+    visible = measure_visibility(
+        replace(room, objects=tuple(objects), extent=extent, cam_to_world=cam_to_world), instance
     )
-    lost = np.array([np.isnan(thing.centre).any() for thing in things])
-    return replace(seen, gap=np.where(lost[:, None] | lost, np.nan, seen.gap))
+    lost = np.array([np.isnan(item.centre).any() for item in objects])
+    return replace(visible, gap=np.where(lost[:, None] | lost, np.nan, visible.gap))
 
 
-def upright_box(
+def fit_upright_box(
     points: Float[np.ndarray, "n 3"], outliers: float = OUTLIERS
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"], float]:
     """Centre, size and yaw of the box of the least floor area that holds most points.

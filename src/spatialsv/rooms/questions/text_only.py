@@ -23,7 +23,7 @@ PRIOR = (3.0, 10.0)  # ridge on single features and on pairs, in questions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blind:
+class TextOnlyScore:
     """How well one task's answers can be told from texts."""
 
     right: int
@@ -42,11 +42,13 @@ class Blind:
         return float(low), float(high)
 
 
-def blind_accuracy(train: Sequence[Question], test: Sequence[Question]) -> dict[str, Blind]:
+def text_only_accuracy(
+    train: Sequence[Question], test: Sequence[Question]
+) -> dict[str, TextOnlyScore]:
     """Fit the cheater on `train`, score it on `test`: task -> score, for tasks that both hold."""
     by_task = [_group(train), _group(test)]
     return {
-        task: _cheat(by_task[0][task], by_task[1][task])
+        task: _fit_and_score(by_task[0][task], by_task[1][task])
         for task in sorted(by_task[0].keys() & by_task[1].keys())
     }
 
@@ -58,7 +60,7 @@ def _group(questions: Sequence[Question]) -> dict[str, list[Question]]:
     return groups
 
 
-def _cheat(train: list[Question], test: list[Question]) -> Blind:
+def _fit_and_score(train: list[Question], test: list[Question]) -> TextOnlyScore:
     edges = None
     if not train[0].options:
         edges = _edges(np.array([float(q.answer) for q in train]))
@@ -76,7 +78,7 @@ def _cheat(train: list[Question], test: list[Question]) -> Blind:
     else:
         held = np.bincount(np.searchsorted(edges, [float(q.answer) for q in train], side="right"))
         chance = float(held.max() / held.sum())
-    return Blind(right=right, total=len(test), chance=chance)
+    return TextOnlyScore(right=right, total=len(test), chance=chance)
 
 
 def _edges(numbers: np.ndarray) -> np.ndarray:

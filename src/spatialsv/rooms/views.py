@@ -8,29 +8,30 @@ import numpy as np
 
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.render import Picture, render
+from spatialsv.rooms.render import RenderedViews, render_room
 from spatialsv.rooms.room import Room
 from spatialsv.scenes.scene import Scenes
 
 
-def photograph(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room], Scenes]:
+def render_views(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room], Scenes]:
     """Make and render the rooms with these seeds: metres, world as in `room.py`."""
     rooms = [make_room(seed, config) for seed in seeds]
-    pictures = [
-        render(room, config.image_size, config.samples) for room in progress(rooms, "rendering")
+    rendered = [
+        render_room(room, config.image_size, config.samples)
+        for room in progress(rooms, "rendering")
     ]
-    return rooms, as_scenes(rooms, pictures)
+    return rooms, _to_scenes(rooms, rendered)
 
 
-def as_scenes(rooms: list[Room], pictures: list[Picture]) -> Scenes:
+def _to_scenes(rooms: list[Room], rendered: list[RenderedViews]) -> Scenes:
     """Rooms and their pictures as one stack."""
-    depth = np.stack([picture.depth for picture in pictures])
+    depth = np.stack([views_of_room.depth for views_of_room in rendered])
     return Scenes(
         ids=tuple(room.id for room in rooms),
         intrinsics=np.stack([room.intrinsics for room in rooms]),
         cam_to_world=np.stack([room.cam_to_world for room in rooms]),
         depth=depth,
         valid=np.isfinite(depth),
-        image=np.stack([picture.image for picture in pictures]),
-        instance=np.stack([picture.instance for picture in pictures]),
+        image=np.stack([views_of_room.image for views_of_room in rendered]),
+        instance=np.stack([views_of_room.instance for views_of_room in rendered]),
     )

@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int
 
 from spatialsv.rooms.room import Room
 
-SEEN = 12 / 4096  # of a view's pixels: a thing that covers this much can be recognised
-UNSEEN = 2 / 4096  # up to this much goes unnoticed; between the two nothing is asked
+MIN_VISIBLE_SHARE = 12 / 4096  # of a view's pixels: a thing that covers this much can be recognised
+MAX_INVISIBLE_SHARE = 2 / 4096  # up to this much goes unnoticed; between the two nothing is asked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Survey:
+class Visibility:
     """One room as its questions see it."""
 
     room: Room
@@ -34,30 +34,30 @@ class Survey:
     range: Float[np.ndarray, "N P"]  # metres over the floor from each camera to each thing
 
     @cached_property
-    def seen(self) -> Bool[np.ndarray, "N P"]:
+    def visible(self) -> Bool[np.ndarray, "N P"]:
         """Which view shows which thing well enough to recognise it."""
-        return self.share >= SEEN
+        return self.share >= MIN_VISIBLE_SHARE
 
     @cached_property
-    def unseen(self) -> Bool[np.ndarray, "N P"]:
+    def invisible(self) -> Bool[np.ndarray, "N P"]:
         """Which view shows nothing, or a speck, of which thing."""
-        return self.share <= UNSEEN
+        return self.share <= MAX_INVISIBLE_SHARE
 
     @cached_property
     def names(self) -> list[str | None]:
         """The shortest name that only one thing in the room bears; None if there is none."""
-        things = self.room.things
-        categories = Counter(thing.category for thing in things)
-        full = Counter(thing.name for thing in things)
+        objects = self.room.objects
+        categories = Counter(item.category for item in objects)
+        full = Counter(item.name for item in objects)
         return [
             t.category if categories[t.category] == 1 else t.name if full[t.name] == 1 else None
-            for t in things
+            for t in objects
         ]
 
     @cached_property
-    def named(self) -> list[int]:
+    def nameable(self) -> list[int]:
         """Things that a question may name: some view shows them, and their name is unique."""
-        shown = self.seen.any(axis=0)
+        shown = self.visible.any(axis=0)
         return [i for i, name in enumerate(self.names) if name is not None and shown[i]]
 
     @cached_property
@@ -66,15 +66,15 @@ class Survey:
         return tuple(range(len(self.room.cam_to_world)))
 
 
-def survey(room: Room, instance: Int[np.ndarray, "N H W"]) -> Survey:
+def measure_visibility(room: Room, instance: Int[np.ndarray, "N H W"]) -> Visibility:
     """Measure `room`, whose views show thing `instance - 1` at each pixel (0 = background)."""
-    share, column = _measure_pixels(instance, len(room.things))
-    centres = np.array([thing.centre[:2] for thing in room.things])
+    share, column = _measure_pixels(instance, len(room.objects))
+    centres = np.array([item.centre[:2] for item in room.objects])
     eyes, forward = room.cam_to_world[:, :2, 3], room.cam_to_world[:, :2, 2]
     between = centres[None] - centres[:, None]
     away = centres[None] - eyes[:, None]
     heading = np.arctan2(forward[:, 1], forward[:, 0])
-    return Survey(
+    return Visibility(
         room=room,
         share=share,
         column=column,
@@ -95,17 +95,17 @@ def wrap(angle: Angles) -> Angles:
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
-def _measure_pixels(instance: Int[np.ndarray, "N H W"], things: int):
+def _measure_pixels(instance: Int[np.ndarray, "N H W"], objects: int):
     """Each thing's share of each view and its mean column, (N, P) both."""
     views, height, width = instance.shape
-    label = instance.astype(np.int64) + (np.arange(views) * (things + 1))[:, None, None]
-    bins = views * (things + 1)
+    label = instance.astype(np.int64) + (np.arange(views) * (objects + 1))[:, None, None]
+    bins = views * (objects + 1)
     columns = np.broadcast_to((np.arange(width) + 0.5) / width, label.shape)
     count = np.bincount(label.ravel(), minlength=bins)
     total = np.bincount(label.ravel(), weights=columns.ravel(), minlength=bins)
     with np.errstate(invalid="ignore"):
         mean = total / count
-    shape = (views, things + 1)
+    shape = (views, objects + 1)
     return count.reshape(shape)[:, 1:] / (height * width), mean.reshape(shape)[:, 1:]
 
 
@@ -115,9 +115,9 @@ def closest_points(room: Room) -> Float[np.ndarray, "P P"]:
     Boxes are upright, so their distance is that of their footprints on the floor combined with
     the gap between their heights: sqrt(floor^2 + height^2).
     """
-    prints = np.stack([thing.footprint() for thing in room.things])  # (P, 4, 2)
-    middle = np.array([thing.centre[2] for thing in room.things])
-    half = np.array([thing.size[2] for thing in room.things]) / 2
+    prints = np.stack([item.footprint() for item in room.objects])  # (P, 4, 2)
+    middle = np.array([item.centre[2] for item in room.objects])
+    half = np.array([item.size[2] for item in room.objects]) / 2
     height = np.abs(middle[:, None] - middle[None]) - half[:, None] - half[None]
     return np.hypot(_footprint_gap(prints), height.clip(min=0))
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spatialsv.rooms.questions.ladder import APART, NEARER
-from spatialsv.rooms.questions.phrase import Candidate, candidate, say
-from spatialsv.rooms.questions.visible import Survey
+from spatialsv.rooms.questions.candidate import Candidate, candidate, choose_wording
+from spatialsv.rooms.questions.curriculum import APART, NEARER
+from spatialsv.rooms.questions.visibility import Visibility
 
 
-def relation(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def relation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Of two things that a view shows, whether the first stands left or right of the second."""
     for view in measured.views:
         shown, column = _shown(measured, view), measured.column[view]
         pairs = [(a, b) for a in shown for b in shown if abs(column[a] - column[b]) > APART]
         for a, b in rng.permutation(pairs)[:2].tolist():
             one, other = measured.names[a], measured.names[b]
-            stem = say(
+            stem = choose_wording(
                 rng,
                 f"In image {view + 1}, is the {one} left or right of the {other}?",
                 f"Where is the {one} in image {view + 1}, seen beside the {other}?",
@@ -27,23 +27,23 @@ def relation(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
             yield candidate(measured, "relation", stem, side, ["left", "right"], [one, other])
 
 
-def depth_order(measured: Survey, rng: np.random.Generator) -> Iterator[Candidate]:
+def depth_order(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
     """Which of three or four things that a view shows is nearest to its camera."""
     for view in measured.views:
         shown = rng.permutation(_shown(measured, view))[:4].tolist()
         distance = measured.range[view]
-        order = sorted(shown, key=lambda thing: distance[thing])
+        order = sorted(shown, key=lambda item: distance[item])
         if len(order) < 3 or distance[order[1]] < NEARER * distance[order[0]]:
             continue
-        stem = say(
+        stem = choose_wording(
             rng,
             f"In image {view + 1}, which is nearest to the camera?",
             f"Which of these is nearest to the camera of image {view + 1}?",
         )
-        options = [measured.names[thing] for thing in order]
+        options = [measured.names[item] for item in order]
         yield candidate(measured, "depth_order", stem, options[0], options)
 
 
-def _shown(measured: Survey, view: int) -> list[int]:
+def _shown(measured: Visibility, view: int) -> list[int]:
     """Things that `view` shows and whose name is unique in the room."""
-    return [i for i in measured.named if measured.seen[view, i]]
+    return [i for i in measured.nameable if measured.visible[view, i]]
