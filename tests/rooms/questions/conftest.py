@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from helpers.sketch import sketch
+from helpers.rooms import sketch
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions import Candidate, generate_questions
 from spatialsv.rooms.questions.visibility import Visibility, measure_visibility

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from helpers.sketch import sketch
+from helpers.rooms import sketch
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions.captions import list_view, list_views
 from spatialsv.rooms.questions.curriculum import LEVELS, camera_motion, curriculum_questions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from numpy.testing import assert_allclose
-from test_visible import alternate
+
+from helpers.rooms import alternate
 
 
 def of_task(chosen_per_task, task):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.sketch import sketch
+from helpers.rooms import sketch
 from spatialsv.rooms.from_points import visibility_from_points
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions import generate_questions

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from helpers.rooms import alternate
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions.visibility import closest_points, measure_visibility, wrap
 from spatialsv.rooms.room import Room, RoomObject
@@ -30,20 +31,6 @@ def room_of(*objects: RoomObject) -> Room:
         cam_to_world=np.eye(4)[None].repeat(2, axis=0),
         intrinsics=np.eye(3)[None].repeat(2, axis=0),
     )
-
-
-def alternate(one: RoomObject, other: RoomObject) -> float:
-    """Distance of two convex boxes by projecting back and forth between them."""
-    point, gap = other.centre, np.inf
-    for _ in range(1000):
-        for item in (one, other):
-            local = (point - item.centre) @ item.axes()
-            near = local.clip(-item.size / 2, item.size / 2)
-            previous, point = point, near @ item.axes().T + item.centre
-        before, gap = gap, float(np.linalg.norm(point - previous))
-        if before - gap < 1e-6:
-            break
-    return gap
 
 
 def test_closest_points_agree_with_alternating_projections():
