@@ -140,7 +140,8 @@ def asked(smoke: Copy) -> Copy:
 
 
 def test_every_model_is_asked_every_benchmark_and_nothing_else_is_redone(asked):
-    assert asked.planned() == {"evaluate_benchmark": 8, "gather": 1}  # base, text, spatialsv, no_image
+    # Of base, text, spatialsv and no_image.
+    assert asked.planned() == {"evaluate_benchmark": 8, "gather": 1}
     commands = asked.snakemake("-n", "--printshellcmds").stdout.splitlines()
     (text,) = [line for line in commands if "cv_bench --data" in line and "rooms/text/" in line]
     assert "--model data/train/rooms/text/0/manifest.json " in text
