@@ -51,7 +51,8 @@ def one_at_a_time(model, family: Family, rooms: Sequence) -> list[str]:
             views = family.prepare(list(image), family.views_as)
             ids = chat.prompt(text, views).input_ids[None]
             given = {
-                name: value.to(model.device) for name, value in family.inputs([views], ids).items()
+                name: value.to(model.device)
+                for name, value in family.batch_inputs([views], ids).items()
             }
             ids = ids.to(model.device)
             mask = torch.ones_like(ids)

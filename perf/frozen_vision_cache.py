@@ -16,7 +16,7 @@ from pathlib import Path
 
 from supervision_overhead import clock, describe, make_setup, parse, seconds, sides_of
 
-from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles
+from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
 from spatialsv.train.trainer import precision_of
 
 ROWS = ["text", "SpatialSV"]
@@ -37,7 +37,7 @@ def main() -> None:
     encoder(inputs)
     filled = clock(setup.device) - start
     with tempfile.TemporaryDirectory() as folder:
-        files = EncodedFiles(encoder, Path(folder))
+        files = FeatureCache(encoder, Path(folder))
         files(inputs)
         start = clock(setup.device)
         encoded = {name: value.clone() for name, value in files(inputs).items()}

@@ -30,7 +30,7 @@ from transformers import AutoConfig
 from spatialsv.config import from_mapping
 from spatialsv.labels import LabelsConfig
 from spatialsv.labels import run as label
-from spatialsv.model.mllm import family_of
+from spatialsv.model.mllm import find_family
 from spatialsv.rooms.stage import ScenesConfig
 from spatialsv.rooms.stage import run as make_scenes
 from spatialsv.train import TrainConfig, run, trainer
@@ -117,7 +117,7 @@ def make_base(folder: Path, base: str) -> None:
         side = text.hidden_size // text.num_attention_heads // 2
         text.rope_parameters["mrope_section"] = [side - 2 * (side // 3), side // 3, side // 3]
         config.vision_config.out_hidden_size = text.hidden_size
-    family_of(name, base).model_class(config).save_pretrained(folder / base)
+    find_family(name, base).model_class(config).save_pretrained(folder / base)
 
 
 def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, float]:

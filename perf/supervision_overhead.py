@@ -39,7 +39,7 @@ from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.families.family import Family
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.packed import attend_packed
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.questions import balance_questions, generate_questions
@@ -93,7 +93,7 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
     config = train_config(settings, changes)
     mllm, family = load_mllm(resolve_model("rooms").checkpoint)
     if config.packed:
-        attend_packed(mllm)
+        enable_packed_attention(mllm)
     rooms, scenes = render_views(
         range(config.batch_size), from_mapping(RoomsConfig, settings["scenes"]["rooms"], "rooms")
     )

@@ -15,7 +15,7 @@ from spatialsv.base.architecture import (
 from spatialsv.base.corpus import patchify
 from spatialsv.base.encode import LessonEncoder
 from spatialsv.base.lessons import Asked
-from spatialsv.model.packed import attend_packed
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.samples.chat import IGNORED
 
 CONFIG = ArchitectureConfig(width=48, layers=2, heads=2, mlp=48, vision_width=32, vision_layers=1)
@@ -47,7 +47,7 @@ def pixels():
 
 
 def _packed_logits(model, batch, **images):
-    attend_packed(model)
+    enable_packed_attention(model)
     inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
     logits = model(**inputs, **images, use_cache=False).logits
     model.set_attn_implementation({"text_config": "sdpa"})

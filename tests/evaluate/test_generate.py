@@ -67,7 +67,7 @@ def test_replies_are_those_of_transformers_generate(mllm, prompts):
         output = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            **mllm[1].inputs([prompt.views], ids),
+            **mllm[1].batch_inputs([prompt.views], ids),
             max_new_tokens=6,
             do_sample=False,
         )

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from spatialsv.harness.messages import MOST_TOKENS, Shown, cut, most_tokens, placed, shown_in
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 
 RED, BLUE = (Image.new("RGB", (4, 3), colour) for colour in ("red", "blue"))
 
@@ -27,7 +27,7 @@ def user(*items):
 
 
 def views(kind, items):
-    return Views(kind=kind, inputs={}, placeholders=(torch.tensor([7]),) * items, grids=())
+    return PreparedViews(kind=kind, inputs={}, placeholders=(torch.tensor([7]),) * items, grids=())
 
 
 def test_images_are_shown_in_the_order_of_all_messages():

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
 
@@ -135,13 +135,13 @@ def _config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     )
 
 
-def shown(processor, *lengths: int) -> Views:
+def shown(processor, *lengths: int) -> PreparedViews:
     """Images that take so many visual tokens each, in one row, without pixels."""
     tokens = list(torch.arange(sum(lengths)).split(lengths))
-    return Views(
+    return PreparedViews(
         kind="image",
         inputs={},
-        placeholders=tuple(torch.full_like(t, processor.visual["image"]) for t in tokens),
+        placeholders=tuple(torch.full_like(t, processor.placeholder_ids["image"]) for t in tokens),
         grids=tuple(t[None] for t in tokens),
     )
 

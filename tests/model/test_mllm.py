@@ -31,7 +31,7 @@ def test_an_adapter_from_outside_is_taken(tiny_mllm, tmp_path, loaded):
 
     shutil.copytree(tiny_mllm, tmp_path / "mine")
     _, family = load_mllm(tmp_path / "mine", family=Mine)
-    assert family.lr_llm == 3e-6 and family.part_of("lm_head.weight") == "llm"
+    assert family.lr_llm == 3e-6 and family.component_of("lm_head.weight") == "llm"
 
 
 def test_parameters_that_a_checkpoint_lacks_are_told(tiny_mllm, tmp_path):

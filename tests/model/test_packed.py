@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from spatialsv.losses.text import text_loss
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.packed import attend_packed
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
@@ -17,7 +17,7 @@ from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 def models(tiny_mllm):
     """(packed, plain, processor): one model twice."""
     packed, processor = load_mllm(tiny_mllm)
-    attend_packed(packed)
+    enable_packed_attention(packed)
     return packed, load_mllm(tiny_mllm)[0], processor
 
 

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from spatialsv.model.mllm import load_mllm
-from spatialsv.model.patches import PatchEmbedding, embed_patches
+from spatialsv.model.mllm import PatchEmbedding, load_mllm, use_linear_patch_embedding
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -16,7 +15,7 @@ from spatialsv.model.patches import PatchEmbedding, embed_patches
 def test_what_the_convolution_gives(bias, size):
     plain = nn.Sequential(nn.Conv3d(3, 16, (2, 8, 8), stride=(2, 8, 8), bias=bias)).double()
     quick = copy.deepcopy(plain)
-    embed_patches(quick)
+    use_linear_patch_embedding(quick)
     assert quick.state_dict().keys() == plain.state_dict().keys()
     patches = torch.randn(5, 3, *size, dtype=torch.float64)
     found, expected = quick(patches), plain(patches)

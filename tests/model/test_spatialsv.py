@@ -7,7 +7,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from spatialsv.losses.text import text_loss
 from spatialsv.model.heads import SpatialHeads
-from spatialsv.model.patches import embed_patches
+from spatialsv.model.mllm import use_linear_patch_embedding
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 
 QUESTIONS = ["Where?", "Which object is left?"]
@@ -125,5 +125,5 @@ def test_the_saved_mllm_is_a_plain_checkpoint(loaded, heads, batch, tmp_path):
     inputs = batch.model_inputs()
     expected = loaded[0](**inputs).logits
     assert_close(plain(**inputs).logits, expected)
-    embed_patches(plain)  # as it is read by `load_mllm`
+    use_linear_patch_embedding(plain)  # as it is read by `load_mllm`
     assert torch.equal(plain(**inputs).logits, expected)

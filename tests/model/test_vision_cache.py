@@ -11,7 +11,7 @@ from helpers.tiny_families import SAVE
 from spatialsv.losses.text import text_loss
 from spatialsv.model.mllm import FAMILIES, load_mllm
 from spatialsv.model.spatialsv import SpatialSV
-from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles, layers_of
+from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache, find_encoder_layers
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
@@ -30,7 +30,7 @@ def loaded(request, tmp_path_factory):
     for name, parameter in mllm.named_parameters():
         if parameter.ndim > 1:
             parameter.data.normal_(0, 0.1, generator=generator)
-        parameter.requires_grad_(family.part_of(name) != "vision")
+        parameter.requires_grad_(family.component_of(name) != "vision")
     return mllm.train(), family
 
 
@@ -71,7 +71,7 @@ def learn(model, batch):
 def test_a_step_is_the_same_and_the_encoder_rests(loaded, make_batch, sizes, kind, bf16):
     if kind == "video":
         sizes = SIZES["one size"]
-    model, layers = SpatialSV(*loaded), layers_of(*loaded)
+    model, layers = SpatialSV(*loaded), find_encoder_layers(*loaded)
     kept = make_batch(sizes, kind, CachedVisionEncoder(*loaded, bf16=bf16))
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         loss, gradients = learn(model, make_batch(sizes, kind))
@@ -87,7 +87,7 @@ def test_a_step_is_the_same_and_the_encoder_rests(loaded, make_batch, sizes, kin
     close = {"rtol": 0.02, "atol": 0.02} if bf16 else {"rtol": 1e-5, "atol": 1e-6}
     assert_close(found, loss, **close)
     assert gradients.keys() == others.keys()
-    assert any(model.family.part_of(n.removeprefix("mllm.")) == "projector" for n in gradients)
+    assert any(model.family.component_of(n.removeprefix("mllm.")) == "projector" for n in gradients)
     for name, gradient in gradients.items():
         assert_close(others[name], gradient, **close)
 
@@ -132,10 +132,10 @@ def test_files_stand_in_for_the_encoder(tmp_path):
         pixels = torch.randn(6, 4, generator=torch.Generator().manual_seed(seed))
         return {"pixels": pixels, "grid": torch.tensor([[1, 2, seed]])}
 
-    files = EncodedFiles(encode, tmp_path / "kept")
+    files = FeatureCache(encode, tmp_path / "kept")
     first = [files(shown(seed)) for seed in (0, 1, 0)]
     assert len(asked) == 2 and len(list((tmp_path / "kept").iterdir())) == 2
-    again = EncodedFiles(encode, tmp_path / "kept")  # a run that goes on
+    again = FeatureCache(encode, tmp_path / "kept")  # a run that goes on
     for seed, found in zip((0, 1, 0), first, strict=True):
         assert_close(found, encode(shown(seed)), rtol=0, atol=0)
         assert_close(again(shown(seed)), found, rtol=0, atol=0)
@@ -152,7 +152,7 @@ def test_a_file_that_is_cut_short_is_not_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     inputs = {"pixels": torch.ones(2)}
     with pytest.raises(OSError, match="No space left"):
-        EncodedFiles(lambda given: dict(given), tmp_path)(inputs)
+        FeatureCache(lambda given: dict(given), tmp_path)(inputs)
     monkeypatch.undo()
-    found = EncodedFiles(lambda given: dict(given), tmp_path)(inputs)
+    found = FeatureCache(lambda given: dict(given), tmp_path)(inputs)
     assert torch.equal(found["pixels"], inputs["pixels"])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spatialsv.io.work_directory import open_work_directory
-from spatialsv.model.precision import has_bf16
+from spatialsv.model.mllm import has_bf16
 from spatialsv.progress import progress
 
 Step = Callable[[int, np.random.Generator], dict[str, Tensor]]  # step number, rng -> losses

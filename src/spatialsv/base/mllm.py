@@ -31,8 +31,8 @@ from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
 from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.base.vision import CellReader, cell_classes, settle
 from spatialsv.config import to_mapping
-from spatialsv.model.packed import attend_packed
-from spatialsv.model.patches import embed_patches
+from spatialsv.model.mllm import use_linear_patch_embedding
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.questions import generate_questions
@@ -76,8 +76,8 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed).to(accelerator())
-    attend_packed(model)
-    embed_patches(model)
+    enable_packed_attention(model)
+    use_linear_patch_embedding(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
     blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
     seconds = {

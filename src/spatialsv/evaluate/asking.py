@@ -22,7 +22,7 @@ from spatialsv.evaluate.dialogue import messages, rounds
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
-from spatialsv.samples.views import GREY, Views
+from spatialsv.samples.views import GREY, PreparedViews
 from spatialsv.scenes.images import limit_pixels
 from spatialsv.scenes.readers.video import read_frames
 
@@ -142,7 +142,7 @@ class Asking:
             line = {"id": item.id, "scene": item.scene, "task": item.task, "answer": item.answer}
             yield line | seen | {"reply": reply, "extracted": said, "score": value}
 
-    def _views(self, item: Item) -> tuple[Views, dict[str, Any]]:
+    def _views(self, item: Item) -> tuple[PreparedViews, dict[str, Any]]:
         """What is shown, prepared, and what of it is told."""
         seen: dict[str, Any] = {"shown": list(shown_in(item))}
         kind = "image"

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from spatialsv.model.families.family import Family
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Prompt:
     """One prompt's tokens, placeholders of its views expanded; equal views share one object."""
 
     tokens: Int[Tensor, " T"]
-    views: Views
+    views: PreparedViews
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Group:
     """Prompts with the same views and the same tokens up to the last of them."""
 
     head: Int[Tensor, " P"]
-    views: Views
+    views: PreparedViews
     members: list[int]  # indices of the prompts
     tails: list[Int[Tensor, " _"]]  # each of its own length
 
@@ -157,7 +157,7 @@ def _run_heads(
 ) -> tuple[DynamicCache, Int[Tensor, " B"]]:
     """Keys and values of the heads, copied for each prompt, and the position after each head."""
     ids = torch.stack([group.head for group in groups])  # (G, P)
-    inputs = family.inputs([group.views for group in groups], ids)
+    inputs = family.batch_inputs([group.views for group in groups], ids)
     inputs = {name: value.to(model.device) for name, value in inputs.items()}
     ids = ids.to(model.device)
     output = model(
@@ -169,7 +169,7 @@ def _run_heads(
         logits_to_keep=1,
     )
     # An image may take fewer positions than tokens: ask where a token behind the head would stand.
-    positions = family.positions(model, ids, inputs, torch.zeros_like(ids[:, :1]))
+    positions = family.packed_positions(model, ids, inputs, torch.zeros_like(ids[:, :1]))
     position = positions.reshape(-1, *positions.shape[-2:])[0, :, -1]  # (G,)
     sizes = torch.tensor([len(group.members) for group in groups], device=model.device)
     rows = torch.arange(len(groups), device=model.device).repeat_interleave(sizes)

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from spatialsv.io.digests import digest_bytes
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 
 Message = Mapping[str, Any]
 MOST_TOKENS = 128  # of a reply, where a task does not say; as lmms-eval's own adapters
@@ -70,7 +70,7 @@ def shown_in(messages: Sequence[Message], where: str) -> Shown:
     return Shown(video=video)
 
 
-def placed(messages: Sequence[Message], views: Views) -> list[dict[str, Any]]:
+def placed(messages: Sequence[Message], views: PreparedViews) -> list[dict[str, Any]]:
     """`messages` as a chat's template takes them, with an item for each placeholder of `views`.
 
     A video becomes as many items as it has placeholders: its frames, where it is shown as images.

@@ -21,7 +21,7 @@ from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.video import read_frames
 
@@ -74,7 +74,7 @@ class SpatialSVChat(lmms):
         )
         self.model = model.to(device or own_device())
         self.chat = Chat(self.adapter)
-        self._kept: dict[tuple[str, ...], Views] = {}  # what the latest batch showed
+        self._kept: dict[tuple[str, ...], PreparedViews] = {}  # what the latest batch showed
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +125,7 @@ class SpatialSVChat(lmms):
             prompts.append(Prompt(tokens=tokens.input_ids, views=views))
         return prompts
 
-    def _views(self, shown: Shown) -> Views:
+    def _views(self, shown: Shown) -> PreparedViews:
         limit, kind = self.config.max_pixels, "image"
         if shown.video is not None:
             kind = self.config.videos_as or self.adapter.views_as

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.model.families.family import own_settings
+from spatialsv.model.families.family import read_settings
 
 MLLM, HEADS = "mllm", "heads"  # subfolders of a trained model's folder
 SHIPPED = ("base", "rooms")  # names of the MLLM in this package: the arm's and its data's
@@ -46,7 +46,7 @@ class CheckpointRef:
     @property
     def about(self) -> Mapping[str, Any]:
         """The record of the model's training; empty for models that SpatialSV did not train."""
-        return own_settings(self.checkpoint) if self.manifest is None else self.manifest.about
+        return read_settings(self.checkpoint) if self.manifest is None else self.manifest.about
 
     @property
     def uses_blank_images(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.model.checkpoint import HEADS, MLLM
-from spatialsv.model.families.family import OWN, own_settings
+from spatialsv.model.families.family import SETTINGS_FILE, read_settings
 from spatialsv.scenes.licence import check_licence
 
 TOLD = ("teachers", "shown")  # of a manifest's `about`, what the checkpoint tells as well
@@ -46,7 +46,7 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
         shutil.copytree(manifest.resolve(HEADS), temporary / HEADS)
     told = {name: manifest.about[name] for name in TOLD if manifest.about.get(name)}
     if told:
-        write_json(temporary / OWN, own_settings(temporary) | told)
+        write_json(temporary / SETTINGS_FILE, read_settings(temporary) | told)
     write_text(temporary / "README.md", model_card(manifest, keep_heads))
     temporary.replace(out)
 

@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 
 from spatialsv.model.families.family import Family
 from spatialsv.model.spatialsv import SpatialSV
-from spatialsv.model.vision_cache import encoder_gives
+from spatialsv.model.vision_cache import use_cached_states
 from spatialsv.samples.batch import Batch
 
 ENCODER = -1  # beside HF's numbers of hidden states, of which 0 is what the projector gave
@@ -108,7 +108,7 @@ def _encoder_skipped(mllm: nn.Module, family: Family) -> AbstractContextManager[
         mllm.get_submodule(family.encoder_layers)
     except AttributeError:
         return nullcontext()
-    return encoder_gives(mllm, family, {"none": torch.empty(0)})
+    return use_cached_states(mllm, family, {"none": torch.empty(0)})
 
 
 class _Reached(Exception):  # noqa: N818

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
-from spatialsv.model.families.family import Family, name_of, own_settings
+from spatialsv.model.families.family import Family, adapter_name, read_settings
 from spatialsv.model.families.internvl import InternVL
 from spatialsv.model.families.llava_next_video import LlavaNextVideo
 from spatialsv.model.families.llava_onevision import LlavaOneVision
@@ -18,7 +20,6 @@ from spatialsv.model.families.llava_onevision_1_5 import LlavaOneVision15
 from spatialsv.model.families.llava_video import LlavaVideo
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.families.qwen3_vl import Qwen3VL
-from spatialsv.model.patches import embed_patches
 
 FAMILIES: dict[str, type[Family]] = {  # by `model_type` in config.json
     "internvl": InternVL,
@@ -52,14 +53,14 @@ def load_mllm(
             `family` does not name, or the checkpoint is not whole.
     """
     name, local = checkpoint_name(path)
-    family = outside_family(family, name)
+    family = import_family(family, name)
     config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-    family = family or family_of(config.model_type, name)
+    family = family or find_family(config.model_type, name)
     if not weights:
         with torch.device("meta"):
             model = family.model_class(config)
         model.set_attn_implementation(attn)
-        embed_patches(model)
+        use_linear_patch_embedding(model)
         return model.eval(), family.load_processor(name, config, local)
     model, found = family.model_class.from_pretrained(
         name,
@@ -74,11 +75,11 @@ def load_mllm(
             f"{name}: {len(missing)} parameters of {family.model_class.__name__} are not in this"
             f" checkpoint, such as {missing[0]}: they would be random"
         )
-    embed_patches(model)
+    use_linear_patch_embedding(model)
     return model.eval(), family.load_processor(name, config, local)
 
 
-def outside_family(family: type[Family] | str | None, name: str) -> type[Family] | None:
+def import_family(family: type[Family] | str | None, name: str) -> type[Family] | None:
     """The adapter that the user names, whose module is imported; None if he names none.
 
     Raises:
@@ -95,8 +96,8 @@ def outside_family(family: type[Family] | str | None, name: str) -> type[Family]
                 f"family {module}:{attribute}: {error}; give my_package.my_module:MyFamily, with"
                 " my_package on Python's path (PYTHONPATH)"
             ) from None
-    trained = own_settings(name).get("family")
-    if trained and (family is None or name_of(family) != trained):
+    trained = read_settings(name).get("family")
+    if trained and (family is None or adapter_name(family) != trained):
         raise ValueError(
             f"{name}: trained with the adapter {trained}, whose code runs only if you name it:"
             f" --family {trained}, or models.<name>.family in the pipeline's settings"
@@ -104,7 +105,7 @@ def outside_family(family: type[Family] | str | None, name: str) -> type[Family]
     return family
 
 
-def family_of(model_type: str, name: str) -> type[Family]:
+def find_family(model_type: str, name: str) -> type[Family]:
     """The adapter for checkpoints of this `model_type`.
 
     Raises:
@@ -138,3 +139,34 @@ def checkpoint_name(path: str | os.PathLike[str]) -> tuple[str, bool]:
             " Qwen/Qwen2.5-VL-3B-Instruct"
         )
     return name, local
+
+
+def has_bf16(device_type: str) -> bool:
+    """Return whether devices of this type ("cpu", "cuda") compute faster in bf16 than in float32.
+
+    A CPU without bf16 instructions is up to 75 times slower in bf16.
+    """
+    if device_type != "cpu":
+        return True
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+class PatchEmbedding(nn.Conv3d):
+    """A convolution that is computed as a matrix product where its kernel covers the whole input.
+
+    Qwen's encoders embed patches by such a convolution. PyTorch's Conv3d takes 30 times as long in
+    bf16 on a CPU, and 100 times in the backward pass.
+    """
+
+    def forward(self, patches: Float[Tensor, "P C T H W"]) -> Float[Tensor, "P D t h w"]:
+        if patches.shape[2:] != self.kernel_size or any(self.padding):
+            return super().forward(patches)
+        embedded = nn.functional.linear(patches.flatten(1), self.weight.flatten(1), self.bias)
+        return embedded[..., None, None, None]
+
+
+def use_linear_patch_embedding(model: nn.Module) -> None:
+    """Make each Conv3d of `model` a `PatchEmbedding`; parameters and their names do not change."""
+    for module in model.modules():
+        if type(module) is nn.Conv3d:
+            module.__class__ = PatchEmbedding

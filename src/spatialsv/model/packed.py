@@ -20,7 +20,7 @@ NAME = "packed_questions"  # as transformers' attn_implementation
 NEVER = float("-inf")  # added to what is not seen
 
 
-def attend_packed(model: PreTrainedModel) -> None:
+def enable_packed_attention(model: PreTrainedModel) -> None:
     """Let the LLM of `model` attend by `packing`, which its forward must then be given."""
     model.set_attn_implementation({"text_config": NAME})
 

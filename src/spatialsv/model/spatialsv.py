@@ -18,16 +18,16 @@ from transformers import PreTrainedModel
 
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.model.checkpoint import HEADS, MLLM
-from spatialsv.model.families.family import Family, Part
+from spatialsv.model.families.family import Component, Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.vision_cache import encoder_gives
+from spatialsv.model.vision_cache import use_cached_states
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Output:
+class SpatialSVOutput:
     """One forward pass. With labels in the batch, logits are made only where some are scored."""
 
     logits: Float[Tensor, "B K vocabulary"]
@@ -69,16 +69,16 @@ class SpatialSV(nn.Module):
                     f"tap {tap}: the MLLM has hidden states 0 (embeddings) to {self.last}"
                 )
 
-    def forward(self, batch: Batch) -> Output:
+    def forward(self, batch: Batch) -> SpatialSVOutput:
         """Logits, and with heads the geometry, of one batch.
 
-        The LLM reads packed batches with `attend_packed`, and those only.
+        The LLM reads packed batches with `enable_packed_attention`, and those only.
         """
         scored, targets = None, None
         if batch.labels is not None:
             scored, targets = scored_positions(batch.labels)
-        wanted = self.wanted_states()
-        with encoder_gives(self.mllm, self.family, batch.encoded):
+        wanted = self.required_states()
+        with use_cached_states(self.mllm, self.family, batch.encoded):
             result = self.mllm(
                 **self._inputs(batch),
                 logits_to_keep=0 if scored is None else scored,
@@ -86,7 +86,9 @@ class SpatialSV(nn.Module):
                 use_cache=False,
             )
         lifted, distilled = self._lift(batch, result.hidden_states) if wanted else (None, None)
-        return Output(logits=result.logits, targets=targets, lifted=lifted, distilled=distilled)
+        return SpatialSVOutput(
+            logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
+        )
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
         """Visual states at these hidden states (0 = embeddings), without logits: for probes."""
@@ -101,15 +103,15 @@ class SpatialSV(nn.Module):
             return inputs
         del inputs["attention_mask"]
         head = batch.input_ids[:, : packing.head]
-        positions = self.family.positions(self.mllm, head, batch.inputs, packing.steps)
+        positions = self.family.packed_positions(self.mllm, head, batch.inputs, packing.steps)
         return inputs | {"position_ids": positions, "packing": packing}
 
-    def part_of(self, parameter: str) -> Part | Literal["heads"]:
+    def component_of(self, parameter: str) -> Component | Literal["heads"]:
         """The part that the parameter of this name belongs to: one of the MLLM's, or the heads."""
         own = parameter.removeprefix(f"{MLLM}.")
-        return self.family.part_of(own) if own != parameter else "heads"
+        return self.family.component_of(own) if own != parameter else "heads"
 
-    def wanted_states(self) -> list[int]:
+    def required_states(self) -> list[int]:
         """The hidden states to keep: the others are freed as the layers go by."""
         if self.heads is None:
             return []
@@ -119,7 +121,7 @@ class SpatialSV(nn.Module):
     def _lift(
         self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
     ) -> tuple[Lifted | None, Tensor | None]:
-        wanted = self.wanted_states()
+        wanted = self.required_states()
         grids = {i: batch.visual_states(hidden_states[i]) for i in wanted}
         config = self.heads.config
         lifted = self.heads([grids[tap] for tap in config.taps]) if config.tasks else None

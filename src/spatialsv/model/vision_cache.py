@@ -1,8 +1,8 @@
 """What the frozen vision encoder makes of views, kept for every step that shows them again.
 
-Kept are the outputs of the encoder's layers that are read by what is trained, the projector
-(`Family.layers_read`). In a step these layers give what was kept, and those before them hand on
-what they get. Embedding the patches is all that is done again: every shape stays the model's own.
+Kept are the outputs of the encoder's layers that the projector reads
+(`Family.encoder_output_layers`). In a step these layers give what was kept, and those before them
+hand on what they get. Only the patch embedding is computed again, which gives every shape.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CachedVisionEncoder:
 
     def __init__(self, mllm: PreTrainedModel, family: Family, bf16: bool) -> None:
         self.mllm, self.family, self.bf16 = mllm, family, bf16
-        layers_of(mllm, family)
+        find_encoder_layers(mllm, family)
         vision = mllm.config.vision_config.to_dict()
         if drops := [name for name, value in vision.items() if "drop" in name and value]:
             raise ValueError(
@@ -48,14 +48,14 @@ class CachedVisionEncoder:
         """The outputs of the layers that are read, by their number, in main memory.
 
         Args:
-            inputs: of the model's forward for a sample's views: `Views.inputs`.
+            inputs: of the model's forward for a sample's views: `PreparedViews.inputs`.
         """
-        layers, found = layers_of(self.mllm, self.family), {}
+        layers, found = find_encoder_layers(self.mllm, self.family), {}
         hooks = [
             layers[number].register_forward_hook(
                 lambda _, __, states, name=str(number): found.update({name: states.cpu()})
             )
-            for number in self.family.layers_read()
+            for number in self.family.encoder_output_layers()
         ]
         device = self.mllm.device
         given = {name: value.to(device) for name, value in inputs.items()}
@@ -71,7 +71,7 @@ class CachedVisionEncoder:
         return found
 
 
-class EncodedFiles:
+class FeatureCache:
     """What `encode` gives, asked once for each sample; then read from its file, memory mapped.
 
     Files are named by what was shown, so a run that was killed finds them again, and processes that
@@ -94,11 +94,11 @@ class EncodedFiles:
 
 
 @contextmanager
-def encoder_gives(
+def use_cached_states(
     mllm: PreTrainedModel, family: Family, encoded: Mapping[str, Tensor]
 ) -> Iterator[None]:
     """Within it, the encoder computes nothing and gives `encoded`; without any, it is itself."""
-    layers = layers_of(mllm, family) if encoded else []
+    layers = find_encoder_layers(mllm, family) if encoded else []
     for number, layer in enumerate(layers):
         kept = encoded.get(str(number))
         layer.forward = lambda states, *_, kept=kept, **__: states if kept is None else kept
@@ -109,7 +109,7 @@ def encoder_gives(
             del layer.forward
 
 
-def layers_of(mllm: PreTrainedModel, family: Family) -> nn.ModuleList:
+def find_encoder_layers(mllm: PreTrainedModel, family: Family) -> nn.ModuleList:
     """The layers of the encoder, which work one after the other.
 
     Raises:
@@ -121,5 +121,5 @@ def layers_of(mllm: PreTrainedModel, family: Family) -> nn.ModuleList:
         raise ValueError(
             f"train.cache_vision: {type(family).__name__} looks for its encoder's layers at"
             f" {family.encoder_layers!r}, where this model has none; correct encoder_layers and"
-            " layers_read in the adapter, or set cache_vision to false"
+            " encoder_output_layers in the adapter, or set cache_vision to false"
         ) from None

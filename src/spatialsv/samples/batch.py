@@ -34,7 +34,8 @@ class Batch:
     labels: Int[Tensor, "B T"] | None = None  # -100: not scored
     geometry: GeometryLabels | None = None
     packing: Packing | None = None  # where each sample's tokens are several chats
-    encoded: dict[str, Tensor] = field(default_factory=dict)  # as in `Views`, of all samples
+    # As in `PreparedViews`, of all samples.
+    encoded: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         size = tuple(self.input_ids.shape)

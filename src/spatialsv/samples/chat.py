@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from spatialsv.samples.views import ViewProcessor, Views
+from spatialsv.samples.views import PreparedViews, ViewProcessor
 from spatialsv.scenes.question import Question
 
 IGNORED = -100  # a label that no loss reads, as everywhere in transformers
@@ -75,7 +75,7 @@ class Chat:
                     f" {self.tokenizer.name_or_path}: take its record out of the data"
                 )
 
-    def answered(self, questions: Sequence[Question], views: Views) -> Tokens:
+    def answered(self, questions: Sequence[Question], views: PreparedViews) -> Tokens:
         """`questions` with their answers, a turn each, or several turns in their order.
 
         Args:
@@ -89,7 +89,7 @@ class Chat:
             self._kept[key] = self._answered(questions, views)
         return self._kept[key]
 
-    def packed(self, questions: Sequence[Question], views: Views) -> Tokens:
+    def packed(self, questions: Sequence[Question], views: PreparedViews) -> Tokens:
         """As `answered`, but each question in a chat of its own; the chats share their views."""
         chats = [self.answered([question], views) for question in questions]
         head = self.head(chats[0])
@@ -103,11 +103,11 @@ class Chat:
         """How many tokens there are up to the last visual one."""
         return int(torch.isin(tokens.input_ids, self._visual).nonzero()[-1]) + 1
 
-    def prompt(self, question: str, views: Views) -> Tokens:
+    def prompt(self, question: str, views: PreparedViews) -> Tokens:
         """`question` after its views, up to where the answer begins: for generation."""
         return self.conversation(self._messages([question], views), views)
 
-    def conversation(self, messages: list[dict], views: Views) -> Tokens:
+    def conversation(self, messages: list[dict], views: PreparedViews) -> Tokens:
         """`messages`, up to where the next answer begins: for generation.
 
         Args:
@@ -121,7 +121,7 @@ class Chat:
         text = self._render([self._ended(message) for message in messages], answer_next=True)
         return self._expand(self._tokenize(text), views)
 
-    def images_only(self, views: Views) -> Tokens:
+    def images_only(self, views: PreparedViews) -> Tokens:
         """The views and no question: a causal model's visual states are the same either way.
 
         What the template writes behind them counts as a tail, so that it can stand among packed
@@ -133,7 +133,7 @@ class Chat:
             self._kept[key] = replace(tokens, tails=(len(tokens) - self.head(tokens),))
         return self._kept[key]
 
-    def _answered(self, questions: Sequence[Question], views: Views) -> Tokens:
+    def _answered(self, questions: Sequence[Question], views: PreparedViews) -> Tokens:
         turns = [turn for question in questions for turn in question.turns]
         messages = self._messages([text for text, _ in turns], views, [said for _, said in turns])
         text, spans = self._said(messages)
@@ -207,7 +207,9 @@ class Chat:
         *parts, last = message["content"]
         return message | {"content": [*parts, last | {"text": last["text"] + self._end}]}
 
-    def _messages(self, texts: list[str], views: Views, answers: Sequence[str] = ()) -> list[dict]:
+    def _messages(
+        self, texts: list[str], views: PreparedViews, answers: Sequence[str] = ()
+    ) -> list[dict]:
         """Chat messages; without texts, one user turn of views alone."""
         content: list[dict] = [{"type": views.kind} for _ in views.placeholders]
         messages = [] if texts else [{"role": "user", "content": content}]
@@ -219,9 +221,9 @@ class Chat:
                 messages.append({"role": "assistant", "content": answer})
         return messages
 
-    def _expand(self, tokens: Tokens, views: Views) -> Tokens:
+    def _expand(self, tokens: Tokens, views: PreparedViews) -> Tokens:
         """Put the tokens that stand for each item in the place of its placeholder."""
-        written = torch.tensor(self.processor.written[views.kind])
+        written = torch.tensor(self.processor.template_ids[views.kind])
         windows = tokens.input_ids.unfold(0, len(written), 1)
         places = (windows == written).all(dim=1).nonzero()[:, 0]
         if len(places) != len(views.placeholders):
@@ -240,6 +242,6 @@ class Chat:
         )
 
 
-def _lengths(views: Views) -> tuple[str | int, ...]:
+def _lengths(views: PreparedViews) -> tuple[str | int, ...]:
     """What of `views` the tokens depend on."""
     return (views.kind, *map(len, views.placeholders))

@@ -17,7 +17,7 @@ from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.dataset import Sample
 from spatialsv.samples.packing import Packing, pack
 from spatialsv.samples.targets import Target
-from spatialsv.samples.views import ViewProcessor, Views
+from spatialsv.samples.views import PreparedViews, ViewProcessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Collate:
         return Batch(
             input_ids=input_ids,
             attention_mask=self._pad([torch.ones_like(chat.input_ids) for chat in chats], 0),
-            inputs=self.processor.inputs(shown, input_ids),
+            inputs=self.processor.batch_inputs(shown, input_ids),
             ids=tuple(name for sample in samples for name in sample.ids),
             places=visual_places(input_ids, shown, self.processor.visual_tokens),
             labels=self._pad([chat.labels for chat in chats], IGNORED),
@@ -59,7 +59,7 @@ class Collate:
 
 
 def visual_places(
-    input_ids: Int[Tensor, "B T"], shown: Sequence[Views], visual_tokens: frozenset[int]
+    input_ids: Int[Tensor, "B T"], shown: Sequence[PreparedViews], visual_tokens: frozenset[int]
 ) -> Int[Tensor, "B N h w"]:
     """Where in each row of tokens the visual state of each view's cell stands.
 

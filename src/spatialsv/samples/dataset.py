@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from spatialsv.samples.chat import Chat, Tokens
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
-from spatialsv.samples.views import Encode, SceneViews, ViewProcessor, Views
+from spatialsv.samples.views import Encode, PreparedViews, SceneViews, ViewProcessor
 from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
@@ -41,7 +41,7 @@ class Sample:
 
     ids: tuple[str, ...]  # of its questions; without any, of its scene
     tokens: Tokens
-    views: Views
+    views: PreparedViews
     target: Target | None
 
 
@@ -143,7 +143,7 @@ class SceneDataset(Dataset[Sample]):
             target=self.targets and self.targets(row, chosen),
         )
 
-    def _tokens(self, questions: list[Question], views: Views) -> Tokens:
+    def _tokens(self, questions: list[Question], views: PreparedViews) -> Tokens:
         if not questions:
             return self.chat.images_only(views)
         ask = self.chat.packed if self.config.packed else self.chat.answered

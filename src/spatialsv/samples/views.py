@@ -20,7 +20,7 @@ Kind = Literal["image", "video"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Views:
+class PreparedViews:
     """The views of one sample, prepared.
 
     Where an MLLM merges frames of a video, two grids hold the same tokens; what is no part of a
@@ -48,12 +48,14 @@ class ViewProcessor(Protocol):
     tokenizer: Any
     visual_tokens: frozenset[int]  # ids that hold visual states
     views_as: Kind  # separate images, or the frames of one video
-    written: dict[Kind, tuple[int, ...]]  # the ids that the chat's template writes for one item
+    template_ids: dict[Kind, tuple[int, ...]]  # what the chat template writes for one item
 
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """The views of one sample, in the order in which they are shown."""
 
-    def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
+    def batch_inputs(
+        self, shown: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
+    ) -> dict[str, Tensor]:
         """What the MLLM's forward takes for B samples beside tokens and their mask."""
 
 
@@ -81,9 +83,9 @@ class SceneViews:
         self.processor = processor
         self.blank = blank
         self._room = keep_gib * 2**30  # bytes
-        self._kept: dict[tuple, Views] = {}
+        self._kept: dict[tuple, PreparedViews] = {}
 
-    def __call__(self, row: int, views: Sequence[int]) -> Views:
+    def __call__(self, row: int, views: Sequence[int]) -> PreparedViews:
         """The `views` of the scene at `row`; blank ones are those of any scene of its size."""
         key = (self.scenes[row].image.shape[2:] if self.blank else row, tuple(views))
         return self._kept.get(key) or self._prepare(key, self._images(row, views))
@@ -94,7 +96,7 @@ class SceneViews:
             return np.full((len(views), *scene.image.shape[2:]), GREY, np.uint8)
         return scene.read("image").image[0, list(views)]
 
-    def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> Views:
+    def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> PreparedViews:
         shown = self.processor.prepare(list(images), self.processor.views_as)
         if self.encode is not None:
             shown = replace(shown, encoded=self.encode(shown.inputs))

@@ -37,7 +37,7 @@ def shared_parameters(model: SpatialSV) -> list[nn.Parameter]:
     Raises:
         ValueError: a tap reads the embeddings, below which the LLM has no layer.
     """
-    lowest = min([*model.wanted_states(), model.last])
+    lowest = min([*model.required_states(), model.last])
     if lowest == 0:
         raise ValueError(
             "train.weighting: gradient_norm needs a layer of the LLM below every tap, and a tap is"

@@ -11,7 +11,7 @@ from torch import Tensor
 from spatialsv.geometry.lifted import Lifted
 from spatialsv.losses.text import text_loss
 from spatialsv.losses.total import Signal, SpatialLossConfig, spatial_losses
-from spatialsv.model.spatialsv import Output
+from spatialsv.model.spatialsv import SpatialSVOutput
 from spatialsv.samples.batch import Batch
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
@@ -19,7 +19,7 @@ from spatialsv.train.shares import UNCUT, Shares
 
 
 def arm_losses(
-    output: Output,
+    output: SpatialSVOutput,
     batch: Batch,
     arm: ArmConfig,
     config: TrainConfig,

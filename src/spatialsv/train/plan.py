@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 from spatialsv.config import to_mapping
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.spatialsv import Output, SpatialSV
+from spatialsv.model.spatialsv import SpatialSV, SpatialSVOutput
 from spatialsv.model.vision_cache import CachedVisionEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
@@ -162,7 +162,7 @@ def rehearse_arm(
 ) -> Rehearsal:
     """A step of `arm`, as `SpatialTrainer` does it."""
 
-    def loss(output: Output) -> Tensor:
+    def loss(output: SpatialSVOutput) -> Tensor:
         terms = arm_losses(output, batch, arm, config)
         if config.weighting and config.weighting.by == "gradient_norm":
             gradient_norms(terms, shared_parameters(model))
@@ -198,7 +198,7 @@ def _parameters(model: SpatialSV, trained: bool) -> dict[str, int]:
     """How many parameters each part has; only `trained` ones, or all."""
     counts = {"vision": 0, "projector": 0, "llm": 0, "heads": 0}
     for name, parameter in model.named_parameters():
-        counts[model.part_of(name)] += (
+        counts[model.component_of(name)] += (
             parameter.numel() if parameter.requires_grad or not trained else 0
         )
     return counts

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import flop_registry
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from spatialsv.model.spatialsv import Output, SpatialSV
+from spatialsv.model.spatialsv import SpatialSV, SpatialSVOutput
 from spatialsv.samples.batch import Batch
 from spatialsv.train.disk import STEP
 
@@ -153,7 +153,7 @@ def without_values(model: SpatialSV, batch: Batch) -> Batch:
 def rehearse(
     model: SpatialSV,
     batch: Batch,
-    loss: Callable[[Output], Tensor],
+    loss: Callable[[SpatialSVOutput], Tensor],
     *,
     half: bool,
     accumulated: bool,

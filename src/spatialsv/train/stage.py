@@ -23,9 +23,9 @@ from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.packed import attend_packed
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.model.vision_cache import CachedVisionEncoder, EncodedFiles
+from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
 from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
@@ -78,7 +78,7 @@ def run(
     precision = precision_of(config)
     work, encode = out.parent / WORK, None
     if config.cache_vision:
-        encode = EncodedFiles(
+        encode = FeatureCache(
             CachedVisionEncoder(mllm, adapter, precision == "bf16"), work / ENCODED
         )
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
@@ -128,7 +128,7 @@ def make_model(
 ) -> tuple[SpatialSV, LoraModel | None]:
     """What `arm` trains: `mllm`, with adapters if there are to be any, and heads."""
     if config.packed:
-        attend_packed(mllm)
+        enable_packed_attention(mllm)
     lora = add_lora(mllm, config.lora) if config.lora else None
     model = SpatialSV(mllm, family, make_heads(arm, config, data, mllm, family))
     freeze(model, config)
@@ -189,7 +189,7 @@ def _about(
         "attention": model.mllm.config.get_text_config()._attn_implementation,
         "precision": precision_of(config),
         "rates": rates_of(config, model.family),
-        **model.family.own(),
+        **model.family.settings(),
         "libraries": {library: importlib.metadata.version(library) for library in LIBRARIES},
     }
 

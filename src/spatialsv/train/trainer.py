@@ -25,7 +25,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from spatialsv.io.atomic import write_json
 from spatialsv.losses.weighting import RULES, errors_of
 from spatialsv.model.families.family import Family
-from spatialsv.model.precision import has_bf16
+from spatialsv.model.mllm import has_bf16
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
@@ -286,7 +286,7 @@ def precision_of(config: TrainConfig) -> Literal["fp32", "bf16"]:
 def freeze(model: SpatialSV, config: TrainConfig) -> None:
     """Leave the vision encoder out of training and, where adapters are trained, the LLM's own."""
     for name, parameter in model.mllm.named_parameters():
-        part = model.family.part_of(name)
+        part = model.family.component_of(name)
         adapted = config.lora is not None and part == "llm"
         parameter.requires_grad_(ADAPTER in name if adapted else part != "vision")
 
@@ -307,7 +307,7 @@ def parameter_groups(model: SpatialSV, config: TrainConfig) -> list[dict[str, An
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((model.part_of(name), parameter.ndim > 1), []).append(parameter)
+            groups.setdefault((model.component_of(name), parameter.ndim > 1), []).append(parameter)
     return [
         {
             "name": f"{part}{'' if decay else ' (no decay)'}",

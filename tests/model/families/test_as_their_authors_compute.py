@@ -67,7 +67,7 @@ def last_logits(folder: Path, sizes, kind: str) -> tuple[int, torch.Tensor]:
     views = family.prepare(images(sizes), kind)
     ids = torch.cat([torch.tensor([5]), *views.placeholders, torch.tensor([9])])[None]
     with torch.no_grad():
-        logits = mllm(input_ids=ids, **family.inputs([views], ids)).logits
+        logits = mllm(input_ids=ids, **family.batch_inputs([views], ids)).logits
     return sum(map(len, views.placeholders)), logits[0, -1, :5]
 
 

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from helpers.tiny_families import SAVE, load_loud
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.mllm import FAMILIES, load_mllm
-from spatialsv.model.packed import attend_packed
+from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.chat import IGNORED, Chat
 from spatialsv.samples.collate import Collate
@@ -126,7 +126,7 @@ def test_frames_of_a_video_have_their_own_places(loaded, make_batch):
 
 def test_every_parameter_belongs_to_one_part(loaded):
     mllm, family = loaded
-    parts = {name: family.part_of(name) for name, _ in mllm.named_parameters()}
+    parts = {name: family.component_of(name) for name, _ in mllm.named_parameters()}
     assert set(parts.values()) == {"vision", "projector", "llm"}
     encoder = [name for name in parts if "visual" in name or "vision" in name or "image" in name]
     other = [name for name in parts if name not in encoder and "multi_modal" not in name]
@@ -166,7 +166,7 @@ def test_replies_are_those_of_transformers_generate(loaded, tiny_questions):
     expected = []
     for prompt in prompts:
         ids = prompt.tokens[None]
-        inputs = family.inputs([prompt.views], ids)
+        inputs = family.batch_inputs([prompt.views], ids)
         output = mllm.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), **inputs, max_new_tokens=5
         )
@@ -193,12 +193,12 @@ def test_packed_questions_are_answered_as_if_alone(loaded, tiny_scenes, tiny_que
     mllm.save_pretrained(tmp_path)
     family.save_processor(tmp_path)
     other, _ = load_mllm(tmp_path)
-    attend_packed(other)
+    enable_packed_attention(other)
     packed = SpatialSV(other, family)(type(batch)(**vars(batch) | {"labels": None})).logits[0]
     head, at = batch.packing.head, batch.packing.head
     for length in sample.tokens.tails:
         ids = torch.cat([batch.input_ids[0, :head], batch.input_ids[0, at : at + length]])[None]
-        inputs = family.inputs([sample.views], ids)
+        inputs = family.batch_inputs([sample.views], ids)
         alone = mllm(input_ids=ids, attention_mask=torch.ones_like(ids), **inputs).logits[0]
         assert_close(packed[at : at + length], alone[head:], rtol=1e-3, atol=1e-4)
         at += length

@@ -17,7 +17,7 @@ from transformers.models.llava_next_video.modeling_llava_next_video import (
 )
 
 from spatialsv.model.families.family import Family, runs
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 
 
 class Anyres(Family):
@@ -53,19 +53,21 @@ class Anyres(Family):
 
     def as_images(
         self, inputs: dict[str, Tensor], maps: Sequence[tuple[Int[Tensor, "_ _"], int]]
-    ) -> Views:
+    ) -> PreparedViews:
         """Views of which each is a map among its own tokens, and so many tokens."""
         tokens = runs([count for _, count in maps])
-        return Views(
+        return PreparedViews(
             kind="image",
             inputs=inputs,
-            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
+            placeholders=tuple(
+                torch.full_like(run, self.placeholder_ids["image"]) for run in tokens
+            ),
             grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
         )
 
     def as_video(
         self, tiles: Sequence[Float[Tensor, "1 _ C H W"]], side: int, ends: int, line_ends: int = 0
-    ) -> Views:
+    ) -> PreparedViews:
         """The first, squashed tile of each image as a frame of side x side pooled tokens.
 
         Args:
@@ -74,16 +76,16 @@ class Anyres(Family):
         """
         tokens = runs([side * (side + line_ends)] * len(tiles))
         count = sum(map(len, tokens)) + ends
-        return Views(
+        return PreparedViews(
             kind="video",
             inputs={"pixel_values_videos": torch.stack([one[0, 0] for one in tiles])[None]},
-            placeholders=(torch.full((count,), self.visual["video"]),),
+            placeholders=(torch.full((count,), self.placeholder_ids["video"]),),
             grids=tuple(run.view(side, -1)[:, :side] for run in tokens),
         )
 
-    def join(self, name: str, values: Sequence[Tensor]) -> Tensor:
+    def join_inputs(self, name: str, values: Sequence[Tensor]) -> Tensor:
         """See `Family`."""
-        return stack_tiles(values) if name == "pixel_values" else super().join(name, values)
+        return stack_tiles(values) if name == "pixel_values" else super().join_inputs(name, values)
 
 
 def stack_tiles(images: Sequence[Float[Tensor, "_ _ C H W"]]) -> Float[Tensor, "V P C H W"]:

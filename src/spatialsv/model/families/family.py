@@ -6,7 +6,7 @@ A file beside this one is an adapter: a subclass that says
 - how one sample's views are prepared, which tokens stand for them in the chat, and where among
   those tokens each cell of each view stands (`prepare`);
 - where its encoder's layers stand and which are read, for `train.cache_vision` alone
-  (`encoder_layers`, `layers_read`);
+  (`encoder_layers`, `encoder_output_layers`);
 - what its forward takes of several samples together (`inputs`, `join`), where that is more than
   their tensors one after the other.
 `tests/model/families` holds it to that by planting a marker in an image. An adapter of your own
@@ -30,10 +30,10 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 
-OWN = "spatialsv.json"  # in a checkpoint: `Family.own`, who taught it geometry, and on what images
-Part = Literal["vision", "projector", "llm"]
+SETTINGS_FILE = "spatialsv.json"  # in a checkpoint: `Family.settings` and its training's record
+Component = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 
 
@@ -64,17 +64,19 @@ class Family(ABC):
         self.views_as: Kind = "image"  # or the frames of one video, as it was trained
         # The tokens that hold visual states; where none is a video's own, frames are as images.
         image = config.image_token_id
-        self.visual: dict[Kind, int] = {
+        self.placeholder_ids: dict[Kind, int] = {
             "image": image,
             "video": getattr(config, "video_token_id", image),
         }
         # What the chat's template writes for one item: mostly the token itself, once.
-        self.written: dict[Kind, tuple[int, ...]] = {k: (id_,) for k, id_ in self.visual.items()}
+        self.template_ids: dict[Kind, tuple[int, ...]] = {
+            k: (id_,) for k, id_ in self.placeholder_ids.items()
+        }
 
     @property
     def visual_tokens(self) -> frozenset[int]:
         """The ids of the tokens that hold visual states."""
-        return frozenset(self.visual.values())
+        return frozenset(self.placeholder_ids.values())
 
     @classmethod
     def load_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Family:
@@ -84,7 +86,7 @@ class Family(ABC):
             cls.load_image_processor(name, config, local),
             config,
         )
-        family.views_as = own_settings(name).get("views_as", family.views_as)
+        family.views_as = read_settings(name).get("views_as", family.views_as)
         return family
 
     @classmethod
@@ -97,19 +99,19 @@ class Family(ABC):
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
-        if own := self.own():
-            (Path(folder) / OWN).write_text(json.dumps(own) + "\n")
+        if own := self.settings():
+            (Path(folder) / SETTINGS_FILE).write_text(json.dumps(own) + "\n")
 
-    def own(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """What a checkpoint trained here tells the stages behind, where it is not as usual.
 
         That its views were shown as one video; and an adapter from outside this package.
         """
         found = {"views_as": self.views_as} if self.views_as != "image" else {}
-        name = name_of(type(self))
+        name = adapter_name(type(self))
         return found if name.startswith("spatialsv.") else found | {"family": name}
 
-    def part_of(self, parameter: str) -> Part:
+    def component_of(self, parameter: str) -> Component:
         """The part that the model's parameter of this name belongs to.
 
         "projector" is what turns the encoder's patches into LLM tokens.
@@ -123,7 +125,7 @@ class Family(ABC):
         layers = self.config.get_text_config().num_hidden_layers
         return self.taps.get(layers) or tuple(layers * eighth // 8 for eighth in (1, 3, 5, 7))
 
-    def layers_read(self) -> tuple[int, ...]:
+    def encoder_output_layers(self) -> tuple[int, ...]:
         """The encoder's layers whose outputs something outside of it reads, counted from 0."""
         chosen = self.config.vision_feature_layer
         layers = self.config.vision_config.num_hidden_layers
@@ -131,22 +133,24 @@ class Family(ABC):
         return tuple(state % (layers + 1) - 1 for state in states)
 
     @abstractmethod
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """The views of one sample, in the order in which they are shown."""
 
-    def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
+    def batch_inputs(
+        self, shown: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
+    ) -> dict[str, Tensor]:
         """What the model's forward takes for B samples beside tokens and their mask."""
         names = dict.fromkeys(name for views in shown for name in views.inputs)
         return {
-            name: self.join(name, [v.inputs[name] for v in shown if name in v.inputs])
+            name: self.join_inputs(name, [v.inputs[name] for v in shown if name in v.inputs])
             for name in names
         }
 
-    def join(self, name: str, values: Sequence[Tensor]) -> Tensor:
+    def join_inputs(self, name: str, values: Sequence[Tensor]) -> Tensor:
         """The tensors of several samples as one."""
         return torch.cat(list(values))
 
-    def positions(
+    def packed_positions(
         self,
         mllm: PreTrainedModel,
         head: Int[Tensor, "B P"],
@@ -160,26 +164,26 @@ class Family(ABC):
             inputs: what `inputs` gave for the whole batch.
             steps: the place of each token behind it in its own chat, from 0.
         """
-        ahead = self.head_positions(mllm, head, inputs)
+        ahead = self.prefix_positions(mllm, head, inputs)
         follows = ahead.reshape(-1, *head.shape).amax(dim=(0, 2))[:, None] + 1
         behind = (follows + steps).expand(*ahead.shape[:-1], -1)
         return torch.cat([ahead, behind], dim=-1)
 
-    def head_positions(
+    def prefix_positions(
         self, mllm: PreTrainedModel, head: Int[Tensor, "B P"], inputs: dict[str, Tensor]
     ) -> Int[Tensor, "*axes B P"]:
         """The positions of a head's tokens: 0, 1, 2, ... where the model has none of its own."""
         return torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
 
 
-def name_of(family: type[Family]) -> str:
+def adapter_name(family: type[Family]) -> str:
     """An adapter's name, as settings and command lines give it."""
     return f"{family.__module__}:{family.__qualname__}"
 
 
-def own_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What the checkpoint in `folder` tells of itself; empty for a hub id."""
-    path = Path(folder) / OWN
+    path = Path(folder) / SETTINGS_FILE
     return json.loads(path.read_text()) if path.is_file() else {}
 
 

@@ -17,7 +17,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
 )
 
 from spatialsv.model.families.family import Family, runs
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 
 
 class InternVL(Family):
@@ -33,17 +33,17 @@ class InternVL(Family):
 
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
         super().__init__(tokenizer, image_processor, config)
-        self.written["video"] = (tokenizer.convert_tokens_to_ids("<video>"),)
+        self.template_ids["video"] = (tokenizer.convert_tokens_to_ids("<video>"),)
         self.side = isqrt(config.image_seq_length)  # tokens of a tile, one way
 
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`."""
         tiled = kind == "image"
         out = self.image_processor(images=list(images), crop_to_patches=tiled, return_tensors="pt")
         counts = [int(count) for count in out["num_patches"]]
         tokens = runs([count * self.side**2 for count in counts])
         stand = [self._framed(len(run)) for run in tokens]
-        return Views(
+        return PreparedViews(
             kind=kind,
             inputs={"pixel_values": out["pixel_values"]},
             placeholders=tuple(stand) if tiled else (self._as_video(stand),),
@@ -68,7 +68,7 @@ class InternVL(Family):
     def _framed(self, count: int) -> Int[Tensor, " _"]:
         """So many visual tokens between those that open and close an image."""
         begin, end = self.tokenizer.convert_tokens_to_ids(["<img>", "</img>"])
-        return torch.tensor([begin, *[self.visual["image"]] * count, end])
+        return torch.tensor([begin, *[self.placeholder_ids["image"]] * count, end])
 
     def _as_video(self, frames: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " _"]:
         """One line a frame, numbered from 1."""

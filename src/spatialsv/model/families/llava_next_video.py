@@ -17,7 +17,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 )
 
 from spatialsv.model.families.anyres import Anyres, stack_tiles
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 
 
 class LlavaNextVideo(Anyres):
@@ -32,7 +32,7 @@ class LlavaNextVideo(Anyres):
     projector = ("model.multi_modal_projector.", "model.image_newline", "model.vision_resampler.")
     taps = {32: (4, 11, 18, 25)}  # noqa: RUF012
 
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`."""
         prepared = [self.image_processor(images=[i], return_tensors="pt") for i in images]
         tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W), the squashed one first

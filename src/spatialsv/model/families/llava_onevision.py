@@ -15,7 +15,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 
 from spatialsv.model.families.anyres import Anyres
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 
 
 class LlavaOneVision(Anyres):
@@ -26,7 +26,7 @@ class LlavaOneVision(Anyres):
     projector = ("model.multi_modal_projector.", "model.image_newline")
     lr_llm = 2e-7
 
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`."""
         if kind == "video":  # an image that is alone comes squashed, before its tiles
             alone = [self.image_processor(images=[[i]], return_tensors="pt") for i in images]
@@ -35,7 +35,7 @@ class LlavaOneVision(Anyres):
         maps = [self._map(image.shape[:2], len(images)) for image in images]
         return self.as_images({name: torch.as_tensor(value) for name, value in out.items()}, maps)
 
-    def frames(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]]) -> Views:
+    def frames(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]]) -> PreparedViews:
         """The first tile of each image as a frame of a video."""
         return self.as_video(tiles, ceil(self.side / 2), ends=1)
 

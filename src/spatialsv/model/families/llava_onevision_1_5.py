@@ -12,5 +12,5 @@ class LlavaOneVision15(Qwen25VL):
 
     model_class = LLaVAOneVision1_5_ForConditionalGeneration
     taps = {36: (4, 12, 20, 28)}  # noqa: RUF012  both 4B and 8B
-    inputs = Family.inputs  # no token types, and
-    head_positions = Family.head_positions  # positions in one dimension
+    batch_inputs = Family.batch_inputs  # no token types, and
+    prefix_positions = Family.prefix_positions  # positions in one dimension

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spatialsv.model.families.llava_onevision import LlavaOneVision
 from spatialsv.model.families.llava_qwen import LlavaQwenConfig, LlavaQwenForCausalLM, pooled_side
-from spatialsv.samples.views import Views
+from spatialsv.samples.views import PreparedViews
 
 IMAGE = "<image>"  # for images and videos alike; not in the tokenizer of a checkpoint as released
 TEMPLATE = """\
@@ -60,7 +60,7 @@ class LlavaVideo(LlavaOneVision):
             image_std=half,
         )
 
-    def frames(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]]) -> Views:
+    def frames(self, tiles: Sequence[Float[Tensor, "1 _ C H W"]]) -> PreparedViews:
         """See `LlavaOneVision`."""
         lines = self.config.mm_newline_position == "grid"
         return self.as_video(tiles, pooled_side(self.config), ends=not lines, line_ends=lines)

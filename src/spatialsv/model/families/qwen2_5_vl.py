@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from spatialsv.model.families.family import Family, runs
-from spatialsv.samples.views import Kind, Views
+from spatialsv.samples.views import Kind, PreparedViews
 
 
 class Qwen25VL(Family):
@@ -26,7 +26,7 @@ class Qwen25VL(Family):
     taps = {36: (4, 12, 20, 28), 28: (3, 10, 17, 24)}  # noqa: RUF012
     lr_llm = 2e-7
 
-    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> Views:
+    def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`.
 
         Raises:
@@ -38,14 +38,16 @@ class Qwen25VL(Family):
             return self._video(values, patches)
         sizes = [self._cells(patch) for patch in patches]
         tokens = runs([rows * columns for rows, columns in sizes])
-        return Views(
+        return PreparedViews(
             kind="image",
             inputs={"pixel_values": values, "image_grid_thw": patches},
-            placeholders=tuple(torch.full_like(run, self.visual["image"]) for run in tokens),
+            placeholders=tuple(
+                torch.full_like(run, self.placeholder_ids["image"]) for run in tokens
+            ),
             grids=tuple(run.view(size) for run, size in zip(tokens, sizes, strict=True)),
         )
 
-    def _video(self, values: Float[Tensor, "P D"], patches: Int[Tensor, "N 3"]) -> Views:
+    def _video(self, values: Float[Tensor, "P D"], patches: Int[Tensor, "N 3"]) -> PreparedViews:
         if len(patches.unique(dim=0)) > 1:
             raise ValueError(f"frames of a video have patches {patches.tolist()}: want one size")
         height, width = patches[0, 1:].tolist()
@@ -60,7 +62,7 @@ class Qwen25VL(Family):
             [moments[order[:, at], :, :, at] for at in range(together)], dim=-2
         )  # (slots, P, 3, together, side^2)
         tokens = runs([height * width // self.image_processor.merge_size**2] * slots)
-        return Views(
+        return PreparedViews(
             kind="video",
             inputs={
                 "pixel_values_videos": slot_values.flatten(2).flatten(0, 1),
@@ -76,23 +78,27 @@ class Qwen25VL(Family):
     def _stand_for_video(
         self, slots: list[Int[Tensor, " _"]], frames: Int[Tensor, "slots together"]
     ) -> tuple[Int[Tensor, " _"], ...]:
-        return (torch.full_like(torch.cat(slots), self.visual["video"]),)
+        return (torch.full_like(torch.cat(slots), self.placeholder_ids["video"]),)
 
     def _cells(self, patches: Int[Tensor, " 3"]) -> tuple[int, int]:
         """Rows and columns of visual tokens."""
         _, height, width = patches.tolist()
         return height // self.image_processor.merge_size, width // self.image_processor.merge_size
 
-    def layers_read(self) -> tuple[int, ...]:
+    def encoder_output_layers(self) -> tuple[int, ...]:
         """See `Family`."""
         return (self.config.vision_config.depth - 1,)
 
-    def inputs(self, shown: Sequence[Views], input_ids: Int[Tensor, "B T"]) -> dict[str, Tensor]:
+    def batch_inputs(
+        self, shown: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
+    ) -> dict[str, Tensor]:
         """See `Family`."""
-        image, video = (input_ids == self.visual[kind] for kind in ("image", "video"))
-        return super().inputs(shown, input_ids) | {"mm_token_type_ids": image.int() + 2 * video}
+        image, video = (input_ids == self.placeholder_ids[kind] for kind in ("image", "video"))
+        return super().batch_inputs(shown, input_ids) | {
+            "mm_token_type_ids": image.int() + 2 * video
+        }
 
-    def head_positions(
+    def prefix_positions(
         self, mllm: PreTrainedModel, head: Int[Tensor, "B P"], inputs: dict[str, Tensor]
     ) -> Int[Tensor, "3 B P"]:
         """See `Family`: time, row and column."""

@@ -27,17 +27,20 @@ class Qwen3VL(Qwen25VL):
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
         super().__init__(tokenizer, image_processor, config)
         start, end = config.vision_start_token_id, config.vision_end_token_id
-        self.written["video"] = (start, self.visual["video"], end)
+        self.template_ids["video"] = (start, self.placeholder_ids["video"], end)
 
-    def layers_read(self) -> tuple[int, ...]:
+    def encoder_output_layers(self) -> tuple[int, ...]:
         """See `Family`."""
-        return (*self.config.vision_config.deepstack_visual_indexes, *super().layers_read())
+        return (
+            *self.config.vision_config.deepstack_visual_indexes,
+            *super().encoder_output_layers(),
+        )
 
     def _stand_for_video(
         self, slots: list[Int[Tensor, " _"]], frames: Int[Tensor, "slots together"]
     ) -> tuple[Int[Tensor, " _"], ...]:
         """Each slot between tokens of its own, after the mean time of its frames."""
-        start, pad, end = self.written["video"]
+        start, pad, end = self.template_ids["video"]
         parts = []
         for slot, time in zip(slots, frames.double().mean(dim=1) * SECONDS, strict=True):
             told = self.tokenizer(f"<{time:.1f} seconds>", add_special_tokens=False)["input_ids"]
