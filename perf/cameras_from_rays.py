@@ -31,10 +31,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from spatialsv.geometry.camera import make_pose
-from spatialsv.geometry.cameras_from_rays import Cameras, cameras_from_rays
+from spatialsv.geometry.cameras_from_rays import Cameras, RobustConfig, cameras_from_rays
 from spatialsv.geometry.pose_metrics import rotation_angle
 from spatialsv.geometry.rays import RayMap, ray_map
-from spatialsv.geometry.robust_rays import RobustConfig
 
 WHEEL = "depth-anything-3==0.1.1"
 

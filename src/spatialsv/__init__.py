@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spatialsv.geometry.align import align_depth
-    from spatialsv.geometry.cameras_from_rays import Cameras, cameras_from_rays
+    from spatialsv.geometry.cameras_from_rays import Cameras, RobustConfig, cameras_from_rays
     from spatialsv.geometry.rays import RayMap, point_map, ray_map
-    from spatialsv.geometry.robust_rays import RobustConfig
     from spatialsv.geometry.similarity import umeyama
     from spatialsv.losses.total import SpatialLossConfig, spatial_losses
     from spatialsv.model.families.family import Family
@@ -35,7 +34,7 @@ _MODULES = {  # public name -> the module that defines it
     "Family": "model.families.family",
     "Question": "scenes.question",
     "RayMap": "geometry.rays",
-    "RobustConfig": "geometry.robust_rays",
+    "RobustConfig": "geometry.cameras_from_rays",
     "SceneDataset": "samples.dataset",
     "Scenes": "scenes.scene",
     "SpatialHeads": "model.heads",

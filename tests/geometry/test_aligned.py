@@ -2,7 +2,7 @@
 
 import torch
 
-from spatialsv.geometry.aligned import affine_depth_errors, scene_depth_errors
+from spatialsv.geometry.depth_metrics import affine_depth_errors, scene_depth_errors
 
 
 def scenes():

@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.camera import (
+    intrinsics_before_resampling,
     intrinsics_from_fov,
     invert_pose,
     pixel_grid,
@@ -12,7 +13,6 @@ from spatialsv.geometry.camera import (
     resample,
     scale_intrinsics,
     subsample,
-    unsampled_intrinsics,
 )
 from spatialsv.geometry.rays import ray_map
 
@@ -92,4 +92,4 @@ def test_k_before_resampling_is_found_again(draw, size):
     K = draw.intrinsics((2,), 6, 12)
     depth = draw.uniform(1, 5, (2, 6, 12))
     small = resample(depth, depth > 2, K, size)[2]
-    assert_close(unsampled_intrinsics(small, size, (6, 12)), K)
+    assert_close(intrinsics_before_resampling(small, size, (6, 12)), K)

@@ -3,10 +3,9 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.camera import intrinsics_from_fov
-from spatialsv.geometry.cameras_from_rays import cameras_from_rays
+from spatialsv.geometry.cameras_from_rays import RobustConfig, cameras_from_rays
 from spatialsv.geometry.pose_metrics import rotation_angle
 from spatialsv.geometry.rays import RayMap, ray_map
-from spatialsv.geometry.robust_rays import RobustConfig
 
 
 def check(found, K, poses, tolerance=1e-6):
@@ -164,7 +163,7 @@ def test_a_view_has_the_same_camera_alone_and_in_a_batch(draw, robust):
 def test_chunks_of_samples_change_nothing(draw, monkeypatch):
     rays = noisy(draw, ray_map(draw.intrinsics((3,), 16, 16), draw.pose((3,)), 16, 16), 0.05)
     whole = cameras_from_rays(rays, robust=RobustConfig())
-    monkeypatch.setattr("spatialsv.geometry.robust_rays.CHUNK", 5 * 3 * 3 * 512)
+    monkeypatch.setattr("spatialsv.geometry.cameras_from_rays.CHUNK", 5 * 3 * 3 * 512)
     pieces = cameras_from_rays(rays, robust=RobustConfig())
     check(pieces, whole.intrinsics, whole.cam_to_world)
 

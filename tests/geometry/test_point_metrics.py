@@ -6,13 +6,14 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.testing import assert_close
 
-from spatialsv.geometry.nearest import (
+from spatialsv.geometry.point_metrics import (
     nearest_distances,
     nearest_neighbours,
+    normal_consistency,
+    point_errors,
     pytorch3d_neighbours,
     tree_neighbours,
 )
-from spatialsv.geometry.point_metrics import normal_consistency, point_errors
 
 
 def test_point_errors_of_two_small_clouds():

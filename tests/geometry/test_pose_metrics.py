@@ -10,10 +10,10 @@ from torch.testing import assert_close
 from spatialsv.geometry.camera import make_pose
 from spatialsv.geometry.pose_metrics import (
     PoseErrors,
+    concatenate_pose_errors,
     direction_angle,
     error_auc,
     exact_auc,
-    join_pose_errors,
     pose_errors,
     rotation_angle,
     share_below,
@@ -80,7 +80,7 @@ def test_pairs_without_a_baseline_are_left_out_and_counted(draw):
     errors = pose_errors(draw.pose((3,)), turning)
     assert errors.without_baseline == 3
     assert math.isnan(error_auc(errors.worst(), 30))
-    both = join_pose_errors([errors, errors])
+    both = concatenate_pose_errors([errors, errors])
     assert (len(both.rotation), both.without_baseline) == (6, 6)
 
 

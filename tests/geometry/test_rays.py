@@ -3,10 +3,13 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.camera import invert_pose, pixel_grid
-from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
-from spatialsv.geometry.normalise import normalise_scene, to_first_view
-from spatialsv.geometry.normals import depth_normals
-from spatialsv.geometry.rays import point_map, project, ray_map
+from spatialsv.geometry.maps import (
+    GeometryLabels,
+    labels_from_cameras,
+    normalise_scene,
+    to_first_view,
+)
+from spatialsv.geometry.rays import depth_normals, point_map, project, ray_map
 
 
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)])

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from spatialsv.geometry.align import median
 from spatialsv.geometry.camera import make_pose
-from spatialsv.geometry.reference import baseline_scale, camera_error, depth_scale, middle
+from spatialsv.geometry.pose_metrics import camera_error
+from spatialsv.geometry.scale import baseline_scale, depth_scale
 
 
 def test_the_ratio_of_depths_survives_outliers(draw):
@@ -63,5 +65,5 @@ def test_still_cameras_are_compared_by_rotation_alone():
 
 
 def test_the_middle_of_an_even_number_is_between_two():
-    assert middle(torch.tensor([9.0, 1.0, 2.0, 4.0])) == 3
-    assert math.isnan(middle(torch.zeros(0)))
+    assert median(torch.tensor([9.0, 1.0, 2.0, 4.0])) == 3
+    assert math.isnan(median(torch.zeros(0)))

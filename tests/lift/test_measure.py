@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.rays import ray_map
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
@@ -19,10 +19,10 @@ def truth(tiny_scenes):
     return truth_of(tiny_scenes, (16, 16))
 
 
-def lifted_truth(truth) -> Lifted:
+def lifted_truth(truth) -> GeometryPrediction:
     rays = ray_map(truth.intrinsics, truth.cam_to_world, 16, 16)
     one = torch.ones_like(truth.depth)
-    return Lifted(
+    return GeometryPrediction(
         depth=truth.depth,
         depth_confidence=one,
         ray_origins=rays.origins,
@@ -69,7 +69,7 @@ def test_mean_depth_is_fitted_on_other_scenes(tmp_path, tiny_scenes, truth):
 
 
 def test_tasks_that_a_model_lacks_are_left_out(truth):
-    only = Lifted(points=truth.points, points_confidence=torch.ones_like(truth.depth))
+    only = GeometryPrediction(points=truth.points, points_confidence=torch.ones_like(truth.depth))
     rows, pairs = measure_batch(only, truth, None)
     assert set(rows[0]) == {"points_error", "points_chamfer"}
     assert pairs == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spatialsv.geometry.lifted import GeometryLabels, Lifted
+from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def labels(draw) -> GeometryLabels:
     )
 
 
-def random_lifted(draw, *size: int) -> Lifted:
-    return Lifted(
+def random_lifted(draw, *size: int) -> GeometryPrediction:
+    return GeometryPrediction(
         depth=draw(0.5, 3, *size),
         depth_confidence=draw(1, 3, *size),
         ray_origins=draw(-1, 1, *size, 3),
@@ -45,7 +45,7 @@ def random_lifted(draw, *size: int) -> Lifted:
 
 
 @pytest.fixture
-def lifted(draw, labels) -> Lifted:
+def lifted(draw, labels) -> GeometryPrediction:
     return random_lifted(draw, *labels.depth.shape)
 
 

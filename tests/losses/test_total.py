@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.losses.total import SpatialLossConfig, spatial_losses
 
 LAMBDA = 0.2
@@ -110,7 +110,7 @@ def nothing_counts(labels, how):
 
 @pytest.mark.parametrize("how", ["no valid pixel", "no sample with geometry"])
 def test_an_empty_mask_is_exactly_zero_with_zero_gradient(lifted, labels, how):
-    lifted = Lifted(**{k: v.requires_grad_() for k, v in vars(lifted).items()})
+    lifted = GeometryPrediction(**{k: v.requires_grad_() for k, v in vars(lifted).items()})
     config = SpatialLossConfig(tasks=("depth", "rays", "points"))
     terms = spatial_losses(lifted, nothing_counts(labels, how), config)
     assert all(value == 0 for value in terms.values())
@@ -142,7 +142,9 @@ def test_what_does_not_count_is_never_seen(lifted, labels, distilled):
                 spoilt[box, name] = value.masked_fill(hole, fill)
     predictions = {k: v.requires_grad_() for (box, k), v in spoilt.items() if box is lifted}
     targets = {k: v for (box, k), v in spoilt.items() if box is labels}
-    found = spatial_losses(Lifted(**predictions), replace(labels, **targets), config, distilled)
+    found = spatial_losses(
+        GeometryPrediction(**predictions), replace(labels, **targets), config, distilled
+    )
     assert {k: v.item() for k, v in found.items()} == pytest.approx(
         {k: v.item() for k, v in expected.items()}
     )
@@ -162,7 +164,7 @@ def test_inputs_are_left_as_they_were(lifted, labels, distilled):
 
 def test_perfect_predictions_leave_only_the_confidence_terms(labels):
     ones = torch.ones_like(labels.depth)
-    perfect = Lifted(
+    perfect = GeometryPrediction(
         depth=labels.depth.clone().requires_grad_(),
         depth_confidence=ones,
         ray_origins=labels.ray_origins,
@@ -183,7 +185,7 @@ def test_coarse_predictions_are_resized_to_the_labels(lifted, labels):
     """A constant map is the same at every size; so are its terms without differences."""
 
     def flat(box, cut):
-        return Lifted(
+        return GeometryPrediction(
             **{k: torch.full_like(v, 1.5)[:, :, :cut, :cut] for k, v in vars(box).items()}
         )
 
@@ -227,7 +229,7 @@ def test_gradients_are_those_of_finite_differences(lifted, labels, distilled):
     inputs.append(distilled[:, :1].clone().requires_grad_())
 
     def total(*tensors):
-        prediction = Lifted(**dict(zip(names, tensors[:-1], strict=True)))
+        prediction = GeometryPrediction(**dict(zip(names, tensors[:-1], strict=True)))
         return spatial_losses(prediction, small, config, tensors[-1])["total"]
 
     assert torch.autograd.gradcheck(total, inputs, fast_mode=True)
@@ -239,7 +241,7 @@ def test_gradients_flow_through_the_resize(draw, lifted, labels):
 
     def total(depth):
         confidence = torch.ones_like(depth) * 1.5
-        box = Lifted(depth=depth, depth_confidence=confidence)
+        box = GeometryPrediction(depth=depth, depth_confidence=confidence)
         return spatial_losses(box, labels, config)["total"]
 
     assert torch.autograd.gradcheck(total, [coarse], fast_mode=True)

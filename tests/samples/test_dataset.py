@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatialsv.geometry.lifted import labels_from_cameras
+from spatialsv.geometry.maps import labels_from_cameras
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset

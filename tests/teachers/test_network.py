@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
+from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
 from spatialsv.teachers.checkpoint import load_network, save_network
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig

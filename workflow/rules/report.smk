@@ -25,7 +25,7 @@ rule report:
     params:
         code=code_version(
             "geometry/camera",
-            "geometry/normalise",
+            "geometry/maps",
             "geometry/rays",
             "report",
             "rooms/layout",

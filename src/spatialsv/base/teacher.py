@@ -13,8 +13,7 @@ from torch import Tensor
 from spatialsv.base.corpus import load_corpus, render_corpus
 from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
 from spatialsv.config import to_mapping
-from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras, normalise_scene
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.checkpoint import save_network

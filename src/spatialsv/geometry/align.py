@@ -15,17 +15,25 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
+def median(values: Float[Tensor, " n"]) -> float:
+    """The median, the two middle values averaged; of any number of values, unlike torch's."""
+    if not len(values):
+        return math.nan
+    ordered = values.sort().values
+    return float((ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2)
+
+
 def median_scale(
     prediction: Float[Tensor, "*lead n"],
     target: Float[Tensor, "*lead n"],
     valid: Bool[Tensor, "*lead n"],
 ) -> Float[Tensor, "*lead"]:
     """median(target) / median(prediction) over valid pixels, middle values averaged as in NumPy."""
-    middle = [
+    medians = [
         torch.nanquantile(values.where(valid, torch.nan), 0.5, dim=-1)
         for values in (target, prediction)
     ]
-    return middle[0] / middle[1]
+    return medians[0] / medians[1]
 
 
 def least_squares_scale(

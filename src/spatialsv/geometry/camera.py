@@ -87,7 +87,7 @@ def resample(
     return depth[picked], valid[picked], intrinsics / scale[:, None] + shift
 
 
-def unsampled_intrinsics(
+def intrinsics_before_resampling(
     intrinsics: Float[Tensor, "*lead 3 3"], size: tuple[int, int], before: tuple[int, int]
 ) -> Float[Tensor, "*lead 3 3"]:
     """K of an image of the size `before` (height, width), from K of a map that `resample` picked

@@ -15,18 +15,21 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import make_pose, pixel_grid
 from spatialsv.geometry.homography import (
+    MINIMUM,
     centred_or_not,
     decompose,
     fit_homography,
+    minimal_homographies,
     normal_matrix,
 )
 from spatialsv.geometry.rays import RayMap
-from spatialsv.geometry.robust import squared_length
-from spatialsv.geometry.robust_rays import (
-    RobustConfig,
-    robust_centre,
-    robust_weights,
-    weighted_mean,
+from spatialsv.geometry.robust import (
+    biweight,
+    draw,
+    minimal_samples,
+    squared_length,
+    take,
+    variance_of,
 )
 
 
@@ -93,3 +96,111 @@ def _finite(
     finite = (directions.sum(dim=1) + origins.sum(dim=1) + weights).isfinite()
     kept = finite[:, None]
     return directions.where(kept, 0), origins.where(kept, 0), weights.where(finite, 0)
+
+
+CHUNK = 2**22  # numbers at a time while samples are scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustConfig:
+    """Many four-pixel fits are tried; the best are refined by reweighted least squares."""
+
+    samples: int = 128  # four-pixel fits
+    kept: int = 4  # of them, to be refined
+    drawn: int = 512  # pixels, drawn by weight, on which fits are compared and refined
+    steps: int = 6  # of reweighting on these; two more follow on all pixels
+    seed: int = 0
+
+
+def robust_weights(
+    pixels: Float[Tensor, "3 P"],
+    directions: Float[Tensor, "V 3 P"],
+    weights: Float[Tensor, "V P"],
+    config: RobustConfig,
+) -> Float[Tensor, "V P"]:
+    """`weights` times how well each pixel's unit direction agrees with its view's camera.
+
+    0 for outliers (Tukey's biweight of the distance between unit vectors).
+    """
+    drawn = draw(weights, config.drawn, config.seed)
+    near, rays = pixels.T[drawn].mT, take(directions, drawn)  # (V, 3, S) each
+    matrix = _best_fit(near, rays, config)
+    variance = variance_of(_error(matrix, near, rays), 2)
+    trusted = weights * biweight(_error(matrix, pixels, directions), variance)
+    matrix = fit_homography(normal_matrix(pixels, directions, trusted))
+    return weights * biweight(_error(matrix, pixels, directions), variance)
+
+
+def robust_centre(
+    origins: Float[Tensor, "V 3 P"], weights: Float[Tensor, "V P"], config: RobustConfig
+) -> Float[Tensor, "V 3"]:
+    """The weighted mean of the origins that lie together (Tukey's biweight of their distance)."""
+    drawn = take(origins, draw(weights, config.drawn, config.seed))  # (V, 3, S)
+    centre = drawn.median(dim=-1).values
+    size = centre.square().sum(dim=1)
+    for _ in range(config.steps):
+        error = squared_length(drawn - centre[..., None])
+        centre = weighted_mean(drawn, biweight(error, variance_of(error, 3, size)))
+    variance = variance_of(squared_length(drawn - centre[..., None]), 3, size)
+    for _ in range(2):
+        error = squared_length(origins - centre[..., None])
+        centre = weighted_mean(origins, weights * biweight(error, variance))
+    return centre
+
+
+def weighted_mean(
+    values: Float[Tensor, "V C P"], weights: Float[Tensor, "V P"]
+) -> Float[Tensor, "V C"]:
+    """Over pixels; NaN where no weight is positive."""
+    return (values @ weights[..., None]).squeeze(-1) / weights.sum(dim=-1, keepdim=True)
+
+
+def _best_fit(
+    pixels: Float[Tensor, "V 3 S"],
+    directions: Float[Tensor, "V 3 S"],
+    config: RobustConfig,
+) -> Float[Tensor, "V 3 3"]:
+    """The M of least median error: the plain one or one through four pixels, after reweighting."""
+    chosen = minimal_samples(config.samples, MINIMUM, pixels.shape[-1], config.seed)  # (K, 4)
+    fits = minimal_homographies(
+        *(x[:, :, chosen.to(x.device)].transpose(1, 2) for x in (pixels, directions))
+    )
+    plain = fit_homography(normal_matrix(pixels, directions, torch.ones_like(directions[:, 0])))
+    fits = torch.cat([plain[:, None], fits], dim=1)
+    best = (
+        _agreement(fits.float(), pixels.float(), directions.float())
+        .topk(config.kept, dim=1)
+        .indices
+    )
+    fits = fits.take_along_dim(best[..., None, None], dim=1).flatten(0, 1)  # (V kept, 3, 3)
+    near, rays = (x.repeat_interleave(config.kept, dim=0) for x in (pixels, directions))
+    for _ in range(config.steps):
+        error = _error(fits, near, rays)
+        fits = fit_homography(normal_matrix(near, rays, biweight(error, variance_of(error, 2))))
+    fits = fits.unflatten(0, (-1, config.kept))
+    best = _agreement(fits, pixels, directions).argmax(dim=1)
+    return fits.take_along_dim(best[:, None, None, None], dim=1).squeeze(1)
+
+
+def _agreement(
+    fits: Float[Tensor, "V K 3 3"],
+    pixels: Float[Tensor, "V 3 S"],
+    directions: Float[Tensor, "V 3 S"],
+) -> Float[Tensor, "V K"]:
+    """The median cosine between directions and fitted ones; -2 of a fit that is not finite."""
+    medians = []
+    for some in fits.split(max(1, CHUNK // directions.numel()), dim=1):
+        rays = some @ pixels[:, None]  # (V, K, 3, S)
+        cosine = (rays * directions[:, None]).sum(dim=-2) / squared_length(rays).sqrt()
+        medians.append(cosine.median(dim=-1).values)
+    return torch.cat(medians, dim=1).nan_to_num(nan=-2.0)
+
+
+def _error(
+    matrix: Float[Tensor, "V 3 3"],
+    pixels: Float[Tensor, "*views 3 P"],
+    directions: Float[Tensor, "V 3 P"],
+) -> Float[Tensor, "V P"]:
+    """Squared distance of each direction from the fitted one, both of length 1; 4 if opposite."""
+    rays = matrix @ pixels
+    return squared_length(rays * squared_length(rays).rsqrt()[:, None] - directions)

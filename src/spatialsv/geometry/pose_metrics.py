@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spatialsv.geometry.align import median
 from spatialsv.geometry.camera import invert_pose
 
 
@@ -81,13 +82,22 @@ def _da3_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
     return from_first[..., i, :, :] @ invert_pose(from_first)[..., j, :, :]
 
 
-def join_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
+def concatenate_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
     """The pairs of many scenes as one set."""
     return PoseErrors(
         rotation=torch.cat([part.rotation for part in parts]),
         translation=torch.cat([part.translation for part in parts]),
         without_baseline=sum(part.without_baseline for part in parts),
     )
+
+
+def camera_error(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]) -> float:
+    """Degrees: the larger of a pair's rotation and direction errors, the median over pairs.
+
+    Of pairs whose known centres coincide, the rotation error alone.
+    """
+    errors = pose_errors(cam_to_world, target)
+    return median(torch.where(errors.translation.isnan(), errors.rotation, errors.worst()))
 
 
 def rotation_angle(

@@ -8,8 +8,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from spatialsv.geometry.aligned import scene_depth_errors
-from spatialsv.geometry.pose_metrics import PoseErrors, error_auc, join_pose_errors, pose_errors
+from spatialsv.geometry.depth_metrics import scene_depth_errors
+from spatialsv.geometry.pose_metrics import (
+    PoseErrors,
+    concatenate_pose_errors,
+    error_auc,
+    pose_errors,
+)
 from spatialsv.scenes.scene import Scenes
 
 
@@ -34,7 +39,7 @@ def label_errors(labels: Iterable[Scenes], truth: Iterable[Scenes]) -> dict[str,
     if not poses:
         return {}
     errors = {name: float(torch.cat(depths[name]).mean()) for name in ("abs_rel", "rmse", "delta1")}
-    worst = join_pose_errors(poses).worst()
+    worst = concatenate_pose_errors(poses).worst()
     errors |= {f"pose_auc{limit}": error_auc(worst, limit) for limit in (15, 30)}
     return {name: value for name, value in errors.items() if math.isfinite(value)}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import PoseErrors, pose_errors
 from spatialsv.geometry.rays import ray_map
 from spatialsv.lift.measure import measure_batch
@@ -52,7 +52,7 @@ def errors_of(lifted: Scenes, truth: Scenes, shape: tuple[int, int] | None) -> E
         return Errors({"scene": truth.ids[0]} | row, [pairs])
     known = truth_of(cropped(truth, shape), lifted.shape[1:])
     rays = ray_map(torch.from_numpy(lifted.intrinsics).double(), poses, *lifted.shape[1:])
-    predicted = Lifted(
+    predicted = GeometryPrediction(
         depth=torch.from_numpy(lifted.depth),
         ray_origins=rays.origins.float(),
         ray_directions=rays.directions.float(),

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
-from spatialsv.geometry.lifted import Lifted
-from spatialsv.geometry.normalise import to_first_view
+from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv
@@ -55,7 +54,7 @@ class Lifter:
         """Height and width of what comes out."""
         return self.model.heads.config.output_size
 
-    def lift(self, scenes: Scenes) -> Iterator[tuple[slice, Lifted]]:
+    def lift(self, scenes: Scenes) -> Iterator[tuple[slice, GeometryPrediction]]:
         """The geometry of `scenes` batch by batch, with the rows each batch stands for.
 
         Raises:
@@ -70,15 +69,15 @@ class Lifter:
 
 
 @torch.no_grad()
-def lift_batch(model: SpatialSV, batch: Batch) -> Lifted:
+def lift_batch(model: SpatialSV, batch: Batch) -> GeometryPrediction:
     """The heads' reading of one `Batch`, on the CPU; no logits are made."""
     device = next(model.parameters()).device
     states = model.visual_states(batch.to(device), list(model.heads.config.taps))
     return model.heads(states).to("cpu")
 
 
-def as_scenes(lifted: Lifted, ids: tuple[str, ...], source: str) -> Scenes:
-    """Lifted depth with the cameras read from the rays, in the first view's own frame.
+def as_scenes(lifted: GeometryPrediction, ids: tuple[str, ...], source: str) -> Scenes:
+    """Predicted depth with the cameras read from the rays, in the first view's own frame.
 
     Raises:
         ValueError: heads that give no depth, or no rays.

@@ -15,16 +15,21 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.aligned import scene_depth_errors
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.depth_metrics import scene_depth_errors
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.point_metrics import point_errors
-from spatialsv.geometry.pose_metrics import PoseErrors, error_auc, join_pose_errors, pose_errors
+from spatialsv.geometry.pose_metrics import (
+    PoseErrors,
+    concatenate_pose_errors,
+    error_auc,
+    pose_errors,
+)
 from spatialsv.geometry.rays import RayMap, point_map
 from spatialsv.lift.truth import Truth
 
 
 def measure_batch(
-    lifted: Lifted, truth: Truth, poses: Float[Tensor, "B N 4 4"] | None
+    lifted: GeometryPrediction, truth: Truth, poses: Float[Tensor, "B N 4 4"] | None
 ) -> tuple[list[dict[str, float]], list[PoseErrors]]:
     """One row of errors a scene, and the pose errors of its pairs of views.
 
@@ -66,7 +71,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], pairs: Iterable[PoseErrors]) ->
         if values:
             means[name] = sum(values) / len(values)
     if pairs:
-        joined = join_pose_errors(pairs)
+        joined = concatenate_pose_errors(pairs)
         means |= {f"pose_auc{limit}": error_auc(joined.worst(), limit) for limit in (15, 30)}
         means["pose_pairs"] = int((~joined.worst().isnan()).sum())
         means["pose_pairs_without_baseline"] = joined.without_baseline

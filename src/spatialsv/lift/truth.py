@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spatialsv.geometry.camera import resample
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.scene import Scenes

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from spatialsv.geometry.camera import unsampled_intrinsics
+from spatialsv.geometry.camera import intrinsics_before_resampling
 from spatialsv.scenes.images import limit_pixels
 
 Box = tuple[int, int, int, int]  # left, top, width, height, pixels
@@ -56,7 +56,7 @@ class View:
         self, K: Float[np.ndarray, "3 3"], size: tuple[int, int]
     ) -> Float[np.ndarray, "3 3"]:
         """A map smaller than what was shown stands for pixels picked from it, as labels were."""
-        return unsampled_intrinsics(torch.from_numpy(K), size, self.shown.shape[:2]).numpy()
+        return intrinsics_before_resampling(torch.from_numpy(K), size, self.shown.shape[:2]).numpy()
 
 
 def view_of(

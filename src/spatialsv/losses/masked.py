@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels
+from spatialsv.geometry.maps import GeometryLabels
 
 # How a term is averaged: its values over the pixels of a mask. Losses call it in a fixed order.
 Mean = Callable[[Tensor, Tensor], Tensor]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels, Lifted
+from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
 from spatialsv.geometry.rays import RayMap
 from spatialsv.losses.depth import depth_terms
 from spatialsv.losses.distill import distill_loss
@@ -39,7 +39,7 @@ class SpatialLossConfig:
 
 
 def spatial_losses(
-    lifted: Lifted | None,
+    lifted: GeometryPrediction | None,
     labels: GeometryLabels,
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
@@ -77,7 +77,7 @@ def signal_of(term: str) -> str:
 
 
 def _depth(
-    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
 ) -> dict:
     size = tuple(labels.depth.shape[2:])
     depth = at_size(_predicted(lifted, "depth"), size)
@@ -98,7 +98,7 @@ def _depth(
 
 
 def _rays(
-    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
 ) -> dict:
     size = tuple(labels.depth.shape[2:])
     directions = _predicted(lifted, "ray_directions")
@@ -115,7 +115,7 @@ def _rays(
 
 
 def _points(
-    lifted: Lifted | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
+    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
 ) -> dict:
     size = tuple(labels.depth.shape[2:])
     points = _predicted(lifted, "points")
@@ -134,7 +134,7 @@ def _points(
 GEOMETRY = {"depth": _depth, "rays": _rays, "points": _points}
 
 
-def _predicted(lifted: Lifted | None, field: str) -> Tensor:
+def _predicted(lifted: GeometryPrediction | None, field: str) -> Tensor:
     value = getattr(lifted, field, None)
     _require(value, field, "the model has no head for it")
     return value

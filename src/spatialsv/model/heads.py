@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from spatialsv.config import from_mapping, to_mapping
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.model.dpt import DPTConfig, DPTHead
 from spatialsv.model.projectors import (
     Projector,
@@ -71,7 +71,7 @@ class SpatialHeads(nn.Module):
         channels = config.feature_channels
         self.distill = None if channels is None else Projector(hidden_size, channels)
 
-    def forward(self, states: list[Float[Tensor, "B N h w D"]]) -> Lifted:
+    def forward(self, states: list[Float[Tensor, "B N h w D"]]) -> GeometryPrediction:
         """Geometry from the visual states at the four taps, shallow first.
 
         Confidences are at least 1. Computed in the heads' dtype, delivered in float32 at least.
@@ -87,7 +87,7 @@ class SpatialHeads(nn.Module):
             # Channel by channel in memory: activations and losses then run along whole maps.
             raw = in_float32(head(maps, self.config.output_size)).contiguous()
             fields |= READ[task](raw.unflatten(0, (samples, views)))
-        return Lifted(**fields)
+        return GeometryPrediction(**fields)
 
     def distilled(self, last: Float[Tensor, "B N h w D"]) -> Float[Tensor, "B N h w C"] | None:
         """The last layer's visual states in the teacher's width; None without distillation."""

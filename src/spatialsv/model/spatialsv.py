@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import Component, Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
@@ -32,7 +32,7 @@ class SpatialSVOutput:
 
     logits: Float[Tensor, "B K vocabulary"]
     targets: Int[Tensor, "B K"] | None  # the next token's id at each position, or -100
-    lifted: Lifted | None
+    lifted: GeometryPrediction | None
     distilled: Float[Tensor, "B N h w C"] | None
 
 
@@ -120,7 +120,7 @@ class SpatialSV(nn.Module):
 
     def _lift(
         self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
-    ) -> tuple[Lifted | None, Tensor | None]:
+    ) -> tuple[GeometryPrediction | None, Tensor | None]:
         wanted = self.required_states()
         grids = {i: batch.visual_states(hidden_states[i]) for i in wanted}
         config = self.heads.config

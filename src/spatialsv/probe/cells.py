@@ -18,11 +18,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.aligned import affine_depth_errors, scene_depth_errors
 from spatialsv.geometry.camera import resample, scale_intrinsics
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.correspondence import match_errors
-from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
+from spatialsv.geometry.depth_metrics import affine_depth_errors, scene_depth_errors
+from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
 from spatialsv.geometry.pose_metrics import error_auc, pose_errors
 from spatialsv.geometry.rays import RayMap, ray_map
 from spatialsv.scenes.scene import Scenes

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.aligned import affine_depth_errors, scene_depth_errors
 from spatialsv.geometry.camera import resample
+from spatialsv.geometry.depth_metrics import affine_depth_errors, scene_depth_errors
 from spatialsv.probe.features import Groups, Standardise, States
 from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
 from spatialsv.scenes.scene import Scenes

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from spatialsv.geometry.reference import baseline_scale, camera_error, depth_scale
+from spatialsv.geometry.pose_metrics import camera_error
+from spatialsv.geometry.scale import baseline_scale, depth_scale
 from spatialsv.pseudo.gate import GateConfig, gate
 from spatialsv.scenes.scene import Reason, Scenes
 

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.camera import resample
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.io.manifest import Manifest
 from spatialsv.report.jobs import Job
 from spatialsv.scenes.scene import Scenes

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels, tensors_to
+from spatialsv.geometry.maps import GeometryLabels, tensors_to_device
 from spatialsv.samples.packing import Packing
 
 
@@ -46,7 +46,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with all tensors on `device`."""
-        return tensors_to(self, device)
+        return tensors_to_device(self, device)
 
     def model_inputs(self) -> dict[str, Tensor]:
         """The keyword arguments of the MLLM's forward; labels stay out, losses are ours."""

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spatialsv.geometry.lifted import GeometryLabels, labels_from_cameras
+from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.dataset import Sample

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from spatialsv.geometry.lifted import tensors_to
+from spatialsv.geometry.maps import tensors_to_device
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Packing:
 
     def to(self, device: torch.device | str) -> Packing:
         """The same packing with all tensors on `device`."""
-        return tensors_to(self, device)
+        return tensors_to_device(self, device)
 
     @property
     def steps(self) -> Int[Tensor, "B U"]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.scenes.scene import Reason, Scenes
 from spatialsv.scenes.singly import ById, labels_of
 

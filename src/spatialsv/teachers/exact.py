@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.scenes.licence import check_licence
 from spatialsv.scenes.scene import Scenes
 

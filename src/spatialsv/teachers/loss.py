@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels
+from spatialsv.geometry.maps import GeometryLabels
 from spatialsv.teachers.network import TeacherPrediction
 
 

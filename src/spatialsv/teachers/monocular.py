@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spatialsv.geometry.depth_scale import scale_from_points, scale_from_views
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
+from spatialsv.geometry.scale import scale_from_points, scale_from_views
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.teachers.depth_networks import DepthNetwork

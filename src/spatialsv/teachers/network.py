@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.rays import RayMap, point_map
 
 LOG_RANGE = 6.0  # |log depth| and log confidence stay below it: no overflow early in training
@@ -60,7 +60,7 @@ class TeacherNetworkConfig:
 class TeacherPrediction:
     """Geometry (`points` follows from depth and rays) and the final layer's features."""
 
-    lifted: Lifted
+    lifted: GeometryPrediction
     features: Float[Tensor, "B N h w C"]
 
 
@@ -175,7 +175,7 @@ class TeacherNetwork(nn.Module):
         shape = (-1, views, size, size)
         depth = _bounded_exp(depth).view(shape)
         rays = RayMap(rays[..., :3].view(*shape, 3), rays[..., 3:].view(*shape, 3))
-        lifted = Lifted(
+        lifted = GeometryPrediction(
             depth=depth,
             depth_confidence=1 + _bounded_exp(depth_confidence).view(shape),
             ray_origins=rays.origins,

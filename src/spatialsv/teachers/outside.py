@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from spatialsv.geometry.camera import scale_intrinsics
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.teachers.answer import Answer, read_answer

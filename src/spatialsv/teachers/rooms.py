@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from spatialsv.geometry.camera import scale_intrinsics
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
-from spatialsv.geometry.normalise import normalise_scene
+from spatialsv.geometry.maps import normalise_scene
 from spatialsv.geometry.rays import RayMap
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes

@@ -8,7 +8,7 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.lifted import Lifted
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.losses.text import text_loss
 from spatialsv.losses.total import Signal, SpatialLossConfig, spatial_losses
 from spatialsv.model.spatialsv import SpatialSVOutput
@@ -52,7 +52,9 @@ def arm_losses(
         total = total + spatial.pop("total")
         terms |= spatial | {n: shares.views * spatial[n] for n in spatial if n == "distill"}
     elif arm.geometry:
-        total = total + nothing(output.distilled, *vars(output.lifted or Lifted()).values())
+        total = total + nothing(
+            output.distilled, *vars(output.lifted or GeometryPrediction()).values()
+        )
     return terms | {"total": total}
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spatialsv.geometry.lifted import GeometryLabels, Lifted
+from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
 from spatialsv.losses.masked import Mean, masked_mean
 from spatialsv.losses.text import IGNORED
 from spatialsv.losses.total import SpatialLossConfig, spatial_losses
@@ -61,7 +61,7 @@ def pixels(labels: GeometryLabels, losses: SpatialLossConfig) -> list[Tensor]:
         return values.new_zeros(())
 
     ones = torch.ones_like(labels.depth)
-    guess = Lifted(
+    guess = GeometryPrediction(
         depth=labels.depth,
         depth_confidence=ones,
         ray_origins=labels.ray_origins,

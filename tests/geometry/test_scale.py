@@ -7,8 +7,8 @@ import torch
 from numpy.testing import assert_allclose
 from torch.nn.functional import interpolate
 
-from spatialsv.geometry.depth_scale import scale_from_points, scale_from_views
 from spatialsv.geometry.rays import ray_map
+from spatialsv.geometry.scale import scale_from_points, scale_from_views
 
 
 def corridor(views: int, step: float) -> tuple[torch.Tensor, ...]:

@@ -1,4 +1,4 @@
-"""The geometry a model is taught (`GeometryLabels`) and the geometry it gives (`Lifted`).
+"""Per-pixel geometry: what a model is trained on (`GeometryLabels`) and what it predicts.
 
 Shapes: B samples, N views, H W pixels, h w visual tokens, C feature channels. Both are in the first
 view's camera frame, lengths divided by the sample's scale (see `normalise_scene`).
@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from spatialsv.geometry.camera import invert_pose, make_pose
 from spatialsv.geometry.rays import point_map, ray_map
 
 T = TypeVar("T")
 
 
-def tensors_to(container: T, device: torch.device | str) -> T:
+def tensors_to_device(container: T, device: torch.device | str) -> T:
     """A copy of a dataclass with its tensors, and those of what stands in it, on `device`."""
 
     def moved(value: Any) -> Any:
@@ -58,7 +59,7 @@ class GeometryLabels:
 
     def to(self, device: torch.device | str) -> GeometryLabels:
         """The same labels on `device`."""
-        return tensors_to(self, device)
+        return tensors_to_device(self, device)
 
     def _check_maps(self) -> None:
         size = tuple(self.depth.shape)
@@ -72,7 +73,7 @@ class GeometryLabels:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lifted:
+class GeometryPrediction:
     """What the heads read out of a model's visual states; a confidence (at least 1) for each task.
 
     A task whose head is left out has None in its fields.
@@ -86,9 +87,9 @@ class Lifted:
     points: Float[Tensor, "B N H W 3"] | None = None
     points_confidence: Float[Tensor, "B N H W"] | None = None
 
-    def to(self, device: torch.device | str) -> Lifted:
+    def to(self, device: torch.device | str) -> GeometryPrediction:
         """The same geometry on `device`."""
-        return tensors_to(self, device)
+        return tensors_to_device(self, device)
 
 
 def labels_from_cameras(
@@ -119,3 +120,33 @@ def labels_from_cameras(
         present=present,
         features=features,
     )
+
+
+def to_first_view(cam_to_world: Float[Tensor, "*lead N 4 4"]) -> Float[Tensor, "*lead N 4 4"]:
+    """The same cameras with the first view's camera frame as the world."""
+    return invert_pose(cam_to_world[..., :1, :, :]) @ cam_to_world
+
+
+def normalise_scene(
+    depth: Float[Tensor, "*lead N H W"],
+    cam_to_world: Float[Tensor, "*lead N 4 4"],
+    intrinsics: Float[Tensor, "*lead N 3 3"],
+    valid: Bool[Tensor, "*lead N H W"],
+) -> tuple[Float[Tensor, "*lead N H W"], Float[Tensor, "*lead N 4 4"], Float[Tensor, "*lead"]]:
+    """Depth and cameras in the first view's frame, divided by `scale`; and that scale.
+
+    `scale` is the mean distance of all views' valid points to the first camera (VGGT's choice), in
+    the unit that came in: multiply by it to return. It is 1 where no pixel is valid. Depth comes
+    out 0 wherever it is not valid.
+    """
+    height, width = depth.shape[-2:]
+    cam_to_world = to_first_view(cam_to_world)
+    depth = depth.where(valid, 0)
+    points = point_map(depth.to(intrinsics.dtype), ray_map(intrinsics, cam_to_world, height, width))
+    distance = points.norm(dim=-1).where(valid, 0)
+    count = valid.sum(dim=(-3, -2, -1))
+    scale = distance.sum(dim=(-3, -2, -1)) / count.clamp_min(1)
+    scale = scale.where(count > 0, 1)
+    centre = cam_to_world[..., :3, 3] / scale[..., None, None]
+    poses = make_pose(cam_to_world[..., :3, :3], centre)
+    return depth / scale[..., None, None, None].to(depth.dtype), poses, scale

@@ -5,11 +5,14 @@ Shapes: N views, H W pixels, S candidate factors.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
+from spatialsv.geometry.align import median
 from spatialsv.geometry.camera import pixel_grid, relative_pose, resample, scale_intrinsics
 
 LONGEST = 128  # pixels: views are compared at this size, which is enough for one number
@@ -154,3 +157,24 @@ def _correlation(
     together = mean(one * others) - means[0] * means[1]
     likeness = together / (spread[0] * spread[1].clamp_min(0) + 1e-12).sqrt()
     return likeness.clamp(-1, 1), (spread[0] > TEXTURE**2).expand_as(others)
+
+
+STILL = 1e-4  # of a scene's extent; cameras closer than this have no distance to go by
+
+
+def depth_scale(depth: Float[Tensor, " n"], target: Float[Tensor, " n"]) -> float:
+    """The median ratio of known depths to these, of pixels valid in both."""
+    return median(target.double() / depth.double())
+
+
+def baseline_scale(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]) -> float:
+    """The median ratio of distances between known camera centres to these, over pairs of views."""
+    if len(target) < 2:
+        return math.nan
+    first, second = torch.combinations(torch.arange(len(target))).unbind(dim=1)
+    ours, known = (
+        (poses[first, :3, 3] - poses[second, :3, 3]).double().norm(dim=-1)
+        for poses in (cam_to_world, target)
+    )
+    moved = (ours > STILL * ours.max()) & (known > STILL * known.max())
+    return median(known[moved] / ours[moved])
