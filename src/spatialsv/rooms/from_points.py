@@ -1,7 +1,7 @@
-"""A room as points show it: each thing's box from the points that its mask covers.
+"""Object boxes and spatial relations estimated from a point map and instance masks.
 
-Where things are is then measured by the same code as in the room itself (`questions.survey`).
-Legend: N views, H W pixels, n points.
+Relations are then computed by the code that computes them for the true room
+(`questions.visibility`). Shapes: N views, H x W pixels, n points.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from jaxtyping import Float, Int
 from spatialsv.rooms.questions.visibility import Visibility, measure_visibility
 from spatialsv.rooms.room import Room
 
-TURNS = np.radians(np.arange(0, 90, 5))  # tried yaws of a box
-OUTLIERS = 0.03  # of points at each end of a side: depth goes astray at things' edges
+TURNS = np.radians(np.arange(0, 90, 5))  # candidate yaws of a box
+OUTLIERS = (
+    0.03  # share of points ignored at each end of a side: depth is unreliable at object edges
+)
 WALL_OUTLIERS = 0.01
-MIN_POINTS = 3  # points of a thing
+MIN_POINTS = 3  # per object
 
 
 def visibility_from_points(
@@ -26,12 +28,16 @@ def visibility_from_points(
     instance: Int[np.ndarray, "N H W"],
     cam_to_world: Float[np.ndarray, "N 4 4"],
 ) -> Visibility:
-    """`room` as `points` and these cameras have it; its names, and which pixels show what, stay.
+    """Return visibility and relations of `room` with boxes fitted to `points`.
 
-    A thing of fewer than FEWEST finite points has no place (NaN), nor has what is measured from it.
+    Names and instance masks are those of the true room. An object with fewer than MIN_POINTS finite
+    points gets a NaN position, and so do all relations that involve it.
 
     Args:
-        points: metres, in the room's world.
+        room: the true room.
+        points: metres, in the room's world frame; NaN where unknown.
+        instance: each pixel's object number, 0 = background.
+        cam_to_world: the estimated poses.
     """
     known, objects = np.isfinite(points).all(axis=-1), []
     for number, item in enumerate(room.objects, start=1):
@@ -51,13 +57,17 @@ def visibility_from_points(
 def fit_upright_box(
     points: Float[np.ndarray, "n 3"], outliers: float = OUTLIERS
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"], float]:
-    """Centre, size and yaw of the box of the least floor area that holds most points.
+    """Fit the upright box of least floor area to `points`.
 
     Args:
-        outliers: the share of points that may stick out at each end of each side.
+        points: metres.
+        outliers: share of points ignored at each end of each side.
+
+    Returns:
+        Centre, size (width, depth, height) and yaw in radians.
     """
     ends = [outliers, 1 - outliers]
-    axes = np.stack([np.cos(TURNS), np.sin(TURNS)], axis=-1)  # its width's direction on the floor
+    axes = np.stack([np.cos(TURNS), np.sin(TURNS)], axis=-1)  # width direction on the floor
     along = points[:, :2] @ axes.T
     across = points[:, :2] @ np.stack([-axes[:, 1], axes[:, 0]])
     sides = np.quantile(np.stack([along, across]), ends, axis=1)  # (end, side, turn)

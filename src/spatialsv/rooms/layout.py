@@ -1,7 +1,7 @@
-"""Rooms by seed: where things stand and how the camera moves.
+"""Sample rooms by seed: object placement and camera motion.
 
-Where a thing stands, how large it is and how it is turned are drawn before, and independently of,
-what it is: a name or a colour says nothing about geometry, so questions can be balanced.
+Position, size and yaw of an object are drawn before, and independently of, its category and colour.
+Names therefore carry no information about geometry, and questions can be balanced.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from jaxtyping import Float
 from spatialsv.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
 from spatialsv.rooms.room import MOTIONS, Motion, Room, RoomObject
 
-RADIUS_FACTOR = 0.62  # of its longest side: the radius of the circle that a thing keeps to itself
-GAP = 0.1  # metres between two such circles
-MAX_ATTEMPTS = 1000  # of a room's places, before it is given up
-CLEARANCE = 0.25  # metres between such a circle and a camera
+RADIUS_FACTOR = 0.62  # radius of an object's exclusion circle, relative to its longest side
+GAP = 0.1  # metres between two exclusion circles
+MAX_ATTEMPTS = 1000  # placements tried for one room before giving up
+CLEARANCE = 0.25  # metres between an exclusion circle and a camera
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoomsConfig:
-    """How rooms are drawn and photographed."""
+    """How rooms are sampled and rendered."""
 
-    views: int = 4
+    views: int = 4  # per room
     image_size: int = 64  # pixels, square
-    samples: int = 4  # rays a pixel for colour; depth and instances use one, at its centre
-    fov: tuple[float, float] = (64.0, 76.0)  # degrees, one draw a room
+    samples: int = 4  # rays per pixel for colour; depth and instances use one, at its centre
+    fov: tuple[float, float] = (64.0, 76.0)  # degrees, sampled per room
     extent: tuple[float, float] = (5.0, 7.0)  # metres, width and depth
-    objects: tuple[int, int] = (5, 8)  # how many, both included
-    size: tuple[float, float] = (0.7, 1.6)  # metres, a thing's longest side
-    repeat: float = 0.6  # chance that one category stands there several times
-    motions: tuple[Motion, ...] = MOTIONS  # of the camera, one draw a room; each has its questions
+    objects: tuple[int, int] = (5, 8)  # minimum and maximum per room
+    size: tuple[float, float] = (0.7, 1.6)  # metres, an object's longest side
+    repeat: float = 0.6  # probability that one category occurs several times
+    motions: tuple[Motion, ...] = MOTIONS  # camera motions, sampled per room
 
     def __post_init__(self) -> None:
         if not self.motions:
-            raise ValueError(f"rooms.motions: name one at least of {', '.join(MOTIONS)}")
+            raise ValueError(f"rooms.motions is empty. Give at least one of {', '.join(MOTIONS)}.")
 
 
 def make_room(seed: int, config: RoomsConfig) -> Room:
-    """The room with this seed: the same for the same config on every machine.
+    """Return the room with this seed; it depends on seed and config only.
 
     Raises:
-        ValueError: things so many or so large that they find no place.
+        ValueError: the objects are too many or too large for the room.
     """
     rng = np.random.default_rng([seed, 20_26])
     motion = config.motions[rng.integers(len(config.motions))]
@@ -52,18 +52,18 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     count = int(rng.integers(config.objects[0], config.objects[1] + 1))
     start = rng.integers(4) * np.pi / 2 + np.radians(rng.uniform(-8, 8))
     target = extent[:2] / 2
-    if motion != "around":  # where the turning camera, or the thing in the middle, stands
+    if motion != "around":  # the position of the rotating camera, or of the central object
         target = target + rng.uniform(-0.2, 0.2, size=2)
     cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
     taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
-    for _ in range(MAX_ATTEMPTS):  # a crowded draw is drawn again
+    for _ in range(MAX_ATTEMPTS):  # crowded samples are rejected
         placements = _place_objects(rng, motion, extent, target, taken, count, start, config)
         if len(placements) >= config.objects[0]:
             break
     else:
         raise ValueError(
-            f"rooms: {config.objects[0]} things of {config.size} m find no place in a room of"
-            f" {extent[0]:.1f} by {extent[1]:.1f} m; ask for fewer or smaller things"
+            f"rooms: {config.objects[0]} objects of {config.size} m do not fit into a room of"
+            f" {extent[0]:.1f} by {extent[1]:.1f} m. Lower rooms.objects or rooms.size."
         )
     objects = _name_objects(rng, placements, extent, config)
     focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
@@ -82,13 +82,11 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
 def _place_objects(
     rng, motion: Motion, extent, target, taken, count: int, start: float, config: RoomsConfig
 ):
-    """Floor positions and longest sides of up to `count` things that touch nothing.
+    """Return (x, y, longest side) of up to `count` objects that touch nothing.
 
-    Plain floats: a room takes a hundred and fifty trials, and NumPy's overhead would be most of it.
-
-    Args:
-        target: of the cameras; among things it is where the first one stands.
-        taken: x, y and radius of circles to keep clear of: the cameras.
+    Plain floats: a room takes about 150 trials, which NumPy's overhead would dominate. `target` is
+    where the cameras look, and the first object's position for the motion `among`; `taken` holds
+    the circles (x, y, radius) of the cameras.
     """
     width, depth = float(extent[0]), float(extent[1])
     half = min(width, depth) / 2
@@ -96,7 +94,7 @@ def _place_objects(
     for index in range(count):
         for _ in range(40):
             length = rng.uniform(*config.size)
-            if motion == "among" and index == 0:  # small, so that one sees past it
+            if motion == "among" and index == 0:  # small, so that objects behind it stay visible
                 length = rng.uniform(config.size[0], max(config.size[0], 0.95))
                 x, y = target.tolist()
             else:
@@ -107,30 +105,30 @@ def _place_objects(
                 placements.append((x, y, length))
                 break
         else:
-            if index < 5:  # the four directions and the middle must be taken
+            if index < 5:  # the centre and all four directions must be occupied
                 return []
     return placements
 
 
 def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tuple[float, float]:
-    """An angle and a distance from the room's middle at which thing `index` may stand."""
+    """Sample an angle and a distance from the room's centre for object `index`."""
     if motion == "around":
         return rng.uniform(0, 2 * math.pi), 1.6 * math.sqrt(rng.uniform())
-    side = index - (motion == "among")  # first one thing in each of four directions
+    side = index - (motion == "among")  # one object in each of four directions first
     wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-math.pi, math.pi)
     angle = start - side * math.pi / 2 + wobble
     return angle, rng.uniform(1.5 if motion == "rotation" else 1.9, half)
 
 
 def _fits(x: float, y: float, reach: float, circles, width: float, depth: float) -> bool:
-    """Whether a circle lies in the room and touches none of `circles`."""
+    """Return whether a circle lies in the room and touches none of `circles`."""
     if not (reach <= x <= width - reach and reach <= y <= depth - reach):
         return False
     return all(math.hypot(x - a, y - b) > reach + radius for a, b, radius in circles)
 
 
 def _name_objects(rng, placements, extent, config: RoomsConfig) -> tuple[RoomObject, ...]:
-    """What stands at each place. Same category and same colour never stand there twice."""
+    """Assign a category and a colour to each position; no combination occurs twice."""
     count = len(placements)
     categories = list(rng.permutation(CATEGORIES)[:count])
     if rng.uniform() < config.repeat:
@@ -162,20 +160,20 @@ def _name_objects(rng, placements, extent, config: RoomsConfig) -> tuple[RoomObj
 def _cameras(
     rng, motion: Motion, target, half: float, start: float, config: RoomsConfig
 ) -> Float[np.ndarray, "N 4 4"]:
-    """Cameras at eye height along one of MindCube's motions, on or around `target`."""
+    """Return cameras at eye height that follow one of MindCube's motions around `target`."""
     height = rng.uniform(1.3, 1.6)
     clockwise = rng.choice([-1.0, 1.0])
     step = np.radians(rng.uniform(32, 50)) * min(
         1, 3 / max(config.views - 1, 1)
-    )  # below 180 in all
+    )  # less than 180 degrees in total
     views = np.arange(config.views)
-    if motion == "rotation":  # each view is turned right by a quarter
+    if motion == "rotation":  # each view turns right by 90 degrees
         yaws = start - views * np.pi / 2 + np.radians(rng.uniform(-4, 4, size=len(views)))
         eyes = np.repeat(target[None], len(views), axis=0)
         return np.stack(
             [camera_pose(eye, yaw, 20.0, height) for eye, yaw in zip(eyes, yaws, strict=True)]
         )
-    if motion == "among":  # from four sides of the thing in the middle
+    if motion == "among":  # from four sides of the central object
         radius = rng.uniform(1.35, 1.6)
         angles = start + np.pi - views * np.pi / 2
         pitch = 24.0
@@ -194,7 +192,17 @@ def _cameras(
 
 
 def camera_pose(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
-    """A camera-to-world pose at `eye`, `height` metres up, facing `yaw`, `pitch` degrees down."""
+    """Return the camera-to-world pose at `eye` and `height` metres, facing `yaw` (radians).
+
+    Args:
+        eye: x and y, metres.
+        yaw: viewing direction on the floor, radians.
+        pitch: downward tilt, degrees.
+        height: metres above the floor.
+
+    Returns:
+        (4, 4), OpenCV camera axes.
+    """
     down = np.radians(pitch)
     forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])
     right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])

@@ -1,8 +1,8 @@
-"""Things from parts: each category is a handful of boxes, cylinders, cones and balls.
+"""Meshes of objects: each category consists of boxes, cylinders, cones and balls.
 
-A category gives its parts in a unit frame: x, y in [-0.5, 0.5], z in [0, 1], scaled afterwards to
-the thing's size. Its proportions are relative to its longest side, which is drawn independently
-of the category, so that a name says nothing about a size.
+Parts are given in a unit frame (x, y in [-0.5, 0.5], z in [0, 1]) and scaled to the object's size.
+Proportions are relative to the longest side, which is sampled independently of the category: a name
+carries no information about size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Part:
     shape: str  # a key of SHAPES
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    tint: str = "main"  # the thing's colour; "dark" = darker; or one of ACCENTS
+    tint: str = "main"  # "main": the object's colour; "dark": darker; or a key of ACCENTS
 
 
 ACCENTS = {"wood": (0.36, 0.22, 0.11), "screen": (0.02, 0.02, 0.03), "linen": (0.85, 0.83, 0.78)}
@@ -132,7 +132,7 @@ CATEGORIES = tuple(PARTS)
 
 
 def _lathe(profile: list[tuple[float, float]], sides: int = 14) -> tuple[np.ndarray, np.ndarray]:
-    """A solid of revolution from (radius, z) pairs, bottom to top, in the unit frame."""
+    """Return a solid of revolution from (radius, z) pairs, bottom to top, in the unit frame."""
     angles = np.arange(sides) * 2 * np.pi / sides
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     rows = [np.column_stack([radius * ring, np.full(sides, z)]) for radius, z in profile]
@@ -150,7 +150,7 @@ def _lathe(profile: list[tuple[float, float]], sides: int = 14) -> tuple[np.ndar
 
 @cache
 def shape_mesh(shape: str) -> tuple[Float[np.ndarray, "V 3"], Int[np.ndarray, "F 3"]]:
-    """A primitive's mesh, filling x, y in [-0.5, 0.5] and z in [0, 1]; faces wind outwards."""
+    """Return the mesh of a primitive that fills the unit frame; faces are oriented outwards."""
     if shape == "box":
         return _lathe_box()
     steps = np.linspace(0, np.pi, 9)
@@ -174,7 +174,7 @@ def _lathe_box() -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class UnitMesh:
-    """A whole category in the unit frame; `tint` names each face's colour by number."""
+    """The mesh of a category in the unit frame."""
 
     vertices: Float[np.ndarray, "V 3"]
     faces: Int[np.ndarray, "F 3"]
@@ -186,7 +186,7 @@ TINTS = ("main", "dark", *ACCENTS)
 
 @cache
 def category_mesh(category: str) -> UnitMesh:
-    """The parts of `category` as one mesh."""
+    """Return the parts of `category` as one mesh."""
     vertices, faces, tint, count = [], [], [], 0
     for part in PARTS[category]:
         v, f = shape_mesh(part.shape)

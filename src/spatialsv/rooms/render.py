@@ -1,6 +1,6 @@
-"""Rooms to pictures: Embree casts the rays, NumPy shades them.
+"""Ray-cast rendering of rooms: Embree intersects, NumPy shades.
 
-Every ray direction has z = 1 in its camera, so Embree's hit distance *is* z-depth.
+Every ray direction has z = 1 in its camera frame, so Embree's hit distance is the z-depth.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from spatialsv.rooms.room import Room
 
 WALL_COLOURS = ((0.72, 0.68, 0.60), (0.55, 0.64, 0.72), (0.68, 0.58, 0.55), (0.60, 0.68, 0.58))
 FLOOR_COLOURS = ((0.42, 0.28, 0.17), (0.36, 0.36, 0.38), (0.52, 0.44, 0.34), (0.30, 0.22, 0.17))
-PLAIN, PLANKS, CHECKER, STRIPES, LIGHT = range(5)  # a face's pattern
+PLAIN, PLANKS, CHECKER, STRIPES, LIGHT = range(5)  # pattern of a face
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A room's triangles."""
+    """The triangles of a room."""
 
     vertices: Float[np.ndarray, "V 3"]
     faces: Int[np.ndarray, "F 3"]
     albedo: Float[np.ndarray, "F 3"]  # linear RGB
     pattern: Int[np.ndarray, " F"]
-    instance: Int[np.ndarray, " F"]  # 0 = the room itself
-    lamp: Float[np.ndarray, "3"]  # where the light hangs, metres
+    instance: Int[np.ndarray, " F"]  # 0: walls, floor and ceiling
+    lamp: Float[np.ndarray, "3"]  # position of the light, metres
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedViews:
-    """What the cameras of one room see."""
+    """The rendered views of one room."""
 
     image: UInt8[np.ndarray, "N H W 3"]
     depth: Float[np.ndarray, "N H W"]  # metres, at pixel centres
     instance: Int[np.ndarray, "N H W"]
-    rays: int  # how many were cast, shadows included
+    rays: int  # number of rays cast, including shadow rays
 
 
 def build_mesh(room: Room) -> Mesh:
-    """Walls, windows, a door and all things as one triangle mesh."""
+    """Return walls, windows, a door and all objects as one triangle mesh."""
     rng = np.random.default_rng([room.seed, 7])
     parts = [_shell(room, rng), *_openings(room, rng)]
     for number, item in enumerate(room.objects, start=1):
@@ -73,7 +73,7 @@ def build_mesh(room: Room) -> Mesh:
 
 
 def _shell(room: Room, rng):
-    """Floor, ceiling and walls: a box seen from inside."""
+    """Return floor, ceiling and walls: a box seen from inside."""
     vertices, faces = shape_mesh("box")
     wall = np.array(WALL_COLOURS[rng.integers(len(WALL_COLOURS))]) * rng.uniform(0.85, 1.1)
     floor = np.array(FLOOR_COLOURS[rng.integers(len(FLOOR_COLOURS))]) * rng.uniform(0.85, 1.1)
@@ -87,7 +87,7 @@ def _shell(room: Room, rng):
 
 
 def _openings(room: Room, rng):
-    """A window or a door, flat on two of the walls."""
+    """Yield a window or a door on each of two walls."""
     vertices, faces = shape_mesh("box")
     for wall in rng.permutation(4)[:2]:
         is_door = rng.uniform() < 0.5
@@ -103,7 +103,7 @@ def _openings(room: Room, rng):
 
 
 def sample_grid(size: int, offsets: Float[np.ndarray, "S 2"]) -> Float[np.ndarray, "R 3"]:
-    """Homogeneous pixel positions [u, v, 1], at `offsets` (u, v in [0, 1]) of every pixel."""
+    """Return homogeneous pixel positions [u, v, 1] at `offsets` (u, v in [0, 1]) of every pixel."""
     v, u = np.divmod(np.arange(size * size, dtype=np.float32), np.float32(size))
     pixels = np.stack([u, v, np.ones_like(u)], axis=1)
     shifts = np.pad(offsets.astype(np.float32), ((0, 0), (0, 1)))
@@ -111,11 +111,16 @@ def sample_grid(size: int, offsets: Float[np.ndarray, "S 2"]) -> Float[np.ndarra
 
 
 def render_room(room: Room, size: int, samples: int) -> RenderedViews:
-    """Photograph `room`: colour from `samples` rays a pixel, depth and instances from its centre.
+    """Render all views of `room`.
 
     Args:
-        size: pixels, square; the room's intrinsics are for this size.
-        samples: a square number.
+        room: what to render; its intrinsics are for images of `size` pixels.
+        size: image width and height, pixels.
+        samples: rays per pixel for colour, a square number. Depth and instances are those at the
+            pixel centre.
+
+    Returns:
+        Image (sRGB), z-depth in metres and instance masks of all views.
     """
     mesh = build_mesh(room)
     scene = EmbreeScene()
@@ -127,7 +132,7 @@ def render_room(room: Room, size: int, samples: int) -> RenderedViews:
     hits = scene.run(origins, directions, output=True)
     radiance, shadow_rays = _shade(mesh, scene, origins, directions, hits)
     count = len(origins) + shadow_rays
-    if samples > 1:  # else the only ray already goes through the centre
+    if samples > 1:  # otherwise the only ray already passes through the centre
         origins, directions = camera_rays(room, sample_grid(size, np.array([[0.5, 0.5]])))
         hits = scene.run(origins, directions, output=True)
         count += len(origins)
@@ -144,7 +149,7 @@ def render_room(room: Room, size: int, samples: int) -> RenderedViews:
 def camera_rays(
     room: Room, pixels: Float[np.ndarray, "P 3"]
 ) -> tuple[Float[np.ndarray, "R 3"], Float[np.ndarray, "R 3"]]:
-    """Origins and directions R K^-1 [u, v, 1] of the rays of all views, view by view."""
+    """Return origins and directions R K^-1 [u, v, 1] of the rays of all views, view by view."""
     to_world = room.cam_to_world[:, :3, :3] @ np.linalg.inv(room.intrinsics)
     directions = pixels @ to_world.swapaxes(1, 2).astype(np.float32)
     origins = np.repeat(room.cam_to_world[:, :3, 3].astype(np.float32), len(pixels), axis=0)
@@ -152,9 +157,9 @@ def camera_rays(
 
 
 def _shade(mesh: Mesh, scene: EmbreeScene, origins, directions, hits):
-    """Lambert under one lamp with hard shadows, light from above and a little from the side.
+    """Return radiance and shadow ray count: Lambertian, one lamp, hard shadows, ambient light.
 
-    Faces are flat, so what does not depend on the distance to the lamp is worked out once a face.
+    Faces are flat, so terms that do not depend on the distance to the lamp are computed per face.
     """
     corner, second, third = mesh.vertices[mesh.faces].swapaxes(0, 1)
     normals = np.cross(second - corner, third - corner)
@@ -167,7 +172,7 @@ def _shade(mesh: Mesh, scene: EmbreeScene, origins, directions, hits):
     points = origins + hits["tfar"][:, None] * directions
     facing = np.flatnonzero(towards_lamp.take(face) > 1e-4)
     from_lamp = points.take(facing, axis=0) - mesh.lamp
-    # from the lamp outwards: rays of one origin stay together, and no surface shadows itself
+    # from the lamp outwards: coherent rays, and no surface shadows itself
     blocked = scene.run(
         np.full_like(from_lamp, mesh.lamp),
         from_lamp,
@@ -184,7 +189,7 @@ def _shade(mesh: Mesh, scene: EmbreeScene, origins, directions, hits):
 
 
 def _texture(pattern, points):
-    """Brightness of planks, tiles and stripes at world points."""
+    """Return the brightness of planks, tiles and stripes at world points."""
     factor = np.ones(len(points), np.float32)
     for kind in (PLANKS, CHECKER, STRIPES):
         index = np.flatnonzero(pattern == kind)

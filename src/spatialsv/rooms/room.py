@@ -1,4 +1,4 @@
-"""What a room is: its walls, its things, its cameras. World metres, z up, floor at z = 0."""
+"""Rooms: extent, objects and cameras. World frame: metres, z up, floor at z = 0."""
 
 from __future__ import annotations
 
@@ -14,57 +14,59 @@ MOTIONS: tuple[Motion, ...] = ("rotation", "among", "around")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RoomObject:
-    """One piece of furniture, upright on the floor."""
+    """An upright object on the floor."""
 
     category: str
     colour: str
-    centre: Float[np.ndarray, "3"]  # of its box, metres
-    size: Float[np.ndarray, "3"]  # full extents along its own width, depth, height, metres
-    yaw: float  # about z, radians; 0 = its width along x, its front towards -y
+    centre: Float[np.ndarray, "3"]  # of its bounding box, metres
+    size: Float[np.ndarray, "3"]  # extents along its width, depth and height axes, metres
+    yaw: float  # about z, radians; 0: width along x, front towards -y
 
     @property
     def name(self) -> str:
+        """Return colour and category, such as "red chair"."""
         return f"{self.colour} {self.category}"
 
     def axes(self) -> Float[np.ndarray, "3 3"]:
-        """Columns: its own width, depth and height directions in the world."""
+        """Return its width, depth and height axes in the world frame, as columns."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
     def footprint(self) -> Float[np.ndarray, "4 2"]:
-        """The corners of its box on the floor, in order around it."""
+        """Return the corners of its bounding box on the floor, counterclockwise."""
         corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * self.size[:2]
         return corners @ self.axes()[:2, :2].T + self.centre[:2]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Room:
-    """One scene; it spans [0, extent]."""
+    """One scene; its interior is [0, extent]."""
 
     seed: int
     extent: Float[np.ndarray, "3"]  # width (x), depth (y), height (z), metres
-    objects: tuple[RoomObject, ...]  # a thing's number in instance masks is its index + 1
+    objects: tuple[RoomObject, ...]  # in instance masks, object i has the value i + 1
     motion: Motion
     cam_to_world: Float[np.ndarray, "N 4 4"]  # OpenCV axes
     intrinsics: Float[np.ndarray, "N 3 3"]  # pixels, centres at half integers
 
     @property
     def id(self) -> str:
+        """Return the scene id."""
         return room_id(self.seed)
 
 
 def room_id(seed: int) -> str:
-    """The scene id of the room with this seed."""
+    """Return the scene id of the room with this seed."""
     return f"rooms-{seed:08d}"
 
 
 def room_seed(scene_id: str) -> int:
-    """The seed of a room from its scene id.
+    """Return the seed encoded in the scene id of a room.
 
     Raises:
-        ValueError: `scene_id` is not a room's.
+        ValueError: `scene_id` is not the id of a room.
     """
     prefix, _, digits = scene_id.partition("-")
     if prefix != "rooms" or not digits.isdigit():
-        raise ValueError(f"{scene_id!r} is no room: expected rooms-NNNNNNNN")
+        raise ValueError(f"Invalid room id {scene_id!r}. Expected the form rooms-NNNNNNNN.")
     return int(digits)

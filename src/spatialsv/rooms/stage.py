@@ -1,4 +1,4 @@
-"""The stage `scenes`: one shard of rooms, photographed and asked about."""
+"""Stage `scenes`: render one shard of rooms and generate its questions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from spatialsv.scenes.store import write_store
 
 @dataclass(frozen=True, kw_only=True)
 class ScenesConfig:
-    """Which rooms there are, and how many questions each is asked."""
+    """Number of rooms, and number and kind of questions."""
 
-    splits: dict[str, int] = field(default_factory=dict)  # rooms; multiples of `shard`
-    shard: int = 128  # rooms a job; questions are balanced within a shard
-    questions: int = 12  # a room, recognition included
-    tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a split; else every task
+    splits: dict[str, int] = field(default_factory=dict)  # rooms per split; multiples of `shard`
+    shard: int = 128  # rooms per job; questions are balanced within a shard
+    questions: int = 12  # per room, including recognition
+    tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # per split; default: all tasks
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
 
@@ -35,26 +35,34 @@ class ScenesConfig:
             for task in tasks:
                 if task not in TASKS:
                     known = ", ".join(TASKS)
-                    raise ValueError(f"scenes.tasks.{split}: no task {task!r}; known: {known}")
+                    raise ValueError(
+                        f"scenes.tasks.{split}: unknown task {task!r}. Known: {known}."
+                    )
                 if task in MOTIONS and task not in self.rooms.motions:
                     raise ValueError(
-                        f"scenes.tasks.{split}: no room has {task!r}, which"
-                        f" rooms.motions leaves out"
+                        f"scenes.tasks.{split}: task {task!r} needs its camera motion. Add it to"
+                        " rooms.motions, or drop the task."
                     )
         for split, rooms in self.splits.items():
             split_seeds(split, 0, rooms)
             if rooms % self.shard:
                 raise ValueError(
-                    f"scenes.splits.{split}: {rooms} rooms are no multiple of"
-                    f" scenes.shard, {self.shard}"
+                    f"scenes.splits.{split}: {rooms} is not a multiple of scenes.shard"
+                    f" ({self.shard})."
                 )
 
 
 def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
-    """Render shard number `shard` of `split` and write its store, questions and manifest.
+    """Render one shard of a split and write its store, questions and manifest.
+
+    Args:
+        split: a name of `splits.SPLITS`.
+        shard: number of the shard in its split, from 0.
+        config: of all shards.
+        out: the manifest to write; store and questions are written next to it.
 
     Raises:
-        ValueError: an unknown split, or a shard beyond the split's seeds.
+        ValueError: the split is unknown, or the shard exceeds its seeds.
     """
     seeds = split_seeds(split, shard * config.shard, config.shard)
     rooms, scenes = render_views(seeds, config.rooms)
@@ -65,15 +73,15 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
     if split not in config.without_text:
         tasks = config.tasks.get(split, TASKS)
         candidates = [
-            [found for found in generate_questions(room, visible) if found.task in tasks]
-            for room, visible in zip(rooms, scenes.instance, strict=True)
+            [c for c in generate_questions(room, instance) if c.task in tasks]
+            for room, instance in zip(rooms, scenes.instance, strict=True)
         ]
         rng = np.random.default_rng([seeds.start, 13])
-        chosen_per_task = balance_questions(candidates, config.questions, rng)
+        questions = balance_questions(candidates, config.questions, rng)
         path = out.with_suffix(".questions.jsonl")
-        payload[path.name] = write_questions(path, chosen_per_task)
-        found = Counter(question.task for question in chosen_per_task)
-        counts |= {"questions": len(chosen_per_task)} | dict(sorted(found.items()))
+        payload[path.name] = write_questions(path, questions)
+        per_task = Counter(question.task for question in questions)
+        counts |= {"questions": len(questions)} | dict(sorted(per_task.items()))
     write_manifest(
         out,
         Manifest(

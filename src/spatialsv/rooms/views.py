@@ -1,4 +1,4 @@
-"""Rooms by seed, made and photographed, as one `Scenes` stack."""
+"""Rendered rooms as `Scenes`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spatialsv.scenes.scene import Scenes
 
 
 def render_views(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room], Scenes]:
-    """Make and render the rooms with these seeds: metres, world as in `room.py`."""
+    """Sample and render the rooms with these seeds; lengths in metres, world frame as in `Room`."""
     rooms = [make_room(seed, config) for seed in seeds]
     rendered = [
         render_room(room, config.image_size, config.samples)
@@ -24,7 +24,6 @@ def render_views(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room],
 
 
 def _to_scenes(rooms: list[Room], rendered: list[RenderedViews]) -> Scenes:
-    """Rooms and their pictures as one stack."""
     depth = np.stack([views_of_room.depth for views_of_room in rendered])
     return Scenes(
         ids=tuple(room.id for room in rooms),

@@ -1,8 +1,8 @@
-"""Questions from a room's geometry: candidates of every task, then a balanced choice of them.
+"""Questions generated from the geometry of rooms.
 
-- `ask(room, instance)` lists what could be asked of one room;
-- `balanced(candidates, per_scene, rng)` chooses among many rooms' candidates and gives letters;
-- `blind_accuracy(train, test)` is the cheater that reads texts only, to check the balance.
+- `generate_questions(room, instance)` lists the candidate questions of one room;
+- `balance_questions(candidates, per_scene, rng)` selects among the candidates of many rooms;
+- `text_only_accuracy(train, test)` checks the balance with a classifier that reads texts only.
 """
 
 from __future__ import annotations
@@ -51,10 +51,13 @@ FAMILIES = (
 
 
 def generate_questions(room: Room, instance: Int[np.ndarray, "N H W"]) -> list[Candidate]:
-    """All candidate questions about one room, the same each time.
+    """Return all candidate questions about one room, deterministically.
 
-    `instance` holds each pixel's thing, counted from 1 (0 = background); only things that some
-    view shows well enough are named.
+    Only objects that are visible in some view are named.
+
+    Args:
+        room: with cameras for N views.
+        instance: each pixel's object number, 0 = background.
     """
     measured = measure_visibility(room, instance)
     rng = np.random.default_rng([room.seed, 11])

@@ -1,21 +1,20 @@
-"""Choose questions so that a reader of texts alone stays at chance.
+"""Select questions so that a text-only classifier stays at chance.
 
-Where things stand is drawn without regard to what they are, so most questions are fair by
-symmetry: swapping two things, or mirroring the room, is as likely. What is left (how visible a
-shape is, which turns rooms offer) is evened out here. For every task and every word w of an
-option we keep
+Positions are sampled independently of categories, so most questions are balanced by symmetry:
+swapping two objects, or mirroring the room, is equally likely. What remains (the visibility of a
+shape, the turns that rooms offer) is balanced here. For every task and every word w of an option we
+track
 
     debt(w) = sum over chosen questions that offer w of [w is the answer] - 1/n,   n = options,
 
-and take a question only if no debt leaves [-DEBT, DEBT]; among a scene's candidates of a task
-that one is taken which makes the sum of squares smallest. The same debt, with a smaller weight
-and no bound, is kept for pairs of a word of the stem and a word of an option. Numbers count as a
-choice among the bins of BINS. Letters are dealt evenly, whatever the options.
+and accept a question only if all debts stay within [-DEBT, DEBT]. Among a scene's candidates of a
+task, the one with the smallest sum of squared debts is chosen. The same debt, with a smaller weight
+and no bound, is tracked for pairs of a stem word and an option word. Numbers count as a choice of
+bins (BINS). Letters are assigned evenly, independently of the options.
 
-Guaranteed for every call, hence for every shard: |debt| <= DEBT for each task and option word (an
-order's words are its first and its last thing), and within a task with n options each letter is
-right equally often, give or take one. So nothing accumulates but the bound itself: a word offered
-m times is right m/n +- DEBT times.
+Guaranteed for every call, hence for every shard: |debt| <= DEBT for each task and option word (for
+an order of objects: the first and the last one), and within a task with n options each letter is
+correct equally often, within one. A word that is offered m times is correct m/n +- DEBT times.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ import numpy as np
 from spatialsv.rooms.questions.candidate import Candidate
 from spatialsv.scenes.question import Question
 
-DEBT = 1.5  # questions by which a word may be right more or less often than its share
-PAIR_WEIGHT = 0.2  # of the debts of (stem word, option word) pairs in the choice
-BINS: dict[str, tuple[float, ...]] = {  # inner edges; every bin is right equally often
+DEBT = 1.5  # deviation allowed between correct and expected counts of a word, questions
+PAIR_WEIGHT = 0.2  # weight of the debts of (stem word, option word) pairs
+BINS: dict[str, tuple[float, ...]] = {  # inner edges of equally frequent bins
     "counting": (1.5, 2.5, 3.5),
     "object_size": (80.0, 93.0, 114.0),  # cm
     "abs_distance": (1.0, 1.6, 2.3),  # metres
@@ -44,20 +43,25 @@ Debts = dict[tuple[str, ...], float]
 def balance_questions(
     candidates: Sequence[Sequence[Candidate]], per_scene: int, rng: np.random.Generator
 ) -> list[Question]:
-    """Up to `per_scene` questions a scene, spread over tasks, fair to a reader of texts alone.
+    """Select up to `per_scene` questions per scene, spread over tasks and balanced.
 
     Args:
-        candidates: what `ask` gave for each scene. Each call balances by itself, so a shard of
-            scenes is balanced whatever the other shards hold; 64 scenes or more are sensible.
+        candidates: the result of `generate_questions` for each scene. Each call balances
+            independently of others; give 64 scenes or more.
+        per_scene: maximum number of questions per scene.
+        rng: draws ties, the order of scenes, and letters.
+
+    Returns:
+        The questions with lettered options, scene by scene.
     """
     debts: Debts = defaultdict(float)
-    chosen_per_task: Counter[str] = Counter()  # each task's questions so far
+    task_counts: Counter[str] = Counter()  # task -> questions selected so far
     chosen: list[list[Candidate]] = [[] for _ in candidates]
     for scene in rng.permutation(len(candidates)):
         pool: dict[str, list[_Cost]] = defaultdict(list)
-        for found in candidates[scene]:
-            pool[found.task].append(_cost_of(found))
-        chosen[scene] = _choose(pool, debts, chosen_per_task, per_scene, rng)
+        for candidate in candidates[scene]:
+            pool[candidate.task].append(_cost_of(candidate))
+        chosen[scene] = _choose(pool, debts, task_counts, per_scene, rng)
     return _letter(chosen, rng)
 
 
@@ -73,16 +77,16 @@ class _Cost:
 def _choose(
     pool: dict[str, list[_Cost]],
     debts: Debts,
-    chosen_per_task: Counter[str],
+    task_counts: Counter[str],
     count: int,
     rng: np.random.Generator,
 ) -> list[Candidate]:
-    """Up to `count` of one scene's candidates: of the task asked least first, one a round each."""
+    """Select up to `count` candidates of one scene, one task after the other, rarest task first."""
     chosen: list[Candidate] = []
     progress = True
     while progress and len(chosen) < count:
         progress = False
-        for task in sorted(pool, key=lambda task: (chosen_per_task[task], rng.random())):
+        for task in sorted(pool, key=lambda task: (task_counts[task], rng.random())):
             best = _least_debt(pool[task], debts, rng)
             if best is None or len(chosen) == count:
                 continue
@@ -90,17 +94,17 @@ def _choose(
                 for key, term in terms.items():
                     debts[key] += term
             pool[task].remove(best)
-            chosen_per_task[task] += 1
+            task_counts[task] += 1
             chosen.append(best.candidate)
             progress = True
     return chosen
 
 
-def _least_debt(found: list[_Cost], debts: Debts, rng: np.random.Generator) -> _Cost | None:
-    """The candidate that leaves the smallest squared debts, all within bounds; None if none is."""
+def _least_debt(costs: list[_Cost], debts: Debts, rng: np.random.Generator) -> _Cost | None:
+    """Return the candidate with the smallest squared debts within bounds, or None."""
     best, least = None, np.inf
-    for index in rng.permutation(len(found)):
-        one = found[index]
+    for index in rng.permutation(len(costs)):
+        one = costs[index]
         if any(abs(debts[key] + term) > DEBT + 1e-9 for key, term in one.words.items()):
             continue
         cost = sum(term * (2 * debts[key] + term) for key, term in one.words.items())
@@ -110,28 +114,28 @@ def _least_debt(found: list[_Cost], debts: Debts, rng: np.random.Generator) -> _
     return best
 
 
-def _cost_of(found: Candidate) -> _Cost:
-    options, answer = found.options, found.answer
+def _cost_of(candidate: Candidate) -> _Cost:
+    options, answer = candidate.options, candidate.answer
     if not options:  # a number: a choice among bins
-        edges = BINS[found.task]
+        edges = BINS[candidate.task]
         options = tuple(f"bin{i}" for i in range(len(edges) + 1))
-        answer = options[bisect_right(edges, float(found.answer))]
-    stem = [f"{place} {word}" for place, cue in enumerate(found.cues) for word in cue.split()]
+        answer = options[bisect_right(edges, float(candidate.answer))]
+    stem = [f"{place} {word}" for place, cue in enumerate(candidate.cues) for word in cue.split()]
     words: Debts = defaultdict(float)
     pairs: Debts = defaultdict(float)
     for option in options:
         residual = (option == answer) - 1 / len(options)
         for word in option_words(option):
-            words[found.task, word] += residual
+            words[candidate.task, word] += residual
             for cue in stem:
-                pairs[found.task, word, cue] += residual
-    return _Cost(found, dict(words), dict(pairs))
+                pairs[candidate.task, word, cue] += residual
+    return _Cost(candidate, dict(words), dict(pairs))
 
 
 def option_words(option: str) -> list[str]:
-    """What counts as a word of an option: "red chair" -> red, chair, and that it has two.
+    """Return the words of an option: "red chair" -> red, chair, and that there are several.
 
-    Of an order of things, the words of its first and of its last one.
+    For an order of objects, these are the words of the first and of the last one.
     """
     parts = option.split(", ")
     if len(parts) > 1:
@@ -142,22 +146,24 @@ def option_words(option: str) -> list[str]:
 
 
 def _letter(chosen: list[list[Candidate]], rng: np.random.Generator) -> list[Question]:
-    """Shuffle every question's options such that each letter is right equally often."""
-    letters: dict[tuple[str, int], list[int]] = defaultdict(list)  # (task, options) -> places left
+    """Shuffle the options of every question such that each letter is correct equally often."""
+    letters: dict[tuple[str, int], list[int]] = defaultdict(
+        list
+    )  # (task, options) -> positions left
     questions = []
     for scene in chosen:
         count: Counter[str] = Counter()
-        for found in scene:
-            options = len(found.options)
+        for candidate in scene:
+            options = len(candidate.options)
             order = rng.permutation(options).tolist()
             if options:
-                deck = letters[found.task, options]
+                deck = letters[candidate.task, options]
                 if not deck:
                     deck += rng.permutation(options).tolist()
-                right = found.options.index(found.answer)
-                order.remove(right)
-                order.insert(deck.pop(), right)
-            count[found.task] += 1
-            id = f"{found.scene}-{found.task}-{count[found.task]}"
-            questions.append(found.question(id, order))
+                correct = candidate.options.index(candidate.answer)
+                order.remove(correct)
+                order.insert(deck.pop(), correct)
+            count[candidate.task] += 1
+            id = f"{candidate.scene}-{candidate.task}-{count[candidate.task]}"
+            questions.append(candidate.question(id, order))
     return questions

@@ -1,7 +1,7 @@
-"""How questions are put: candidates without letters, names, directions and draws.
+"""Candidate questions, and what their generators share: wordings, names, directions, sampling.
 
-A candidate becomes a question when its options are given letters, which happens last, over many
-scenes at once (`balance.py`).
+A candidate becomes a question when its options get letters, which happens for many scenes at once
+(`balance.py`).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from spatialsv.scenes.question import Question
 
 LETTERS = "ABCDEF"
 LEFT, AHEAD, RIGHT, BACK = (np.radians(a) for a in (90.0, 0.0, -90.0, 180.0))
-INSIDE, OUTSIDE = np.radians(30.0), np.radians(60.0)  # 15 degrees off a quarter's edge, each way
+INSIDE, OUTSIDE = np.radians(30.0), np.radians(60.0)  # 15 degrees off the edge of a quadrant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A question that could be asked of a scene; its options have no letters yet."""
+    """A possible question about a scene; its options have no letters yet."""
 
     scene: str
     task: str
     stem: str
     answer: str  # one of `options`, or a decimal
     options: tuple[str, ...] = ()
-    cues: tuple[str, ...] = ()  # what else the text tells: things named, directions, views
+    cues: tuple[str, ...] = ()  # other information in the text: objects, directions, views
     views: tuple[int, ...]
 
     def question(self, id: str, order: Sequence[int]) -> Question:
-        """With options in this `order`, lettered; a number has no options and an empty order."""
+        """Return the question with lettered options in this `order` (empty for a number)."""
         options = tuple(self.options[i] for i in order)
         lines = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options)]
         return Question(
@@ -50,7 +50,7 @@ class Candidate:
 def candidate(
     measured: Visibility, task: str, stem: str, answer: str, options=(), cues=()
 ) -> Candidate:
-    """A candidate about all views of a measured room."""
+    """Return a candidate about all views of a room."""
     return Candidate(
         scene=measured.room.id,
         task=task,
@@ -63,27 +63,27 @@ def candidate(
 
 
 def choose_wording(rng: np.random.Generator, *wordings: str) -> str:
-    """One of several wordings."""
+    """Return one of several wordings."""
     return wordings[rng.integers(len(wordings))]
 
 
 def sample_indices(
     rng: np.random.Generator, mask: Bool[np.ndarray, "*shape"], count: int
 ) -> list[tuple]:
-    """Up to `count` of the indices where `mask` holds, in random order."""
+    """Return up to `count` indices where `mask` is true, in random order."""
     found = np.argwhere(mask)
     return [tuple(row) for row in found[rng.permutation(len(found))[:count]].tolist()]
 
 
 def nameable_mask(measured: Visibility) -> Bool[np.ndarray, " P"]:
-    """Which things a question may name."""
+    """Return which objects a question may name."""
     mask = np.zeros(len(measured.names), dtype=bool)
     mask[measured.nameable] = True
     return mask
 
 
 def distinct_triples(measured: Visibility, apart: float) -> Bool[np.ndarray, "P P P"]:
-    """Ordered triples of different nameable things whose neighbours stand `apart` metres."""
+    """Return ordered triples of nameable objects whose neighbours are `apart` metres apart."""
     nameable = nameable_mask(measured)
     far = (measured.distance > apart) & nameable[:, None] & nameable[None]
     return far[:, :, None] & far[None] & far[:, None, :]
@@ -92,14 +92,14 @@ def distinct_triples(measured: Visibility, apart: float) -> Bool[np.ndarray, "P 
 def object_towards(
     measured: Visibility,
     rng: np.random.Generator,
-    angle: Float[np.ndarray, " P"],  # where each thing lies, radians
+    angle: Float[np.ndarray, " P"],  # direction of each object, radians
     wanted: float,
     exclude: int | None = None,
 ) -> tuple[str, list[str]] | None:
-    """The nameable thing nearest to direction `wanted`, and 2-3 others that clearly are not there.
+    """Return the name of the object nearest to direction `wanted`, and 2-3 distractors.
 
-    The answer lies within 30 degrees of it, the others are more than 60 degrees off. None if the
-    room offers no such thing, or fewer than two others.
+    The answer lies within 30 degrees of `wanted`, distractors are more than 60 degrees off. None if
+    there is no such object or fewer than two distractors.
     """
     off = np.abs(wrap(angle - wanted))
     objects = [i for i in measured.nameable if i != exclude]
@@ -109,4 +109,5 @@ def object_towards(
         return None
     best = min(inside, key=lambda i: off[i])
     chosen = rng.permutation(others)[:3]
-    return measured.names[best], [measured.names[i] for i in chosen]
+    names = [str(name) for name in measured.names]  # those of nameable objects are not None
+    return names[best], [names[i] for i in chosen]

@@ -1,8 +1,8 @@
-"""Easy questions that lead from naming what one view shows to comparing several.
+"""Pretraining questions of increasing difficulty, from single views to several.
 
-Rungs: within a view `places` and `depth`, and of two things which is `beside` the other and which
-is `nearer`; across views the `same` thing, camera `motion`, and which view is `facing` where.
-Answers are free text, a few words. Images are numbered from 1, things bear their colour.
+Levels within a view: `places`, `depth`, and for two objects `left_right` and `nearer`. Across
+views: the `same` object, camera `motion`, and which view is `facing` a direction. Answers are a few
+words of free text. Images are numbered from 1; objects are named by colour and category.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from spatialsv.rooms.questions.visibility import Visibility, measure_visibility,
 from spatialsv.rooms.room import Room
 
 LEVELS = ("places", "left_right", "depth", "nearer", "same", "motion", "facing")
-FACING = np.radians(25.0)  # off the direction to the left, the right or the back, at most
-APART = 0.08  # of the width: columns that differ by less are not compared
-MIDDLE = 0.15  # of the width off its middle, at most
-NEARER = 1.15  # a nearer thing is nearer by this factor
-LevelQuestion = tuple[str, str, str]  # rung, question, answer
+FACING = np.radians(25.0)  # maximum deviation from left, right or back
+APART = 0.08  # minimum difference of compared columns, relative to the image width
+MIDDLE = 0.15  # maximum distance from the centre column, relative to the image width
+NEARER = 1.15  # minimum ratio of compared distances
+LevelQuestion = tuple[str, str, str]  # level, question, answer
 
 
 def curriculum_questions(
     room: Room, instance: Int[np.ndarray, "N H W"], rng: np.random.Generator
 ) -> list[LevelQuestion]:
-    """Every rung's questions about one room, one wording each: (rung, question, answer)."""
+    """Return the questions of every level about one room: (level, question, answer)."""
     measured = measure_visibility(room, instance)
     steps: list[LevelQuestion] = []
     for view in measured.views:
@@ -43,7 +43,7 @@ def curriculum_questions(
 
 
 def _clear(measured: Visibility, view: int) -> list[int]:
-    """Things in `view` whose full name only one thing in the room bears."""
+    """Return the visible objects of `view` whose full name is unique in the room."""
     full = Counter(item.name for item in measured.room.objects)
     objects = measured.room.objects
     shown = np.flatnonzero(measured.visible[view]).tolist()
@@ -89,7 +89,7 @@ def _left_right(measured: Visibility, view: int, rng: np.random.Generator):
 
 
 def _pair(rng: np.random.Generator, objects: list[int], differ) -> tuple[int, int] | None:
-    """A random ordered pair of `things` that `differ`, or None."""
+    """Return a random ordered pair of `objects` that `differ`, or None."""
     pairs = [(a, b) for a in objects for b in objects if a != b and differ(a, b)]
     return pairs[rng.integers(len(pairs))] if pairs else None
 
@@ -136,7 +136,7 @@ def _same(measured: Visibility, rng: np.random.Generator):
         where = np.flatnonzero(measured.visible[:, i])
         answer = ", ".join(str(view + 1) for view in where)
         yield choose_wording(rng, f"Which images show the {name}?", f"Where is the {name}?"), answer
-        if len(where) < len(measured.views):  # yes as often as no: asked where both are true
+        if len(where) < len(measured.views):  # as many yes as no: only where both occur
             wanted = bool(rng.integers(2))
             view = rng.choice(np.flatnonzero(measured.visible[:, i] == wanted))
             yield f"Is the {name} in image {view + 1}?", "yes" if wanted else "no"
@@ -155,7 +155,7 @@ def _motion(measured: Visibility, rng: np.random.Generator):
 
 
 def _facing(measured: Visibility):
-    """Where one image looks to the left, the right or the back of another one's direction."""
+    """Yield which image looks to the left, right or back of another one."""
     for view in measured.views:
         for side, wanted in (("left", LEFT), ("back", BACK), ("right", RIGHT)):
             off = np.abs(wrap(measured.heading - measured.heading[view] - wanted))
@@ -165,11 +165,11 @@ def _facing(measured: Visibility):
 
 
 def camera_motion(measured: Visibility, first: int, second: int) -> str:
-    """How the camera came from view `first` to view `second`: a turn, or a walk around."""
+    """Describe the camera motion from view `first` to view `second`: a rotation or an orbit."""
     poses = measured.room.cam_to_world
     turn = float(np.degrees(wrap(measured.heading[second] - measured.heading[first])))
     walked = poses[second, :3, 3] - poses[first, :3, 3]
-    if np.linalg.norm(walked) < 0.5:  # metres: it stayed on its spot
+    if np.linalg.norm(walked) < 0.5:  # metres: no translation
         return "turned around" if abs(turn) > 135 else _side("turned", turn > 0)
     if abs(turn) > 150:
         return "moved to the other side"

@@ -1,4 +1,4 @@
-"""VSI-Bench's relative direction (arXiv 2412.14171): stand by X, face Y, where is Z?"""
+"""Relative direction as in VSI-Bench (arXiv 2412.14171): at X, facing Y, where is Z?"""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from spatialsv.rooms.questions.candidate import (
 )
 from spatialsv.rooms.questions.visibility import Visibility, wrap
 
-APART = 0.8  # metres between the things of a question, so that directions mean something
+APART = 0.8  # metres between the objects of a question, so that directions are well defined
 
-# Degrees to the left of facing, at least 15 off every border. Easy splits left from right; medium
-# calls back what needs a turn of 135 degrees or more; hard names the four quadrants.
+# Degrees to the left of the facing direction, at least 15 off every border. Easy: left or right;
+# medium: "back" is a turn of 135 degrees or more; hard: the four quadrants.
 SECTORS: dict[str, dict[str, tuple[float, float]]] = {
     "rel_direction_easy": {"left": (20, 160), "right": (-160, -20)},
     "rel_direction_medium": {"left": (30, 120), "right": (-120, -30), "back": (150, 210)},
@@ -32,7 +32,7 @@ SECTORS: dict[str, dict[str, tuple[float, float]]] = {
 
 
 def rel_direction(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """All three difficulties, a few for every answer that the room offers."""
+    """Yield candidates of all three difficulties, a few for every possible answer."""
     bearing = measured.bearing
     angle = np.degrees(wrap(bearing[:, None, :] - bearing[:, :, None]))  # at x, from y to z
     triples = distinct_triples(measured, APART)

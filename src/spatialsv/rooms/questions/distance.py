@@ -1,4 +1,4 @@
-"""VSI-Bench's distances, measured between the closest points of boxes."""
+"""Distances as in VSI-Bench, measured between the closest points of boxes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from spatialsv.rooms.questions.candidate import (
 )
 from spatialsv.rooms.questions.visibility import Visibility
 
-RATIO, MARGIN = 1.15, 0.3  # the nearest is nearer by this factor and by these metres
-SHORTEST = 0.3  # metres; below, a relative error says little
+RATIO, MARGIN = 1.15, 0.3  # the second nearest must be farther by this factor and by these metres
+SHORTEST = 0.3  # metres; relative errors are not meaningful below
 
 
 def rel_distance(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Which of three or four things is closest to X?"""
+    """Which of three or four objects is closest to X?"""
     nameable = measured.nameable
     for x in nameable:
         others = rng.permutation([i for i in nameable if i != x])
-        for chosen in (others[:4], others[-4:])[: 1 + (len(others) > 4)]:  # two draws if many
+        for chosen in (others[:4], others[-4:])[
+            : 1 + (len(others) > 4)
+        ]:  # two draws if there are many
             if len(chosen) < 3:
                 continue
             gaps = measured.gap[x, chosen]
@@ -43,7 +45,7 @@ def rel_distance(measured: Visibility, rng: np.random.Generator) -> Iterator[Can
 
 
 def abs_distance(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """How many metres lie between X and Y?"""
+    """How many metres apart are X and Y?"""
     nameable = nameable_mask(measured)
     pairs = nameable[:, None] & nameable[None] & (measured.gap > SHORTEST)
     for a, b in sample_indices(rng, pairs & ~np.eye(len(nameable), dtype=bool), 12):

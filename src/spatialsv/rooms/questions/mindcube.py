@@ -1,4 +1,4 @@
-"""MindCube's three settings (arXiv 2506.21458): rotation, among, around."""
+"""The three settings of MindCube (arXiv 2506.21458): rotation, among, around."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from spatialsv.rooms.questions.candidate import (
 )
 from spatialsv.rooms.questions.visibility import Visibility, wrap
 
-MIN_SEPARATION = np.radians(15.0)  # things nearer to one line of sight are neither left nor right
-NEARER = 1.25  # a nearer thing is nearer by this factor
+MIN_SEPARATION = np.radians(15.0)  # minimum azimuth difference of left and right
+NEARER = 1.25  # minimum ratio of compared distances
 
 
 def rotation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Turned to face as in one image, what lies to the left, to the right, or behind?"""
+    """Facing as in one image, which object is to the left, to the right, or behind?"""
     if measured.room.motion != "rotation":
         return
     directions = (("to my left", LEFT), ("behind me", BACK), ("to my right", RIGHT))
@@ -46,10 +46,10 @@ def rotation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candida
 
 
 def among(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Around a central thing: what is to its left, to its right or behind it, from one view?"""
+    """From one view, which object is to the left of, to the right of, or behind the central one?"""
     if measured.room.motion != "among":
         return
-    centre = int(np.abs(measured.azimuth).sum(axis=0).argmin())  # what all cameras look at
+    centre = int(np.abs(measured.azimuth).sum(axis=0).argmin())  # the object all cameras look at
     if centre not in measured.nameable:
         return
     name = measured.names[centre]
@@ -71,7 +71,7 @@ def among(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]
 
 
 def around(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Walking around the room: which way the camera went, and how things lie from one view."""
+    """Orbiting the room: the direction of motion, and relations as seen from one view."""
     if measured.room.motion != "around":
         return
     yield from _walked(measured, rng)
@@ -89,7 +89,7 @@ def around(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate
 
 
 def _walked(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Left is the camera's left at the first image; half a circle at most lies between."""
+    """Yield directions of motion: left and right are those of the first camera."""
     count = len(measured.views)
     poses = measured.room.cam_to_world
     for first, second in sample_indices(rng, ~np.eye(count, dtype=bool), 6):
@@ -105,7 +105,7 @@ def _walked(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidat
 
 
 def _left_right(measured: Visibility) -> np.ndarray:
-    """(N, P, P): both in front of the camera, and well apart to its left and right."""
+    """Return (N, P, P): both in front of the camera and separated horizontally."""
     azimuth = measured.azimuth
     front = np.abs(azimuth) < np.radians(80)
     apart = np.abs(azimuth[:, :, None] - azimuth[:, None]) > MIN_SEPARATION
@@ -113,7 +113,7 @@ def _left_right(measured: Visibility) -> np.ndarray:
 
 
 def _nearer(measured: Visibility) -> np.ndarray:
-    """(N, P, P): one is clearly nearer to the camera than the other."""
+    """Return (N, P, P): one is clearly nearer to the camera than the other."""
     one, other = measured.range[:, :, None], measured.range[:, None]
     return np.maximum(one, other) > NEARER * np.minimum(one, other)
 
@@ -121,7 +121,7 @@ def _nearer(measured: Visibility) -> np.ndarray:
 def _prefer_hidden(
     measured: Visibility, rng: np.random.Generator, valid: np.ndarray
 ) -> list[tuple]:
-    """Up to 6 (view, thing, thing), those first that the view itself does not show."""
+    """Return up to 6 (view, object, object), pairs not visible in that view first."""
     nameable = nameable_mask(measured)
     valid = valid & nameable[:, None] & nameable[None]
     shown = measured.visible[:, :, None] & measured.visible[:, None]

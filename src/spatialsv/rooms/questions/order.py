@@ -1,4 +1,4 @@
-"""VSI-Bench's appearance order: which thing is seen first, walking through the images?"""
+"""Appearance order as in VSI-Bench: in which order do objects first appear?"""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from spatialsv.rooms.questions.visibility import Visibility
 
 
 def appearance_order(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Three or four things that first appear in different images; four orders to choose from.
+    """Three or four objects that first appear in different images; four orders to choose from.
 
-    A thing first appears where it is first recognisable; one that peeped out before is not asked.
-    Wrong orders are drawn evenly from all others, so that the right one does not stand out.
+    An object first appears where it is first visible; objects partly visible before are not used.
+    Wrong orders are sampled uniformly from all others, so that the correct one does not stand out.
+
+    Yields:
+        Up to six candidates.
     """
     groups = list(_newcomers(measured).values())
     if len(groups) < 3:
@@ -34,7 +37,7 @@ def appearance_order(measured: Visibility, rng: np.random.Generator) -> Iterator
 
 
 def _newcomers(measured: Visibility) -> dict[int, list[int]]:
-    """The nameable things that first appear in each view, in order of views."""
+    """Return the nameable objects that first appear in each view, in the order of views."""
     groups: dict[int, list[int]] = {}
     for i in measured.nameable:
         first = int(np.argmax(measured.visible[:, i]))

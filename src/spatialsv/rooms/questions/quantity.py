@@ -1,4 +1,4 @@
-"""VSI-Bench's numbers besides distance: how many, how large, how roomy?"""
+"""Numbers as in VSI-Bench: object counts, object sizes and room size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from spatialsv.rooms.questions.visibility import Visibility
 
 
 def counting(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """How many of a category the images show, for each category that they show.
-
-    A category with a thing that some image shows too little of, and none enough of, is not asked.
-    """
-    shown = measured.visible.any(axis=0)
-    certain = shown | measured.invisible.all(axis=0)
+    """The number of visible objects per category, unless one is partly visible in all views."""
+    shown = np.asarray(measured.visible.any(axis=0))
+    certain = shown | np.asarray(measured.invisible.all(axis=0))
     objects = measured.room.objects
     doubtful = {t.category for t, sure in zip(objects, certain, strict=True) if not sure}
     counts = Counter(t.category for t, here in zip(objects, shown, strict=True) if here)
@@ -33,8 +30,8 @@ def counting(measured: Visibility, rng: np.random.Generator) -> Iterator[Candida
 
 
 def plural(category: str) -> str:
-    """English plural of a category."""
-    if category.endswith("stairs"):  # its plural is its own
+    """Return the English plural of a category."""
+    if category.endswith("stairs"):  # already plural
         return f"flights of {category}"
     if category.endswith("f"):
         return category[:-1] + "ves"
@@ -42,7 +39,7 @@ def plural(category: str) -> str:
 
 
 def object_size(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """The longest of a thing's width, depth and height, in centimetres."""
+    """The longest side of an object, in centimetres."""
     for i in measured.nameable:
         name, size = measured.names[i], measured.room.objects[i].size
         stem = choose_wording(
@@ -54,7 +51,7 @@ def object_size(measured: Visibility, rng: np.random.Generator) -> Iterator[Cand
 
 
 def room_size(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """The floor's area in square metres."""
+    """The floor area, in square metres."""
     area = float(np.prod(measured.room.extent[:2]))
     stem = choose_wording(
         rng,

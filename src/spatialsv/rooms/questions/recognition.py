@@ -1,4 +1,4 @@
-"""Plain recognition, which measures what fine-tuning forgets: what is it, which colour is it?"""
+"""Recognition of category and colour, which measures forgetting."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from spatialsv.rooms.questions.visibility import Visibility
 
 
 def recognise_what(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """What the one thing of some colour in an image is; wrong options stand in the room too.
-
-    Options from the same room: another question's text then gives nothing away.
-    """
+    """The category of the only object of a colour in an image; wrong options occur in the room."""
+    # Options from the same room: the texts of its other questions then reveal nothing.
     objects = measured.room.objects
     categories = {t.category for t in objects}
     for view in measured.views:
@@ -37,7 +35,7 @@ def recognise_what(measured: Visibility, rng: np.random.Generator) -> Iterator[C
 
 
 def recognise_colour(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """The colour of a thing that is the only one of its kind; wrong options occur in the room."""
+    """The colour of the only object of its category; wrong options occur in the room."""
     objects = measured.room.objects
     kinds = Counter(t.category for t in objects)
     colours = {t.colour for t in objects}

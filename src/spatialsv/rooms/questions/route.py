@@ -1,4 +1,4 @@
-"""VSI-Bench's route planning: which turn is missing?"""
+"""Route planning as in VSI-Bench: which turn is missing?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TURNS = {"turn left": (50, 120), "turn right": (-120, -50), "turn back": (150, 2
 
 
 def route_planning(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """From X go to Y, turn, go to Z: the turn is asked. Stops are centres on the floor."""
+    """The turn at Y on the way from X to Z; positions are object centres on the floor."""
     bearing = measured.bearing
     angle = np.degrees(wrap(bearing[None] - bearing[:, :, None]))  # heading x to y, then y to z
     triples = distinct_triples(measured, APART)

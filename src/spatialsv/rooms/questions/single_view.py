@@ -1,4 +1,4 @@
-"""Within one view, as CV-Bench asks (arXiv 2406.16860): left or right of, and nearest."""
+"""Relations within one view as in CV-Bench (arXiv 2406.16860): left or right, and nearest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spatialsv.rooms.questions.visibility import Visibility
 
 
 def relation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Of two things that a view shows, whether the first stands left or right of the second."""
+    """Whether one visible object is left or right of another."""
     for view in measured.views:
         shown, column = _shown(measured, view), measured.column[view]
         pairs = [(a, b) for a in shown for b in shown if abs(column[a] - column[b]) > APART]
@@ -28,7 +28,7 @@ def relation(measured: Visibility, rng: np.random.Generator) -> Iterator[Candida
 
 
 def depth_order(measured: Visibility, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Which of three or four things that a view shows is nearest to its camera."""
+    """Which of three or four visible objects is nearest to the camera."""
     for view in measured.views:
         shown = rng.permutation(_shown(measured, view))[:4].tolist()
         distance = measured.range[view]
@@ -45,5 +45,5 @@ def depth_order(measured: Visibility, rng: np.random.Generator) -> Iterator[Cand
 
 
 def _shown(measured: Visibility, view: int) -> list[int]:
-    """Things that `view` shows and whose name is unique in the room."""
+    """Return the visible objects of `view` whose name is unique in the room."""
     return [i for i in measured.nameable if measured.visible[view, i]]

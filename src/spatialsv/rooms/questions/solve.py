@@ -1,8 +1,8 @@
-"""A question's answer from a measured room, by the rule that asked it.
+"""Geometry solver: answers questions from measured rooms, by the rules that generated them.
 
-What is measured may be another's idea of the room (`rooms.seen`): its answer is then what
-that idea says. Text is read back by the names that it holds, so a new wording need only name
-things in the order of its task.
+The measured room may be an estimate (`rooms.from_points`); the answer is then that of the estimate.
+Question texts are parsed by the object names in them, so new wordings only have to name objects in
+the order of their task.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from spatialsv.rooms.questions.route import TURNS
 from spatialsv.rooms.questions.visibility import Visibility, wrap
 from spatialsv.scenes.question import Question
 
-WHERE = {  # the words of MindCube's settings; the longer ones first
+WHERE = {  # phrases of the MindCube settings, longer ones first
     "to the left of": LEFT,
     "to the right of": RIGHT,
     "to my left": LEFT,
     "to my right": RIGHT,
     "behind me": BACK,
-    "behind": AHEAD,  # of a thing, as seen from the camera
+    "behind": AHEAD,  # of an object, as seen from the camera
 }
 
 Solver = Callable[[Question, Visibility], str | float | None]
 
 
 def solve(question: Question, measured: Visibility) -> str | float | None:
-    """The letter or number that `measured` gives.
+    """Answer `question` from `measured`.
 
-    Returns: None for a task that asks nothing of where things are (`SOLVERS` has the others), or
-    where a thing that matters has no place.
+    Returns:
+        A letter or a number. None if the task is not about positions (not in `SOLVERS`), or if the
+        position of an object involved is unknown.
     """
     solver = SOLVERS.get(question.task)
     if solver is None:
@@ -51,7 +52,7 @@ def _stem(question: Question) -> str:
 
 
 def _named_objects(question: Question, measured: Visibility) -> list[int]:
-    """The things that the stem names, in the order in which it names each for the last time."""
+    """Return the objects named in the stem, in the order of their last mention."""
     number = {name: i for i, name in enumerate(measured.names) if name is not None}
     names = "|".join(re.escape(name) for name in sorted(number, key=len, reverse=True))
     found = re.findall(rf"\b(?:{names})\b", _stem(question))
@@ -68,14 +69,14 @@ def _views(question: Question) -> list[int]:
 
 
 def _least(question: Question, values: Float[np.ndarray, " O"]) -> str | None:
-    """The option whose value is least; None where one is unknown."""
+    """Return the option with the smallest value, or None if a value is unknown."""
     return question.options[int(values.argmin())] if np.isfinite(values).all() else None
 
 
 def _towards(
     question: Question, measured: Visibility, angle: Float[np.ndarray, " P"]
 ) -> str | None:
-    """The option that lies where the stem says, of the directions to all things."""
+    """Return the option in the direction that the stem gives."""
     wanted = next(turn for words, turn in WHERE.items() if words in _stem(question))
     return _least(question, np.abs(wrap(angle[_options(question, measured)] - wanted)))
 
@@ -104,7 +105,7 @@ def _around(question: Question, measured: Visibility) -> str | None:
 
 def _walked(question: Question, measured: Visibility) -> str:
     first, second = _views(question)
-    if "Which way" in _stem(question):  # it names the goal first
+    if "Which way" in _stem(question):  # this wording names the goal first
         first, second = second, first
     poses = measured.room.cam_to_world
     walked = poses[second, :3, 3] - poses[first, :3, 3]
@@ -112,7 +113,7 @@ def _walked(question: Question, measured: Visibility) -> str:
 
 
 def _sector(angle: float, sectors: Mapping[str, tuple[float | int, float | int]]) -> str | None:
-    """The sector that a direction, in radians, lies in, or is nearest to; their ends in degrees."""
+    """Return the sector (limits in degrees) that contains `angle` (radians) or is nearest to it."""
     if not np.isfinite(angle):
         return None
 
@@ -158,8 +159,8 @@ def _room_size(question: Question, measured: Visibility) -> float:
     return float(np.prod(measured.room.extent[:2]))
 
 
-# Left out: what masks alone tell (relation within a view, order of appearance, counting), and
-# recognition.
+# Not included: tasks that instance masks alone answer (relation within a view, appearance order,
+# counting), and recognition.
 SOLVERS: dict[str, Solver] = {
     "rotation": _rotation,
     "among": _among,

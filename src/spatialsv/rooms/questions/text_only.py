@@ -1,9 +1,8 @@
-"""A cheater that answers from texts alone: if it beats chance, questions give answers away.
+"""A text-only classifier: accuracy above chance means that question texts reveal answers.
 
-For each task it fits a conditional logit to training questions: an option's score is the sum of
-weights of its words, its place, and all pairs of a word of the stem and a word of the option;
-the option with the best score is its answer. Numbers become a choice among bins of the training
-answers, equally full as far as possible.
+For each task it fits a conditional logit to training questions. The score of an option is the sum
+of the weights of its words, its position, and all pairs of a stem word and an option word. Numbers
+become a choice among bins of the training answers, as equally filled as possible.
 """
 
 from __future__ import annotations
@@ -17,25 +16,26 @@ import numpy as np
 
 from spatialsv.scenes.question import Question
 
-BINS = 4  # for numbers
+BINS = 4  # of numeric answers
 STEPS, RATE = 150, 0.5  # of gradient ascent
 PRIOR = (3.0, 10.0)  # ridge on single features and on pairs, in questions
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextOnlyScore:
-    """How well one task's answers can be told from texts."""
+    """Text-only accuracy on one task."""
 
-    right: int
+    correct: int
     total: int
-    chance: float  # choice: mean of 1 / options; number: share of the commonest training bin
+    chance: float  # choice: mean of 1 / options; number: share of the most frequent training bin
 
     @property
     def accuracy(self) -> float:
-        return self.right / self.total
+        """Return the share of correct answers."""
+        return self.correct / self.total
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
-        """Wilson's interval of the accuracy at `z` standard deviations."""
+        """Return the Wilson interval of the accuracy at `z` standard deviations."""
         n, p = self.total, self.accuracy
         middle, spread = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         low, high = ((middle + side * spread) / (1 + z * z / n) for side in (-1, 1))
@@ -45,7 +45,7 @@ class TextOnlyScore:
 def text_only_accuracy(
     train: Sequence[Question], test: Sequence[Question]
 ) -> dict[str, TextOnlyScore]:
-    """Fit the cheater on `train`, score it on `test`: task -> score, for tasks that both hold."""
+    """Fit on `train` and score on `test`, for each task that both contain."""
     by_task = [_group(train), _group(test)]
     return {
         task: _fit_and_score(by_task[0][task], by_task[1][task])
@@ -65,35 +65,46 @@ def _fit_and_score(train: list[Question], test: list[Question]) -> TextOnlyScore
     if not train[0].options:
         edges = _edges(np.array([float(q.answer) for q in train]))
     vocabulary: dict[str, int] = {}
-    fitted = _encode(train, edges, vocabulary, grow=True)
-    weights = _fit(*fitted, np.array([PRIOR[" x " in word] for word in vocabulary]))
+    weights = _fit(
+        *_encode(train, edges, vocabulary, grow=True),
+        prior=np.array([PRIOR[" x " in word] for word in vocabulary]),
+    )
     rows, features, question, answer = _encode(test, edges, vocabulary, grow=False)
-    score = np.bincount(rows, weights[features], minlength=len(question))
-    score += 1e-9 * np.random.default_rng(0).random(len(score))  # ties fall at random
+    ties = 1e-9 * np.random.default_rng(0).random(len(question))  # broken at random
+    score = np.bincount(rows, weights[features], minlength=len(question)) + ties
     best = np.full(len(test), -np.inf)
     np.maximum.at(best, question, score)
-    right = int((score[answer] == best).sum())
+    correct = int((score[answer] == best).sum())
     if edges is None:
         chance = float(np.mean([1 / len(q.options) for q in test]))
     else:
         held = np.bincount(np.searchsorted(edges, [float(q.answer) for q in train], side="right"))
         chance = float(held.max() / held.sum())
-    return TextOnlyScore(right=right, total=len(test), chance=chance)
+    return TextOnlyScore(correct=correct, total=len(test), chance=chance)
 
 
 def _edges(numbers: np.ndarray) -> np.ndarray:
-    """Inner borders of about equally full bins; one bin a value where values are few."""
+    """Return inner edges of equally filled bins, or of one bin per value if there are few."""
     values = np.unique(numbers)
     if len(values) <= BINS:
         return values[1:]
     return np.unique(np.quantile(numbers, np.arange(1, BINS) / BINS))
 
 
-def _encode(questions, edges, vocabulary: dict[str, int], *, grow: bool):
-    """Flat features: option row and feature number of each; each row's question; right rows."""
-    rows, features, question, answer = [], [], [], []
+def _encode(
+    questions: Sequence[Question],
+    edges: np.ndarray | None,
+    vocabulary: dict[str, int],
+    *,
+    grow: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return flat features: option row and feature index; question of each row; correct rows."""
+    rows: list[int] = []
+    features: list[int] = []
+    question: list[int] = []
+    answer: list[int] = []
     for number, one in enumerate(questions):
-        options, right = one.options, None
+        options = one.options
         if edges is not None:
             options = tuple(f"bin{i}" for i in range(len(edges) + 1))
             right = int(np.searchsorted(edges, float(one.answer), side="right"))
@@ -124,7 +135,7 @@ def _features(option: str, place: int, stem: list[str]) -> list[str]:
 
 
 def _fit(rows, features, question, answer, prior) -> np.ndarray:
-    """Ridge-penalised maximum likelihood of a softmax over each question's options, by Adagrad."""
+    """Fit a ridge-penalised softmax over the options of each question, by Adagrad."""
     weights, squares = np.zeros(len(prior)), np.full(len(prior), 1e-6)
     truth = np.zeros(len(question))
     truth[answer] = 1

@@ -1,7 +1,7 @@
-"""What a room's pictures show, and where everything stands: worked out once for all questions.
+"""Visibility and spatial relations of objects, computed once for all questions.
 
-Legend: N views, P things. Angles are radians in the floor plane, counterclockwise seen from
-above, so a positive turn is a turn to the left.
+Shapes: N views, P objects. Angles are radians in the floor plane, counterclockwise from above:
+positive turns are turns to the left.
 """
 
 from __future__ import annotations
@@ -9,43 +9,46 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from spatialsv.rooms.room import Room
 
-MIN_VISIBLE_SHARE = 12 / 4096  # of a view's pixels: a thing that covers this much can be recognised
-MAX_INVISIBLE_SHARE = 2 / 4096  # up to this much goes unnoticed; between the two nothing is asked
+MIN_VISIBLE_SHARE = 12 / 4096  # minimum share of a view's pixels for an object to be visible
+MAX_INVISIBLE_SHARE = 2 / 4096  # maximum share of an invisible one; no questions in between
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Visibility:
-    """One room as its questions see it."""
+    """Visibility and relations of the objects of one room."""
 
     room: Room
-    share: Float[np.ndarray, "N P"]  # of each view's pixels that show each thing
-    column: Float[np.ndarray, "N P"]  # their mean column, 0 = left edge, 1 = right; nan if none
-    gap: Float[np.ndarray, "P P"]  # metres between the closest points of the things' boxes
-    distance: Float[np.ndarray, "P P"]  # metres over the floor between centres
-    bearing: Float[np.ndarray, "P P"]  # from thing i to thing j
-    heading: Float[np.ndarray, " N"]  # where each camera faces
-    azimuth: Float[np.ndarray, "N P"]  # turn from a camera's heading to each thing; left > 0
-    range: Float[np.ndarray, "N P"]  # metres over the floor from each camera to each thing
+    share: Float[np.ndarray, "N P"]  # share of each view's pixels that show each object
+    column: Float[
+        np.ndarray, "N P"
+    ]  # mean column, 0 = left edge, 1 = right; NaN if there are no pixels
+    gap: Float[np.ndarray, "P P"]  # metres between the closest points of the boxes
+    distance: Float[np.ndarray, "P P"]  # metres between centres on the floor
+    bearing: Float[np.ndarray, "P P"]  # direction from object i to object j
+    heading: Float[np.ndarray, " N"]  # viewing direction of each camera
+    azimuth: Float[np.ndarray, "N P"]  # angle from each camera's heading to each object; left > 0
+    range: Float[np.ndarray, "N P"]  # metres on the floor from each camera to each object
 
     @cached_property
     def visible(self) -> Bool[np.ndarray, "N P"]:
-        """Which view shows which thing well enough to recognise it."""
+        """Return which objects each view shows well enough to recognise them."""
         return self.share >= MIN_VISIBLE_SHARE
 
     @cached_property
     def invisible(self) -> Bool[np.ndarray, "N P"]:
-        """Which view shows nothing, or a speck, of which thing."""
+        """Return which objects each view does not show, or only a speck of."""
         return self.share <= MAX_INVISIBLE_SHARE
 
     @cached_property
     def names(self) -> list[str | None]:
-        """The shortest name that only one thing in the room bears; None if there is none."""
+        """Return the shortest unique name of each object, or None."""
         objects = self.room.objects
         categories = Counter(item.category for item in objects)
         full = Counter(item.name for item in objects)
@@ -56,18 +59,26 @@ class Visibility:
 
     @cached_property
     def nameable(self) -> list[int]:
-        """Things that a question may name: some view shows them, and their name is unique."""
-        shown = self.visible.any(axis=0)
+        """Return the objects that are visible in some view and have a unique name."""
+        shown = np.asarray(self.visible.any(axis=0))
         return [i for i, name in enumerate(self.names) if name is not None and shown[i]]
 
     @cached_property
     def views(self) -> tuple[int, ...]:
-        """All views of the room, in order."""
+        """Return the indices of all views."""
         return tuple(range(len(self.room.cam_to_world)))
 
 
 def measure_visibility(room: Room, instance: Int[np.ndarray, "N H W"]) -> Visibility:
-    """Measure `room`, whose views show thing `instance - 1` at each pixel (0 = background)."""
+    """Compute the visibility and relations of the objects of `room`.
+
+    Args:
+        room: the room.
+        instance: each pixel's object number, 0 = background.
+
+    Returns:
+        Visibility and relations, in the room's world frame.
+    """
     share, column = _measure_pixels(instance, len(room.objects))
     centres = np.array([item.centre[:2] for item in room.objects])
     eyes, forward = room.cam_to_world[:, :2, 3], room.cam_to_world[:, :2, 2]
@@ -87,16 +98,16 @@ def measure_visibility(room: Room, instance: Int[np.ndarray, "N H W"]) -> Visibi
     )
 
 
-Angles = Float[np.ndarray, "*shape"] | Float[np.generic, ""]  # an array of them, or one
+Angle = TypeVar("Angle", Float[np.ndarray, "*shape"], Float[np.floating, ""])  # or a scalar
 
 
-def wrap(angle: Angles) -> Angles:
-    """`angle`, in radians, brought to [-pi, pi)."""
+def wrap(angle: Angle) -> Angle:
+    """Return `angle` (radians) wrapped to [-pi, pi)."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _measure_pixels(instance: Int[np.ndarray, "N H W"], objects: int):
-    """Each thing's share of each view and its mean column, (N, P) both."""
+    """Return each object's share of each view and its mean column, both (N, P)."""
     views, height, width = instance.shape
     label = instance.astype(np.int64) + (np.arange(views) * (objects + 1))[:, None, None]
     bins = views * (objects + 1)
@@ -110,10 +121,10 @@ def _measure_pixels(instance: Int[np.ndarray, "N H W"], objects: int):
 
 
 def closest_points(room: Room) -> Float[np.ndarray, "P P"]:
-    """Metres between the closest points of each pair of boxes; 0 where they touch.
+    """Return the distance in metres between each pair of boxes; 0 where they touch.
 
-    Boxes are upright, so their distance is that of their footprints on the floor combined with
-    the gap between their heights: sqrt(floor^2 + height^2).
+    Boxes are upright, so the squared distance is the sum of the squared distance of their
+    footprints and the squared vertical gap.
     """
     prints = np.stack([item.footprint() for item in room.objects])  # (P, 4, 2)
     middle = np.array([item.centre[2] for item in room.objects])
@@ -123,14 +134,14 @@ def closest_points(room: Room) -> Float[np.ndarray, "P P"]:
 
 
 def _footprint_gap(prints: Float[np.ndarray, "P 4 2"]) -> Float[np.ndarray, "P P"]:
-    """Distance between convex quadrilaterals: a corner of one to an edge of the other."""
+    """Return the distance between convex quadrilaterals, from corners to edges."""
     start, edge = prints, np.roll(prints, -1, axis=1) - prints
     corner = prints[:, None, :, None]  # (P, 1, 4, 1, 2)
     offset = corner - start[None, :, None]  # (P, P, corner, edge, 2)
     along = (offset * edge[None, :, None]).sum(-1) / (edge**2).sum(-1)[None, :, None]
     foot = offset - along.clip(0, 1)[..., None] * edge[None, :, None]
     one_way = np.sqrt((foot**2).sum(-1)).min(axis=(2, 3))
-    # Beyond every corner's reach they may still overlap: no edge's line has the other outside.
+    # They may overlap without a corner inside: then no edge line separates them.
     cross = edge[None, :, None, :, 0] * offset[..., 1] - edge[None, :, None, :, 1] * offset[..., 0]
     outside = (cross < 0).all(axis=2).any(axis=-1)  # edges wind counterclockwise
     apart = outside | outside.T
