@@ -76,7 +76,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def delete(path: Path) -> None:
-    """Delete a file or a directory tree; it is no error if another process deletes it too."""
+    """Delete a file or a directory tree; another process may delete it as well."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

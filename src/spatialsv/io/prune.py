@@ -11,7 +11,7 @@ from spatialsv.io.manifest import SCHEMA
 
 
 def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
-    """Delete what lies in `folder` and is neither in `keep` nor listed by a manifest in `keep`.
+    """Delete everything in `folder` except `keep` and what manifests in `keep` list.
 
     Args:
         folder: the directory of a stage; it is searched recursively.

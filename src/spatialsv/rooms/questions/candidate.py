@@ -99,7 +99,7 @@ def object_towards(
     """Return the name of the object nearest to direction `wanted`, and 2-3 distractors.
 
     The answer lies within 30 degrees of `wanted`, distractors are more than 60 degrees off. None if
-    there is no such object or fewer than two distractors.
+    no object qualifies, or fewer than two distractors do.
     """
     off = np.abs(wrap(angle - wanted))
     objects = [i for i in measured.nameable if i != exclude]

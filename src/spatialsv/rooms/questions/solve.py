@@ -159,7 +159,7 @@ def _room_size(question: Question, measured: Visibility) -> float:
     return float(np.prod(measured.room.extent[:2]))
 
 
-# Not included: tasks that instance masks alone answer (relation within a view, appearance order,
+# Not included: tasks that instance masks answer (relation within a view, appearance order,
 # counting), and recognition.
 SOLVERS: dict[str, Solver] = {
     "rotation": _rotation,
