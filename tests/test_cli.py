@@ -40,7 +40,10 @@ def test_lists_may_be_empty():
     [
         ('{"qestions": 3}', "scenes.qestions: no such setting; did you mean 'questions'?"),
         ('{"questions": "3"}', "scenes.questions: expected int, found '3'"),
-        ('{"tasks": {"test": ["rotate"]}}', "scenes.tasks.test: unknown task 'rotate'. Known: rotation"),
+        (
+            '{"tasks": {"test": ["rotate"]}}',
+            "scenes.tasks.test: unknown task 'rotate'. Known: rotation",
+        ),
         (
             '{"tasks": {"test": ["around"]}, "rooms": {"motions": ["among"]}}',
             "scenes.tasks.test: task 'around' needs its camera motion",

@@ -87,8 +87,8 @@ def scenes(arguments: argparse.Namespace) -> None:
 
 def ingest(arguments: argparse.Namespace) -> None:
     """Read photos, videos or datasets of posed images into a store of scenes."""
-    from spatialsv.scenes.readers.captures import ingest
     from spatialsv.scenes.readers.config import ReadConfig
+    from spatialsv.scenes.readers.read_captures import ingest
 
     ingest(arguments.path, arguments.out, arguments.format, config(ReadConfig, arguments))
 

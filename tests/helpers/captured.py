@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Format
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 Views = dict[str, tuple[np.ndarray, ...]]
 

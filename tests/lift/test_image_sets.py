@@ -15,7 +15,7 @@ from helpers.datasets import write_tum
 from helpers.views import samples
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.image_sets import ImageSetConfig, read_image_sets
-from spatialsv.scenes.readers.choose import Sampling
+from spatialsv.scenes.readers.sampling import Sampling
 from spatialsv.scenes.store import write_groups
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
-from spatialsv.scenes.readers.captures import name_of
-from spatialsv.scenes.readers.choose import SMALL, Sampling, choose
 from spatialsv.scenes.readers.formats import FORMATS, PLAIN, detect
-from spatialsv.scenes.readers.load import load, pictures, small, sound
+from spatialsv.scenes.readers.load import load, read_images, read_thumbnails, validate_frames
 from spatialsv.scenes.readers.nerfstudio import is_transforms
+from spatialsv.scenes.readers.read_captures import capture_id
+from spatialsv.scenes.readers.sampling import THUMBNAIL, Sampling, select_frames
 from spatialsv.scenes.readers.video import VIDEOS
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
@@ -142,7 +142,7 @@ def _of_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
     if not places:
         raise ValueError(f"{root}: nothing here in the format {format}")
     for place in places:
-        capture = replace(FORMATS[format].capture(place), id=name_of(root, place))
+        capture = replace(FORMATS[format].capture(place), id=capture_id(root, place))
         yield from (_of_pictures if format in PLAIN else _of_posed)(capture, config)
 
 
@@ -159,11 +159,16 @@ def _of_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
 
 def _of_pictures(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
     """Each picture in its own shape, where `load` would pad them to the first one's."""
-    frames, _ = sound(capture)
-    clips = choose(frames, config.frames, config.sampling, partial(small, pixels=SMALL * SMALL))
+    frames, _ = validate_frames(capture)
+    clips = select_frames(
+        frames,
+        config.frames,
+        config.sampling,
+        partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL),
+    )
     for number, clip in enumerate(clips):
         names, read, skipped = [], [], []
-        for frame, shown in zip(clip, pictures(clip), strict=True):
+        for frame, shown in zip(clip, read_images(clip), strict=True):
             if isinstance(shown, FrameError):
                 skipped.append(str(shown))
                 continue

@@ -5,8 +5,8 @@ from numpy.testing import assert_allclose
 from helpers.lift_seen import with_pictures
 from spatialsv.lift.files.colmap import write_colmap
 from spatialsv.scenes.readers import colmap
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def test_pycolmap_sees_every_point_where_it_was_seen(result, cloud, tmp_path):

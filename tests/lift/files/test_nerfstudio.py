@@ -8,8 +8,8 @@ from helpers.lift_seen import with_pictures
 from spatialsv.lift.files.maps import DEPTH_STEPS, write_maps
 from spatialsv.lift.files.nerfstudio import write_transforms
 from spatialsv.scenes.readers import nerfstudio
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def test_our_own_reader_reads_back_what_was_lifted(result, tmp_path):

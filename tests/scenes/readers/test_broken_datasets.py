@@ -17,9 +17,9 @@ from PIL import Image
 
 from helpers.datasets import WRITERS
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 from spatialsv.scenes.scene import fault
 
 TEXT = {".txt", ".json", ".csv", ".pincam", ".traj"}

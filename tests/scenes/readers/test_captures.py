@@ -12,9 +12,9 @@ from helpers.outside import save_picture, save_video, trimmed
 from spatialsv.cli import main
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.readers.capture import CaptureError, Frame
-from spatialsv.scenes.readers.choose import Sampling, Seen, choose, shift_overlap
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.formats import detect
+from spatialsv.scenes.readers.sampling import SampledDepth, Sampling, select_frames, shift_overlap
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import frame_times
 from spatialsv.scenes.store import read_groups
@@ -140,10 +140,12 @@ def wall(x: float, depth: float = 2.0) -> Frame:
 
 def test_views_overlap_by_what_of_the_one_is_seen_in_the_other():
     # the wall seen is 4 wide, of which a step of 1 leaves three quarters
-    assert Seen.of(wall(0)).share_in(wall(0)) == 1
-    assert Seen.of(wall(0)).share_in(wall(1)) == pytest.approx(0.75)
-    assert Seen.of(wall(0)).share_in(wall(5)) == 0
-    chosen = choose([wall(x / 4) for x in range(20)], 8, Sampling(by="overlap", overlap=0.6), never)
+    assert SampledDepth.of(wall(0)).visible_share(wall(0)) == 1
+    assert SampledDepth.of(wall(0)).visible_share(wall(1)) == pytest.approx(0.75)
+    assert SampledDepth.of(wall(0)).visible_share(wall(5)) == 0
+    chosen = select_frames(
+        [wall(x / 4) for x in range(20)], 8, Sampling(by="overlap", overlap=0.6), never
+    )
     assert [[frame.id for frame in clip] for clip in chosen] == [["0.0", "1.75", "3.5"]]
 
 
@@ -152,7 +154,7 @@ def test_views_overlap_by_what_of_the_one_is_seen_in_the_other():
 def test_a_view_without_depth_ends_no_walk(lost, at, chosen):
     """By 0.65 every third view of a whole walk is taken."""
     frames = [wall(0.5 * x, lost if x == at else 2.0) for x in range(8)]
-    (clip,) = choose(frames, 8, Sampling(by="overlap", overlap=0.65), never)
+    (clip,) = select_frames(frames, 8, Sampling(by="overlap", overlap=0.65), never)
     assert [f"{2 * float(frame.id):.0f}" for frame in clip] == chosen
 
 
@@ -165,4 +167,4 @@ def test_pictures_overlap_by_the_shift_that_registers_them():
 
 def test_times_are_wanted_where_they_are_the_measure():
     with pytest.raises(CaptureError, match="tells no times"):
-        choose([wall(0)], 8, Sampling(by="fps"), never)
+        select_frames([wall(0)], 8, Sampling(by="fps"), never)

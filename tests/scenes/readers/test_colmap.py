@@ -15,10 +15,10 @@ from helpers.captured import assert_none_is_wrong, loaded, only
 from helpers.outside import save_picture
 from spatialsv.scenes.readers import colmap
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.colmap_model import read_model
 from spatialsv.scenes.readers.formats import detect
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 pycolmap = pytest.importorskip("pycolmap")
 

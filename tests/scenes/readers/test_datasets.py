@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.datasets import FRAMES, WRITERS
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.formats import FORMATS, detect
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 from spatialsv.scenes.scene import fault
 
 WITH_DEPTH = sorted(set(WRITERS) - {"hypersim"})  # whose depth has a test of its own

@@ -9,8 +9,8 @@ from PIL import Image
 from helpers.datasets import PROJECTION, TILTED, WRITERS, write_hypersim
 from spatialsv.scenes.readers import hypersim
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 h5py = pytest.importorskip("h5py")
 METRES = 0.0254

@@ -12,7 +12,7 @@ from spatialsv.scenes.readers import llava
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import RecordError
 from spatialsv.scenes.readers.stage import read_shard
-from spatialsv.scenes.readers.video import read_frames, spread
+from spatialsv.scenes.readers.video import evenly_spaced, read_frames
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups
 
@@ -83,7 +83,7 @@ def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):
     groups = read_groups(manifest.find(".zarr"))
     shapes = {group.shape: len(group) for group in groups}
     assert shapes == {(4, 48, 64): 2, (2, 48, 80): 1, (1, 48, 80): 1, (1, 64, 48): 1}
-    assert manifest.counts | {"choice": 1, "conversation": 5, "left_out": 0} == manifest.counts
+    assert manifest.counts | {"choice": 1, "conversation": 5, "skipped": 0} == manifest.counts
     scenes = {one.ids[0]: one for one in Singly(groups)}
     by_task = {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
     assert by_task["0/0"].scene == by_task["0/1"].scene != by_task["0/2"].scene  # which is padded
@@ -100,7 +100,7 @@ def test_a_line_of_a_list_is_named(tmp_path, read):
     records[1]["image"] = "gone.jpg"
     path.write_text("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n")
     manifest = read(path)
-    (told,) = manifest.about["left_out"]
+    (told,) = manifest.about["skipped"]
     assert told.startswith(f"{path}:3: missing file") and "gone.jpg" in told
 
 
@@ -122,8 +122,8 @@ def test_a_broken_list_is_refused_with_its_line(tmp_path, read, text, match):
 
 
 def test_frames_are_spread_evenly_with_both_ends():
-    assert spread(100, 5) == [0, 24, 49, 74, 99]
-    assert spread(3, 8) == [0, 1, 2] and spread(9, 1) == [0]
+    assert evenly_spaced(100, 5) == [0, 24, 49, 74, 99]
+    assert evenly_spaced(3, 8) == [0, 1, 2] and evenly_spaced(9, 1) == [0]
 
 
 def test_a_folder_of_frames_is_in_the_order_of_its_numbers(tmp_path):

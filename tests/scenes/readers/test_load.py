@@ -14,9 +14,9 @@ from PIL import Image
 
 from helpers.outside import save_picture
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError
-from spatialsv.scenes.readers.choose import Sampling
-from spatialsv.scenes.readers.lens import Lens, undistorted
-from spatialsv.scenes.readers.load import load, picked, rigid, scattered
+from spatialsv.scenes.readers.lens import Lens, undistort
+from spatialsv.scenes.readers.load import load, resample_depth, rigid_pose, splat_points
+from spatialsv.scenes.readers.sampling import Sampling
 from spatialsv.scenes.scene import fault
 
 K = np.array([[50.0, 0, 32], [0, 50.0, 24], [0, 0, 1]])
@@ -97,9 +97,9 @@ def test_an_image_of_another_shape_is_padded_and_its_k_moves_along(tmp_path):
 
 def test_points_are_depth_at_their_pixels_and_the_nearer_one_hides_the_other():
     points = np.array([[10.4, 5.2, 3.0], [10.6, 5.9, 2.0], [70.0, 5, 1.0], [1.0, 1.0, -2.0]])
-    depth = scattered(points, K, K, (64, 48))
+    depth = splat_points(points, K, K, (64, 48))
     assert depth[5, 10] == 2.0 and (depth > 0).sum() == 1
-    half = scattered(points, K, np.diag([0.5, 0.5, 1]) @ K, (32, 24))
+    half = splat_points(points, K, np.diag([0.5, 0.5, 1]) @ K, (32, 24))
     assert half[2, 5] == 2.0 and (half > 0).sum() == 1
 
 
@@ -146,7 +146,7 @@ def test_poses_want_intrinsics(tmp_path):
 def test_a_rotation_that_is_nearly_one_is_made_one(tmp_path):
     rough = pose(1, 30)
     rough[:3, :3] += 4e-4 * np.array([[1, -1, 1], [0, 1, 0], [1, 0, -1]])
-    exact = rigid(frame(tmp_path, 0, cam_to_world=rough))
+    exact = rigid_pose(frame(tmp_path, 0, cam_to_world=rough))
     np.testing.assert_allclose(exact[:3, :3] @ exact[:3, :3].T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(exact, rough, atol=1e-3)
 
@@ -156,7 +156,7 @@ def test_a_rotation_that_is_nearly_one_is_made_one(tmp_path):
 def test_any_pose_is_made_rigid_or_skipped(matrix):
     given = Frame(id="x", image=Path("x.png"), intrinsics=K, cam_to_world=matrix)
     try:
-        exact = rigid(given)
+        exact = rigid_pose(given)
     except FrameError:
         return
     np.testing.assert_allclose(exact[:3, :3] @ exact[:3, :3].T, np.eye(3), atol=1e-9)
@@ -173,7 +173,7 @@ def test_any_pose_is_made_rigid_or_skipped(matrix):
 )
 def test_depth_is_positive_and_finite_or_unknown(depth):
     given = Frame(id="x", image=Path("x.png"), intrinsics=K, size=(64, 48))
-    found = picked(depth, given, K, (64, 48), (64, 48))
+    found = resample_depth(depth, given, K, (64, 48), (64, 48))
     assert np.isfinite(found).all() and (found >= 0).all()
     assert set(found[found > 0]) <= set(depth.ravel())
 
@@ -227,7 +227,7 @@ def test_undistorting_puts_a_mark_where_a_pinhole_camera_sees_it(tmp_path):
     v, u = np.mgrid[:192, :256] + 0.5
     mark = 255 * np.exp(-((u - bent[0]) ** 2 + (v - bent[1]) ** 2) / 18)
     picture = Image.fromarray(np.repeat(mark[..., None], 3, axis=2).astype(np.uint8))
-    grey = np.asarray(undistorted(picture, K_large, lens), float)[..., 0]
+    grey = np.asarray(undistort(picture, K_large, lens), float)[..., 0]
     centre = (grey * u).sum() / grey.sum(), (grey * v).sum() / grey.sum()
     np.testing.assert_allclose(centre, seen[0], atol=0.2)
     assert abs(bent - seen[0]).max() > 2  # or it would show nothing
@@ -235,7 +235,7 @@ def test_undistorting_puts_a_mark_where_a_pinhole_camera_sees_it(tmp_path):
 
 def test_an_image_without_distortion_stays_as_it_is(tmp_path):
     picture = Image.open(save_picture(tmp_path / "a.png", (64, 48), 0))
-    same = undistorted(picture, K, Lens("radial", (0.0, 0.0, 0.0, 0.0)))
+    same = undistort(picture, K, Lens("radial", (0.0, 0.0, 0.0, 0.0)))
     np.testing.assert_array_equal(np.asarray(same), np.asarray(picture))
 
 

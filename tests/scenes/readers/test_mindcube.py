@@ -119,20 +119,20 @@ def test_bad_lines_are_left_out_counted_and_named(tmp_path, read):
     ]
     path = write_lines(tmp_path / "train.jsonl", lines)
     manifest = read(path)
-    assert manifest.counts["questions"] == 1 and manifest.counts["left_out"] == 6
-    reasons = {k: v for k, v in manifest.counts.items() if k.startswith("left_out: ")}
+    assert manifest.counts["questions"] == 1 and manifest.counts["skipped"] == 6
+    reasons = {k: v for k, v in manifest.counts.items() if k.startswith("skipped: ")}
     assert reasons == dict.fromkeys(
         (
-            "left_out: not JSON",
-            "left_out: missing file",
-            "left_out: file cannot be read",
-            "left_out: id seen before",
-            "left_out: no JSON object",
-            "left_out: unsafe name",
+            "skipped: not JSON",
+            "skipped: missing file",
+            "skipped: file cannot be read",
+            "skipped: id seen before",
+            "skipped: no JSON object",
+            "skipped: unsafe name",
         ),
         1,
     )
-    told = manifest.about["left_out"]
+    told = manifest.about["skipped"]
     assert told[0].startswith(f"{path}:2: not JSON")
     assert told[1].startswith(f"{path}:4: missing file") and "gone.jpg" in told[1]
     assert told[2].startswith(f"{path}:5: file cannot be read") and "torn.jpg" in told[2]

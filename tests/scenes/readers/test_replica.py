@@ -7,8 +7,8 @@ import pytest
 from helpers.datasets import write_replica
 from spatialsv.scenes.readers import replica
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def test_a_frame_has_the_line_of_its_number(tmp_path):

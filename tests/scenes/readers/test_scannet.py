@@ -6,8 +6,8 @@ import pytest
 from helpers.datasets import save_text, write_scannet
 from spatialsv.scenes.readers import scannet
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def test_depth_has_its_own_camera_and_the_image_gets_it_ray_by_ray(tmp_path):

@@ -9,8 +9,8 @@ from helpers.datasets import write_scannetpp_dslr, write_scannetpp_iphone
 from helpers.outside import save_video
 from spatialsv.scenes.readers import scannetpp_dslr, scannetpp_iphone
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def edit(path, **changes):

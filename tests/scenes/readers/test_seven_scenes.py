@@ -6,9 +6,9 @@ import pytest
 from helpers.datasets import write_seven_scenes
 from helpers.views import depth_errors, samples
 from spatialsv.scenes.readers import seven_scenes
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.formats import detect
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def test_real_views_agree_on_depth():

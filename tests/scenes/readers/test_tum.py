@@ -10,8 +10,8 @@ from helpers.datasets import save_text, write_tum
 from helpers.views import depth_errors, samples
 from spatialsv.scenes.readers import tum
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.choose import Sampling
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.sampling import Sampling
 
 
 def reasons(scene):

@@ -26,9 +26,7 @@ class Visibility:
 
     room: Room
     share: Float[np.ndarray, "N P"]  # share of each view's pixels that show each object
-    column: Float[
-        np.ndarray, "N P"
-    ]  # mean column, 0 = left edge, 1 = right; NaN without pixels
+    column: Float[np.ndarray, "N P"]  # mean column, 0 = left edge, 1 = right; NaN without pixels
     gap: Float[np.ndarray, "P P"]  # metres between the closest points of the boxes
     distance: Float[np.ndarray, "P P"]  # metres between centres on the floor
     bearing: Float[np.ndarray, "P P"]  # direction from object i to object j

@@ -23,17 +23,17 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    inverted,
-    matrix,
-    numbers,
+    intrinsics_matrix,
+    invert_pose,
+    read_numbers,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import folders, lines, named, row, tell
+from spatialsv.scenes.readers.files import collect_frames, files_by_stem, find_folders, lines, row
 
 IMAGES, DEPTH, INTRINSICS = "lowres_wide", "lowres_depth", "lowres_wide_intrinsics"
 TRAJECTORY = "lowres_wide.traj"
 PER_METRE = 1000.0
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 def scenes(root: Path) -> list[Path]:
@@ -43,21 +43,21 @@ def scenes(root: Path) -> list[Path]:
         parts = (folder / IMAGES, folder / INTRINSICS)
         return all(part.is_dir() for part in parts) and (folder / TRAJECTORY).is_file()
 
-    return folders(root, holds, levels=4)  # raw/Training/ID/ID_frames
+    return find_folders(root, holds, levels=4)  # raw/Training/ID/ID_frames
 
 
 def capture(scene: Path) -> Capture:
     """The images that have depth, intrinsics and a pose, by time."""
     poses = dict(_pose(*line) for line in lines(scene / TRAJECTORY))
-    images = named(scene / IMAGES)
-    intrinsics = _by_time(named(scene / INTRINSICS, (".pincam",)))
-    depths = _by_time(named(scene / DEPTH))
+    images = files_by_stem(scene / IMAGES)
+    intrinsics = _by_time(files_by_stem(scene / INTRINSICS, (".pincam",)))
+    depths = _by_time(files_by_stem(scene / DEPTH))
 
     def frame(name: str) -> Frame:
         time = _time(name)
-        pose = _near(poses, time, "no pose at that time", images[name])
-        K, size = _pincam(_near(intrinsics, time, "no intrinsics", images[name]))
-        depth = _near(depths, time, "no depth at that time", images[name])
+        pose = _nearest(poses, time, "no pose at that time", images[name])
+        K, size = _pincam(_nearest(intrinsics, time, "no intrinsics", images[name]))
+        depth = _nearest(depths, time, "no depth at that time", images[name])
         return Frame(
             id=name,
             image=images[name],
@@ -68,7 +68,7 @@ def capture(scene: Path) -> Capture:
             depth=partial(read_depth, depth, PER_METRE),
         )
 
-    frames, skipped = tell(images, frame)
+    frames, skipped = collect_frames(images, frame)
     return Capture(
         id=scene.resolve().name.removesuffix("_frames"),
         frames=frames,
@@ -95,7 +95,7 @@ def _by_time(found: Mapping[str, Path]) -> dict[int, Path]:
     return times
 
 
-def _near(found: Mapping[int, Found], time: int, reason: str, path: Path) -> Found:
+def _nearest(found: Mapping[int, Value], time: int, reason: str, path: Path) -> Value:
     for nearby in (time, time - 1, time + 1):
         if nearby in found:
             return found[nearby]
@@ -111,16 +111,16 @@ def _pose(where: str, text: str) -> tuple[int, Float[np.ndarray, "4 4"]]:
     if np.isfinite(told).all():
         world_to_cam[:3, :3] = Rotation.from_rotvec(told[:3]).as_matrix()
         world_to_cam[:3, 3] = told[3:]
-    return round(1000 * time), inverted(world_to_cam)
+    return round(1000 * time), invert_pose(world_to_cam)
 
 
 def _pincam(path: Path) -> tuple[Float[np.ndarray, "3 3"], tuple[int, int]]:
     """K and the size for which it is: w h fx fy cx cy."""
     try:
-        width, height, *camera = numbers(path, (6,))
+        width, height, *camera = read_numbers(path, (6,))
         size = int(width), int(height)
         if min(size) < 1:
             raise ValueError(f"{path}: size {size}")
     except (OSError, ValueError, OverflowError) as error:
         raise FrameError("intrinsics cannot be read", f"{path}: {error}") from None
-    return matrix(*camera), size
+    return intrinsics_matrix(*camera), size

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL.Image import Image
 
-from spatialsv.scenes.readers.left_out import LeftOutError
 from spatialsv.scenes.readers.lens import Lens
+from spatialsv.scenes.readers.skipped import SkippedError
 
 DIGITS = re.compile(r"(\d+)")
 
@@ -27,7 +27,7 @@ class CaptureError(ValueError):
     """A capture that is refused; the message names the file, and the line where it has one."""
 
 
-class FrameError(LeftOutError):
+class FrameError(SkippedError):
     """A frame that is skipped; the detail says which file."""
 
 
@@ -83,12 +83,12 @@ class Format(Protocol):
         ...
 
 
-def natural(path: Path | str) -> list[str | int]:
+def natural_key(path: Path | str) -> list[str | int]:
     """A key that puts frame 10 after frame 9."""
     return [int(part) if i % 2 else part for i, part in enumerate(DIGITS.split(str(path)))]
 
 
-def numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
+def read_numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
     """The numbers that a text file holds, and nothing else, in this shape, in float64.
 
     Raises:
@@ -96,12 +96,12 @@ def numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
         ValueError: they are not numbers, or not so many.
     """
     try:
-        return parsed_numbers(path.read_text(encoding="utf-8"), shape, str(path))
+        return parse_numbers(path.read_text(encoding="utf-8"), shape, str(path))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error})") from None
 
 
-def parsed_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.ndarray, "..."]:
+def parse_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.ndarray, "..."]:
     """As `numbers`, of `text`, which stands at `where` (a file, or file:line)."""
     try:
         found = np.array([float(word) for word in text.split()])
@@ -112,12 +112,12 @@ def parsed_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.n
     return found.reshape(shape)
 
 
-def matrix(fx: float, fy: float, cx: float, cy: float) -> Float[np.ndarray, "3 3"]:
+def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[np.ndarray, "3 3"]:
     """K without skew."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
-def half(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+def to_half_integer_centres(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     """K with pixel centres at half integers, from one with centres at integers (OpenCV's)."""
     return intrinsics + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
@@ -127,7 +127,7 @@ def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 
     return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
 
 
-def inverted(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+def invert_pose(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
     """A camera-to-world pose from a world-to-camera one, which should be rigid."""
     cam_to_world = np.eye(4)
     with np.errstate(invalid="ignore"):  # a pose that is not finite gives one that is not, either
@@ -136,7 +136,7 @@ def inverted(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]
     return cam_to_world
 
 
-def below(folder: Path, name: str) -> Path:
+def resolve_below(folder: Path, name: str) -> Path:
     """The file `name` of a dataset, which must lie below its folder.
 
     Raises:

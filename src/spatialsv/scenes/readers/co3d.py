@@ -24,12 +24,12 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    below,
-    inverted,
-    matrix,
-    natural,
+    intrinsics_matrix,
+    invert_pose,
+    natural_key,
+    resolve_below,
 )
-from spatialsv.scenes.readers.files import tell
+from spatialsv.scenes.readers.files import collect_frames
 
 ANNOTATIONS = "frame_annotations.jgz"
 FAR = 1e5  # a camera farther off than this is the mark of a sequence that COLMAP failed on
@@ -43,7 +43,7 @@ def scenes(root: Path) -> list[Path]:
         return [root]
     annotations = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
     found = [path.parent for file in annotations for path in file.parent.glob("*/images")]
-    return sorted(found, key=natural)
+    return sorted(found, key=natural_key)
 
 
 def capture(scene: Path) -> Capture:
@@ -62,16 +62,16 @@ def capture(scene: Path) -> Capture:
     if scene.name not in sequences:
         raise CaptureError(f"{path}: nothing about sequence {scene.name!r}")
 
-    def frame(said: Mapping[str, Any]) -> Frame:
+    def frame(fields: Mapping[str, Any]) -> Frame:
         try:
-            return _frame(scene.parents[1], said)
+            return _frame(scene.parents[1], fields)
         except FrameError:
             raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             detail = f"{path}: {scene.name}: {type(error).__name__} {error}"
             raise FrameError("bad annotation", detail) from None
 
-    frames, skipped = tell(sequences[scene.name], frame)
+    frames, skipped = collect_frames(sequences[scene.name], frame)
     for one in frames:
         centre = one.cam_to_world[:3, 3]
         if FAR < np.abs(centre).max() < np.inf:
@@ -96,71 +96,71 @@ def _annotations(path: Path, written: int) -> dict[str, list[Mapping[str, Any]]]
     """
     try:
         with gzip.open(path) as opened:
-            said = json.load(opened)
+            fields = json.load(opened)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise CaptureError(f"{path}: no gzipped JSON ({error})") from None
-    if not isinstance(said, list):
-        raise CaptureError(f"{path}: expected a list of frames, found {type(said).__name__}")
+    if not isinstance(fields, list):
+        raise CaptureError(f"{path}: expected a list of frames, found {type(fields).__name__}")
     sequences: dict[str, list[Mapping[str, Any]]] = {}
-    for number, frame in enumerate(said):
+    for number, frame in enumerate(fields):
         if not isinstance(frame, dict) or not isinstance(frame.get("sequence_name"), str):
             raise CaptureError(f"{path}: frame {number} has no sequence_name")
         sequences.setdefault(frame["sequence_name"], []).append(frame)
     return sequences
 
 
-def _frame(root: Path, said: Mapping[str, Any]) -> Frame:
-    image, viewpoint = said["image"], said.get("viewpoint")
+def _frame(root: Path, fields: Mapping[str, Any]) -> Frame:
+    image, viewpoint = fields["image"], fields.get("viewpoint")
     if viewpoint is None:
         raise FrameError("no pose", str(image["path"]))
     height, width = (int(n) for n in image["size"])
-    time = said.get("frame_timestamp")
+    time = fields.get("frame_timestamp")
     return Frame(
-        id=str(int(said["frame_number"])),
-        image=below(root, image["path"]),
+        id=str(int(fields["frame_number"])),
+        image=resolve_below(root, image["path"]),
         time=float(time) if time is not None and time >= 0 else None,
         intrinsics=_intrinsics(viewpoint, width, height),
         size=(width, height),
         cam_to_world=_pose(viewpoint),
-        depth=_depth(root, said.get("depth"), (height, width)),
+        depth=_depth(root, fields.get("depth"), (height, width)),
     )
 
 
-def _intrinsics(said: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
+def _intrinsics(fields: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
     """K in pixels. Normalised coordinates are 0 at the centre and grow to the left and upwards."""
-    kind = said.get("intrinsics_format", "ndc_norm_image_bounds")
+    kind = fields.get("intrinsics_format", "ndc_norm_image_bounds")
     if kind == "ndc_isotropic":  # from -1 to 1 on the shorter side
         unit = np.full(2, min(width, height) / 2)
     elif kind == "ndc_norm_image_bounds":  # on either side
         unit = np.array([width, height]) / 2
     else:
         raise ValueError(f"intrinsics_format {kind!r}")
-    focal = np.array(said["focal_length"], float) * unit
-    centre = np.array([width, height]) / 2 - np.array(said["principal_point"], float) * unit
+    focal = np.array(fields["focal_length"], float) * unit
+    centre = np.array([width, height]) / 2 - np.array(fields["principal_point"], float) * unit
     if not np.isfinite([*focal, *centre]).all() or min(*focal, width, height) <= 0:
         raise ValueError(f"focal lengths {focal.tolist()} of {width} x {height} pixels")
-    return matrix(*focal, *centre)
+    return intrinsics_matrix(*focal, *centre)
 
 
-def _pose(said: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
-    rotation, translation = np.array(said["R"], float), np.array(said["T"], float)
+def _pose(fields: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
+    rotation, translation = np.array(fields["R"], float), np.array(fields["T"], float)
     if rotation.shape != (3, 3) or translation.shape != (3,):
         raise ValueError(f"R of shape {rotation.shape}, T of shape {translation.shape}")
     world_to_cam = np.eye(4)
     world_to_cam[:3, :3] = (rotation * FLIP).T
     world_to_cam[:3, 3] = translation * FLIP
-    return inverted(world_to_cam)
+    return invert_pose(world_to_cam)
 
 
-def _depth(root: Path, said: Mapping[str, Any] | None, shape: tuple[int, int]) -> partial | None:
-    if said is None or said.get("path") is None:
+def _depth(root: Path, fields: Mapping[str, Any] | None, shape: tuple[int, int]) -> partial | None:
+    if fields is None or fields.get("path") is None:
         return None
-    mask = said.get("mask_path")
-    scale = float(said["scale_adjustment"])
+    mask = fields.get("mask_path")
+    scale = float(fields["scale_adjustment"])
     if not np.isfinite(scale) or scale <= 0:
         raise ValueError(f"scale_adjustment {scale}")
-    mask = None if mask is None else below(root, mask)
-    return partial(read_depth, below(root, said["path"]), mask, scale, shape)
+    mask = None if mask is None else resolve_below(root, mask)
+    return partial(read_depth, resolve_below(root, fields["path"]), mask, scale, shape)
 
 
 def read_depth(

@@ -18,19 +18,19 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    below,
-    inverted,
-    natural,
+    invert_pose,
+    natural_key,
+    resolve_below,
 )
 from spatialsv.scenes.readers.colmap_files import Camera, Image
 from spatialsv.scenes.readers.colmap_model import Points, model_files, read_model
-from spatialsv.scenes.readers.files import tell
+from spatialsv.scenes.readers.files import collect_frames
 
 # Where models lie below the folder of a scene, and that below the one that is named.
-PLACES = ("", "sparse", "sparse/*", "dense/sparse", "dense/*/sparse")
+PATTERNS = ("", "sparse", "sparse/*", "dense/sparse", "dense/*/sparse")
 DEPTHS = ("", "*/", "*/*/")
-OTHERS = {"dslr", "iphone", "gaussian_splat"}  # models that belong to ScanNet++ and DL3DV
-UNIT = 1e-2  # how far a quaternion's length may be from 1
+FOREIGN_FOLDERS = {"dslr", "iphone", "gaussian_splat"}  # models that belong to ScanNet++ and DL3DV
+MAX_DEVIATION = 1e-2  # how far a quaternion's length may be from 1
 
 
 def scenes(root: Path) -> list[Path]:
@@ -40,18 +40,18 @@ def scenes(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         return []
-    patterns = {f"{depth}{place}".strip("/") for depth in DEPTHS for place in PLACES}
+    patterns = {f"{depth}{place}".strip("/") for depth in DEPTHS for place in PATTERNS}
     folders = {root, *(f for pattern in patterns - {""} for f in root.glob(pattern))}
-    found = {f for f in folders if model_files(f) and not _of_others(root, f)}
+    found = {f for f in folders if model_files(f) and not _belongs_elsewhere(root, f)}
     nested = {f for f in found if not found.isdisjoint(f.parents)}  # what the mapper left there
-    return sorted(found - nested, key=natural)
+    return sorted(found - nested, key=natural_key)
 
 
-def _of_others(root: Path, model: Path) -> bool:
+def _belongs_elsewhere(root: Path, model: Path) -> bool:
     between = [folder for folder in model.parents if folder.is_relative_to(root)]
     if any((folder / "transforms.json").is_file() for folder in between):
         return True
-    return not OTHERS.isdisjoint(model.relative_to(root).parts)
+    return not FOREIGN_FOLDERS.isdisjoint(model.relative_to(root).parts)
 
 
 def capture(scene: Path) -> Capture:
@@ -61,7 +61,7 @@ def capture(scene: Path) -> Capture:
         CaptureError: the model is broken, with file and line or offset, or its images are not here.
     """
     model = read_model(scene)
-    pictures = _pictures(scene, [image.name for image in model.images])
+    pictures = _image_folder(scene, [image.name for image in model.images])
 
     def frame(image: Image) -> Frame:
         try:
@@ -69,20 +69,22 @@ def capture(scene: Path) -> Capture:
         except OSError as error:  # a name that no file can have
             raise FrameError("unsafe name", f"{image.where}: {error}") from None
 
-    frames, skipped = tell(sorted(model.images, key=lambda image: natural(image.name)), frame)
+    frames, skipped = collect_frames(
+        sorted(model.images, key=lambda image: natural_key(image.name)), frame
+    )
     return Capture(
         id=scene.resolve().name, frames=frames, source="colmap", unit="relative", skipped=skipped
     )
 
 
-def _pictures(scene: Path, names: Iterable[str]) -> Path:
+def _image_folder(scene: Path, names: Iterable[str]) -> Path:
     """The folder below which the images lie."""
     above = [scene, *scene.absolute().parents[:3]]
     folders = [folder / "images" for folder in above] + above
     for folder in folders:
         for name in names:
             try:
-                if below(folder, name).is_file():
+                if resolve_below(folder, name).is_file():
                     return folder
             except (FrameError, OSError):
                 continue
@@ -93,7 +95,7 @@ def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Po
     length = np.hypot.reduce(image.pose[:4])
     if not np.isfinite(image.pose).all():
         raise FrameError("pose not finite", image.where)
-    if abs(length - 1) > UNIT:
+    if abs(length - 1) > MAX_DEVIATION:
         raise FrameError("pose not rigid", f"{image.where}: a quaternion of length {length}")
     world_to_cam = np.eye(4)
     world_to_cam[:3, :3] = Rotation.from_quat(image.pose[:4], scalar_first=True).as_matrix()
@@ -101,17 +103,17 @@ def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Po
     seen = points.xyz[np.searchsorted(points.ids, np.unique(image.points))]
     return Frame(
         id=image.name,
-        image=below(pictures, image.name),
+        image=resolve_below(pictures, image.name),
         intrinsics=camera.intrinsics,
         size=camera.size,
         lens=camera.lens,
-        cam_to_world=inverted(world_to_cam),
-        depth=_dense(scene, image.name),
-        points=_projected(seen, world_to_cam, camera),
+        cam_to_world=invert_pose(world_to_cam),
+        depth=_dense_depth(scene, image.name),
+        points=_project(seen, world_to_cam, camera),
     )
 
 
-def _projected(
+def _project(
     points: Float[np.ndarray, "n 3"], world_to_cam: Float[np.ndarray, "4 4"], camera: Camera
 ) -> Float[np.ndarray, "m 3"]:
     """u, v and z of the points that the camera, without its lens, has in its image."""
@@ -123,16 +125,16 @@ def _projected(
     return np.column_stack([pixels[inside, :2], there[inside, 2]])
 
 
-def _dense(scene: Path, name: str) -> partial | None:
+def _dense_depth(scene: Path, name: str) -> partial | None:
     """The depth map of an image, fused over the views if there is one, else of stereo alone."""
     for kind in ("geometric", "photometric"):
         path = scene.parent / "stereo/depth_maps" / f"{name}.{kind}.bin"
         if path.is_file():
-            return partial(depth_map, path)
+            return partial(read_depth_map, path)
     return None
 
 
-def depth_map(path: Path) -> Float[np.ndarray, "H W"]:
+def read_depth_map(path: Path) -> Float[np.ndarray, "H W"]:
     """COLMAP's dense z-depth, 0 where it is unknown.
 
     Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from spatialsv.scenes.readers.capture import CaptureError, matrix, parsed_numbers
+from spatialsv.scenes.readers.capture import CaptureError, intrinsics_matrix, parse_numbers
 from spatialsv.scenes.readers.lens import Lens
 
 # COLMAP's numbers for its models, then: focal lengths, kind of lens, coefficients.
@@ -80,7 +80,7 @@ def _camera(where: str, name: str, size: tuple[int, int], params: np.ndarray) ->
         lens = Lens(kind, tuple(coefficients.tolist()))
         if kind == "radial" and not coefficients.any():
             lens = None
-    return Camera(size, matrix(fx, fy, cx, cy), lens)
+    return Camera(size, intrinsics_matrix(fx, fy, cx, cy), lens)
 
 
 def _params(where: str, name: str) -> int:
@@ -94,7 +94,7 @@ def _params(where: str, name: str) -> int:
     return focals + 2 + count
 
 
-def text(kind: str, path: Path) -> Iterator:
+def read_text(kind: str, path: Path) -> Iterator:
     """What a text file tells; it must hold as many as its head counts, if that counts."""
     counted, told = 0, None
     lines = _lines(path)
@@ -135,7 +135,7 @@ def _at(where: str) -> Iterator[None]:
 
 def _camera_line(where: str, line: str, _: Iterator) -> tuple[int, str, Camera]:
     key, name, width, height, *params = line.split()
-    numbers = parsed_numbers(" ".join(params), (_params(where, name),), where)
+    numbers = parse_numbers(" ".join(params), (_params(where, name),), where)
     return int(key), where, _camera(where, name, (int(width), int(height)), numbers)
 
 
@@ -147,7 +147,7 @@ def _image_lines(where: str, line: str, lines: Iterator[tuple[int, str]]) -> Ima
     if len(words) % 3:
         raise CaptureError(f"{where}: {len(words)} numbers in the line of its keypoints")
     ids = np.array([int(word) for word in words[2::3]], np.int64)
-    pose = parsed_numbers(" ".join(pose), (7,), where)
+    pose = parse_numbers(" ".join(pose), (7,), where)
     return Image(where, int(key), name, int(camera), pose, ids[ids >= 0])
 
 
@@ -161,9 +161,9 @@ def _point_line(where: str, line: str, _: Iterator) -> tuple[int, str, tuple, in
 TEXT = {"cameras": _camera_line, "images": _image_lines, "points3D": _point_line}
 
 
-def binary(kind: str, path: Path) -> Iterator:
+def read_binary(kind: str, path: Path) -> Iterator:
     """What a binary file tells; it is little-endian."""
-    data = _Bytes(path)
+    data = _BinaryReader(path)
     (count,) = data.take("<Q")
     for _ in range(count):
         yield BINARY[kind](data)
@@ -171,7 +171,7 @@ def binary(kind: str, path: Path) -> Iterator:
         raise CaptureError(f"{data.where}: more follows after {count} {kind}")
 
 
-class _Bytes:
+class _BinaryReader:
     """A file of which one thing after the other is taken."""
 
     def __init__(self, path: Path) -> None:
@@ -197,7 +197,7 @@ class _Bytes:
         return self.bytes[start : self.at - 1].decode()
 
 
-def _camera_record(data: _Bytes) -> tuple[int, str, Camera]:
+def _camera_record(data: _BinaryReader) -> tuple[int, str, Camera]:
     where = data.where
     key, number, width, height = data.take("<IiQQ")
     name = NAMES.get(number, f"number {number}")
@@ -205,7 +205,7 @@ def _camera_record(data: _Bytes) -> tuple[int, str, Camera]:
     return key, where, _camera(where, name, (width, height), params)
 
 
-def _image_record(data: _Bytes) -> Image:
+def _image_record(data: _BinaryReader) -> Image:
     where = data.where
     key, *pose, camera = data.take("<I7dI")
     with _at(where):
@@ -217,7 +217,7 @@ def _image_record(data: _Bytes) -> Image:
     return Image(where, key, name, camera, np.array(pose), ids[ids >= 0])
 
 
-def _point_record(data: _Bytes) -> tuple[int, str, tuple, int]:
+def _point_record(data: _BinaryReader) -> tuple[int, str, tuple, int]:
     where = data.where
     key, x, y, z, _, _, _, _, count = data.take("<q3d3BdQ")
     data.skip(8 * count)

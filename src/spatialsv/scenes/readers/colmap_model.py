@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from spatialsv.scenes.readers.capture import CaptureError
-from spatialsv.scenes.readers.colmap_files import Camera, Image, binary, text
+from spatialsv.scenes.readers.colmap_files import Camera, Image, read_binary, read_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def read_model(folder: Path) -> Model:
         CaptureError: what is broken, with file and line, or offset.
     """
     files = model_files(folder)
-    form = binary if files["cameras"].suffix == ".bin" else text
+    form = read_binary if files["cameras"].suffix == ".bin" else read_text
     cameras = _by_id(form("cameras", files["cameras"]))
     images = list(_by_id((i.id, i.where, i) for i in form("images", files["images"])).values())
     for image in images:

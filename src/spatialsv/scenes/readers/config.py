@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spatialsv.scenes.readers.choose import Sampling
+from spatialsv.scenes.readers.sampling import Sampling
 
-TOLD = 20  # records, captures or frames left out that a manifest names; all are counted
+MAX_LISTED = 20  # records, captures or frames left out that a manifest names; all are counted
 
 
 @dataclass(frozen=True, kw_only=True)

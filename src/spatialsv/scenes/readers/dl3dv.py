@@ -10,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.scenes.readers import nerfstudio
-from spatialsv.scenes.readers.capture import Capture, natural
+from spatialsv.scenes.readers.capture import Capture, natural_key
 
-PLACES = ("transforms.json", "colmap/transforms.json", "nerfstudio/transforms.json")
+PATTERNS = ("transforms.json", "colmap/transforms.json", "nerfstudio/transforms.json")
 LICENCE = "CC-BY-NC-4.0"
 
 
 def scenes(root: Path) -> list[Path]:
     """The files of the scene `root`, of scenes in it, or of those in its parts (1K, 2K, ...)."""
     if root.is_file():
-        return [root] if nerfstudio.is_transforms(root) and nerfstudio.of_dl3dv(root) else []
-    patterns = [f"{depth}{place}" for depth in ("", "*/", "*/*/") for place in PLACES]
+        return [root] if nerfstudio.is_transforms(root) and nerfstudio.is_dl3dv(root) else []
+    patterns = [f"{depth}{place}" for depth in ("", "*/", "*/*/") for place in PATTERNS]
     found = {path for pattern in patterns for path in root.glob(pattern)}
-    return sorted(filter(nerfstudio.of_dl3dv, found), key=natural)
+    return sorted(filter(nerfstudio.is_dl3dv, found), key=natural_key)
 
 
 def capture(scene: Path) -> Capture:

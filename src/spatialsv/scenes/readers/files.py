@@ -16,15 +16,15 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    natural,
-    numbers,
-    parsed_numbers,
+    natural_key,
+    parse_numbers,
+    read_numbers,
 )
 
 Key = TypeVar("Key")
 
 
-def folders(root: Path, holds: Callable[[Path], bool], levels: int = 2) -> list[Path]:
+def find_folders(root: Path, holds: Callable[[Path], bool], levels: int = 2) -> list[Path]:
     """The folders that `holds` is true of, at `root` or at most so many levels below it.
 
     Nothing is looked for below such a folder: the dataset may be large.
@@ -35,7 +35,7 @@ def folders(root: Path, holds: Callable[[Path], bool], levels: int = 2) -> list[
         found += here
         rest = set(level).difference(here) if left else ()
         level = [child for folder in rest for child in _subfolders(folder)]
-    return sorted(found, key=natural)
+    return sorted(found, key=natural_key)
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -43,7 +43,7 @@ def _subfolders(folder: Path) -> list[Path]:
         return [folder / entry.name for entry in entries if entry.is_dir()]
 
 
-def named(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
+def files_by_stem(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """The files of a folder by their names without these suffixes; frame 10 after frame 9."""
     found = {
         path.name[: -len(suffix)]: path
@@ -51,15 +51,15 @@ def named(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, P
         for suffix in suffixes
         if path.name.lower().endswith(suffix)
     }
-    return {name: found[name] for name in sorted(found, key=natural)}
+    return {name: found[name] for name in sorted(found, key=natural_key)}
 
 
-def together(*found: Mapping[str, Path]) -> list[str]:
+def union_of_keys(*found: Mapping[str, Path]) -> list[str]:
     """The names that are in any of these: what only one of them has is told as a fault."""
-    return sorted(set().union(*found), key=natural)
+    return sorted(set().union(*found), key=natural_key)
 
 
-def tell(
+def collect_frames(
     keys: Iterable[Key], frame: Callable[[Key], Frame]
 ) -> tuple[list[Frame], list[FrameError]]:
     """What `frame` tells of each key, and why it cannot tell of others."""
@@ -93,26 +93,26 @@ def row(text: str, count: int, where: str) -> Float[np.ndarray, " n"]:
         CaptureError: they are not numbers, or not so many.
     """
     try:
-        return parsed_numbers(text, (count,), where)
+        return parse_numbers(text, (count,), where)
     except ValueError as error:
         raise CaptureError(str(error)) from None
 
 
-def pose_file(path: Path) -> Float[np.ndarray, "4 4"]:
+def read_pose(path: Path) -> Float[np.ndarray, "4 4"]:
     """A pose that has a text file of its own.
 
     Raises:
         FrameError: the file is missing, or holds no 4 x 4 numbers.
     """
     try:
-        return numbers(path, (4, 4))
+        return read_numbers(path, (4, 4))
     except FileNotFoundError:
         raise FrameError("no pose", str(path)) from None
     except (OSError, ValueError) as error:
         raise FrameError("pose cannot be read", str(error)) from None
 
 
-def json_object(path: Path) -> Mapping[str, Any]:
+def read_json_object(path: Path) -> Mapping[str, Any]:
     """The JSON object in a file.
 
     Raises:

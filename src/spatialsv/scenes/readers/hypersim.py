@@ -22,7 +22,12 @@ from jaxtyping import Float, Shaped
 from PIL import Image
 
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError, from_opengl
-from spatialsv.scenes.readers.files import folders, named, tell, together
+from spatialsv.scenes.readers.files import (
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    union_of_keys,
+)
 
 CAMERAS = "metadata_camera_parameters.csv"
 FLIP = np.diag([1.0, -1.0, -1.0])  # OpenGL to OpenCV
@@ -33,7 +38,7 @@ PERCENTILE, BRIGHT, DARK, GAMMA = 90, 0.8, 1e-4, 1 / 2.2
 
 def scenes(root: Path) -> list[Path]:
     """The cameras' folders: ai_VVV_NNN/_detail/cam_XX."""
-    return folders(root, lambda f: (f / "camera_keyframe_positions.hdf5").is_file(), levels=3)
+    return find_folders(root, lambda f: (f / "camera_keyframe_positions.hdf5").is_file(), levels=3)
 
 
 def capture(scene: Path) -> Capture:
@@ -66,15 +71,19 @@ def capture(scene: Path) -> Capture:
         whole = hdr.is_file() and entities.is_file()
         return Frame(
             id=name,
-            image=partial(tone_mapped, hdr, entities) if whole else previews / f"{name}{PREVIEW}",
+            image=partial(tone_map, hdr, entities) if whole else previews / f"{name}{PREVIEW}",
             size=size,
             intrinsics=intrinsics,
             cam_to_world=pose,
             depth=partial(_depth, geometry / f"{name}{DISTANCE}", intrinsics, size),
         )
 
-    found = named(geometry, (DISTANCE,)), named(final, (COLOUR,)), named(previews, (PREVIEW,))
-    frames, skipped = tell(together(*found), frame)
+    found = (
+        files_by_stem(geometry, (DISTANCE,)),
+        files_by_stem(final, (COLOUR,)),
+        files_by_stem(previews, (PREVIEW,)),
+    )
+    frames, skipped = collect_frames(union_of_keys(*found), frame)
     return Capture(
         id=f"{folder.name}/{scene.resolve().name}",
         frames=frames,
@@ -121,7 +130,7 @@ def _depth(
     return np.where(np.isfinite(depth), depth, 0).astype(np.float32)
 
 
-def tone_mapped(colour: Path, entities: Path) -> Image.Image:
+def tone_map(colour: Path, entities: Path) -> Image.Image:
     """A picture in which the 90th percentile of the rendered pixels' brightness is 0.8.
 
     Raises:

@@ -46,7 +46,7 @@ class Lens:
         return distort_points_kannala_brandt((points - centre) / focal, params).numpy()
 
 
-def undistorted(
+def undistort(
     picture: Image.Image, intrinsics: Float[np.ndarray, "3 3"], lens: Lens
 ) -> Image.Image:
     """`picture` (RGB), resampled bilinearly; black where the lens did not look.

@@ -30,7 +30,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     Raises:
         RecordError: a field that is missing or wrong.
     """
-    shown, video = shown_by(record)
+    shown, video = visuals_of(record)
     turns = turns_of(record)
     turns[0] = (without_markers(turns, len(shown)), turns[0][1])
     text, answer = turns[0]
@@ -48,7 +48,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     )
 
 
-def shown_by(record: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+def visuals_of(record: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
     """What is shown, and whether it is a video.
 
     Raises:

@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError
-from spatialsv.scenes.readers.choose import SMALL, Sampling, choose
-from spatialsv.scenes.readers.lens import undistorted
-from spatialsv.scenes.readers.video import decoded
+from spatialsv.scenes.readers.lens import undistort
+from spatialsv.scenes.readers.sampling import THUMBNAIL, Sampling, select_frames
+from spatialsv.scenes.readers.video import decode_frames
 from spatialsv.scenes.scene import Scenes, as_frame_ids
 
 RIGID = 1e-2  # how far a pose's rotation may be from one; 7-Scenes' own are off by 4e-4
@@ -45,10 +45,12 @@ def load(
     Raises:
         CaptureError: no good frame, or poses without intrinsics.
     """
-    frames, skipped = sound(capture)
+    frames, skipped = validate_frames(capture)
     if not frames:
         raise CaptureError(f"{capture.id}: {_none_left(skipped)}")
-    clips = choose(frames, count, sampling, partial(small, pixels=SMALL * SMALL))
+    clips = select_frames(
+        frames, count, sampling, partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL)
+    )
     scenes = []
     for number, clip in enumerate(clips):
         name = capture.id if len(clips) == 1 else f"{capture.id}/{number:04d}"
@@ -59,7 +61,7 @@ def load(
     return scenes, skipped
 
 
-def sound(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
+def validate_frames(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
     """The frames whose poses can be used, their rotations made exact, and why others cannot.
 
     Raises:
@@ -70,7 +72,7 @@ def sound(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
     for frame in capture.frames:
         try:
             check_intrinsics(frame)
-            frames.append(replace(frame, cam_to_world=rigid(frame)) if posed else frame)
+            frames.append(replace(frame, cam_to_world=rigid_pose(frame)) if posed else frame)
         except FrameError as error:
             skipped.append(error)
         if posed and frame.intrinsics is None:
@@ -91,7 +93,7 @@ def check_intrinsics(frame: Frame) -> None:
             raise FrameError("intrinsics not usable", f"frame {frame.id}: {K.tolist()}")
 
 
-def rigid(frame: Frame) -> Float[np.ndarray, "4 4"]:
+def rigid_pose(frame: Frame) -> Float[np.ndarray, "4 4"]:
     """The pose with the rotation that is nearest to the one given.
 
     Raises:
@@ -122,12 +124,12 @@ def _scene(
 ) -> Scenes | None:
     """One scene of the frames that can be read; why others cannot is added to `skipped`."""
     kept, views = [], []
-    for frame, picture in zip(frames, pictures(frames), strict=True):
+    for frame, image in zip(frames, read_images(frames), strict=True):
         try:
-            if isinstance(picture, FrameError):
-                raise picture
+            if isinstance(image, FrameError):
+                raise image
             size = views[0].image.shape[1::-1] if views else None
-            views.append(view(frame, picture, pixels, size))
+            views.append(view(frame, image, pixels, size))
             kept.append(frame)
         except FrameError as error:
             skipped.append(error)
@@ -153,7 +155,7 @@ def _scene(
     )
 
 
-def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
+def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
     """The frames' pictures, in order, or what is wrong with them.
 
     Upright as EXIF says, but as stored where K is known, since K is for the stored pixels.
@@ -167,7 +169,7 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
                 yield read_image(frame.image, upright=frame.intrinsics is None)
             else:
                 if film is None:
-                    film = decoded(frame.image, [f.number for f in frames])
+                    film = decode_frames(frame.image, [f.number for f in frames])
                 yield next(film)
         except FileNotFoundError as error:
             yield FrameError("missing image", str(error.filename or error))
@@ -175,44 +177,44 @@ def pictures(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
             yield FrameError("image cannot be read", f"frame {frame.id}: {error}")
 
 
-def small(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
+def read_thumbnails(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
     """As `pictures`, with at most so many pixels each; None for one that cannot be read."""
-    for picture in pictures(frames):
-        yield None if isinstance(picture, FrameError) else limit_pixels(picture, pixels)
+    for image in read_images(frames):
+        yield None if isinstance(image, FrameError) else limit_pixels(image, pixels)
 
 
 def view(
-    frame: Frame, picture: Image.Image, pixels: int | None, size: tuple[int, int] | None
+    frame: Frame, image: Image.Image, pixels: int | None, size: tuple[int, int] | None
 ) -> View:
     """One frame, delivered at `size` (width, height), padded where its shape is another.
 
     Raises:
         FrameError: a picture of another shape than its K's, or depth that cannot be read.
     """
-    told, K = frame.size or picture.size, frame.intrinsics
-    if not _alike(picture.size, told):
-        raise FrameError("wrong size", f"frame {frame.id}: {picture.size}, and K is for {told}")
-    picture = limit_pixels(picture, pixels)
+    told, K = frame.size or image.size, frame.intrinsics
+    if not _same_aspect(image.size, told):
+        raise FrameError("wrong size", f"frame {frame.id}: {image.size}, and K is for {told}")
+    image = limit_pixels(image, pixels)
     if K is not None:
-        K = _stretched(K, picture.width / told[0], picture.height / told[1])
+        K = _scale_intrinsics(K, image.width / told[0], image.height / told[1])
         if frame.lens:
-            picture = undistorted(picture, K, frame.lens)
-    if size and picture.size != size:
-        grow = min(size[0] / picture.width, size[1] / picture.height)
+            image = undistort(image, K, frame.lens)
+    if size and image.size != size:
+        grow = min(size[0] / image.width, size[1] / image.height)
         if K is not None:
-            K = _stretched(K, grow, grow)
-            K[0, 2] += (size[0] - grow * picture.width) / 2
-            K[1, 2] += (size[1] - grow * picture.height) / 2
-        picture = ImageOps.pad(picture, size, color=PADDING)
+            K = _scale_intrinsics(K, grow, grow)
+            K[0, 2] += (size[0] - grow * image.width) / 2
+            K[1, 2] += (size[1] - grow * image.height) / 2
+        image = ImageOps.pad(image, size, color=PADDING)
     depth = None
     if K is not None and frame.depth:
-        depth = picked(_depth(frame), frame, K, told, picture.size)
+        depth = resample_depth(_depth(frame), frame, K, told, image.size)
     elif K is not None and frame.points is not None:
-        depth = scattered(frame.points, frame.intrinsics, K, picture.size)
-    return View(np.asarray(picture), K, depth)
+        depth = splat_points(frame.points, frame.intrinsics, K, image.size)
+    return View(np.asarray(image), K, depth)
 
 
-def _alike(size: tuple[int, int], told: tuple[int, int]) -> bool:
+def _same_aspect(size: tuple[int, int], told: tuple[int, int]) -> bool:
     """Whether one K, scaled, can be for both sizes (width, height)."""
     return abs(size[0] * told[1] / (size[1] * told[0]) - 1) <= ASPECT
 
@@ -226,7 +228,7 @@ def _depth(frame: Frame) -> Float[np.ndarray, "h w"]:
         raise FrameError("depth cannot be read", str(error)) from None
 
 
-def picked(
+def resample_depth(
     depth: Float[np.ndarray, "h w"],
     frame: Frame,
     intrinsics: Float[np.ndarray, "3 3"],
@@ -247,10 +249,10 @@ def picked(
     height, width = depth.shape
     own = frame.depth_intrinsics
     registered = own is None
-    if registered and not _alike((width, height), told):
+    if registered and not _same_aspect((width, height), told):
         raise FrameError("wrong size", f"depth of frame {frame.id}: {width} x {height}, K: {told}")
     if registered:
-        own = _stretched(frame.intrinsics, width / told[0], height / told[1])
+        own = _scale_intrinsics(frame.intrinsics, width / told[0], height / told[1])
     u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1) @ np.linalg.inv(intrinsics).T
     pixels = (rays @ own.T)[:, :2]
@@ -263,7 +265,7 @@ def picked(
     return np.where(np.isfinite(found) & (found > 0), found, 0).reshape(size[::-1])
 
 
-def scattered(
+def splat_points(
     points: Float[np.ndarray, "n 3"],
     before: Float[np.ndarray, "3 3"],
     intrinsics: Float[np.ndarray, "3 3"],
@@ -285,6 +287,6 @@ def scattered(
     return depth
 
 
-def _stretched(K: Float[np.ndarray, "3 3"], x: float, y: float) -> Float[np.ndarray, "3 3"]:
+def _scale_intrinsics(K: Float[np.ndarray, "3 3"], x: float, y: float) -> Float[np.ndarray, "3 3"]:
     """K of the image that is `x` times as wide and `y` times as high."""
     return np.diag([x, y, 1.0]) @ K

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from spatialsv.scenes.readers.record import LETTER_ONLY, Record, RecordError, names, wanted
+from spatialsv.scenes.readers.record import LETTER_ONLY, Record, RecordError, names, require_text
 
 SETTINGS = {"rotation": "rotation", "among": "among", "around": "around", "aroundnew": "around"}
 OPTION = re.compile(r"(?:(?<=\s)|^)([A-H])\.\s+")
@@ -22,13 +22,16 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     Raises:
         RecordError: a field that is missing or wrong.
     """
-    question, answer = wanted(record, "question").strip(), wanted(record, "gt_answer").strip()
+    question, answer = (
+        require_text(record, "question").strip(),
+        require_text(record, "gt_answer").strip(),
+    )
     options = options_of(question)
     if len(answer) != 1 or not 0 <= ord(answer) - ord("A") < len(options):
         raise RecordError("answer is no option", f"{answer!r} of {options}")
     return Record(
         shown=names(record.get("images")),
-        id=wanted(record, "id"),
+        id=require_text(record, "id"),
         task=setting_of(record),
         text=f"{question}\n{LETTER_ONLY}",
         answer=answer,

@@ -29,12 +29,12 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    below,
     from_opengl,
-    matrix,
-    natural,
+    intrinsics_matrix,
+    natural_key,
+    resolve_below,
 )
-from spatialsv.scenes.readers.files import json_object, tell
+from spatialsv.scenes.readers.files import collect_frames, read_json_object
 from spatialsv.scenes.readers.lens import Lens
 
 PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
@@ -48,10 +48,12 @@ def scenes(root: Path) -> list[Path]:
     """The file `root`, or the transforms.json (or transforms_train.json and the like) in it or in
     folders of it."""
     if root.is_file():
-        return [root] if is_transforms(root) and not of_dl3dv(root) else []
+        return [root] if is_transforms(root) and not is_dl3dv(root) else []
     folders = [root, *root.glob("*/")] if root.is_dir() else []
-    found = [path for folder in folders for path in _files(folder) if not _of_others(root, path)]
-    return sorted(found, key=natural)
+    found = [
+        path for folder in folders for path in _files(folder) if not _belongs_elsewhere(root, path)
+    ]
+    return sorted(found, key=natural_key)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -60,12 +62,12 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in ([one] if one.is_file() else parts) if path.is_file()]
 
 
-def _of_others(root: Path, path: Path) -> bool:
+def _belongs_elsewhere(root: Path, path: Path) -> bool:
     """ScanNet++ has such files, too."""
-    return of_dl3dv(path) or "dslr" in path.relative_to(root).parts
+    return is_dl3dv(path) or "dslr" in path.relative_to(root).parts
 
 
-def of_dl3dv(path: Path) -> bool:
+def is_dl3dv(path: Path) -> bool:
     """The file, or the folder in which it is, stands in a folder that is named by a hash."""
     return any(HASH.fullmatch(folder.name) for folder in list(path.resolve().parents)[:2])
 
@@ -84,45 +86,45 @@ def capture(scene: Path) -> Capture:
     Raises:
         CaptureError: no JSON, with file and line; no frames; a camera model that no `Lens` has.
     """
-    said = json_object(scene)
-    if not isinstance(said.get("frames"), list):
+    fields = read_json_object(scene)
+    if not isinstance(fields.get("frames"), list):
         raise CaptureError(f"{scene}: no list of frames")
-    model = said.get("camera_model", "OPENCV")
+    model = fields.get("camera_model", "OPENCV")
     if model not in (*PERSPECTIVE, FISHEYE):
         known = ", ".join((*PERSPECTIVE, FISHEYE))
         raise CaptureError(f"{scene}: camera model {model!r} is not supported; known are {known}")
 
     def frame(entry: tuple[int, Any]) -> Frame:
         try:
-            return _frame(scene, said, entry[1])
+            return _frame(scene, fields, entry[1])
         except FrameError:
             raise
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             detail = f"{scene}: frames[{entry[0]}]: {type(error).__name__} {error}"
             raise FrameError("bad frame", detail) from None
 
-    frames, skipped = tell(enumerate(said["frames"]), frame)
-    metric = any(frame.depth for frame in frames) and "applied_transform" not in said
+    frames, skipped = collect_frames(enumerate(fields["frames"]), frame)
+    metric = any(frame.depth for frame in frames) and "applied_transform" not in fields
     return Capture(
         id=scene.resolve().parent.name,
-        frames=sorted(frames, key=lambda frame: natural(frame.id)),
+        frames=sorted(frames, key=lambda frame: natural_key(frame.id)),
         source="nerfstudio",
         unit="metre" if metric else "relative",
         skipped=skipped,
     )
 
 
-def _frame(scene: Path, said: Mapping[str, Any], frame: Mapping[str, Any]) -> Frame:
+def _frame(scene: Path, fields: Mapping[str, Any], frame: Mapping[str, Any]) -> Frame:
     name, folder = frame["file_path"], scene.parent
-    camera = ChainMap(frame, said)
-    image = _picture(folder, name, reduced="w" in camera and "h" in camera)
+    camera = ChainMap(frame, fields)
+    image = _find_image(folder, name, reduced="w" in camera and "h" in camera)
     size = _size(camera, image)
     depth = frame.get("depth_file_path")
     if depth is not None:
-        unit = _number(said, "depth_unit_scale_factor", MILLIMETRE)
+        unit = _number(fields, "depth_unit_scale_factor", MILLIMETRE)
         if unit <= 0:
             raise ValueError(f"depth_unit_scale_factor {unit}")
-        depth = partial(read_depth, below(folder, depth), unit)
+        depth = partial(read_depth, resolve_below(folder, depth), unit)
     return Frame(
         id=str(name),
         image=image,
@@ -134,13 +136,13 @@ def _frame(scene: Path, said: Mapping[str, Any], frame: Mapping[str, Any]) -> Fr
     )
 
 
-def _picture(folder: Path, name: str, reduced: bool) -> Path:
+def _find_image(folder: Path, name: str, reduced: bool) -> Path:
     """The image of this name; Blender leaves its ending out.
 
     Args:
         reduced: take smaller ones, from images_2, images_4 or images_8, where images/ lacks it.
     """
-    told, (first, *rest) = below(folder, name), Path(name).parts
+    told, (first, *rest) = resolve_below(folder, name), Path(name).parts
     places = [told]
     if reduced and first == "images":
         places += [folder.joinpath(f"images_{factor}", *rest) for factor in (2, 4, 8)]
@@ -170,7 +172,9 @@ def _intrinsics(camera: Mapping[str, Any], width: int, height: int) -> Float[np.
     fy = _number(camera, "fl_y", fx)
     if min(fx, fy) <= 0:
         raise ValueError(f"focal lengths {fx}, {fy}")
-    return matrix(fx, fy, _number(camera, "cx", width / 2), _number(camera, "cy", height / 2))
+    return intrinsics_matrix(
+        fx, fy, _number(camera, "cx", width / 2), _number(camera, "cy", height / 2)
+    )
 
 
 def _lens(camera: Mapping[str, Any]) -> Lens | None:
@@ -186,8 +190,8 @@ def _lens(camera: Mapping[str, Any]) -> Lens | None:
     return Lens("radial", (k1, k2, p1, p2, k3)) if any((k1, k2, p1, p2, k3)) else None
 
 
-def _number(said: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:
-    value = said.get(name, otherwise)
+def _number(fields: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:
+    value = fields.get(name, otherwise)
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(f"{name}: expected a number, found {value!r}")
     return float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatialsv.scenes.images import IMAGE_SUFFIXES
-from spatialsv.scenes.readers.capture import Capture, Frame, natural
+from spatialsv.scenes.readers.capture import Capture, Frame, natural_key
 
 
 def scenes(root: Path) -> list[Path]:
@@ -13,7 +13,7 @@ def scenes(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
-    return sorted((folder for folder in folders if _photos(folder)), key=natural)
+    return sorted((folder for folder in folders if _photos(folder)), key=natural_key)
 
 
 def capture(scene: Path) -> Capture:
@@ -24,4 +24,4 @@ def capture(scene: Path) -> Capture:
 
 def _photos(folder: Path) -> list[Path]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((path for path in found if path.is_file()), key=natural)
+    return sorted((path for path in found if path.is_file()), key=natural_key)

@@ -23,13 +23,13 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    inverted,
-    matrix,
-    natural,
-    parsed_numbers,
+    intrinsics_matrix,
+    invert_pose,
+    natural_key,
+    parse_numbers,
 )
-from spatialsv.scenes.readers.files import tell
-from spatialsv.scenes.readers.video import VIDEOS, decoded, frame_times
+from spatialsv.scenes.readers.files import collect_frames
+from spatialsv.scenes.readers.video import VIDEOS, decode_frames, frame_times
 
 CLIP = re.compile(r"[0-9a-f]{16}")  # what the dataset calls its clips
 SECOND = 1e6  # of times
@@ -42,7 +42,7 @@ def scenes(root: Path) -> list[Path]:
     if root.is_file():
         return [root] if root.suffix == ".txt" and _is_clip(root) else []
     found = [*root.glob("*.txt"), *root.glob("*/*.txt")]
-    clips = sorted((path for path in found if CLIP.fullmatch(path.stem)), key=natural)
+    clips = sorted((path for path in found if CLIP.fullmatch(path.stem)), key=natural_key)
     return clips if clips and _is_clip(clips[0]) else []
 
 
@@ -58,7 +58,7 @@ def capture(scene: Path) -> Capture:
         CaptureError: a line that is none of the format's, with its number; no frames beside it.
     """
     rows = sorted(_rows(scene), key=lambda row: row.time)
-    place, size = _frames_beside(scene, rows)
+    place, size = _locate_frames(scene, rows)
     seen = set()
 
     def frame(row: Row) -> Frame:
@@ -73,10 +73,10 @@ def capture(scene: Path) -> Capture:
             time=row.time / SECOND,
             intrinsics=np.diag([*size, 1.0]) @ row.intrinsics,
             size=size,
-            cam_to_world=inverted(row.world_to_cam),
+            cam_to_world=invert_pose(row.world_to_cam),
         )
 
-    frames, skipped = tell(rows, frame)
+    frames, skipped = collect_frames(rows, frame)
     return Capture(
         id=scene.stem,
         frames=frames,
@@ -97,7 +97,7 @@ class Row:
     world_to_cam: Float[np.ndarray, "4 4"]
 
 
-Place = Callable[[Row], tuple[Path, int | None]]
+FrameLocator = Callable[[Row], tuple[Path, int | None]]
 
 
 def _rows(path: Path) -> list[Row]:
@@ -120,7 +120,7 @@ def _row(where: str, line: str) -> Row:
     try:
         time, *numbers = line.split()
         time = int(time)
-        numbers = parsed_numbers(" ".join(numbers), (18,), where)
+        numbers = parse_numbers(" ".join(numbers), (18,), where)
     except ValueError as error:
         raise CaptureError(f"{where}: {error}") from None
     camera, distortion, pose = np.split(numbers, [4, 6])
@@ -128,10 +128,12 @@ def _row(where: str, line: str) -> Row:
         raise CaptureError(f"{where}: {distortion.tolist()} where the format has two zeros")
     if not np.isfinite(camera).all() or camera[:2].min() <= 0:
         raise CaptureError(f"{where}: fx fy cx cy are {camera.tolist()}")
-    return Row(where, time, matrix(*camera), np.vstack([pose.reshape(3, 4), [0, 0, 0, 1]]))
+    return Row(
+        where, time, intrinsics_matrix(*camera), np.vstack([pose.reshape(3, 4), [0, 0, 0, 1]])
+    )
 
 
-def _frames_beside(path: Path, rows: list[Row]) -> tuple[Place, tuple[int, int]]:
+def _locate_frames(path: Path, rows: list[Row]) -> tuple[FrameLocator, tuple[int, int]]:
     """What tells the picture or the number of a row's frame, and the frames' size."""
     folder = path.with_suffix("")
     if folder.is_dir():
@@ -142,7 +144,7 @@ def _frames_beside(path: Path, rows: list[Row]) -> tuple[Place, tuple[int, int]]
     raise CaptureError(f"{path}: neither a folder {folder.name} of frames nor a video beside it")
 
 
-def _in_folder(folder: Path, rows: list[Row]) -> tuple[Place, tuple[int, int]]:
+def _in_folder(folder: Path, rows: list[Row]) -> tuple[FrameLocator, tuple[int, int]]:
     def place(row: Row) -> tuple[Path, None]:
         for ending in ENDINGS:
             if (path := folder / f"{row.time}{ending}").is_file():
@@ -157,23 +159,23 @@ def _in_folder(folder: Path, rows: list[Row]) -> tuple[Place, tuple[int, int]]:
     raise CaptureError(f"{folder}: none of the clip's {len(rows)} frames")
 
 
-def _in_video(video: Path) -> tuple[Place, tuple[int, int]]:
+def _in_video(video: Path) -> tuple[FrameLocator, tuple[int, int]]:
     try:
         times = frame_times(video)
-        size = next(iter(decoded(video, [0]))).size
+        size = next(iter(decode_frames(video, [0]))).size
     except ValueError as error:
         raise CaptureError(str(error)) from None
     reach = (times[-1] - times[0]) / max(1, len(times) - 1)  # from one frame to the next
 
     def place(row: Row) -> tuple[Path, int]:
-        wanted = row.time / SECOND
-        after = bisect_left(times, wanted)
+        time = row.time / SECOND
+        after = bisect_left(times, time)
         near = min(
             range(max(0, after - 1), min(after + 1, len(times))),
-            key=lambda n: abs(times[n] - wanted),
+            key=lambda n: abs(times[n] - time),
         )
-        if abs(times[near] - wanted) > reach / 2 + 1e-3:
-            raise FrameError("missing image", f"{row.where}: no frame of {video} at {wanted} s")
+        if abs(times[near] - time) > reach / 2 + 1e-3:
+            raise FrameError("missing image", f"{row.where}: no frame of {video} at {time} s")
         return video, near
 
     return place, size

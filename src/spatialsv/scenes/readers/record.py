@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from spatialsv.scenes.readers.left_out import LeftOutError
+from spatialsv.scenes.readers.skipped import SkippedError
 
 LETTER_ONLY = "Answer with the option's letter from the given choices directly."  # VSI-Bench's
 
 
-class RecordError(LeftOutError):
+class RecordError(SkippedError):
     """A record that is left out."""
 
 
@@ -82,7 +82,7 @@ def _items(path: Path, text: str) -> Iterator[tuple[int, str]]:
             at = space.match(text, at + 1).end()
 
 
-def parsed(text: str) -> Mapping[str, Any]:
+def parse_object(text: str) -> Mapping[str, Any]:
     """The JSON object in `text`.
 
     Raises:
@@ -97,7 +97,7 @@ def parsed(text: str) -> Mapping[str, Any]:
     return value
 
 
-def wanted(record: Mapping[str, Any], name: str) -> str:
+def require_text(record: Mapping[str, Any], name: str) -> str:
     """The text in the field `name`.
 
     Raises:

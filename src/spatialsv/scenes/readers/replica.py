@@ -18,11 +18,19 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    half,
-    matrix,
+    intrinsics_matrix,
+    to_half_integer_centres,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import array, folders, json_object, lines, named, row, tell
+from spatialsv.scenes.readers.files import (
+    array,
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    lines,
+    read_json_object,
+    row,
+)
 
 PARTS = ("frame", "depth")
 CAMERA = ("fx", "fy", "cx", "cy", "scale", "w", "h")
@@ -30,7 +38,7 @@ CAMERA = ("fx", "fy", "cx", "cy", "scale", "w", "h")
 
 def scenes(root: Path) -> list[Path]:
     """The folders with results and a trajectory."""
-    return folders(
+    return find_folders(
         root, lambda folder: (folder / "results").is_dir() and (folder / "traj.txt").is_file()
     )
 
@@ -39,7 +47,7 @@ def capture(scene: Path) -> Capture:
     """The frames by number."""
     intrinsics, scale, size = _camera(scene)
     poses = [row(text, 16, where).reshape(4, 4) for where, text in lines(scene / "traj.txt")]
-    found = named(scene / "results")
+    found = files_by_stem(scene / "results")
     names = {name.removeprefix(part): path for name, path in found.items() for part in PARTS}
 
     def frame(digits: str) -> Frame:
@@ -55,7 +63,7 @@ def capture(scene: Path) -> Capture:
             depth=partial(read_depth, scene / "results" / f"depth{digits}.png", scale),
         )
 
-    frames, skipped = tell(filter(DIGITS.fullmatch, names), frame)
+    frames, skipped = collect_frames(filter(DIGITS.fullmatch, names), frame)
     return Capture(
         id=scene.resolve().name,
         frames=frames,
@@ -68,11 +76,15 @@ def capture(scene: Path) -> Capture:
 def _camera(scene: Path) -> tuple[Float[np.ndarray, "3 3"], float, tuple[int, int]]:
     """K, the depth's numbers to a metre, and the images' size."""
     path = scene.resolve().parent / "cam_params.json"
-    camera = json_object(path).get("camera")
+    camera = read_json_object(path).get("camera")
     try:
         fx, fy, cx, cy, scale, *size = array([dict(camera)[name] for name in CAMERA], (7,))
         if not (np.isfinite(scale) and scale > 0 and min(size) >= 1 and np.isfinite(size).all()):
             raise ValueError(f"scale {scale}, size {size}")
     except (KeyError, TypeError, ValueError) as error:
         raise CaptureError(f"{path}: camera: {error!r}, expected {', '.join(CAMERA)}") from None
-    return half(matrix(fx, fy, cx, cy)), scale, (int(size[0]), int(size[1]))
+    return (
+        to_half_integer_centres(intrinsics_matrix(fx, fy, cx, cy)),
+        scale,
+        (int(size[0]), int(size[1])),
+    )

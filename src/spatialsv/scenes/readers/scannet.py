@@ -14,27 +14,39 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, half, numbers
+from spatialsv.scenes.readers.capture import (
+    Capture,
+    CaptureError,
+    Frame,
+    read_numbers,
+    to_half_integer_centres,
+)
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import folders, named, pose_file, tell, together
+from spatialsv.scenes.readers.files import (
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    read_pose,
+    union_of_keys,
+)
 
 PARTS = ("color", "depth", "pose", "intrinsic")
 KINDS = ("intrinsic", "extrinsic")
 SIZES = {"color": (1296, 968), "depth": (640, 480)}  # for which K is; images may be smaller
 PER_METRE = 1000.0
-SAME = 1e-3  # how far an extrinsic may be from the identity
-MIDDLE = 0.1  # how far from the middle a principal point may be, of the width or height
+MAX_DEVIATION = 1e-3  # how far an extrinsic may be from the identity
+MAX_OFFSET = 0.1  # how far from the middle a principal point may be, of the width or height
 
 
 def scenes(root: Path) -> list[Path]:
     """The folders with all four parts."""
-    return folders(root, lambda folder: all((folder / part).is_dir() for part in PARTS))
+    return find_folders(root, lambda folder: all((folder / part).is_dir() for part in PARTS))
 
 
 def capture(scene: Path) -> Capture:
     """The frames by number."""
     color, depth = (_intrinsics(scene, part) for part in PARTS[:2])
-    images, poses = named(scene / "color"), named(scene / "pose", (".txt",))
+    images, poses = files_by_stem(scene / "color"), files_by_stem(scene / "pose", (".txt",))
 
     def frame(name: str) -> Frame:
         return Frame(
@@ -42,12 +54,12 @@ def capture(scene: Path) -> Capture:
             image=images.get(name, scene / "color" / f"{name}.jpg"),
             size=SIZES["color"],
             intrinsics=color,
-            cam_to_world=pose_file(scene / "pose" / f"{name}.txt"),
+            cam_to_world=read_pose(scene / "pose" / f"{name}.txt"),
             depth=partial(read_depth, scene / "depth" / f"{name}.png", PER_METRE, SIZES["depth"]),
             depth_intrinsics=depth,
         )
 
-    frames, skipped = tell(together(images, poses), frame)
+    frames, skipped = collect_frames(union_of_keys(images, poses), frame)
     return Capture(
         id=scene.resolve().name,
         frames=frames,
@@ -65,12 +77,12 @@ def _intrinsics(scene: Path, part: str) -> Float[np.ndarray, "3 3"]:
     """
     path, extrinsic = (scene / "intrinsic" / f"{kind}_{part}.txt" for kind in KINDS)
     try:
-        K = numbers(path, (4, 4))[:3, :3]
-        stands = numbers(extrinsic, (4, 4)) if extrinsic.exists() else np.eye(4)
+        K = read_numbers(path, (4, 4))[:3, :3]
+        stands = read_numbers(extrinsic, (4, 4)) if extrinsic.exists() else np.eye(4)
     except (OSError, ValueError) as error:
         raise CaptureError(str(error)) from None
-    if not np.abs(K[:2, 2] / SIZES[part] - 0.5).max() < MIDDLE:
+    if not np.abs(K[:2, 2] / SIZES[part] - 0.5).max() < MAX_OFFSET:
         raise CaptureError(f"{path}: not for {SIZES[part]} pixels: {K.tolist()}")
-    if not np.abs(stands - np.eye(4)).max() < SAME:
+    if not np.abs(stands - np.eye(4)).max() < MAX_DEVIATION:
         raise CaptureError(f"{extrinsic}: depth and colour of two places are not read")
-    return half(K)
+    return to_half_integer_centres(K)

@@ -22,13 +22,13 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    below,
     from_opengl,
-    matrix,
-    natural,
+    intrinsics_matrix,
+    natural_key,
+    resolve_below,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import array, folders, json_object, tell
+from spatialsv.scenes.readers.files import array, collect_frames, find_folders, read_json_object
 from spatialsv.scenes.readers.lens import Lens
 
 TRANSFORMS = "dslr/nerfstudio/transforms.json"
@@ -40,13 +40,13 @@ PER_METRE = 1000.0
 
 def scenes(root: Path) -> list[Path]:
     """The folders with a DSLR's transforms."""
-    return folders(root, lambda folder: (folder / TRANSFORMS).is_file())
+    return find_folders(root, lambda folder: (folder / TRANSFORMS).is_file())
 
 
 def capture(scene: Path) -> Capture:
     """The frames by name."""
     path = scene / TRANSFORMS
-    told = json_object(path)
+    told = read_json_object(path)
     camera = _camera(path, told)
     rendered = scene / "dslr/render_depth"
     has_depth = rendered.is_dir()
@@ -58,8 +58,8 @@ def capture(scene: Path) -> Capture:
         name = about["file_path"]
         if testing or about.get("is_bad"):
             raise FrameError("held out for testing" if testing else "marked bad", name)
-        image = below(scene / "dslr/resized_images", name)
-        depth = partial(read_depth, below(rendered, name).with_suffix(".png"), PER_METRE)
+        image = resolve_below(scene / "dslr/resized_images", name)
+        depth = partial(read_depth, resolve_below(rendered, name).with_suffix(".png"), PER_METRE)
         return Frame(
             id=name,
             image=image,
@@ -68,10 +68,10 @@ def capture(scene: Path) -> Capture:
             **camera,
         )
 
-    frames, skipped = tell(_entries(path, told), frame)
+    frames, skipped = collect_frames(_entries(path, told), frame)
     return Capture(
         id=f"{scene.resolve().name}/dslr",
-        frames=sorted(frames, key=lambda frame: natural(frame.id)),
+        frames=sorted(frames, key=lambda frame: natural_key(frame.id)),
         skipped=skipped,
         source="scannetpp",
         licence=LICENCE,
@@ -89,7 +89,7 @@ def _camera(path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, ValueError) as error:
         raise CaptureError(f"{path}: {error!r}, expected {', '.join(CAMERA)}") from None
     return {
-        "intrinsics": matrix(*numbers[:4]),
+        "intrinsics": intrinsics_matrix(*numbers[:4]),
         "size": (int(numbers[8]), int(numbers[9])),
         "lens": Lens("fisheye", tuple(numbers[4:8].tolist())),
     }

@@ -20,10 +20,16 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    natural,
+    natural_key,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import array, folders, json_object, named, tell
+from spatialsv.scenes.readers.files import (
+    array,
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    read_json_object,
+)
 from spatialsv.scenes.readers.scannetpp_dslr import LICENCE
 
 POSES = "iphone/pose_intrinsic_imu.json"
@@ -34,14 +40,14 @@ PER_METRE = 1000.0
 
 def scenes(root: Path) -> list[Path]:
     """The folders with an iPhone's poses."""
-    return folders(root, lambda folder: (folder / POSES).is_file())
+    return find_folders(root, lambda folder: (folder / POSES).is_file())
 
 
 def capture(scene: Path) -> Capture:
     """The frames by number; without depth where it was not unpacked."""
-    told = json_object(scene / POSES)
+    told = read_json_object(scene / POSES)
     folder = scene / "iphone"
-    images = named(folder / "rgb")
+    images = files_by_stem(folder / "rgb")
     video = next((folder / name for name in VIDEOS if (folder / name).is_file()), None)
     if not images and not video:
         raise CaptureError(f"{folder}: neither pictures in rgb nor {VIDEOS[0]}")
@@ -61,7 +67,7 @@ def capture(scene: Path) -> Capture:
             **_camera(f"{scene / POSES}: {name}", told[name]),
         )
 
-    frames, skipped = tell(sorted(told, key=natural), frame)
+    frames, skipped = collect_frames(sorted(told, key=natural_key), frame)
     return Capture(
         id=f"{scene.resolve().name}/iphone",
         frames=frames,

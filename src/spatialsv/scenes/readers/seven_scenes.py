@@ -11,11 +11,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from spatialsv.scenes.readers.capture import Capture, Frame, matrix
+from spatialsv.scenes.readers.capture import Capture, Frame, intrinsics_matrix
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import folders, named, pose_file, tell, together
+from spatialsv.scenes.readers.files import (
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    read_pose,
+    union_of_keys,
+)
 
-INTRINSICS = matrix(585.0, 585.0, 320.0, 240.0)
+INTRINSICS = intrinsics_matrix(585.0, 585.0, 320.0, 240.0)
 SIZE = (640, 480)
 PER_METRE = 1000.0
 COLOUR = (".color.png", ".color.jpg")
@@ -23,12 +29,12 @@ COLOUR = (".color.png", ".color.jpg")
 
 def scenes(root: Path) -> list[Path]:
     """The sequences' folders."""
-    return folders(root, lambda folder: any(folder.glob("frame-*.pose.txt")))
+    return find_folders(root, lambda folder: any(folder.glob("frame-*.pose.txt")))
 
 
 def capture(scene: Path) -> Capture:
     """The frames by number."""
-    images, poses = named(scene, COLOUR), named(scene, (".pose.txt",))
+    images, poses = files_by_stem(scene, COLOUR), files_by_stem(scene, (".pose.txt",))
 
     def frame(name: str) -> Frame:
         return Frame(
@@ -36,11 +42,11 @@ def capture(scene: Path) -> Capture:
             image=images.get(name, scene / f"{name}{COLOUR[0]}"),
             size=SIZE,
             intrinsics=INTRINSICS,
-            cam_to_world=pose_file(scene / f"{name}.pose.txt"),
+            cam_to_world=read_pose(scene / f"{name}.pose.txt"),
             depth=partial(read_depth, scene / f"{name}.depth.png", PER_METRE),
         )
 
-    frames, skipped = tell(together(images, poses), frame)
+    frames, skipped = collect_frames(union_of_keys(images, poses), frame)
     folder = scene.resolve()
     return Capture(
         id=f"{folder.parent.name}/{folder.name}",

@@ -14,12 +14,12 @@ from spatialsv.config import to_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.scenes.question import Question, write_questions
 from spatialsv.scenes.readers import llava, mindcube
-from spatialsv.scenes.readers.album import Album, Names
-from spatialsv.scenes.readers.captures import read_split
-from spatialsv.scenes.readers.config import TOLD, ReadConfig
+from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS
-from spatialsv.scenes.readers.left_out import counted
-from spatialsv.scenes.readers.record import Record, RecordError, parsed, read_records
+from spatialsv.scenes.readers.read_captures import read_split
+from spatialsv.scenes.readers.record import Record, RecordError, parse_object, read_records
+from spatialsv.scenes.readers.record_images import Names, RecordImages
+from spatialsv.scenes.readers.skipped import count_reasons
 from spatialsv.scenes.store import write_groups
 
 SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
@@ -49,31 +49,31 @@ def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Pat
 
 def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
     path, rows = config.place(split), config.rows(shard)
-    album = Album(Path(config.images), config.frames, config.max_pixels)
-    records, shown, left_out = read_rows(path, rows, SOURCES[source], album)
-    found = len(records) + len(left_out)
+    record_images = RecordImages(Path(config.images), config.frames, config.max_pixels)
+    records, shown, skipped = parse_rows(path, rows, SOURCES[source], record_images)
+    found = len(records) + len(skipped)
     if config.stop is not None and found < len(rows):
         raise ValueError(
             f"{path}: {rows.start + found} records, and scenes.splits.{split} counts {config.stop}"
         )
     if not records:
-        told = "; ".join(f"{where}: {error}" for where, error in left_out[:TOLD])
+        told = "; ".join(f"{where}: {error}" for where, error in skipped[:MAX_LISTED])
         raise ValueError(f"{path}: no good record of {found} from number {rows.start} on; {told}")
-    groups, places = album.scenes(shown, source)
+    groups, places = record_images.scenes(shown, source)
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_groups(store, groups)}
-    counts = {"records": found, "scenes": sum(map(len, groups)), "padded": album.padded}
+    counts = {"records": found, "scenes": sum(map(len, groups)), "padded": record_images.padded}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
-    counts |= counted("left_out", (error for _, error in left_out))
+    counts |= count_reasons("skipped", (error for _, error in skipped))
     if split not in config.without_text:
         asked = [_question(*pair) for pair in zip(records, places, strict=True)]
         questions = out.with_suffix(".questions.jsonl")
         payload[questions.name] = write_questions(questions, asked)
         counts |= {"questions": len(asked)} | Counter(question.task for question in asked)
     about = {"source": source, "split": split, "file": str(path), "rows": [rows.start, rows.stop]}
-    if left_out:
-        about["left_out"] = [f"{where}: {error}" for where, error in left_out[:TOLD]]
+    if skipped:
+        about["skipped"] = [f"{where}: {error}" for where, error in skipped[:MAX_LISTED]]
     write_manifest(
         out,
         Manifest(
@@ -86,26 +86,26 @@ def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: 
     )
 
 
-def read_rows(
+def parse_rows(
     path: Path,
     rows: range,
     parse: Callable[[Mapping[str, Any], int], Record],
-    album: Album,
+    record_images: RecordImages,
 ) -> tuple[list[Record], list[Names], list[tuple[str, RecordError]]]:
     """The good records, the views that each shows, and the bad ones with file and line."""
-    records, shown, left_out, seen = [], [], [], set()
+    records, shown, skipped, seen = [], [], [], set()
     for number, line, text in read_records(path, rows):
         try:
-            record = parse(parsed(text), number)
+            record = parse(parse_object(text), number)
             if record.id in seen:
                 raise RecordError("id seen before", repr(record.id))
-            shown.append(album.add(record))
+            shown.append(record_images.add(record))
         except RecordError as error:
-            left_out.append((f"{path}:{line}", error))
+            skipped.append((f"{path}:{line}", error))
         else:
             seen.add(record.id)
             records.append(record)
-    return records, shown, left_out
+    return records, shown, skipped
 
 
 def _question(record: Record, place: tuple[str, tuple[int, ...]]) -> Question:

@@ -20,35 +20,37 @@ from spatialsv.scenes.readers.capture import (
     CaptureError,
     Frame,
     FrameError,
-    below,
-    half,
-    matrix,
+    intrinsics_matrix,
+    resolve_below,
+    to_half_integer_centres,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import folders, lines, row, tell
+from spatialsv.scenes.readers.files import collect_frames, find_folders, lines, row
 from spatialsv.scenes.readers.lens import Lens
 
 LISTS = ("rgb.txt", "depth.txt", "groundtruth.txt")
 CAMERA = re.compile(r"(?:freiburg|fr)([123])(?!\d)")
 INTRINSICS = {
-    "1": matrix(517.3, 516.5, 318.6, 255.3),
-    "2": matrix(520.9, 521.0, 325.1, 249.7),
-    "3": matrix(535.4, 539.2, 320.1, 247.6),
+    "1": intrinsics_matrix(517.3, 516.5, 318.6, 255.3),
+    "2": intrinsics_matrix(520.9, 521.0, 325.1, 249.7),
+    "3": intrinsics_matrix(535.4, 539.2, 320.1, 247.6),
 }
 LENSES = {  # the third camera's images were undistorted by the authors
     "1": Lens("radial", (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
     "2": Lens("radial", (0.2312, -0.7849, -0.0033, -0.0001, 0.9172)),
 }
-OTHER = matrix(525.0, 525.0, 319.5, 239.5)  # ROS's default, for other people's recordings
+DEFAULT = intrinsics_matrix(
+    525.0, 525.0, 319.5, 239.5
+)  # ROS's default, for other people's recordings
 SIZE = (640, 480)
-APART = 0.02  # seconds between an image and its depth or pose, at most
+MAX_GAP = 0.02  # seconds between an image and its depth or pose, at most
 PER_METRE = 5000.0
-UNIT = 1e-2  # how far a quaternion's length may be from 1; the authors' have four digits
+MAX_DEVIATION = 1e-2  # how far a quaternion's length may be from 1; the authors' have four digits
 
 
 def scenes(root: Path) -> list[Path]:
     """The folders with all three lists."""
-    return folders(root, lambda folder: all((folder / name).is_file() for name in LISTS))
+    return find_folders(root, lambda folder: all((folder / name).is_file() for name in LISTS))
 
 
 def capture(scene: Path) -> Capture:
@@ -66,26 +68,26 @@ def capture(scene: Path) -> Capture:
             raise FrameError("no depth at that time", where)
         if index not in pose_of:
             raise FrameError("no pose at that time", where)
-        depth = below(scene, depths[depth_of[index]][2])
+        depth = resolve_below(scene, depths[depth_of[index]][2])
         return Frame(
             id=time,
-            image=below(scene, name),
+            image=resolve_below(scene, name),
             time=float(time),
             size=SIZE,
-            intrinsics=half(INTRINSICS.get(number, OTHER)),
+            intrinsics=to_half_integer_centres(INTRINSICS.get(number, DEFAULT)),
             lens=LENSES.get(number),
             cam_to_world=_pose(*told[pose_of[index]]),
             depth=partial(read_depth, depth, PER_METRE),
         )
 
-    frames, skipped = tell(np.argsort(times[0], kind="stable").tolist(), frame)
+    frames, skipped = collect_frames(np.argsort(times[0], kind="stable").tolist(), frame)
     return Capture(
         id=scene.resolve().name, frames=frames, skipped=skipped, source="tum", licence="CC BY 4.0"
     )
 
 
 def associate(
-    times: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"], apart: float = APART
+    times: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"], apart: float = MAX_GAP
 ) -> dict[int, int]:
     """For each time the other one nearest to it, each used once: the nearest pairs come first.
 
@@ -124,7 +126,7 @@ def _times(listed: list[tuple[str, str, str]]) -> Float[np.ndarray, " n"]:
 
 def _pose(where: str, numbers: Float[np.ndarray, "8"]) -> Float[np.ndarray, "4 4"]:
     length = np.linalg.norm(numbers[4:])
-    if not abs(length - 1) < UNIT:
+    if not abs(length - 1) < MAX_DEVIATION:
         raise FrameError("pose not rigid", f"{where}: a quaternion of length {length}")
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_quat(numbers[4:]).as_matrix()

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
-from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural
-from spatialsv.scenes.readers.choose import spread
+from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural_key
+from spatialsv.scenes.readers.sampling import evenly_spaced
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"}
 
@@ -21,7 +21,7 @@ def scenes(root: Path) -> list[Path]:
     if root.is_file():
         return [root] if root.suffix.lower() in VIDEOS else []
     found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEOS)
-    return sorted((path for path in found if path.is_file()), key=natural)
+    return sorted((path for path in found if path.is_file()), key=natural_key)
 
 
 def capture(scene: Path) -> Capture:
@@ -48,9 +48,9 @@ def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.
         ValueError: no frame, or one that cannot be read.
     """
     if path.is_dir():
-        return _of_folder(path, count, pixels)
-    chosen = spread(len(frame_times(path)), count)
-    return [limit_pixels(picture, pixels) for picture in decoded(path, chosen)], chosen
+        return _read_folder(path, count, pixels)
+    chosen = evenly_spaced(len(frame_times(path)), count)
+    return [limit_pixels(image, pixels) for image in decode_frames(path, chosen)], chosen
 
 
 def frame_times(path: Path) -> list[float]:
@@ -71,20 +71,20 @@ def frame_times(path: Path) -> list[float]:
             shown = [(p.pts, p.time_base) for p in container.demux(stream) if p.size > 0]
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not a video that can be read ({error})") from None
-    if not shown or len(shown) < told != _stored(path):
+    if not shown or len(shown) < told != _count_packets(path):
         raise ValueError(f"{path}: broken off, {len(shown)} of {told} frames")
     if any(pts is None for pts, _ in shown):
         return [number / rate for number in range(len(shown))]
     return sorted(float(pts * base) for pts, base in shown)
 
 
-def _stored(path: Path) -> int:
+def _count_packets(path: Path) -> int:
     """The frames that are in the file, those too that an edit list hides, as trimming leaves it."""
     with av.open(path, options={"ignore_editlist": "1"}) as container:
         return sum(p.size > 0 for p in container.demux(container.streams.video[0]))
 
 
-def decoded(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
+def decode_frames(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
     """The frames of these numbers, which must rise, upright, in RGB.
 
     Raises:
@@ -107,10 +107,10 @@ def decoded(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
         raise ValueError(f"{path}: broken off, {given} of the frames {list(numbers)}")
 
 
-def _of_folder(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
+def _read_folder(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
     found = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
         raise ValueError(f"{path}: no frames in this folder")
-    found.sort(key=natural)
-    chosen = spread(len(found), count)
+    found.sort(key=natural_key)
+    chosen = evenly_spaced(len(found), count)
     return [limit_pixels(read_image(found[frame]), pixels) for frame in chosen], chosen

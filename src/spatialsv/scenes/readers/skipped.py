@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 
-class LeftOutError(ValueError):
+class SkippedError(ValueError):
     """Something that is left out.
 
     Args:
@@ -19,7 +19,7 @@ class LeftOutError(ValueError):
         self.reason = reason
 
 
-def counted(what: str, errors: Iterable[LeftOutError]) -> dict[str, int]:
+def count_reasons(what: str, errors: Iterable[SkippedError]) -> dict[str, int]:
     """How many there are, under the name `what`, and of each reason, under `what: reason`."""
     reasons = Counter(error.reason for error in errors)
     return {what: reasons.total()} | {f"{what}: {reason}": n for reason, n in reasons.items()}

@@ -11,16 +11,16 @@ from spatialsv.config import to_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.progress import progress
 from spatialsv.scenes.readers.capture import CaptureError, FrameError
-from spatialsv.scenes.readers.config import TOLD, ReadConfig
+from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS, detect
-from spatialsv.scenes.readers.left_out import counted
 from spatialsv.scenes.readers.load import load
+from spatialsv.scenes.readers.skipped import count_reasons
 from spatialsv.scenes.scene import Scenes, grouped
 from spatialsv.scenes.store import write_groups
 
 
 @dataclass(kw_only=True)
-class Found:
+class ReadResult:
     """What captures gave, and what of them did not pass."""
 
     scenes: list[Scenes] = field(default_factory=list)
@@ -71,17 +71,19 @@ def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> N
     _write(store.with_suffix(".json"), format, root, places, config, {})
 
 
-def read_all(format: str, root: Path, places: Sequence[Path], config: ReadConfig) -> Found:
+def read_captures(
+    format: str, root: Path, places: Sequence[Path], config: ReadConfig
+) -> ReadResult:
     """The scenes of captures, each named after its place; one that is bad stops no other.
 
     Raises:
         ValueError: there is no good one.
     """
-    found = Found()
+    found = ReadResult()
     for place in progress(places, "captures"):
         try:
             capture = FORMATS[format].capture(place)
-            capture = replace(capture, id=name_of(root, place))
+            capture = replace(capture, id=capture_id(root, place))
             loaded = load(capture, config.frames, config.sampling, config.max_pixels)
         except (CaptureError, FileNotFoundError) as error:
             found.refused.append(f"{place}: {error}")
@@ -89,12 +91,12 @@ def read_all(format: str, root: Path, places: Sequence[Path], config: ReadConfig
             found.scenes += loaded[0]
             found.skipped += loaded[1]
     if not found.scenes:
-        told = "; ".join(found.refused[:TOLD])
+        told = "; ".join(found.refused[:MAX_LISTED])
         raise ValueError(f"{root}: no good scene of {len(places)}; {told}")
     return found
 
 
-def name_of(root: Path, place: Path) -> str:
+def capture_id(root: Path, place: Path) -> str:
     """A scene's id: the name of what is read, and the place below it."""
     below = place.relative_to(root)
     return "/".join((root.resolve().name, *below.parts))
@@ -108,15 +110,15 @@ def _write(
     config: ReadConfig,
     about: dict[str, Any],
 ) -> None:
-    found = read_all(format, root, places, config)
+    found = read_captures(format, root, places, config)
     groups = grouped(found.scenes)
     counts = {"captures": len(places), "refused": len(found.refused), "scenes": len(found.scenes)}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
-    counts |= counted("skipped", found.skipped)
+    counts |= count_reasons("skipped", found.skipped)
     about = about | {"source": format, "file": str(root)}
     about["licence"] = ", ".join(sorted({group.licence for group in groups}))
     for name in ("refused", "skipped"):
-        if told := [str(error) for error in getattr(found, name)[:TOLD]]:
+        if told := [str(error) for error in getattr(found, name)[:MAX_LISTED]]:
             about[name] = told
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")

@@ -23,7 +23,7 @@ PADDING = (127, 127, 127)
 Names = tuple[str, ...]
 
 
-class Album:
+class RecordImages:
     """Images by the names that records give them; a frame of a video is named "VIDEO#FRAME".
 
     Args:
@@ -35,7 +35,7 @@ class Album:
     def __init__(self, root: Path, frames: int, pixels: int | None) -> None:
         self.root, self.frames, self.pixels = root, frames, pixels
         self.padded = 0  # views that had another size than their scene's first
-        self._pictures: dict[str, Image.Image] = {}
+        self._images_by_name: dict[str, Image.Image] = {}
         self._frames: dict[str, int] = {}  # of those that are frames: their number
         self._videos: dict[str, Names] = {}
 
@@ -53,15 +53,17 @@ class Album:
             raise RecordError("file cannot be read", str(error)) from None
 
     def _images(self, names: Names) -> Names:
-        new = [name for name in dict.fromkeys(names) if name not in self._pictures]
-        self._pictures |= {n: limit_pixels(read_image(self.root / n), self.pixels) for n in new}
+        new = [name for name in dict.fromkeys(names) if name not in self._images_by_name]
+        self._images_by_name |= {
+            n: limit_pixels(read_image(self.root / n), self.pixels) for n in new
+        }
         return names
 
     def _video(self, name: str) -> Names:
         if name not in self._videos:
             pictures, frames = read_frames(self.root / name, self.frames, self.pixels)
             named = [f"{name}#{frame}" for frame in frames]
-            self._pictures |= dict(zip(named, pictures, strict=True))
+            self._images_by_name |= dict(zip(named, pictures, strict=True))
             self._frames |= dict(zip(named, frames, strict=True))
             self._videos[name] = tuple(named)
         return self._videos[name]
@@ -81,20 +83,20 @@ class Album:
             places[names] = scene_id(scene), tuple(map(scene.index, names))
             if scene is names:
                 scenes.append(names)
-                alike = len({self._pictures[name].size for name in names}) == 1
+                alike = len({self._images_by_name[name].size for name in names}) == 1
                 for name in dict.fromkeys(names if alike else ()):  # padded, none stands for others
                     holding.setdefault(name, []).append(names)
         groups = grouped(self._scene(names, source) for names in scenes)
         return groups, [places[names] for names in shown]
 
     def _scene(self, names: Names, source: str) -> Scenes:
-        pictures = [self._pictures[name] for name in names]
+        pictures = [self._images_by_name[name] for name in names]
         size, video = pictures[0].size, names[0] in self._frames
-        self.padded += sum(picture.size != size for picture in pictures)
+        self.padded += sum(image.size != size for image in pictures)
         fitted = [p if p.size == size else ImageOps.pad(p, size, color=PADDING) for p in pictures]
         return Scenes(
             ids=(scene_id(names),),
-            image=np.stack([np.asarray(picture) for picture in fitted])[None],
+            image=np.stack([np.asarray(image) for image in fitted])[None],
             frame_ids=as_frame_ids(self._frames[n] for n in names) if video else None,
             unit="relative",
             source=source,

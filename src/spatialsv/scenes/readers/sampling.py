@@ -13,9 +13,9 @@ from PIL import Image
 
 from spatialsv.scenes.readers.capture import CaptureError, Frame
 
-SMALL = 96  # pixels of the side to which pictures are shrunk before they are registered
+THUMBNAIL = 96  # pixels of the side to which pictures are shrunk before they are registered
 GRID = 24  # of a depth map, as many pixels across and down are looked for in the next view
-Pictures = Callable[[Sequence[Frame]], Iterator[Image.Image | None]]
+ImageReader = Callable[[Sequence[Frame]], Iterator[Image.Image | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Sampling:
             raise ValueError(f"sampling.overlap {self.overlap}: expected above 0, at most 1")
 
 
-def choose(
-    frames: Sequence[Frame], count: int, sampling: Sampling, pictures: Pictures
+def select_frames(
+    frames: Sequence[Frame], count: int, sampling: Sampling, read_images: ImageReader
 ) -> list[list[Frame]]:
     """The frames of each scene, `count` at most, in order.
 
@@ -46,15 +46,15 @@ def choose(
         CaptureError: by frames a second, where the source tells no times.
     """
     if sampling.by == "uniform":
-        return [[frames[i] for i in spread(len(frames), count)]]
+        return [[frames[i] for i in evenly_spaced(len(frames), count)]]
     if sampling.by == "fps":
         chosen = _by_time(frames, sampling.fps)
     else:
-        chosen = list(_by_overlap(frames, sampling.overlap, pictures))
+        chosen = list(_by_overlap(frames, sampling.overlap, read_images))
     return [chosen[start : start + count] for start in range(0, len(chosen), count)]
 
 
-def spread(frames: int, count: int) -> list[int]:
+def evenly_spaced(frames: int, count: int) -> list[int]:
     """At most `count` of the numbers 0 to `frames` - 1, evenly, both ends included."""
     return np.linspace(0, frames - 1, min(count, frames)).astype(int).tolist()
 
@@ -72,34 +72,34 @@ def _by_time(frames: Sequence[Frame], fps: float) -> list[Frame]:
     return chosen
 
 
-def _by_overlap(frames: Sequence[Frame], least: float, pictures: Pictures) -> Iterator[Frame]:
+def _by_overlap(frames: Sequence[Frame], least: float, read_images: ImageReader) -> Iterator[Frame]:
     """Where depth and poses are known, by what of the one view is seen in the other; else by the
     shift that registers the pictures best."""
     if all(frame.depth and frame.cam_to_world is not None for frame in frames):
-        yield from _by_views(frames, least)
+        yield from _by_visibility(frames, least)
         return
     seen = None
-    for frame, picture in zip(frames, pictures(frames), strict=True):
-        if picture is None:
+    for frame, image in zip(frames, read_images(frames), strict=True):
+        if image is None:
             continue
-        grey = _grey(picture)
+        grey = _grey(image)
         if seen is None or shift_overlap(seen, grey) < least:
             yield frame
             seen = grey
 
 
-def _by_views(frames: Sequence[Frame], least: float) -> Iterator[Frame]:
+def _by_visibility(frames: Sequence[Frame], least: float) -> Iterator[Frame]:
     """A frame's depth is read when it is taken; one without leaves the last that had some."""
     seen = None
     for frame in frames:
-        if seen is None or seen.share_in(frame) < least:
+        if seen is None or seen.visible_share(frame) < least:
             yield frame
-            now = Seen.of(frame)
+            now = SampledDepth.of(frame)
             seen = now if now.points.size else seen
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SampledDepth:
     """What of a view's depth is looked for in others: points in its own camera's frame."""
 
     points: Float[np.ndarray, "3 n"]
@@ -107,7 +107,7 @@ class Seen:
     size: tuple[int, int]  # width, height of the depth map
 
     @classmethod
-    def of(cls, frame: Frame) -> Seen:
+    def of(cls, frame: Frame) -> SampledDepth:
         """No points where its depth cannot be read."""
         try:
             depth = frame.depth()
@@ -126,7 +126,7 @@ class Seen:
         pixels = np.stack([u + 0.5, v + 0.5, np.ones(len(u))])[:, known]
         return cls(np.linalg.inv(K) @ pixels * z[known], frame.cam_to_world, (width, height))
 
-    def share_in(self, frame: Frame) -> float:
+    def visible_share(self, frame: Frame) -> float:
         """The share of the points that fall into `frame`; of none NaN."""
         turn = np.linalg.inv(frame.cam_to_world) @ self.cam_to_world
         there = turn[:3, :3] @ self.points + turn[:3, 3:]
@@ -152,7 +152,7 @@ def shift_overlap(first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h 
     return float(share[0] * share[1])
 
 
-def _grey(picture: Image.Image) -> Float[np.ndarray, "h w"]:
-    small = picture.convert("L")
-    small.thumbnail((SMALL, SMALL))
-    return np.asarray(small, dtype=float)
+def _grey(image: Image.Image) -> Float[np.ndarray, "h w"]:
+    read_thumbnails = image.convert("L")
+    read_thumbnails.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(read_thumbnails, dtype=float)
