@@ -22,7 +22,7 @@ from spatialsv.benchmarks.names import NAMES, benchmark
 from spatialsv.benchmarks.score import Scoring, score, scoring_of, table
 from spatialsv.benchmarks.vsi_bench import COUNTS, NUMBERS
 from spatialsv.io.manifest import Manifest, write_manifest
-from spatialsv.stats.means import Table, draws
+from spatialsv.stats.means import Table, draw_weights
 
 SCORERS = [(name, stack) for name in NAMES for stack in benchmark(name).scorers]
 OF_ONE_SCENE = {  # what this benchmark's items are called and asked, several a scene
@@ -90,7 +90,7 @@ def test_resampled_scores_are_what_the_scorer_s_average_says_of_resampled_scenes
     found = average(answered(name, scenes, dict.fromkeys(scenes, 1)))
     sheet = Table([*found.tasks.values(), found.whole])
     assert set(sheet.order) == set(scenes)
-    weights = np.concatenate(list(draws(len(scenes), 20, 0)))
+    weights = np.concatenate(list(draw_weights(len(scenes), 20, 0)))
     means = sheet.means(weights)
     for row, drawn in enumerate(weights):
         times = {scene: int(count) for scene, count in zip(sheet.order, drawn, strict=True)}

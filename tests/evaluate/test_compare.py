@@ -164,7 +164,7 @@ def test_runs_of_a_benchmark_are_compared_by_its_scorer_s_average(tmp_path):
     sheet = Table([scores[0].whole, scores[1].whole])
     pulls = sheet.influence(scores[0].whole) - sheet.influence(scores[1].whole)
     error = np.sqrt(SCENES / (SCENES - 1) * (pulls**2).sum())
-    assert overall["smallest_difference"] == pytest.approx(2.80159 * error, rel=1e-4)
+    assert overall["minimum_detectable_difference"] == pytest.approx(2.80159 * error, rel=1e-4)
     parts = [found[task]["p_holm"] >= found[task]["p"] for task in scores[0].tasks]
     assert all(parts) and overall["scenes"] == SCENES
 

@@ -19,7 +19,7 @@ from spatialsv.report.interpret_page import (
 from spatialsv.report.interpret_tables import interpretability_tables
 from spatialsv.report.jobs import Answer, read_jobs
 from spatialsv.scenes.store import write_store
-from spatialsv.stats.summary import Scored
+from spatialsv.stats.summary import QuestionScore
 
 SCENES, EACH = 60, 8
 
@@ -39,7 +39,7 @@ def answers(chance, rng):
     found = {}
     for scene in range(SCENES):
         for number in range(EACH):
-            told = Scored(
+            told = QuestionScore(
                 id=f"s{scene}-{number}",
                 scene=f"s{scene}",
                 task=("rotation", "around")[number % 2],

@@ -16,7 +16,7 @@ from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import stack
 from spatialsv.scenes.singly import ById
 from spatialsv.scenes.store import read_store, write_store
-from spatialsv.stats.summary import Scored
+from spatialsv.stats.summary import QuestionScore
 from spatialsv.teachers.exact import ExactTeacher
 
 ROOMS = 12
@@ -82,7 +82,7 @@ def replies(known, said):
     found = {}
     for one in known:
         for q in one.questions:
-            told = Scored(
+            told = QuestionScore(
                 id=q.id, scene=q.scene, task=q.task, kind=q.kind, spatial=True,
                 score=float(said[q.id] == q.answer) if q.kind == "choice" else 0.5,
             )  # fmt: skip
@@ -145,7 +145,7 @@ def test_saying_left_always_is_a_habit_and_no_agreement():
             views=(0,),
         )
         geometry = left if rng.uniform() < 0.8 else "AB"[options.index("right")]
-        told = Scored(
+        told = QuestionScore(
             id=str(number), scene=question.scene, task=question.task, kind="choice",
             spatial=True, score=0.0,
         )  # fmt: skip

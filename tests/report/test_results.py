@@ -14,15 +14,14 @@ from spatialsv.report.jobs import Answer
 from spatialsv.report.results import build_results, pool_seeds
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean
-from spatialsv.stats.paired import permutation
-from spatialsv.stats.power import detectable
-from spatialsv.stats.summary import Scored, summarise
+from spatialsv.stats.paired import detectable_difference, paired_permutation_test
+from spatialsv.stats.summary import QuestionScore, summarise
 
 
 def answers(scores, task="rotation", kind="choice", options=4, spatial=True, per_scene=2):
     return {
         f"{task}-{i}": Answer(
-            Scored(
+            QuestionScore(
                 id=f"{task}-{i}",
                 scene=f"s{i // per_scene}",
                 task=task,
@@ -93,7 +92,7 @@ def test_pairs_and_their_p_values(runs):
     difference = np.array([first[n].scored.score - second[n].scored.score for n in names])
     scenes = tuple(first[n].scored.scene for n in names)
     pair = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (first, second)]
-    assert test["p"] == permutation(*pair)
+    assert test["p"] == paired_permutation_test(*pair)
     assert test["difference"] == pytest.approx(difference.mean())
     assert test["p"] <= test["p_holm"] <= 3 * test["p"]
     assert test["significant"] == (test["p_holm"] < 0.05)
@@ -136,7 +135,9 @@ def test_blind_check(runs, chance, inside):
 def test_statement_names_the_size_and_the_seed(runs):
     tests = paired_tests(runs, text_pairs(runs))
     words = " ".join(statement(runs, tests))
-    expected = f"{100 * tests[1]['smallest_difference']:.1f} points between SpatialSV and text"
+    expected = (
+        f"{100 * tests[1]['minimum_detectable_difference']:.1f} points between SpatialSV and text"
+    )
     assert "120 spatial questions about 40 scenes" in words and expected in words
     assert "not the luck of training" in words
 
@@ -148,8 +149,10 @@ def test_the_luck_of_training_counts_over_several_seeds(runs):
     trees = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (ours, text)]
     (test,) = paired_tests({"spatialsv": [ours, text], "text": [text] * 2}, [("spatialsv", "text")])
     told = compare_scores(trees, [trees[1]] * 2)
-    assert test["p"] == told.p > permutation(*trees)  # of seeds that differ, little can be said
-    assert test["smallest_difference"] == detectable(told.error, told.freedom)
+    assert (
+        test["p"] == told.p > paired_permutation_test(*trees)
+    )  # of seeds that differ, little can be said
+    assert test["minimum_detectable_difference"] == detectable_difference(told.error, told.freedom)
 
 
 def test_several_seeds_are_told_by_the_spread_of_the_difference(runs):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.stats.constant import best_constant
+from spatialsv.stats.accuracy import best_constant
 
 TOLERANCES = np.arange(10, 0, -1) / 20  # VSI-Bench's
 

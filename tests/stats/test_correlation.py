@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from spatialsv.stats.correlation import spearman
+from spatialsv.stats.agreement import spearman
 
 
 @pytest.mark.parametrize("n", [5, 30])

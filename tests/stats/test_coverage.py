@@ -13,8 +13,8 @@ import pytest
 
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.intervals import intervals
-from spatialsv.stats.means import Joined, Mean, Tree
-from spatialsv.stats.paired import mcnemar_exact, permutation
+from spatialsv.stats.means import Mean, MeanOfMeans, Tree
+from spatialsv.stats.paired import mcnemar_exact, paired_permutation_test
 
 SCENES, RUNS, QUICK = 30, 300, 300
 SHARES = (0.15, 0.5, 0.85)  # right of a scene's answers, each as likely
@@ -33,7 +33,7 @@ def test_intervals_by_scene_hold_their_level_and_by_question_do_not():
     for run in range(RUNS):
         shares = rng.choice(SHARES, SCENES)
         tasks = task(rng, shares), task(rng, shares, 0.1)
-        trees: list[Tree] = [tasks[0], Joined(tasks)]
+        trees: list[Tree] = [tasks[0], MeanOfMeans(tasks)]
         by_question = Mean(tasks[0].scores, tuple(range(tasks[0].n)))
         found = intervals(trees, resamples=QUICK, seed=run)
         found += intervals([by_question], resamples=QUICK, seed=run)
@@ -54,10 +54,12 @@ def test_under_the_null_the_permutation_holds_its_level_and_mcnemar_does_not():
         names = tuple(scenes.tolist())
         trees = [Mean(tuple(right.astype(float).tolist()), names) for right in pair]
         half = len(scenes) // 2
-        macro = [Joined((tree, Mean(tree.scores[:half], tree.clusters[:half]))) for tree in trees]
+        macro = [
+            MeanOfMeans((tree, Mean(tree.scores[:half], tree.clusters[:half]))) for tree in trees
+        ]
         p = (
-            permutation(*trees, resamples=QUICK, seed=run),
-            permutation(*macro, resamples=QUICK, seed=run),
+            paired_permutation_test(*trees, resamples=QUICK, seed=run),
+            paired_permutation_test(*macro, resamples=QUICK, seed=run),
             mcnemar_exact(*pair),
         )
         found += np.array(p) < 0.05
@@ -90,7 +92,7 @@ def test_over_seeds_equal_ways_to_train_are_told_apart_no_oftener_than_the_level
         found += (
             told.p < 0.05,
             not told.interval.low <= 0 <= told.interval.high,
-            permutation(*as_given, resamples=QUICK, seed=run) < 0.05,
+            paired_permutation_test(*as_given, resamples=QUICK, seed=run) < 0.05,
         )
     rate = found / RUNS
     assert (rate[:2] <= 0.05 + SLACK).all(), rate

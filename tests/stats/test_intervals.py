@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.stats.intervals import cluster_bootstrap, cluster_standard_error, wilson
+from spatialsv.stats.intervals import cluster_bootstrap, cluster_standard_error, wilson_interval
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 4)])
 def test_wilson_refuses_what_is_no_proportion(successes, trials):
     with pytest.raises(ValueError, match=f"{successes} successes of {trials} trials"):
-        wilson(successes, trials)
+        wilson_interval(successes, trials)
 
 
 def test_bootstrap_matches_the_normal_interval_of_many_independent_values():
@@ -58,4 +58,4 @@ def test_values_and_clusters_must_pair_up():
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_answers_that_are_all_alike_are_no_certainty(score):
     scenes = [i // 5 for i in range(40)]
-    assert cluster_bootstrap(np.full(40, score), scenes) == wilson(8 * int(score), 8)
+    assert cluster_bootstrap(np.full(40, score), scenes) == wilson_interval(8 * int(score), 8)

@@ -7,7 +7,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from spatialsv.stats.intervals import intervals
-from spatialsv.stats.means import Joined, Mean, Table, Tree, draws, resampled, standard_error
+from spatialsv.stats.means import (
+    Mean,
+    MeanOfMeans,
+    Table,
+    Tree,
+    draw_weights,
+    resample_scores,
+    standard_error,
+)
 
 
 def mean(rng: np.random.Generator, scenes: str, n: int) -> Mean:
@@ -18,13 +26,13 @@ def example(seed: int = 0) -> tuple[Tree, ...]:
     """Leaves about scenes of their own and shared ones, joined twice."""
     rng = np.random.default_rng(seed)
     leaves = mean(rng, "abcd", 9), mean(rng, "bcde", 7), mean(rng, "aef", 5)
-    levels = Joined(leaves[:2])
-    return (*leaves, levels, Joined((levels, leaves[2])))
+    levels = MeanOfMeans(leaves[:2])
+    return (*leaves, levels, MeanOfMeans((levels, leaves[2])))
 
 
 def again(tree: Tree, times: dict[str, int]) -> float:
     """The score with each scene's answers repeated; NaN, and left out of joins, where none is."""
-    if isinstance(tree, Joined):
+    if isinstance(tree, MeanOfMeans):
         parts = [value for part in tree.parts if not np.isnan(value := again(part, times))]
         return float(np.mean(parts)) if parts else float("nan")
     pairs = zip(tree.scores, tree.clusters, strict=True)
@@ -35,16 +43,16 @@ def again(tree: Tree, times: dict[str, int]) -> float:
 def test_a_score_is_its_mean_and_a_join_weighs_parts_alike():
     one, two = Mean((1.0, 0.0, 0.0, 0.0), tuple("aabb")), Mean((1.0,), ("c",))
     assert (one.score, one.n) == (0.25, 4)
-    assert (Joined((one, two)).score, Joined((one, two)).n) == (0.625, 5)
-    assert np.isnan(Mean((), ()).score) and np.isnan(Joined(()).score)
+    assert (MeanOfMeans((one, two)).score, MeanOfMeans((one, two)).n) == (0.625, 5)
+    assert np.isnan(Mean((), ()).score) and np.isnan(MeanOfMeans(()).score)
     with pytest.raises(ValueError, match="2 values for 1 cluster"):
         Mean((1.0, 0.0), ("a",))
 
 
 def test_resampling_is_averaging_anew():
     trees = example()
-    table, found = Table(trees), resampled(trees, 300, seed=3)
-    weights = np.concatenate(list(draws(len(table.order), 300, 3)))
+    table, found = Table(trees), resample_scores(trees, 300, seed=3)
+    weights = np.concatenate(list(draw_weights(len(table.order), 300, 3)))
     assert (weights.sum(axis=1) == len(table.order)).all()
     for row, values in zip(weights, found, strict=True):
         times = {name: int(count) for name, count in zip(table.order, row, strict=True)}
@@ -53,9 +61,9 @@ def test_resampling_is_averaging_anew():
 
 
 def test_blocks_change_nothing(monkeypatch):
-    whole = resampled(example(), 50, seed=1)
+    whole = resample_scores(example(), 50, seed=1)
     monkeypatch.setattr("spatialsv.stats.means.BLOCK", 1)
-    assert_allclose(resampled(example(), 50, seed=1), whole, equal_nan=True)
+    assert_allclose(resample_scores(example(), 50, seed=1), whole, equal_nan=True)
 
 
 def test_influence_is_the_derivative_by_a_scene_s_weight():
@@ -75,16 +83,19 @@ def test_the_error_of_a_join_is_what_resampling_gives():
     scenes = np.repeat(np.arange(150), 4)
     luck = rng.normal(size=150)[scenes]
     leaves = [Mean(tuple((luck + rng.normal(size=600)).tolist()), tuple(scenes.tolist()))] * 2
-    tree = Joined(
-        (leaves[0], Joined((leaves[1], Mean(leaves[0].scores[:200], tuple(scenes[:200].tolist())))))
+    tree = MeanOfMeans(
+        (
+            leaves[0],
+            MeanOfMeans((leaves[1], Mean(leaves[0].scores[:200], tuple(scenes[:200].tolist())))),
+        )
     )
     error = standard_error(Table([tree]).influence(tree))
-    assert error == pytest.approx(resampled([tree], 4000).std(), rel=0.05)
+    assert error == pytest.approx(resample_scores([tree], 4000).std(), rel=0.05)
 
 
 def test_nothing_resamples_to_nothing():
-    empty = [Mean((), ()), Joined(())]
-    assert np.isnan(resampled(empty, 10)).all()
-    some = resampled([*empty, Mean((1.0, 0.0), ("a", "b"))], 10)
+    empty = [Mean((), ()), MeanOfMeans(())]
+    assert np.isnan(resample_scores(empty, 10)).all()
+    some = resample_scores([*empty, Mean((1.0, 0.0), ("a", "b"))], 10)
     assert np.isnan(some[:, :2]).all() and not np.isnan(some[:, 2]).any()
     assert intervals([*empty, Mean((1.0, 0.5), ("a", "b"))], resamples=10)[:2] == [None, None]

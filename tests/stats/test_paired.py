@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import permutation_test
 
-from spatialsv.stats.means import Joined, Mean
-from spatialsv.stats.paired import holm, mcnemar_exact, permutation
+from spatialsv.stats.means import Mean, MeanOfMeans
+from spatialsv.stats.paired import holm, mcnemar_exact, paired_permutation_test
 
 rng = np.random.default_rng(0)
 
@@ -14,7 +14,9 @@ rng = np.random.default_rng(0)
 def sign_flip(differences, clusters, resamples=20_000, seed=0):
     """Of means alone, to swap a cluster's answers is to flip the sign of its differences."""
     zeros = Mean((0.0,) * len(differences), tuple(clusters))
-    return permutation(Mean(tuple(differences), tuple(clusters)), zeros, resamples, seed)
+    return paired_permutation_test(
+        Mean(tuple(differences), tuple(clusters)), zeros, resamples, seed
+    )
 
 
 def test_mcnemar_without_discordant_pairs_shows_nothing():
@@ -78,12 +80,12 @@ def test_holm_keeps_order_and_lies_between_raw_and_bonferroni():
 
 
 def test_permutation_takes_both_scores_again_after_every_swap():
-    first = Joined((Mean((1.0, 0.0, 1.0), tuple("aab")), Mean((1.0,), ("c",))))
-    second = Joined((Mean((0.0, 0.0, 0.0), tuple("aab")), Mean((0.0,), ("c",))))
+    first = MeanOfMeans((Mean((1.0, 0.0, 1.0), tuple("aab")), Mean((1.0,), ("c",))))
+    second = MeanOfMeans((Mean((0.0, 0.0, 0.0), tuple("aab")), Mean((0.0,), ("c",))))
     # Swapping a, b, c takes 1/3, 1/3 and 1 off twice the difference, (2/3 + 1) / 2.
     differences = [abs(a / 3 + b / 3 + c) / 2 for a, b, c in product((-1, 1), repeat=3)]
     expected = np.mean(np.array(differences) >= (2 / 3 + 1) / 2 - 1e-9)
-    assert permutation(first, second) == expected == 0.25
+    assert paired_permutation_test(first, second) == expected == 0.25
 
 
 def test_permutation_swaps_how_many_count_as_well():
@@ -91,9 +93,9 @@ def test_permutation_swaps_how_many_count_as_well():
     first, second = Mean((1.0, 1.0), ("a", "b")), Mean((0.0, 0.0, 1.0), ("a", "b", "b"))
     swapped_b = (1 + 0 + 1) / 3 - (0 + 1) / 2
     assert abs(swapped_b) < 1 - 1 / 3
-    assert permutation(first, second) == 0.5  # as they are, and both swapped
+    assert paired_permutation_test(first, second) == 0.5  # as they are, and both swapped
 
 
 def test_scores_of_other_make_cannot_be_paired():
     with pytest.raises(ValueError, match="different things"):
-        permutation(Mean((1.0,), ("a",)), Joined((Mean((1.0,), ("a",)),)))
+        paired_permutation_test(Mean((1.0,), ("a",)), MeanOfMeans((Mean((1.0,), ("a",)),)))

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from spatialsv.stats.comparison import compare_scores
-from spatialsv.stats.intervals import cluster_bootstrap, cluster_standard_error, wilson
+from spatialsv.stats.intervals import cluster_bootstrap, cluster_standard_error, wilson_interval
 from spatialsv.stats.means import Mean
 from spatialsv.stats.paired import holm, mcnemar_exact
 
@@ -20,7 +20,7 @@ from spatialsv.stats.paired import holm, mcnemar_exact
 @pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 10), (50, 100), (12, 12), (1, 1)])
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_wilson(successes, trials, level):
-    found = wilson(successes, trials, level)
+    found = wilson_interval(successes, trials, level)
     scipy = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
     assert_allclose(found, (scipy.low, scipy.high), atol=1e-12)
     assert_allclose(found, proportion_confint(successes, trials, 1 - level, "wilson"), atol=1e-12)

@@ -4,15 +4,16 @@ from numpy.testing import assert_allclose
 
 from spatialsv.stats.intervals import cluster_standard_error
 from spatialsv.stats.means import Mean
-from spatialsv.stats.paired import permutation
-from spatialsv.stats.power import detectable
+from spatialsv.stats.paired import detectable_difference, paired_permutation_test
 
 
 def test_it_is_2_8_standard_errors():
     values = np.random.default_rng(0).normal(size=50)
     error = values.std(ddof=1) / np.sqrt(50)
     assert_allclose(
-        detectable(cluster_standard_error(values, list(range(50)))), 2.80159 * error, rtol=1e-5
+        detectable_difference(cluster_standard_error(values, list(range(50)))),
+        2.80159 * error,
+        rtol=1e-5,
     )
 
 
@@ -23,11 +24,13 @@ def test_a_difference_of_that_size_is_found_about_as_often_as_promised():
         values = generator.normal(difference, 1.0, size=40)
         scenes = tuple(range(40))
         pair = Mean(tuple(values.tolist()), scenes), Mean((0.0,) * 40, scenes)
-        found += permutation(*pair, resamples=400, seed=trial) < 0.05
+        found += paired_permutation_test(*pair, resamples=400, seed=trial) < 0.05
     assert 0.7 < found / 200 < 0.9
 
 
 def test_a_stricter_level_and_an_error_known_less_well_ask_for_more():
-    assert detectable(1.0, level=0.01) == pytest.approx(2.57583 + 0.84162, rel=1e-5)
-    assert detectable(1.0, freedom=4.0) == pytest.approx(2.77645 + 0.94096, rel=1e-5)  # t tables
-    assert detectable(None) is None  # a single scene
+    assert detectable_difference(1.0, level=0.01) == pytest.approx(2.57583 + 0.84162, rel=1e-5)
+    assert detectable_difference(1.0, freedom=4.0) == pytest.approx(
+        2.77645 + 0.94096, rel=1e-5
+    )  # t tables
+    assert detectable_difference(None) is None  # a single scene

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from spatialsv.stats.intervals import cluster_bootstrap, wilson
-from spatialsv.stats.summary import Scored, summarise
+from spatialsv.stats.intervals import cluster_bootstrap, wilson_interval
+from spatialsv.stats.summary import QuestionScore, summarise
 
 
 def scored(number, scene, task, kind, score, spatial=True):
-    return Scored(
+    return QuestionScore(
         id=str(number), scene=scene, task=task, kind=kind, spatial=spatial, score=float(score)
     )
 
@@ -39,7 +39,7 @@ def test_tasks_and_groups():
 
 def test_which_interval():
     found = summarise(QUESTIONS, resamples=300, seed=4)
-    assert found["rotation"].interval == wilson(1, 2)
+    assert found["rotation"].interval == wilson_interval(1, 2)
     pooled = np.array([1, 0, 0.4, 1.0])
     expected = cluster_bootstrap(pooled, ["a", "b", "a", "b"], resamples=300, seed=4)
     assert found["spatial"].interval == expected

@@ -6,7 +6,7 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialsv.stats.trend import dummies, equal_bins, ranks, trend
+from spatialsv.stats.trend import descending_ranks, dummy_variables, equal_bins, fit_trend
 
 SCENES, EACH, RUNS = 80, 8, 150
 
@@ -34,10 +34,10 @@ def found(kind, runs=RUNS, **kwargs):
         ours, other, quality, scenes, tasks, hard = simulate(rng, **kwargs)
         scores, controls = ours, None
         if kind == "known":  # the scene tells how hard it is
-            controls = np.column_stack([dummies(tasks), hard])
+            controls = np.column_stack([dummy_variables(tasks), hard])
         elif kind == "difference":
-            scores, controls = ours - other, dummies(tasks)
-        result = trend(scores, quality, scenes, controls, resamples=400, seed=seed)
+            scores, controls = ours - other, dummy_variables(tasks)
+        result = fit_trend(scores, quality, scenes, controls, resamples=400, seed=seed)
         hits += result.p < 0.05
     return hits / runs
 
@@ -56,8 +56,8 @@ def test_a_noisy_control_leaves_most_of_the_trend():
     for _ in range(30):
         ours, other, quality, scenes, tasks, _ = simulate(rng)
         sums = other.reshape(SCENES, EACH).sum(axis=1).repeat(EACH)
-        known = np.column_stack([dummies(tasks), other, (sums - other) / (EACH - 1)])
-        slopes = [trend(ours, quality, scenes, c, 10).slope for c in (None, known)]
+        known = np.column_stack([dummy_variables(tasks), other, (sums - other) / (EACH - 1)])
+        slopes = [fit_trend(ours, quality, scenes, c, 10).slope for c in (None, known)]
         left.append(slopes[1] / slopes[0])
     assert 0.8 < np.mean(left) < 0.98
 
@@ -75,8 +75,8 @@ def test_slope_and_interval_are_those_of_statsmodels():
     ours, other, quality, scenes, tasks, hard = simulate(np.random.default_rng(0), effect=0.05)
     keep = np.random.default_rng(1).uniform(size=len(ours)) < 0.7  # scenes of unequal size
     names = [scene for scene, kept in zip(scenes, keep, strict=True) if kept]
-    controls = np.column_stack([dummies(tasks), other, hard])[keep]
-    mine = trend(ours[keep], quality[keep], names, controls)
+    controls = np.column_stack([dummy_variables(tasks), other, hard])[keep]
+    mine = fit_trend(ours[keep], quality[keep], names, controls)
     design = sm.add_constant(np.column_stack([quality[keep], controls]))
     groups = np.unique(names, return_inverse=True)[1]
     fit = sm.OLS(ours[keep], design).fit(
@@ -89,15 +89,15 @@ def test_slope_and_interval_are_those_of_statsmodels():
 
 def test_what_the_controls_say_already_has_no_trend():
     ours, _, quality, scenes, _, _ = simulate(np.random.default_rng(0))
-    assert trend(ours, quality, scenes, quality[:, None]) is None
-    assert trend(ours, np.ones_like(quality), scenes) is None
-    assert trend(ours[:2], quality[:2], ["a", "b"]) is None
+    assert fit_trend(ours, quality, scenes, quality[:, None]) is None
+    assert fit_trend(ours, np.ones_like(quality), scenes) is None
+    assert fit_trend(ours[:2], quality[:2], ["a", "b"]) is None
 
 
 @given(st.lists(st.floats(0.01, 10), min_size=1, max_size=30))
 def test_ranks_and_bins_follow_the_values(values):
     named = {f"s{i}": value for i, value in enumerate(values)}
-    rank, bins = ranks(named), equal_bins(named)
+    rank, bins = descending_ranks(named), equal_bins(named)
     assert all(0 <= r <= 1 for r in rank.values())
     assert sorted(name for each in bins for name in each) == sorted(named)
     assert max(map(len, bins)) - min(map(len, bins)) <= 1
@@ -109,5 +109,5 @@ def test_ranks_and_bins_follow_the_values(values):
 
 
 def test_dummies_leave_the_first_name_out():
-    assert dummies(["x", "y", "x", "z"]).tolist() == [[0, 0], [1, 0], [0, 0], [0, 1]]
-    assert dummies(["x", "x"]).shape == (2, 0)
+    assert dummy_variables(["x", "y", "x", "z"]).tolist() == [[0, 0], [1, 0], [0, 0], [0, 1]]
+    assert dummy_variables(["x", "x"]).shape == (2, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.item import Item
-from spatialsv.stats.means import Joined, Mean, Tree
+from spatialsv.stats.means import Mean, MeanOfMeans, Tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,6 @@ def mean_score(scored: Scored) -> Mean:
     return Mean(*(tuple(column) for column in zip(*there, strict=True))) if there else Mean((), ())
 
 
-def joined(scores: Iterable[Tree]) -> Joined:
+def joined(scores: Iterable[Tree]) -> MeanOfMeans:
     """Several tasks as one, in which each weighs the same."""
-    return Joined(tuple(scores))
+    return MeanOfMeans(tuple(scores))

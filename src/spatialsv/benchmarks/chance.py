@@ -16,7 +16,7 @@ import numpy as np
 from spatialsv.benchmarks.benchmark import Scorer, Scores
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import THRESHOLDS, as_float
-from spatialsv.stats.constant import best_constant
+from spatialsv.stats.accuracy import best_constant
 
 UNKNOWN = float("nan")
 

@@ -34,7 +34,7 @@ from spatialsv.benchmarks.benchmark import (
 from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
 from spatialsv.benchmarks.item import Item
 from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
-from spatialsv.stats.means import Joined, Tree
+from spatialsv.stats.means import MeanOfMeans, Tree
 
 STATE, INFO, SPATIAL = "Agent_state", "Agent_visible_info", "Agent_object_spatial"
 VARIANTS = {  # in parts that are averaged first
@@ -212,7 +212,7 @@ def aggregate(scored: Scored) -> Scores:
     return Scores(whole=joined(groups.values()), tasks=tasks | groups)
 
 
-def _joined(tasks: Mapping[str, Tree], names: Sequence[str]) -> Joined | None:
+def _joined(tasks: Mapping[str, Tree], names: Sequence[str]) -> MeanOfMeans | None:
     there = [tasks[name] for name in names if name in tasks]
     return joined(there) if there else None
 

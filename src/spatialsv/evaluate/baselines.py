@@ -15,8 +15,7 @@ from jaxtyping import Float
 
 from spatialsv.evaluate.score import extract, score
 from spatialsv.scenes.question import Question
-from spatialsv.stats.accuracy import TOLERANCES, mean_relative_accuracy
-from spatialsv.stats.constant import best_constant
+from spatialsv.stats.accuracy import TOLERANCES, best_constant, mean_relative_accuracy
 
 ANY_OPTION = "any option"
 

@@ -18,9 +18,9 @@ from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
 from spatialsv.evaluate.replies import read_replies
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
-from spatialsv.stats.comparison import Comparison, compare_scores, together
+from spatialsv.stats.comparison import Comparison, compare_jointly, compare_scores
 from spatialsv.stats.means import Mean, Tree
-from spatialsv.stats.summary import GROUPS, Scored, groups
+from spatialsv.stats.summary import GROUPS, QuestionScore, groups_of
 
 Parts = Sequence[Mapping[str, Tree]]  # scores by name; p-values are corrected within each part
 
@@ -78,7 +78,7 @@ def compare_runs(
         for score in part:
             pair = ([_named(parts[number], score) for parts in side] for side in (ours, theirs))
             compared[score] = compare_scores(*pair)
-        found |= zip(compared, together([*compared.values()]), strict=True)
+        found |= zip(compared, compare_jointly([*compared.values()]), strict=True)
     if out is not None:
         write_json(out, found)
     return found
@@ -172,7 +172,7 @@ def _of_rooms(runs: Sequence[_Run]) -> list[Parts]:
     return [_tasks_and_groups([answers[name] for name in scored[0]]) for answers in scored]
 
 
-def _scored(run: _Run) -> dict[str, Scored]:
+def _scored(run: _Run) -> dict[str, QuestionScore]:
     try:
         return {reply.id: reply.scored() for reply in read_replies(run.replies)}
     except ValueError as error:
@@ -180,16 +180,16 @@ def _scored(run: _Run) -> dict[str, Scored]:
         raise ValueError(f"{error}{hint}") from None
 
 
-def _tasks_and_groups(questions: Sequence[Scored]) -> Parts:
+def _tasks_and_groups(questions: Sequence[QuestionScore]) -> Parts:
     tasks = dict.fromkeys(question.task for question in questions)
-    pools = {name: [q for q in questions if name in groups(q)] for name in GROUPS}
+    pools = {name: [q for q in questions if name in groups_of(q)] for name in GROUPS}
     return (
         {task: _mean([q for q in questions if q.task == task]) for task in tasks},
         {name: _mean(members) for name, members in pools.items() if members},
     )
 
 
-def _mean(questions: Sequence[Scored]) -> Mean:
+def _mean(questions: Sequence[QuestionScore]) -> Mean:
     return Mean(tuple(q.score for q in questions), tuple(q.scene for q in questions))
 
 
@@ -211,7 +211,7 @@ def table(found: Mapping[str, Any]) -> str:
 def _line(row: Mapping[str, Any]) -> str:
     low, high = row["interval"] or (float("nan"),) * 2
     interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-    least = row["smallest_difference"]
+    least = row["minimum_detectable_difference"]
     could = f"{100 * least:.1f}" if least else "-"
     told = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
     verdict = "significant" if row["significant"] else "not significant"

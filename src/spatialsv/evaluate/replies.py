@@ -13,7 +13,7 @@ from spatialsv.evaluate.score import extract, score
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_bytes
 from spatialsv.scenes.question import TASKS, Question
-from spatialsv.stats.summary import Scored
+from spatialsv.stats.summary import QuestionScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Reply:
     score: float  # in [0, 1]
     key: str  # digest of model, settings, images and prompt: what the reply depends on
 
-    def scored(self) -> Scored:
-        return Scored(
+    def scored(self) -> QuestionScore:
+        return QuestionScore(
             id=self.id,
             scene=self.scene,
             task=self.task,

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spatialsv.probe.layers import Found
-from spatialsv.stats.intervals import interval_of, resampled_ratios
+from spatialsv.stats.intervals import percentile_interval, resample_ratios
 
 SCHEMA = "spatialsv-layers/1"
 TASKS = {  # and the metric by which each is shown in short
@@ -102,9 +102,9 @@ def intervals(columns: Float[np.ndarray, "S C"]) -> list[Number]:
         means = sums.sum(axis=0) / counts.sum(axis=0)
     ends = np.full((2, columns.shape[1]), np.nan)
     some = np.flatnonzero(counts.sum(axis=0) > 1)
-    draws = resampled_ratios(sums[:, some], counts[:, some])
+    draws = resample_ratios(sums[:, some], counts[:, some])
     for column, drawn in zip(some, draws.T, strict=True):
-        ends[:, column] = interval_of(drawn, float(counts[:, column].sum()))
+        ends[:, column] = percentile_interval(drawn, float(counts[:, column].sum()))
     return [
         {"mean": _number(mean), "low": _number(low), "high": _number(high)}
         for mean, low, high in zip(means, *ends, strict=True)

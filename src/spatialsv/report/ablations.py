@@ -22,8 +22,8 @@ from spatialsv.report.interpret_page import correlation_told, lifted_figure
 from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
 from spatialsv.report.results import check_same_questions, pool_seeds
 from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
-from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.summary import Scored
+from spatialsv.stats.seeds import summarise_seeds
+from spatialsv.stats.summary import QuestionScore
 
 MINDCUBE = ("rotation", "among", "around")
 Paths = Sequence[str | Path]
@@ -161,7 +161,7 @@ def ablation(
     }
 
 
-def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | None]:
+def _scores(seeds: Sequence[Sequence[QuestionScore]]) -> dict[str, dict[str, Any] | None]:
     """Pools of questions, each a mean over them, then over seeds."""
 
     def pool(chosen) -> dict[str, Any] | None:
@@ -178,7 +178,7 @@ def _scores(seeds: Sequence[Sequence[Scored]]) -> dict[str, dict[str, Any] | Non
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any] | None:
-    return asdict(over_seeds(values)) if values else None
+    return asdict(summarise_seeds(values)) if values else None
 
 
 def _with_note(table: Table) -> str:

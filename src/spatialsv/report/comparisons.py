@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from spatialsv.report.jobs import BASELINES, UNTRAINED, Answer, arm_label
-from spatialsv.stats.aggregate import over_seeds
-from spatialsv.stats.comparison import compare_scores, error_of, together
+from spatialsv.stats.comparison import compare_jointly, compare_scores, difference_error
 from spatialsv.stats.means import Mean
-from spatialsv.stats.power import detectable
-from spatialsv.stats.summary import Scored, Summary
+from spatialsv.stats.paired import detectable_difference
+from spatialsv.stats.seeds import summarise_seeds
+from spatialsv.stats.summary import QuestionScore, Summary
 
-TOLD = ("difference", "n", "scenes", "p", "p_holm", "significant", "smallest_difference")
+TOLD = ("difference", "n", "scenes", "p", "p_holm", "significant", "minimum_detectable_difference")
 Runs = Mapping[str, Sequence[Mapping[str, Answer]]]  # arm -> one {question: answer} a seed
 
 
@@ -34,7 +34,7 @@ def paired_tests(
     See `compare_scores`; p-values are corrected together (Holm).
     """
     asked = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
-    found = together([compare_scores(*_means(runs[a], runs[b]), seed) for a, b in asked])
+    found = compare_jointly([compare_scores(*_means(runs[a], runs[b]), seed) for a, b in asked])
     return [
         {name: test[name] for name in TOLD} | {"first": first, "second": second}
         for test, (first, second) in zip(found, asked, strict=True)
@@ -56,7 +56,7 @@ def _means(
     return [[*map(mean, first)], [*map(mean, second)]]
 
 
-def _spatial(run: Mapping[str, Answer], task: str | None = None) -> list[Scored]:
+def _spatial(run: Mapping[str, Answer], task: str | None = None) -> list[QuestionScore]:
     """The spatial questions (of `task`) as one seed answered them."""
     return [q for q in scored(run) if q.spatial and task in (None, q.task)]
 
@@ -72,10 +72,10 @@ def difference_by_seed(
     if len(first) != len(second):
         return None
     means = [[np.mean([q.score for q in _spatial(run)]) for run in arm] for arm in (first, second)]
-    return asdict(over_seeds([float(a - b) for a, b in zip(*means, strict=True)]))
+    return asdict(summarise_seeds([float(a - b) for a, b in zip(*means, strict=True)]))
 
 
-def scored(run: Mapping[str, Answer]) -> list[Scored]:
+def scored(run: Mapping[str, Answer]) -> list[QuestionScore]:
     """One seed's replies as scores."""
     return [answer.scored for answer in run.values()]
 
@@ -86,10 +86,11 @@ def statement(runs: Runs, tests: Sequence[Mapping[str, Any]]) -> list[str]:
     against_text = {test["first"]: test for test in tests if test["second"] == "text"}
     against_text.pop("base", None)  # far apart in any case
     test = against_text.get("spatialsv") or next(iter(against_text.values()), None)
-    if test and test["smallest_difference"]:
+    if test and test["minimum_detectable_difference"]:
         found.append(
             f"With {test['n']} spatial questions about {test['scenes']} scenes, a true difference "
-            f"of {100 * test['smallest_difference']:.1f} points between {arm_label(test['first'])} "
+            f"of {100 * test['minimum_detectable_difference']:.1f} points between "
+            f"{arm_label(test['first'])} "
             "and text would be found at least four times out of five; a smaller one may well go "
             "unseen."
         )
@@ -118,7 +119,9 @@ def _per_task(
 ) -> float | None:
     """The median over spatial tasks of the smallest difference that each, alone, could show."""
     tasks = dict.fromkeys(question.task for question in _spatial(first[0]))
-    sizes = [detectable(*error_of(*_means(first, second, task))) for task in tasks]
+    sizes = [
+        detectable_difference(*difference_error(*_means(first, second, task))) for task in tasks
+    ]
     known = [size for size in sizes if size]
     return float(np.median(known)) if known else None
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.report.tables import Table
 from spatialsv.scenes.scene import Reason
-from spatialsv.stats.intervals import interval_of, resampled_ratios
+from spatialsv.stats.intervals import percentile_interval, resample_ratios
 
 WORDS = {
     "all": "all",
@@ -123,7 +123,7 @@ def _row(counts: Counts, every: Counts, resamples: int, seed: int) -> dict[str, 
     share = float(pixels / every["pixels"].sum())
     if not pixels:
         return {"share": share} | dict.fromkeys(("abs_rel", "precision", "low", "high", "gain"))
-    low, high = interval_of(_precisions(counts, resamples, seed), len(counts["pixels"]))
+    low, high = percentile_interval(_precisions(counts, resamples, seed), len(counts["pixels"]))
     return {
         "share": share,
         "abs_rel": float(counts["error"].sum() / pixels),
@@ -143,12 +143,12 @@ def _difference(
         return None
     means = [counts["right"].sum() / counts["pixels"].sum() for counts in pair]
     draws = [_precisions(counts, resamples, seed) for counts in pair]
-    low, high = interval_of(draws[0] - draws[1], len(first["pixels"]))
+    low, high = percentile_interval(draws[0] - draws[1], len(first["pixels"]))
     return {"mean": float(means[0] - means[1]), "low": low, "high": high}
 
 
 def _precisions(counts: Counts, resamples: int, seed: int) -> Float[np.ndarray, " resamples"]:
-    return resampled_ratios(counts["right"], counts["pixels"], resamples, seed)
+    return resample_ratios(counts["right"], counts["pixels"], resamples, seed)
 
 
 def gate_table(gate: Mapping[str, Any]) -> Table:

@@ -25,11 +25,11 @@ from spatialsv.report.jobs import Answer, Job, by_arm
 from spatialsv.report.own_answers import build_own, trend_record
 from spatialsv.report.results import pool_seeds
 from spatialsv.scenes.store import open_groups
-from spatialsv.stats.comparison import corrected
-from spatialsv.stats.correlation import FEWEST, spearman
+from spatialsv.stats.agreement import MIN_POINTS, spearman
+from spatialsv.stats.comparison import correct_p_values
 from spatialsv.stats.intervals import cluster_bootstrap
-from spatialsv.stats.summary import Scored
-from spatialsv.stats.trend import Trend, dummies, equal_bins, ranks, trend
+from spatialsv.stats.summary import QuestionScore
+from spatialsv.stats.trend import Trend, descending_ranks, dummy_variables, equal_bins, fit_trend
 
 ERROR = "rmse"  # of metrics.json and rows.jsonl; one median scale a scene, as in the paper
 OTHER = "text"  # the arm that tells how hard a question is
@@ -85,14 +85,14 @@ def answers_of_jobs(runs: Runs, evaluate: Sequence[Job]) -> Answered:
     }
 
 
-def spatial(questions: Sequence[Scored]) -> list[Scored]:
+def spatial(questions: Sequence[QuestionScore]) -> list[QuestionScore]:
     return [question for question in questions if question.spatial]
 
 
 def against_error(
     jobs: Sequence[Job],
     answered: Answered,
-    pooled: Mapping[str, Sequence[Scored]],
+    pooled: Mapping[str, Sequence[QuestionScore]],
     resamples: int,
     seed: int,
 ) -> dict[str, Any] | None:
@@ -124,7 +124,7 @@ def against_error(
     if found:
         correlation = asdict(found) | _ends(found.interval)
         del correlation["interval"]
-    return {"points": points, "arms": arms, "correlation": correlation, "needs": FEWEST}
+    return {"points": points, "arms": arms, "correlation": correlation, "needs": MIN_POINTS}
 
 
 def scene_errors(jobs: Sequence[Job]) -> dict[str, float]:
@@ -158,7 +158,7 @@ def scene_properties(manifests: Sequence[Manifest]) -> dict[str, tuple[float, ..
 def quality_bins(
     arm: str,
     error: Mapping[str, float],
-    pooled: Mapping[str, Sequence[Scored]],
+    pooled: Mapping[str, Sequence[QuestionScore]],
     properties: Mapping[str, tuple[float, ...]],
     resamples: int,
     seed: int,
@@ -176,22 +176,22 @@ def quality_bins(
         return None
     names = [question.scene for question in questions]
     ours = np.array([question.score for question in questions])
-    quality = np.array([ranks(scenes)[name] for name in scenes])
+    quality = np.array([descending_ranks(scenes)[name] for name in scenes])
     quality = dict(zip(scenes, quality.tolist(), strict=True))
     against = np.array([quality[name] for name in names])
-    kinds = dummies([question.task for question in questions])
+    kinds = dummy_variables([question.task for question in questions])
     told = [properties.get(name) for name in names]
     if all(one is not None and len(one) == len(told[0]) for one in told):
         kinds = np.concatenate([kinds, _standard(np.array(told))], axis=1)
-    trends: dict[str, Trend | None] = {"raw": trend(ours, against, names, seed=seed)}
+    trends: dict[str, Trend | None] = {"raw": fit_trend(ours, against, names, seed=seed)}
     trends |= {"controlled": None, "beyond": None}
     other = None
     if arm != OTHER and OTHER in pooled:
         scores = {question.id: question.score for question in pooled[OTHER]}
         other = np.array([scores[question.id] for question in questions])
         known = np.column_stack([kinds, other, rest_of_scene(other, names)])
-        trends["controlled"] = trend(ours, against, names, known, seed=seed)
-        trends["beyond"] = trend(ours - other, against, names, kinds, seed=seed)
+        trends["controlled"] = fit_trend(ours, against, names, known, seed=seed)
+        trends["beyond"] = fit_trend(ours - other, against, names, kinds, seed=seed)
     bins = []
     for members in equal_bins(scenes, BINS):
         inside = np.isin(names, members)
@@ -228,7 +228,7 @@ def disagreement(arm: str, runs: Runs, error: Mapping[str, float]) -> dict[str, 
     if arm == OTHER or OTHER not in runs:
         return None
     ours, other = runs[arm][0], runs[OTHER][0]
-    rank = ranks(error)
+    rank = descending_ranks(error)
     told: dict[str, Any] = {"first": arm, "second": OTHER}
     for name, right, wrong in (("only_first", ours, other), ("only_second", other, ours)):
         ids = [
@@ -250,7 +250,7 @@ def correct_together(record: dict[str, Any]) -> None:
         for name, found in part["trends"].items()
         if found is not None and name != "number"
     ]
-    tests = corrected([trends[name] for trends, name in places])
+    tests = correct_p_values([trends[name] for trends, name in places])
     for (trends, name), test in zip(places, tests, strict=True):
         trends[name] = test
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.stats.summary import Scored
+from spatialsv.stats.summary import QuestionScore
 
 # Rows of tables and the order of colours; other arms follow in the order given.
 ARMS = {
@@ -45,7 +45,7 @@ class Job:
 class Answer:
     """One reply of one model: its score, and what the question browser shows of it."""
 
-    scored: Scored
+    scored: QuestionScore
     prompt: str
     options: int
     answer: str
@@ -107,7 +107,7 @@ def read_answers(job: Job) -> dict[str, Answer]:
 
 
 def _answer(record: dict[str, Any]) -> Answer:
-    scored = Scored(
+    scored = QuestionScore(
         id=record["id"],
         scene=record["scene"],
         task=record["task"],

@@ -26,7 +26,7 @@ from spatialsv.scenes.store import read_groups
 from spatialsv.stats.accuracy import mean_relative_accuracy
 from spatialsv.stats.agreement import cohen_kappa
 from spatialsv.stats.intervals import cluster_bootstrap
-from spatialsv.stats.trend import Trend, dummies, trend
+from spatialsv.stats.trend import Trend, dummy_variables, fit_trend
 
 # Options that mean the same wherever they stand, so that saying one often is a habit.
 DIRECTIONS = frozenset({"left", "right", *TURNS, *(s for part in SECTORS.values() for s in part)})
@@ -214,13 +214,13 @@ def trends(
         ours = np.array([row.replies[arm].scored.score for row in choices])
         right = np.array([row.score(row.said["lifted"]) for row in choices])
         names = [row.scene for row in choices]
-        tasks = dummies([row.question.task for row in choices])
-        found["right"] = trend(ours, right, names, tasks, seed=seed)
+        tasks = dummy_variables([row.question.task for row in choices])
+        found["right"] = fit_trend(ours, right, names, tasks, seed=seed)
         if other != arm and other in choices[0].replies:
             theirs = np.array([row.replies[other].scored.score for row in choices])
             known = np.column_stack([tasks, theirs])
-            found["right_controlled"] = trend(ours, right, names, known, seed=seed)
-            found["right_beyond"] = trend(ours - theirs, right, names, tasks, seed=seed)
+            found["right_controlled"] = fit_trend(ours, right, names, known, seed=seed)
+            found["right_beyond"] = fit_trend(ours - theirs, right, names, tasks, seed=seed)
     logs, names, kinds = [], [], []
     for row in numbers:
         three = (row.replies[arm].said, row.said["lifted"], float(row.question.answer))
@@ -230,9 +230,9 @@ def trends(
             kinds.append(row.question.task)
     if logs:
         reply, own, truth = np.array(logs).T
-        tasks = np.column_stack([np.ones(len(kinds)), dummies(kinds)])
+        tasks = np.column_stack([np.ones(len(kinds)), dummy_variables(kinds)])
         tasks[:, 0] -= tasks[:, 1:].sum(axis=1)
-        found["number"] = trend(
+        found["number"] = fit_trend(
             reply, own, names, np.column_stack([tasks, tasks * truth[:, None]]), seed=seed
         )
     return found

@@ -17,7 +17,7 @@ from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.jobs import ARMS, arm_label
 from spatialsv.report.tables import Table, as_markdown, as_text, per_cent
-from spatialsv.stats.aggregate import over_seeds
+from spatialsv.stats.seeds import summarise_seeds
 
 Scores = Mapping[str, Any]  # a run's scores.json
 Runs = Mapping[tuple[str, str], Mapping[str, Sequence[Scores]]]  # (base, arm) -> benchmark -> seeds
@@ -208,7 +208,7 @@ def _ours(of: str, asked: Mapping[str, Sequence[Scores]]) -> dict[str, Any]:
     found = [part["score"] for part in tasks if part] if task else [s["overall"] for s in seeds]
     if not found:
         return {}
-    spread = over_seeds(found)
+    spread = summarise_seeds(found)
     return {"mean": spread.mean, "deviation": spread.deviation, "seeds": spread.n}
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from spatialsv.report.comparisons import Runs, blind_check, paired_tests, statement, text_pairs
 from spatialsv.report.jobs import Answer, Job, arm_label, by_arm
 from spatialsv.scenes.question import TASKS
-from spatialsv.stats.aggregate import metrics_over_seeds, over_seeds
-from spatialsv.stats.summary import GROUPS, Scored, Summary, summarise
+from spatialsv.stats.seeds import summarise_metrics, summarise_seeds
+from spatialsv.stats.summary import GROUPS, QuestionScore, Summary, summarise
 
 COLUMNS = ("spatial", "spatial_choice", "spatial_number", "recognition")  # of pools
 SCHEMA = "spatialsv-results/1"
@@ -52,7 +52,7 @@ def build_results(
     }
 
 
-def pool_seeds(arm: str, seeds: Sequence[Mapping[str, Answer]]) -> list[Scored]:
+def pool_seeds(arm: str, seeds: Sequence[Mapping[str, Answer]]) -> list[QuestionScore]:
     """Each question's score, averaged over an arm's seeds."""
     first = seeds[0]
     if any(set(other) != set(first) for other in seeds):
@@ -63,7 +63,7 @@ def pool_seeds(arm: str, seeds: Sequence[Mapping[str, Answer]]) -> list[Scored]:
     ]
 
 
-def check_same_questions(pooled: Mapping[str, Sequence[Scored]]) -> None:
+def check_same_questions(pooled: Mapping[str, Sequence[QuestionScore]]) -> None:
     """Raises ValueError where arms were asked different questions, which compare nothing."""
     names = {arm: {question.id for question in scored} for arm, scored in pooled.items()}
     for arm, asked in names.items():
@@ -106,7 +106,7 @@ def _row(
     scores = {}
     for name, summary in found.items():
         low, high = summary.interval or (None, None)
-        spread = over_seeds([run[name].mean for run in alone])
+        spread = summarise_seeds([run[name].mean for run in alone])
         scores[name] = {"mean": summary.mean, "low": low, "high": high, "n": summary.n}
         scores[name]["deviation"] = spread.deviation
     return {"arm": arm, "label": arm_label(arm), "seeds": len(seeds), "scores": scores}
@@ -137,7 +137,7 @@ def _geometry(jobs: Sequence[Job]) -> dict[str, dict[str, dict[str, Any]]]:
     return {
         arm: {
             name: {"mean": spread.mean, "deviation": spread.deviation, "n": spread.n}
-            for name, spread in metrics_over_seeds([job.metrics for job in seeds]).items()
+            for name, spread in summarise_metrics([job.metrics for job in seeds]).items()
         }
         for arm, seeds in by_arm(jobs).items()
     }

@@ -188,7 +188,7 @@ def _tested(
     """A test in words: difference in points, corrected p, verdict, the least it could show."""
     if test is None:
         return ("-",) * 4
-    found = test["smallest_difference"]
+    found = test["minimum_detectable_difference"]
     return (
         f"{100 * test['difference']:+.1f}{_deviation(by_seed)}",
         _p(test["p_holm"]),

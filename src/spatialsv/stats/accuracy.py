@@ -18,3 +18,20 @@ def mean_relative_accuracy(
     """
     error = np.abs(predicted - truth) / np.where(truth == 0, 1.0, np.abs(truth))
     return np.asarray((100 * error[..., None] <= TOLERANCES + 1e-9).mean(axis=-1))
+
+
+def best_constant(truths: Float[np.ndarray, " A"], tolerances: Float[np.ndarray, " T"]) -> float:
+    """The number whose mean relative accuracy over `truths` is greatest.
+
+    That accuracy is the share of `tolerances` that the relative error does not exceed; of a truth
+    of 0 the absolute error. Each truth and tolerance scores on an interval of predictions; the best
+    prediction lies in most intervals. Coverage peaks at the start of one, and stays up to the next
+    interval's end: the middle of that stretch is returned, away from the rounding at its ends.
+    """
+    reach = np.outer(np.where(truths == 0, 1.0, np.abs(truths)), tolerances)
+    starts = np.sort((truths[:, None] - reach).ravel())
+    ends = np.sort((truths[:, None] + reach).ravel())
+    opened = np.arange(1, len(starts) + 1)
+    covered = opened - np.searchsorted(ends, starts - 1e-12)
+    best = int(covered.argmax())
+    return float((starts[best] + ends[np.searchsorted(ends, starts[best])]) / 2)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from spatialsv.stats.aggregate import Spread, over_seeds
-from spatialsv.stats.intervals import Interval, interval_of
-from spatialsv.stats.means import Mean, Table, Tree, clusters_of, resampled, standard_error
-from spatialsv.stats.paired import holm, mcnemar_exact, permutation
-from spatialsv.stats.power import detectable
-from spatialsv.stats.seeds import interval_over_seeds
+from spatialsv.stats.intervals import Interval, percentile_interval
+from spatialsv.stats.means import Mean, Table, Tree, clusters_of, resample_scores, standard_error
+from spatialsv.stats.paired import (
+    detectable_difference,
+    holm,
+    mcnemar_exact,
+    paired_permutation_test,
+)
+from spatialsv.stats.seeds import SeedStatistics, interval_over_seeds, summarise_seeds
 
 LEVEL = 0.05  # of Holm-corrected p-values
 
@@ -34,8 +37,8 @@ class Comparison:
     mcnemar: float | None  # exact; takes questions as independent; None but for right and wrong
     error: float | None  # the difference's standard error; None of a single scene
     freedom: float | None  # the error's degrees of freedom; None: taken as known, at one seed each
-    first_seeds: Spread
-    second_seeds: Spread
+    first_seeds: SeedStatistics
+    second_seeds: SeedStatistics
 
 
 def compare_scores(
@@ -51,13 +54,16 @@ def compare_scores(
     Raises:
         ValueError: no seed, or scores that are not made of the same means.
     """
-    spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
+    spreads = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
     scenes = set(chain.from_iterable(map(clusters_of, (*first, *second))))
-    error, freedom = error_of(first, second)
+    error, freedom = difference_error(first, second)
     if len(first) == len(second) == 1:
-        draws = resampled([first[0], second[0]], resamples, seed)
-        interval = interval_of(draws[:, 0] - draws[:, 1], len(scenes))
-        p, mcnemar = permutation(first[0], second[0], seed=seed), _mcnemar(first[0], second[0])
+        draws = resample_scores([first[0], second[0]], resamples, seed)
+        interval = percentile_interval(draws[:, 0] - draws[:, 1], len(scenes))
+        p, mcnemar = (
+            paired_permutation_test(first[0], second[0], seed=seed),
+            _mcnemar(first[0], second[0]),
+        )
     else:
         interval = interval_over_seeds(first, second, freedom, resamples, seed)
         p, mcnemar = _p_over_seeds(spreads, error, freedom), None
@@ -77,7 +83,9 @@ def compare_scores(
     )
 
 
-def error_of(first: Sequence[Tree], second: Sequence[Tree]) -> tuple[float | None, float | None]:
+def difference_error(
+    first: Sequence[Tree], second: Sequence[Tree]
+) -> tuple[float | None, float | None]:
     """The difference's standard error over scenes and seeds, and its degrees of freedom.
 
     As in `Comparison`.
@@ -93,7 +101,7 @@ def error_of(first: Sequence[Tree], second: Sequence[Tree]) -> tuple[float | Non
         return scenes, None
     if scenes is None:
         return None, 1.0
-    spreads = [over_seeds([tree.score for tree in side]) for side in (first, second)]
+    spreads = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
     parts = [(scenes**2, len(table.order) - 1)]
     parts += [(s.deviation**2 / s.n, s.n - 1) for s in spreads if s.deviation is not None]
     total = sum(variance for variance, _ in parts)
@@ -102,7 +110,7 @@ def error_of(first: Sequence[Tree], second: Sequence[Tree]) -> tuple[float | Non
     return float(np.sqrt(total)), total**2 / sum(v**2 / freedom for v, freedom in parts)
 
 
-def _p_over_seeds(spreads: Sequence[Spread], error: float | None, freedom: float) -> float:
+def _p_over_seeds(spreads: Sequence[SeedStatistics], error: float | None, freedom: float) -> float:
     """Two-sided t test that models trained again, and asked about other scenes, would be equal.
 
     A permutation of answers takes the trained models as given, and would call the luck of training
@@ -123,20 +131,22 @@ def _mcnemar(first: Tree, second: Tree) -> float | None:
     return mcnemar_exact(*(values.astype(bool) for values in answers))
 
 
-def together(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Each as a record, `corrected` over all, with `smallest_difference`.
+def compare_jointly(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Each as a record, `corrected` over all, with `minimum_detectable_difference`.
 
     That is the true difference that would be found at least four times out of five after the
     correction, which at first asks for LEVEL divided by their number.
     """
-    tests = corrected([asdict(comparison) for comparison in comparisons])
+    tests = correct_p_values([asdict(comparison) for comparison in comparisons])
     for test in tests:
         error, freedom = test["error"], test["freedom"]
-        test["smallest_difference"] = detectable(error, freedom, LEVEL / len(tests))
+        test["minimum_detectable_difference"] = detectable_difference(
+            error, freedom, LEVEL / len(tests)
+        )
     return tests
 
 
-def corrected(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def correct_p_values(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each test, which has a `p`, with `p_holm`, corrected over all, and `significant` at LEVEL."""
     adjusted = holm([test["p"] for test in tests])
     return [

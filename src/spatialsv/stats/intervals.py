@@ -19,7 +19,7 @@ from spatialsv.stats.means import (
     Tree,
     clusters_of,
     leaves_of,
-    resampled,
+    resample_scores,
     standard_error,
 )
 
@@ -31,7 +31,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion of independent trials (Wilson 1927).
 
     Raises:
@@ -64,7 +64,7 @@ def cluster_bootstrap(
     Raises:
         ValueError: no values, or not one cluster a value.
     """
-    return intervals([mean_of(values, clusters)], level, resamples, seed)[0]
+    return intervals([clustered_mean(values, clusters)], level, resamples, seed)[0]
 
 
 def intervals(
@@ -77,7 +77,7 @@ def intervals(
 
     Returns: None for a score of fewer than two clusters, which say nothing about spread.
     """
-    found = resampled(trees, resamples, seed).T
+    found = resample_scores(trees, resamples, seed).T
     return [_interval(tree, values, level) for tree, values in zip(trees, found, strict=True)]
 
 
@@ -87,11 +87,11 @@ def _interval(tree: Tree, values: Float[np.ndarray, " R"], level: float) -> Inte
     if clusters < 2 or np.isnan(values).all():
         return None
     if scores in ({0.0}, {1.0}):
-        return wilson(clusters * int(scores.pop()), clusters, level)
-    return interval_of(values, clusters, level)
+        return wilson_interval(clusters * int(scores.pop()), clusters, level)
+    return percentile_interval(values, clusters, level)
 
 
-def resampled_ratios(
+def resample_ratios(
     sums: Float[np.ndarray, "C ..."],
     counts: Shaped[np.ndarray, "C ..."],
     resamples: int = 2000,
@@ -108,7 +108,7 @@ def resampled_ratios(
         return (draws @ sums) / (draws @ counts)
 
 
-def interval_of(
+def percentile_interval(
     resampled: Float[np.ndarray, " resamples"], clusters: float | int, level: float = 0.95
 ) -> Interval:
     """The percentile interval of scores in resamples of `clusters`; of those that are known.
@@ -131,11 +131,11 @@ def cluster_standard_error(
 
     Returns: the error, or None with fewer than two clusters.
     """
-    mean = mean_of(values, clusters)
+    mean = clustered_mean(values, clusters)
     return standard_error(Table([mean]).influence(mean))
 
 
-def mean_of(values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]) -> Mean:
+def clustered_mean(values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]) -> Mean:
     """The mean of values in clusters.
 
     Raises:

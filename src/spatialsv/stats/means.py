@@ -42,7 +42,7 @@ class Mean:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class MeanOfMeans:
     """The mean of means, each weighing the same; NaN of none."""
 
     parts: tuple[Tree, ...]
@@ -57,7 +57,7 @@ class Joined:
         return sum(values) / len(values) if values else float("nan")
 
 
-Tree = Mean | Joined
+Tree = Mean | MeanOfMeans
 
 
 def leaves_of(tree: Tree) -> list[Mean]:
@@ -111,13 +111,13 @@ class Table:
 
         Of a leaf: (S_c - n_c * mean) / n, the linearised ratio; of a join the mean of its parts'.
         """
-        if isinstance(tree, Joined):
+        if isinstance(tree, MeanOfMeans):
             return np.mean([self.influence(part) for part in tree.parts], axis=0)
         sums, counts = (table[:, self.column[tree]] for table in (self.sums, self.counts))
         return (sums - counts * (sums.sum() / counts.sum())) / counts.sum()
 
 
-def resampled(
+def resample_scores(
     trees: Sequence[Tree], resamples: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, "R trees"]:
     """The trees' scores in resamples of whole clusters, the same clusters drawn for all trees.
@@ -130,20 +130,22 @@ def resampled(
         return np.full((resamples, len(trees)), np.nan)
     found = [
         np.stack([table.value(tree, means) for tree in trees], axis=-1)
-        for means in map(table.means, draws(len(table.order), resamples, seed))
+        for means in map(table.means, draw_weights(len(table.order), resamples, seed))
     ]
     return np.concatenate(found)
 
 
-def draws(clusters: int, resamples: int, seed: int) -> Iterator[Shaped[np.ndarray, "block C"]]:
+def draw_weights(
+    clusters: int, resamples: int, seed: int
+) -> Iterator[Shaped[np.ndarray, "block C"]]:
     """How often each of the clusters is drawn, in blocks of resamples."""
     generator = np.random.default_rng(seed)
     share = np.full(clusters, 1 / clusters)
-    for size in blocks(clusters, resamples):
+    for size in block_sizes(clusters, resamples):
         yield generator.multinomial(clusters, share, size=size).astype(float)
 
 
-def blocks(clusters: int, resamples: int) -> Iterator[int]:
+def block_sizes(clusters: int, resamples: int) -> Iterator[int]:
     """Sizes of blocks of resamples that memory holds."""
     size = max(1, BLOCK // clusters)
     for start in range(0, resamples, size):

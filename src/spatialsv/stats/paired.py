@@ -7,9 +7,9 @@ from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
-from scipy.special import bdtr
+from scipy.special import bdtr, stdtrit
 
-from spatialsv.stats.means import Mean, Table, Tree, blocks, leaves_of
+from spatialsv.stats.means import Mean, Table, Tree, block_sizes, leaves_of
 
 
 def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"]) -> float:
@@ -25,7 +25,9 @@ def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"])
     return min(1.0, 2 * float(bdtr(fewer, total, 0.5))) if total else 1.0
 
 
-def permutation(first: Tree, second: Tree, resamples: int = 20_000, seed: int = 0) -> float:
+def paired_permutation_test(
+    first: Tree, second: Tree, resamples: int = 20_000, seed: int = 0
+) -> float:
     """Two-sided paired permutation test that two scores on the same questions are one, clustered.
 
     Under the null the two models are exchangeable within each cluster, so each cluster's answers
@@ -37,7 +39,7 @@ def permutation(first: Tree, second: Tree, resamples: int = 20_000, seed: int = 
         ValueError: the scores are not made of the same means.
     """
     trees = (first, second)
-    if shape(first) != shape(second):
+    if _structure(first) != _structure(second):
         raise ValueError("the two scores are means of different things: they cannot be paired")
     table = Table(trees)
     columns = [[table.column[leaf] for leaf in leaves_of(tree)] for tree in trees]
@@ -68,15 +70,15 @@ def permutation(first: Tree, second: Tree, resamples: int = 20_000, seed: int = 
         return float((np.abs(difference(swaps)) >= observed).mean())
     generator = np.random.default_rng(seed)
     extreme = 0
-    for size in blocks(count, resamples):
+    for size in block_sizes(count, resamples):
         swaps = generator.integers(0, 2, size=(size, count), dtype=np.int8).astype(float)
         extreme += int((np.abs(difference(swaps)) >= observed).sum())
     return (extreme + 1) / (resamples + 1)
 
 
-def shape(tree: Tree) -> tuple | None:
+def _structure(tree: Tree) -> tuple | None:
     """How means are joined to a score."""
-    return None if isinstance(tree, Mean) else tuple(map(shape, tree.parts))
+    return None if isinstance(tree, Mean) else tuple(map(_structure, tree.parts))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -86,3 +88,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = floor
     return adjusted
+
+
+def detectable_difference(
+    error: float | None, freedom: float | None = None, level: float = 0.05, power: float = 0.8
+) -> float | None:
+    """The true difference that a two-sided test at `level` would find with probability `power`.
+
+    (t_{1 - level / 2} + t_power) times a standard error: 2.80 times at the usual settings.
+
+    Args:
+        error: of the difference, such as `Comparison.error`; None gives None.
+        freedom: degrees of freedom of the error; None: it is known, t is normal.
+    """
+    if error is None:
+        return None
+    freedom = np.inf if freedom is None else freedom
+    return float(stdtrit(freedom, 1 - level / 2) + stdtrit(freedom, power)) * error

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri, stdtrit
 
-from spatialsv.stats.intervals import Interval, interval_of
-from spatialsv.stats.means import Tree, resampled
+from spatialsv.stats.intervals import Interval, percentile_interval
+from spatialsv.stats.means import Tree, resample_scores
 
 
 def interval_over_seeds(
@@ -33,7 +34,7 @@ def interval_over_seeds(
         freedom: degrees of freedom of the difference's standard error.
     """
     generator = np.random.default_rng([seed, 1])  # not the stream that draws scenes
-    scores = resampled([*first, *second], resamples, seed)
+    scores = resample_scores([*first, *second], resamples, seed)
     sides = (scores[:, : len(first)], scores[:, len(first) :])
     means = [
         side.mean(axis=1) + _luck([tree.score for tree in trees], resamples, generator)
@@ -42,7 +43,7 @@ def interval_over_seeds(
     values, tail = means[0] - means[1], 0.5 + level / 2
     middle = float(np.nanmean(values))
     stretched = middle + (values - middle) * stdtrit(freedom, tail) / ndtri(tail)
-    return interval_of(stretched, np.inf, level)
+    return percentile_interval(stretched, np.inf, level)
 
 
 def _luck(
@@ -54,3 +55,36 @@ def _luck(
         return np.zeros(resamples)
     drawn = generator.multinomial(count, np.full(count, 1 / count), size=resamples) / count
     return np.sqrt(count / (count - 1)) * (drawn @ scores - np.mean(scores))
+
+
+@dataclass(frozen=True)
+class SeedStatistics:
+    """A number over `n` seeds."""
+
+    mean: float
+    deviation: float | None  # sample standard deviation; None for one seed, which shows no spread
+    n: int
+
+
+def summarise_seeds(values: Sequence[float | int]) -> SeedStatistics:
+    """Mean and sample standard deviation of one number over seeds.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not values:
+        raise ValueError("no seeds to aggregate: give at least one value")
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return SeedStatistics(float(np.mean(values)), deviation, len(values))
+
+
+def summarise_metrics(
+    runs: Sequence[Mapping[str, float | int | None]],
+) -> dict[str, SeedStatistics]:
+    """Each metric over the runs that have it, in the order of first appearance."""
+    names = dict.fromkeys(name for run in runs for name in run)
+    return {
+        name: summarise_seeds(found)
+        for name in names
+        if (found := [run[name] for run in runs if run.get(name) is not None])
+    }

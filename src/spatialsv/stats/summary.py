@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from spatialsv.stats.intervals import Interval, cluster_bootstrap, wilson
+from spatialsv.stats.intervals import Interval, cluster_bootstrap, wilson_interval
 
 GROUPS = ("spatial_choice", "spatial_number", "spatial", "recognition")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class QuestionScore:
     """One question's score."""
 
     id: str
@@ -36,7 +36,7 @@ class Summary:
     interval: Interval | None  # 95 %; None where a single scene shows no spread
 
 
-def groups(question: Scored) -> tuple[str, ...]:
+def groups_of(question: QuestionScore) -> tuple[str, ...]:
     """What a question's score is pooled into, besides its task: each a mean over questions."""
     if not question.spatial:
         return ("recognition",)
@@ -44,29 +44,29 @@ def groups(question: Scored) -> tuple[str, ...]:
 
 
 def summarise(
-    questions: Sequence[Scored], resamples: int = 2000, seed: int = 0
+    questions: Sequence[QuestionScore], resamples: int = 2000, seed: int = 0
 ) -> dict[str, Summary]:
     """Tasks in order of appearance, then the GROUPS that have questions.
 
     The share of right choices, one a scene, gets Wilson's interval; means of fractions, and of
     several questions a scene, get the bootstrap clustered by scene.
     """
-    members: dict[str, list[Scored]] = defaultdict(list)
-    pooled: dict[str, list[Scored]] = {name: [] for name in GROUPS}
+    members: dict[str, list[QuestionScore]] = defaultdict(list)
+    pooled: dict[str, list[QuestionScore]] = {name: [] for name in GROUPS}
     for question in questions:
         members[question.task].append(question)
-        for name in groups(question):
+        for name in groups_of(question):
             pooled[name].append(question)
     members |= {name: found for name, found in pooled.items() if found}
     return {name: _summary(found, resamples, seed) for name, found in members.items()}
 
 
-def _summary(questions: list[Scored], resamples: int, seed: int) -> Summary:
+def _summary(questions: list[QuestionScore], resamples: int, seed: int) -> Summary:
     scores = np.array([question.score for question in questions], dtype=float)
     scenes = [question.scene for question in questions]
     choices = all(question.kind == "choice" for question in questions)
     if choices and len(set(scenes)) == len(scenes) and np.isin(scores, (0, 1)).all():
-        interval = wilson(int(scores.sum()), len(scores))
+        interval = wilson_interval(int(scores.sum()), len(scores))
     else:
         interval = cluster_bootstrap(scores, scenes, resamples=resamples, seed=seed)
     return Summary(

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata, t
 
-from spatialsv.stats.intervals import Interval, mean_of
-from spatialsv.stats.paired import permutation
+from spatialsv.stats.intervals import Interval, clustered_mean
+from spatialsv.stats.paired import paired_permutation_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Trend:
     scenes: int
 
 
-def trend(
+def fit_trend(
     scores: Float[np.ndarray, " Q"],
     against: Float[np.ndarray, " Q"],
     clusters: Sequence[Hashable],
@@ -71,15 +71,18 @@ def trend(
     return Trend(
         slope=slope,
         interval=Interval(slope - reach, slope + reach),
-        p=permutation(
-            mean_of(pulls, clusters), mean_of(np.zeros_like(pulls), clusters), resamples, seed
+        p=paired_permutation_test(
+            clustered_mean(pulls, clusters),
+            clustered_mean(np.zeros_like(pulls), clusters),
+            resamples,
+            seed,
         ),
         n=n,
         scenes=count,
     )
 
 
-def dummies(names: Sequence[str]) -> Float[np.ndarray, "Q K"]:
+def dummy_variables(names: Sequence[str]) -> Float[np.ndarray, "Q K"]:
     """A column for each name but the first: 1 where it stands. As controls, they compare like with
     like."""
     kinds = list(dict.fromkeys(names))[1:]
@@ -88,7 +91,7 @@ def dummies(names: Sequence[str]) -> Float[np.ndarray, "Q K"]:
     )
 
 
-def ranks(values: Mapping[str, float]) -> dict[str, float]:
+def descending_ranks(values: Mapping[str, float]) -> dict[str, float]:
     """Each scene's rank, from 0 for the greatest value to 1 for the least; ties share theirs."""
     order = rankdata(-np.array(list(values.values()), dtype=float)) - 1
     return dict(zip(values, (order / max(len(values) - 1, 1)).tolist(), strict=True))
