@@ -9,7 +9,7 @@ import pytest
 from spatialsv.base.check import check_mllm, check_teacher, score_listings
 from spatialsv.model.mllm import load_mllm
 from spatialsv.rooms.layout import RoomsConfig
-from spatialsv.teachers.checkpoint import SHIPPED, load_network
+from spatialsv.teachers.rooms import SHIPPED, load_network
 
 
 def test_perfect_lists_score_one() -> None:

@@ -51,7 +51,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "notes.txt"
     path.touch()
     monkeypatch.setattr("spatialsv.labels.stage.load_teacher", lambda *_: SlowTeacher(path))
-    monkeypatch.setattr("spatialsv.teachers.parts.PART", 2)
+    monkeypatch.setattr("spatialsv.teachers.parts.PART_SIZE", 2)
     return path
 
 

@@ -17,8 +17,8 @@ from numpy.testing import assert_allclose
 
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.config import TeacherConfig
-from spatialsv.teachers.outside import OutsideTeacher
-from spatialsv.teachers.process import WORKERS
+from spatialsv.teachers.external import ExternalTeacher
+from spatialsv.teachers.worker import WORKERS
 
 pytestmark = pytest.mark.long
 DA3, VGGT = (os.environ.get(f"SPATIALSV_{name}_PYTHON") for name in ("DA3", "VGGT"))
@@ -111,12 +111,12 @@ def run(python: str, code: str, *arguments: str | Path) -> None:
     subprocess.run([python, "-c", code, *map(str, arguments)], check=True, env=environment)
 
 
-def check(kind: str, python: str, checkpoint: Path, width: int) -> tuple[OutsideTeacher, Scenes]:
+def check(kind: str, python: str, checkpoint: Path, width: int) -> tuple[ExternalTeacher, Scenes]:
     config = TeacherConfig(
         **{"kind": kind, "path": str(checkpoint), "python": python, "hub": "random/weights"},
         **{"licence": "MIT", "resolution": 112, "feature_grid": (4, 4), "max_ray_degrees": 180.0},
     )
-    teacher = OutsideTeacher(config)
+    teacher = ExternalTeacher(config)
     labels = teacher.label(Scenes(ids=("one", "two"), image=PHOTOS, source="photos"))
     assert labels.depth.shape == PHOTOS.shape[:-1] and labels.valid.all()
     assert labels.features.shape == (2, 4, 4, 4, width)

@@ -8,9 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
-from spatialsv.teachers.checkpoint import load_network, save_network
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
+from spatialsv.teachers.rooms import load_network, save_network
 
 SMALL = TeacherNetworkConfig(
     image_size=32, width=48, layers=4, global_layers=(1, 3), taps=(0, 1, 2, 3), head_width=32

@@ -7,10 +7,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from spatialsv.geometry.maps import resize_maps
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.teachers.exact import ExactTeacher
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
-from spatialsv.teachers.rooms import RoomsTeacher, resize
+from spatialsv.teachers.rooms import RoomsTeacher
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +90,5 @@ def test_rooms_teacher_needs_images(rooms_teacher, tiny_scenes):
 
 def test_resizing_keeps_a_constant_and_its_own_size():
     maps = torch.rand(2, 3, 1, 8, 8)
-    assert resize(maps, 8, 8) is maps
-    assert torch.allclose(resize(torch.ones(1, 2, 3, 40, 60), 8, 8), torch.ones(()))
+    assert resize_maps(maps, 8, 8) is maps
+    assert torch.allclose(resize_maps(torch.ones(1, 2, 3, 40, 60), 8, 8), torch.ones(()))

@@ -32,7 +32,6 @@ rule probe_model:
             "stats/intervals",
             "stats/means",
             "teachers/exact",
-            "teachers/provenance",
         ),
         model=model_path,
         family=FAMILY,

@@ -19,7 +19,7 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
-from spatialsv.teachers.checkpoint import load_network
+from spatialsv.teachers.rooms import load_network
 
 CHECKPOINT = "checkpoint"  # beside the manifest
 

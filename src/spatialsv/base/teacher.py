@@ -16,9 +16,9 @@ from spatialsv.config import to_mapping
 from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras, normalise_scene
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.scenes.scene import Scenes
-from spatialsv.teachers.checkpoint import save_network
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
+from spatialsv.teachers.rooms import save_network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from spatialsv.geometry.camera import invert_pose, make_pose
 from spatialsv.geometry.rays import point_map, ray_map
@@ -150,3 +151,13 @@ def normalise_scene(
     centre = cam_to_world[..., :3, 3] / scale[..., None, None]
     poses = make_pose(cam_to_world[..., :3, :3], centre)
     return depth / scale[..., None, None, None].to(depth.dtype), poses, scale
+
+
+def resize_maps(
+    maps: Float[Tensor, "B N C h w"], height: int, width: int
+) -> Float[Tensor, "B N C {height} {width}"]:
+    """Bilinear, and without aliasing where it shrinks; the same tensor where the size fits."""
+    if tuple(maps.shape[-2:]) == (height, width):
+        return maps
+    flat = interpolate(maps.flatten(0, 1), size=(height, width), mode="bilinear", antialias=True)
+    return flat.unflatten(0, maps.shape[:2])

@@ -15,8 +15,8 @@ from spatialsv.labels.errors import label_errors
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import open_groups, write_groups
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.parts import label_in_parts, labelled_once
-from spatialsv.teachers.teacher import Teacher, told
+from spatialsv.teachers.parts import label_in_parts, label_once
+from spatialsv.teachers.teacher import Teacher, describe_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def run(
         knows = load_teacher(teacher, config.batch_size, commercial)
         return _label(source, knows, config, out, work)
 
-    return labelled_once(source, teacher, config, out, make)
+    return label_once(source, teacher, config, out, make)
 
 
 def _label(
@@ -75,7 +75,7 @@ def _label(
             "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about=told(knows, labels[0]),
+        about=describe_teacher(knows, labels[0]),
     )
 
 

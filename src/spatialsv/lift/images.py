@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spatialsv.geometry.maps import resize_maps
 from spatialsv.io.atomic import write_json
 from spatialsv.lift.errors import ALIGNMENT, Errors, errors_of, told
 from spatialsv.lift.files.rerun import check_rerun
@@ -26,7 +27,6 @@ from spatialsv.lift.measure import summarise
 from spatialsv.lift.models import Model, load_model
 from spatialsv.lift.view import View, view_of
 from spatialsv.scenes.scene import as_frame_ids, fault
-from spatialsv.teachers.rooms import resize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def folder_of(name: str) -> Path:
 def _small(view: View, size: tuple[int, int]) -> np.ndarray:
     """The picture that was shown, at the maps' size."""
     pixels = torch.from_numpy(view.shown.copy()).movedim(-1, 0).float()
-    small = resize(pixels[None, None], *size)[0, 0].round().clamp(0, 255).byte()
+    small = resize_maps(pixels[None, None], *size)[0, 0].round().clamp(0, 255).byte()
     return small.movedim(0, -1).contiguous().numpy()
 
 

@@ -22,8 +22,7 @@ from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample
 from spatialsv.scenes.scene import Scenes
-from spatialsv.teachers.checkpoint import load_network
-from spatialsv.teachers.rooms import SOURCE, RoomsTeacher
+from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 ROOMS = (

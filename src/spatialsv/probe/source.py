@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from spatialsv.io.digests import digest_bytes
+from spatialsv.io.digests import digest_bytes, digest_weights
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.layer_states import ENCODER
 from spatialsv.model.mllm import load_mllm
@@ -17,7 +17,6 @@ from spatialsv.probe.cache import Rounding, StateFiles
 from spatialsv.probe.features import States, collect, load_frozen, spread_taps
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import digest_scenes
-from spatialsv.teachers.provenance import weights_digest
 
 
 @dataclass(kw_only=True)
@@ -88,7 +87,7 @@ class Source:
         if self.keep is None:
             return self.meanwhile / ("random" if random_weights else "trained")
         known = {
-            "weights": weights_digest(Path(self._checkpoint)),
+            "weights": digest_weights(Path(self._checkpoint)),
             "random": self.seed if random_weights else None,
             "views_as": self.adapter.views_as,
             "scenes": {k: [digest_scenes(one) for one in v] for k, v in self.splits.items()},

@@ -20,8 +20,8 @@ from spatialsv.scenes.scene import Reason, grouped
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.parts import label_in_parts, labelled_once
-from spatialsv.teachers.teacher import Teacher, told
+from spatialsv.teachers.parts import label_in_parts, label_once
+from spatialsv.teachers.teacher import Teacher, describe_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def run(
         return _label(source, knows, config, out, work)
 
     named = isinstance(teacher, str)
-    return labelled_once(source, teacher, config, out, make)
+    return label_once(source, teacher, config, out, make)
 
 
 def _label(
@@ -96,7 +96,7 @@ def _label(
         payload=payload,
         counts=_counts(verdicts),
         config=to_mapping(config),
-        about=told(teacher, labels[0]) | _about(verdicts),
+        about=describe_teacher(teacher, labels[0]) | _about(verdicts),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["da3", "vggt", "depth_anything", "depth_pro"]
-OUTSIDE = ("da3", "vggt")  # run by their authors' code, in an environment of their own
+EXTERNAL = ("da3", "vggt")  # run by their authors' code, in an environment of their own
 # Of published weights. Who names others says their licence.
 LICENCES = {
     "depth-anything/DA3-SMALL": "Apache-2.0",
@@ -51,7 +51,7 @@ class TeacherConfig:
     max_ray_degrees: float = 15.0  # a view whose rays are this far from its camera is not trusted
 
     def __post_init__(self) -> None:
-        if self.kind in OUTSIDE and self.python is None:
+        if self.kind in EXTERNAL and self.python is None:
             raise ValueError(
                 f"teacher {self.hub}: name the `python` of its environment, which"
                 f" workflow/envs/{self.kind}.yaml describes"

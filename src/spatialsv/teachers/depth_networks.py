@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from spatialsv.teachers.rooms import resize
+from spatialsv.geometry.maps import resize_maps
 
 FARTHEST = 1e4  # metres: where Depth Pro's authors cut off, which tells nothing any more
 
@@ -58,7 +58,7 @@ class DepthAnything:
     ) -> Float[Tensor, "N H W"]:
         pixels = self.processor(images=list(image), return_tensors="pt").pixel_values
         depth = self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
-        return resize(depth[None, :, None], *image.shape[1:3])[0, :, 0]
+        return resize_maps(depth[None, :, None], *image.shape[1:3])[0, :, 0]
 
 
 class DepthPro:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from spatialsv.config import from_mapping
+from spatialsv.io.digests import digest_weights
 from spatialsv.scenes.licence import check_licence
-from spatialsv.teachers.config import OUTSIDE, TeacherConfig
+from spatialsv.teachers.config import EXTERNAL, TeacherConfig
 from spatialsv.teachers.exact import ExactTeacher
-from spatialsv.teachers.outside import OutsideTeacher
-from spatialsv.teachers.provenance import weights_digest
+from spatialsv.teachers.external import ExternalTeacher
 from spatialsv.teachers.rooms import RoomsTeacher
 from spatialsv.teachers.teacher import Teacher
 
@@ -34,7 +34,7 @@ def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teache
     if name.startswith("{"):
         config = from_mapping(TeacherConfig, json.loads(name), "teacher")
         check_licence(config.terms, f"teacher {config.hub}", commercial)
-        return from_outside(config, batch_size)
+        return load_third_party(config, batch_size)
     if Path(name).is_dir():
         return RoomsTeacher.load(Path(name), batch_size)
     raise ValueError(
@@ -43,18 +43,18 @@ def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teache
     )
 
 
-def from_outside(config: TeacherConfig, batch_size: int) -> Teacher:
+def load_third_party(config: TeacherConfig, batch_size: int) -> Teacher:
     """The teacher that `config` describes.
 
     Raises:
         ValueError: its weights are missing.
     """
-    if config.kind in OUTSIDE:
-        return OutsideTeacher(config)
+    if config.kind in EXTERNAL:
+        return ExternalTeacher(config)
     from spatialsv.teachers.depth_networks import DepthAnything, DepthPro
     from spatialsv.teachers.monocular import MonocularTeacher
 
     folder = Path(config.path)
-    revision = weights_digest(folder)
+    revision = digest_weights(folder)
     network = {"depth_anything": DepthAnything, "depth_pro": DepthPro}[config.kind](folder)
     return MonocularTeacher(network, batch_size, config.hub, revision, config.terms)

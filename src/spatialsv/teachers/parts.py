@@ -16,10 +16,10 @@ from spatialsv.io.work_directory import open_work_directory
 from spatialsv.scenes.scene import Scenes, stack
 from spatialsv.scenes.store import read_store, write_store
 
-PART = 32  # scenes that a kill can cost; smaller parts take longer to keep
+PART_SIZE = 32  # scenes that a kill can cost; smaller parts take longer to keep
 
 
-def labelled_once(
+def label_once(
     source: Manifest, teacher: object, config: Any, out: Path, make: Callable[[Path], Manifest]
 ) -> Manifest:
     """The manifest of one labelling job, written to `out`; `make` is given a folder for its parts.
@@ -76,7 +76,7 @@ def label_in_parts(
 
 
 def _cuts(scenes: int, batch: int) -> Iterator[slice]:
-    size = batch * max(1, PART // batch)
+    size = batch * max(1, PART_SIZE // batch)
     return (slice(start, start + size) for start in range(0, scenes, size))
 
 

@@ -6,26 +6,30 @@ Shapes: S scenes, B scenes of a batch, N views, H W pixels as delivered.
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
-from torch.nn.functional import interpolate
+from jaxtyping import UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
+from spatialsv.config import from_mapping, to_mapping
 from spatialsv.geometry.camera import scale_intrinsics
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
-from spatialsv.geometry.maps import normalise_scene
+from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.geometry.rays import RayMap
+from spatialsv.io.atomic import write_json
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes
-from spatialsv.teachers.checkpoint import SHIPPED, load_network
-from spatialsv.teachers.network import TeacherNetwork
-from spatialsv.teachers.teacher import check_images
+from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
+from spatialsv.teachers.teacher import require_images
 
 SOURCE = "rooms-teacher"
+SHIPPED = Path(__file__).parents[1] / "weights" / "teacher"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,7 @@ class RoomsTeacher:
         Raises:
             ValueError: scenes without images.
         """
-        check_images(scenes)
+        require_images(scenes)
         starts = range(0, len(scenes), self.batch_size)
         parts = [
             self._label(scenes.image[start : start + self.batch_size])
@@ -67,14 +71,14 @@ class RoomsTeacher:
         size, (height, width) = self.network.config.image_size, image.shape[2:4]
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float() / 255
-        prediction = self.network(resize(pixels.movedim(-1, 2), size, size).movedim(2, -1))
+        prediction = self.network(resize_maps(pixels.movedim(-1, 2), size, size).movedim(2, -1))
         lifted = prediction.lifted
         cameras = cameras_from_rays(
             RayMap(lifted.ray_origins, lifted.ray_directions), lifted.ray_confidence
         )
         intrinsics = scale_intrinsics(cameras.intrinsics, width / size, height / size)
-        depth = resize(lifted.depth[:, :, None], height, width)[:, :, 0]
-        confidence = resize(lifted.depth_confidence[:, :, None], height, width)[:, :, 0]
+        depth = resize_maps(lifted.depth[:, :, None], height, width)[:, :, 0]
+        confidence = resize_maps(lifted.depth_confidence[:, :, None], height, width)[:, :, 0]
         valid = depth.isfinite() & (depth > 0)
         depth, poses, _ = normalise_scene(depth.double(), cameras.cam_to_world, intrinsics, valid)
         return {
@@ -87,11 +91,45 @@ class RoomsTeacher:
         }
 
 
-def resize(
-    maps: Float[Tensor, "B N C h w"], height: int, width: int
-) -> Float[Tensor, "B N C {height} {width}"]:
-    """Bilinear, and without aliasing where it shrinks; the same tensor where the size fits."""
-    if tuple(maps.shape[-2:]) == (height, width):
-        return maps
-    flat = interpolate(maps.flatten(0, 1), size=(height, width), mode="bilinear", antialias=True)
-    return flat.unflatten(0, maps.shape[:2])
+def save_network(network: TeacherNetwork, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write the network, each file in one piece. Half precision keeps what ships small."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", to_mapping(network.config))
+    weights = {
+        name: value.detach().to("cpu", dtype).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    temporary = folder / f".model.safetensors.{os.getpid()}"
+    save_file(weights, temporary)
+    temporary.replace(folder / "model.safetensors")
+
+
+def load_network(folder: Path = SHIPPED) -> TeacherNetwork:
+    """The network in `folder`, in float32 and evaluation mode.
+
+    Raises:
+        ValueError: a file is missing or broken, or the two do not fit; the message names it.
+    """
+    config_path, weights_path = folder / "config.json", folder / "model.safetensors"
+    for path in (config_path, weights_path):
+        if not path.is_file():
+            raise ValueError(f"{path}: missing; `make base` makes the teacher's weights")
+    try:
+        record = json.loads(config_path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{config_path}: not JSON ({error})") from None
+    network = TeacherNetwork(from_mapping(TeacherNetworkConfig, record, str(config_path)))
+    try:
+        weights = load_file(weights_path)
+    except SafetensorError as error:
+        raise ValueError(f"{weights_path}: not a safetensors file ({error})") from None
+    expected = {name: value.shape for name, value in network.state_dict().items()}
+    found = {name: value.shape for name, value in weights.items()}
+    wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    if wrong:
+        raise ValueError(
+            f"{weights_path}: {len(wrong)} tensors do not fit {config_path}, such as {wrong[0]}:"
+            f" expected {expected.get(wrong[0])}, found {found.get(wrong[0])}"
+        )
+    network.load_state_dict(weights)  # casts to float32
+    return network.eval()

@@ -20,7 +20,7 @@ class Teacher(Protocol):
     def label(self, scenes: Scenes) -> Scenes: ...
 
 
-def check_images(scenes: Scenes) -> None:
+def require_images(scenes: Scenes) -> None:
     """Nothing, where there are images to label.
 
     Raises:
@@ -30,7 +30,7 @@ def check_images(scenes: Scenes) -> None:
         raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
 
 
-def told(teacher: Teacher, labels: Scenes) -> dict[str, Any]:
+def describe_teacher(teacher: Teacher, labels: Scenes) -> dict[str, Any]:
     """What a manifest says of `labels`: their provenance, and what else their teacher tells.
 
     A teacher tells it as its `about`, of all that it labelled so far.

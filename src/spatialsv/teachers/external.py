@@ -22,20 +22,18 @@ from PIL import Image
 from torch import Tensor
 
 from spatialsv.geometry.camera import scale_intrinsics
-from spatialsv.geometry.maps import normalise_scene
+from spatialsv.geometry.maps import normalise_scene, resize_maps
+from spatialsv.io.digests import digest_weights
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.teachers.answer import Answer, read_answer
 from spatialsv.teachers.config import TeacherConfig
-from spatialsv.teachers.process import Worker
-from spatialsv.teachers.provenance import weights_digest
-from spatialsv.teachers.rooms import resize
-from spatialsv.teachers.teacher import check_images
+from spatialsv.teachers.teacher import require_images
+from spatialsv.teachers.worker import Worker, WorkerOutput, read_output
 
 SURE = 1 - 1e-3  # of a pixel between pixels: the share of valid ones among them
 
 
-class OutsideTeacher:
+class ExternalTeacher:
     """One worker that labels scene after scene; it starts with the first one."""
 
     def __init__(self, config: TeacherConfig) -> None:
@@ -51,7 +49,7 @@ class OutsideTeacher:
     @cached_property
     def revision(self) -> str:
         """The package that ran, and which weights."""
-        return f"{self.worker.about['package']}, {weights_digest(Path(self.config.path))}"
+        return f"{self.worker.about['package']}, {digest_weights(Path(self.config.path))}"
 
     @property
     def about(self) -> dict[str, Any]:
@@ -72,7 +70,7 @@ class OutsideTeacher:
             ValueError: scenes without images, or a scene that the teacher fails at or answers
                 wrongly; the message names it.
         """
-        check_images(scenes)
+        require_images(scenes)
         return stack([self._label(one) for one in progress(scenes, self.config.kind, len(scenes))])
 
     def _label(self, one: Scenes) -> Scenes:
@@ -80,7 +78,7 @@ class OutsideTeacher:
         with tempfile.TemporaryDirectory(prefix="spatialsv-") as folder:
             self._request(Path(folder), one)
             said = self.worker.ask(Path(folder), name)
-            answer = read_answer(Path(folder), said["channels"], name, views)
+            answer = read_output(Path(folder), said["channels"], name, views)
         seen = answer.depth.shape[1:]
         intrinsics = scale_intrinsics(answer.intrinsics, width / seen[1], height / seen[0])
         depth, confidence, valid = _delivered(answer, self._trusted(answer), height, width)
@@ -115,7 +113,7 @@ class OutsideTeacher:
         }
         (folder / "request.json").write_text(json.dumps(request))
 
-    def _trusted(self, answer: Answer) -> Tensor:
+    def _trusted(self, answer: WorkerOutput) -> Tensor:
         """Of each view; all, where the teacher has no rays of its own."""
         if answer.rays is None:
             return torch.ones(len(answer.depth), dtype=torch.bool)
@@ -128,13 +126,13 @@ class OutsideTeacher:
 
 
 def _delivered(
-    answer: Answer, trusted: Tensor, height: int, width: int
+    answer: WorkerOutput, trusted: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Depth, confidence and what is valid, at the size delivered, (N, H, W) each."""
     depth, confidence = answer.depth.double(), answer.confidence.double()
     valid = (depth.isfinite() & (depth > 0)) & (confidence.isfinite() & (confidence > 0))
     valid = valid & ~answer.sky & trusted[:, None, None]
     maps = torch.stack([depth.where(valid, 0), confidence.where(valid, 0), valid.double()], dim=1)
-    depth, confidence, share = resize(maps[None], height, width)[0].unbind(dim=1)
+    depth, confidence, share = resize_maps(maps[None], height, width)[0].unbind(dim=1)
     valid = share > SURE
     return depth.where(valid, 0), confidence.where(valid, 0), valid

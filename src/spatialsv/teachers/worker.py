@@ -1,13 +1,15 @@
-"""What a worker answered of one scene, checked before anything is made of it.
-
-Shapes: N views, H W pixels as delivered, h w pixels as the network saw them, r c cells of rays.
-"""
+"""A worker: a teacher's network in a process of its own, in its own Python environment."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +20,83 @@ from torch.nn.functional import cosine_similarity
 from spatialsv.geometry.camera import invert_pose, make_pose, scale_intrinsics
 from spatialsv.geometry.rays import RayMap, ray_map
 
+WORKERS = Path(__file__).parent / "workers"
+
+
+class Worker:
+    """`workers/run_KIND.py`, started and with its network loaded; its log is our standard error.
+
+    It lives until this object does not, or until it dies of a scene.
+
+    Raises:
+        ValueError: no such Python, no such checkpoint, or a worker that cannot load it.
+    """
+
+    def __init__(self, kind: str, python: Path, checkpoint: Path) -> None:
+        if not python.exists():
+            raise ValueError(
+                f"{python}: no such Python; workflow/envs/{kind}.yaml says how to get it"
+            )
+        if not checkpoint.is_dir():
+            raise ValueError(f"{checkpoint}: no such folder of a checkpoint")
+        ours = ("PYTHONPATH", "PYTHONHOME")  # not for an environment that is not ours
+        self.process = subprocess.Popen(
+            [str(python), str(WORKERS / f"run_{kind}.py"), str(checkpoint)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={key: value for key, value in os.environ.items() if key not in ours},
+        )
+        weakref.finalize(self, _stop, self.process)
+        line = self.process.stdout.readline()
+        if not line:
+            raise ValueError(
+                f"{kind}: its worker cannot load {checkpoint} in {python} (exit code"
+                f" {self.process.wait()}); the log above says why"
+            )
+        self.about: dict[str, Any] = json.loads(line)
+
+    def ask(self, folder: Path, scene: str) -> dict[str, Any]:
+        """The answer to the request in `folder`; its arrays then lie beside it.
+
+        Raises:
+            ValueError: the scene failed, or the worker died of it.
+        """
+        try:
+            self.process.stdin.write(f"{folder}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # then it answers nothing, either
+        if self.process.stdout.readline() != f"{folder.name}\n":
+            self.process.kill()
+            raise ValueError(
+                f"scene {scene!r}: the worker died of it (exit code {self.process.wait()};"
+                " -9: killed, most likely for memory); the log above may say why"
+            )
+        answer = json.loads((folder / "answer.json").read_text())
+        if "error" in answer:
+            raise ValueError(f"scene {scene!r}: {answer['error']}; the log above says where")
+        return answer
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """End of input ends it."""
+    process.stdin.close()
+    process.stdout.close()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 NEEDED = ("depth", "confidence", "world_to_camera", "intrinsics", "features")
 FOCAL = 200  # half image sizes: a field of view of half a degree; a network that fails gives 0
-RAYS = tuple(f"{part}_{axis}" for part in ("direction", "origin") for axis in "xyz")
+RAY_CHANNELS = tuple(f"{part}_{axis}" for part in ("direction", "origin") for axis in "xyz")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
+class WorkerOutput:
     """A scene as its teacher sees it, in the teacher's own world and unit."""
 
     depth: Float[Tensor, "N h w"]
@@ -51,9 +123,9 @@ class Answer:
         return distance / self.depth.flatten(1).median(dim=1).values
 
 
-def read_answer(
+def read_output(
     folder: Path, channels: Mapping[str, Sequence[str] | None], scene: str, views: int
-) -> Answer:
+) -> WorkerOutput:
     """The arrays of `folder`, each of which `channels` names.
 
     Raises:
@@ -72,7 +144,7 @@ def read_answer(
 
 def _checked(
     arrays: dict[str, Tensor], channels: Mapping[str, Sequence[str] | None], views: int
-) -> Answer:
+) -> WorkerOutput:
     if lacking := [name for name in NEEDED if name not in arrays]:
         raise ValueError(f"no {', '.join(lacking)}")
     size = tuple(arrays["depth"].shape[1:])
@@ -90,7 +162,7 @@ def _checked(
             raise ValueError(f"{name} is not finite")
     if not (arrays["depth"].isfinite() & (arrays["depth"] > 0)).any():
         raise ValueError("no pixel has a depth")
-    return Answer(
+    return WorkerOutput(
         depth=arrays["depth"],
         confidence=arrays["confidence"],
         sky=arrays.get("sky", torch.zeros_like(arrays["depth"])) > 0.5,
@@ -126,7 +198,11 @@ def _rigid(found: Float[Tensor, "N 4 4"]) -> Float[Tensor, "N 4 4"]:
 
 def _rays(found: Float[Tensor, "N r c channels"], channels: Sequence[str] | None) -> RayMap:
     """By the channels' names: Depth Anything 3 has the direction first and the origin last."""
-    if channels is None or sorted(channels) != sorted(RAYS) or found.shape[-1] != len(RAYS):
-        raise ValueError(f"rays with channels {channels}, expected {RAYS}")
-    picked = found[..., [list(channels).index(name) for name in RAYS]]
+    if (
+        channels is None
+        or sorted(channels) != sorted(RAY_CHANNELS)
+        or found.shape[-1] != len(RAY_CHANNELS)
+    ):
+        raise ValueError(f"rays with channels {channels}, expected {RAY_CHANNELS}")
+    picked = found[..., [list(channels).index(name) for name in RAY_CHANNELS]]
     return RayMap(origins=picked[..., 3:], directions=picked[..., :3])

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from helpers.authors import make_environment
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.scenes.scene import Scenes
-from spatialsv.teachers.answer import RAYS, read_answer
 from spatialsv.teachers.config import TeacherConfig
-from spatialsv.teachers.outside import OutsideTeacher
+from spatialsv.teachers.external import ExternalTeacher
+from spatialsv.teachers.worker import RAY_CHANNELS, read_output
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (2, 3, 40, 60, 3), dtype=np.uint8)
 
@@ -34,7 +34,7 @@ def scenes() -> Scenes:
 
 @pytest.fixture
 def teacher(python, tmp_path):
-    def make(kind: str, name: str = "any", **settings) -> OutsideTeacher:
+    def make(kind: str, name: str = "any", **settings) -> ExternalTeacher:
         parts = ("da3.bias", "da3_metric.bias") if name == "nested" else ("bias",)
         prefix = "model." if kind == "da3" else ""
         weights = {f"{prefix}{part}": torch.zeros(1) for part in parts}
@@ -42,7 +42,7 @@ def teacher(python, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({"model_name": name, "img_size": 56}))
         given = {"hub": "me/mine", "licence": "MIT", "resolution": 84, "feature_grid": (2, 2)}
         given |= {"path": str(tmp_path), "python": str(python)} | settings
-        return OutsideTeacher(TeacherConfig(kind=kind, **given))
+        return ExternalTeacher(TeacherConfig(kind=kind, **given))
 
     return make
 
@@ -178,9 +178,9 @@ def test_an_answer_that_cannot_be_right_is_refused(tmp_path, changed, told):
     found = arrays(**changed)
     for name, values in found.items():
         np.save(tmp_path / f"{name}.npy", values)
-    channels = dict.fromkeys(found) | {"rays": RAYS}
+    channels = dict.fromkeys(found) | {"rays": RAY_CHANNELS}
     with pytest.raises(ValueError, match=f"scene 'here': the teacher's answer: .*{told}"):
-        read_answer(tmp_path, channels, "here", 2)
+        read_output(tmp_path, channels, "here", 2)
 
 
 def test_rays_go_by_their_channels_names_not_their_order(tmp_path):
@@ -190,7 +190,7 @@ def test_rays_go_by_their_channels_names_not_their_order(tmp_path):
     found["rays"] = found["rays"][..., order]
     for name, values in found.items():
         np.save(tmp_path / f"{name}.npy", values)
-    channels = dict.fromkeys(found) | {"rays": [RAYS[i] for i in order]}
-    rays = read_answer(tmp_path, channels, "here", 2).rays
+    channels = dict.fromkeys(found) | {"rays": [RAY_CHANNELS[i] for i in order]}
+    rays = read_output(tmp_path, channels, "here", 2).rays
     assert rays.directions[0, 0, 0].tolist() == [0, 0, 1]
     assert rays.origins[0, 0, 0].tolist() == [7, 8, 9]
