@@ -1,4 +1,4 @@
-"""What the paper's runs take by each recipe of workflow/config/paper.yaml, into the README.
+"""Write the plan of each recipe in workflow/config/paper.yaml into docs/models.md.
 
 Planned from the MLLMs' real sizes, as their config.json have them, without their weights; shown are
 four views of 640 x 480 pixels, and questions in the shipped model's tokens, which are shorter than
@@ -32,8 +32,8 @@ from spatialsv.train.plan import Plan, plan
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
-from readme import put  # noqa: E402
 from settings import load_settings  # noqa: E402
+from write_results import replace_block  # noqa: E402
 
 VIEWS, SIZE = 4, (480, 640)
 VISION = {
@@ -157,7 +157,7 @@ def main() -> None:
                 found = planned(folder, model, recipe, arguments.tflops)
                 lines.append(row(model, recipe, found))
                 print(lines[-1], *(f for f in found.faults if f.startswith("memory")), flush=True)
-    put("recipes", "\n".join(lines))
+    replace_block(ROOT / "docs/models.md", "recipes", "\n".join(lines))
 
 
 if __name__ == "__main__":

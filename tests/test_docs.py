@@ -1,0 +1,114 @@
+"""The documentation: links and anchors resolve, and Python examples run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.tiny_families import save_internvl
+from spatialsv.scenes.store import write_store
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
+README_LINES = 150
+
+
+def text_of(page: Path) -> str:
+    """Return a page without its code blocks."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, formed as GitHub does."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def python_blocks() -> list:
+    """Return the Python examples of all pages as test parameters."""
+    return [
+        pytest.param(code, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, code in enumerate(
+            re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        )
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_anchors_resolve(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors_of(linked), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_named_in_the_text_exist(page):
+    names = re.findall(r"`((?:workflow|perf|src|tests|docs)/[\w./-]+)`", text_of(page))
+    for name in names:
+        if page.name != "CHANGELOG.md":  # names removed files as well
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_the_index_links_every_page():
+    links = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "index.md").read_text()))
+    assert links == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+@pytest.fixture
+def run_folder(tmp_path, tiny_scenes, tiny_labels, monkeypatch):
+    """A folder with the checkpoint and the stores that the examples name."""
+    save_internvl(tmp_path / "OpenGVLab/InternVL3-1B-hf")
+    stores = {"scenes/train": tiny_scenes, "scenes/test": tiny_scenes}
+    for name, scenes in (stores | {"labels/rooms/train": tiny_labels}).items():
+        store = tmp_path / f"data/{name}/0000.zarr"
+        store.parent.mkdir(parents=True)
+        write_store(store, scenes)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", python_blocks())
+def test_python_examples_run(code, run_folder):
+    names: dict = {}
+    exec(compile(code, "example", "exec"), names)  # as a reader would paste it
+    if "lifted" in names:
+        lifted, targets = names["lifted"], names["batch"].geometry
+        assert lifted.depth.shape == (2, 2, 224, 224) and lifted.points.shape[-1] == 3
+        assert targets.present.all() and targets.depth.shape[:2] == (2, 2)
+    elif "cameras" in names:
+        cameras, K, pose = names["cameras"], names["K"], names["pose"]
+        assert (cameras.intrinsics - K).abs().max() < 0.1
+        assert (cameras.cam_to_world - pose).abs().max() < 1e-3
+        assert names["points"].shape == (48, 64, 3)
+    else:
+        assert names["depth"].dims == ("y", "x")
+
+
+def test_there_are_examples_of_models_geometry_and_stores():
+    assert len(python_blocks()) >= 3
+
+
+def test_pre_commit_uses_the_tested_versions():
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    named = dict(d.split("==") for hook in hooks for d in hook["additional_dependencies"])
+    assert {"ruff", "snakefmt"} <= named.keys()
+    assert all(pins.get(name, version) == version for name, version in named.items())
