@@ -111,4 +111,4 @@ def test_disparity_that_is_not_positive_is_as_far_as_is_said():
     shifted[3] = 10.0
     args = (shifted, target, valid, "scale_and_shift", True)
     assert align_depth(*args)[3] == torch.inf
-    assert_close(align_depth(*args, farthest=80.0), torch.tensor([1.0, 2, 4, 80]).double())
+    assert_close(align_depth(*args, max_depth=80.0), torch.tensor([1.0, 2, 4, 80]).double())

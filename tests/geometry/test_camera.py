@@ -83,7 +83,7 @@ def test_resampled_pixels_keep_their_rays_to_half_a_pixel_and_on_average():
 
 
 def test_subsampling_refuses_sizes_that_do_not_divide(draw):
-    with pytest.raises(ValueError, match="every 4-th pixel of a 6 x 12"):
+    with pytest.raises(ValueError, match="6 x 12 is not a multiple of the subsampling factor 4"):
         subsample(torch.ones(6, 12), torch.ones(6, 12).bool(), torch.eye(3), 4)
 
 

@@ -65,7 +65,7 @@ def test_unknown_and_hidden_points_are_not_judged(wall):
 def test_products_of_interpolated_features_are_those_of_features_that_were_interpolated():
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randn(2, 3, 12, 5, generator=generator).double()
-    spread = _interpolation((3, 4), (6, 8)).double()
+    spread = _interpolation(3, 4, (6, 8)).double()
     valid = torch.rand(3, 48, generator=generator) > 0.3
     a, b = (x.mT @ spread for x in (first, second))
     cosine = torch.nn.functional.cosine_similarity(a[..., :, None], b[..., None, :], dim=1)

@@ -7,7 +7,6 @@ from scipy.spatial.distance import cdist
 from torch.testing import assert_close
 
 from spatialsv.geometry.point_metrics import (
-    nearest_distances,
     nearest_neighbours,
     normal_consistency,
     point_errors,
@@ -73,8 +72,8 @@ def test_nearest_neighbours_match_brute_force(draw):
     expected = torch.cdist(queries, points).min(dim=1)
     assert_close(distances, expected.values)
     assert_close(indices, expected.indices)
-    with pytest.raises(ValueError, match="second cloud is empty"):
-        nearest_distances(queries, points[:0])
+    with pytest.raises(ValueError, match="has no points"):
+        nearest_neighbours(queries, points[:0])
 
 
 def test_pytorch3d_finds_the_same_neighbours(draw):

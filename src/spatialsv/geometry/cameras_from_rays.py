@@ -1,8 +1,13 @@
-"""Cameras read back from a ray map: centre, rotation and intrinsics of each view.
+"""Recover cameras from ray maps: centre, rotation and intrinsics of each view.
 
-A ray map is M [u, v, 1]^T with M = R K^-1, up to what a network gets wrong. M is fitted as a
-weighted homography between pixels and directions; its QR decomposition holds R and K^-1. Shapes:
-*lead any batch axes, H W pixels, V = all of lead, P = H W.
+A ray map is M [u, v, 1]^T with M = R K^-1, up to the errors of the network that predicts it. M is
+fitted as a weighted homography between pixels and directions; its QR decomposition gives R and
+K^-1. Robust weights assume no error scale: it is estimated in each view as a median over pixels, so
+up to 40 % of a view's weight may be outliers, scattered or contiguous. Views are processed in a
+batch but independently: a view's camera does not depend on the other views.
+
+Shapes: *lead any batch axes, H W pixels, V = all of lead, P = H W, S drawn pixels, K samples;
+coordinates precede pixels.
 """
 
 from __future__ import annotations
@@ -15,22 +20,35 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import make_pose, pixel_grid
 from spatialsv.geometry.homography import (
-    MINIMUM,
-    centred_or_not,
+    MIN_PIXELS,
     decompose,
     fit_homography,
     minimal_homographies,
     normal_matrix,
+    select_homography,
 )
 from spatialsv.geometry.rays import RayMap
 from spatialsv.geometry.robust import (
     biweight,
-    draw,
-    minimal_samples,
+    draw_by_weight,
+    draw_minimal_samples,
+    robust_variance,
     squared_length,
-    take,
-    variance_of,
+    take_points,
 )
+
+CHUNK = 2**22  # numbers processed at a time while samples are scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustConfig:
+    """Settings of the robust fit: many four-pixel fits, the best of them refined."""
+
+    samples: int = 128  # four-pixel fits
+    refined: int = 4  # of them, by reweighted least squares
+    pixels: int = 512  # drawn by weight, on which fits are compared and refined
+    steps: int = 6  # of reweighting on the drawn pixels; two more follow on all pixels
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +64,19 @@ def cameras_from_rays(
     confidence: Float[Tensor, "*lead H W"] | None = None,
     robust: RobustConfig | None = None,
 ) -> Cameras:
-    """The camera of each ray map, in float64, on the rays' device, all views at once.
+    """Return the camera of each ray map, in float64, on the rays' device.
 
-    The centre is the confidence-weighted mean of the origins. `robust` finds outliers among
-    directions and among origins, which may also vary within a frame, and leaves them out; so it
-    does with rays that are not finite. A view with fewer than four pixels of positive confidence
-    has NaN for its camera.
+    The centre is the confidence-weighted mean of the origins.
+
+    Args:
+        rays: Ray maps.
+        confidence: Weights of the pixels; all equal by default.
+        robust: Detect outliers among directions and origins, and give them and rays that are not
+            finite no weight. None: plain weighted least squares.
+
+    Returns:
+        Cameras of the same leading axes. A view with fewer than four pixels of positive confidence
+        has NaN cameras.
     """
     lead, (height, width) = rays.directions.shape[:-3], rays.directions.shape[-3:-1]
     directions, origins = (
@@ -67,12 +92,12 @@ def cameras_from_rays(
     pixels = to_unit @ torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1).T  # (3, P)
     if robust is None:
         matrix = fit_homography(normal_matrix(pixels, directions, weights))
-        centre = weighted_mean(origins, weights)
+        centre = _weighted_mean(origins, weights)
     else:
-        directions, origins, weights = _finite(directions, origins, weights)
-        centre = robust_centre(origins, weights, robust)
-        weights = robust_weights(pixels, directions, weights, robust)
-        matrix = centred_or_not(normal_matrix(pixels, directions, weights), weights)
+        directions, origins, weights = _zero_non_finite(directions, origins, weights)
+        centre = _robust_centre(origins, weights, robust)
+        weights = _robust_weights(pixels, directions, weights, robust)
+        matrix = select_homography(normal_matrix(pixels, directions, weights), weights)
     rotation, intrinsics = decompose(matrix @ to_unit)
     pose = make_pose(rotation, centre)
     return Cameras(
@@ -81,77 +106,60 @@ def cameras_from_rays(
 
 
 def _unit_plane(height: int, width: int, like: Tensor) -> Float[Tensor, "3 3"]:
-    """Pixels to coordinates around 0 of size about 1, which keeps the fit well conditioned."""
+    """Map pixels to coordinates around 0 of size about 1, which conditions the fit well."""
     size = max(height, width) / 2
     rows = [[1 / size, 0, -width / 2 / size], [0, 1 / size, -height / 2 / size], [0, 0, 1]]
     return like.new_tensor(rows)
 
 
-def _finite(
+def _zero_non_finite(
     directions: Float[Tensor, "V 3 P"],
     origins: Float[Tensor, "V 3 P"],
     weights: Float[Tensor, "V P"],
 ) -> tuple[Float[Tensor, "V 3 P"], Float[Tensor, "V 3 P"], Float[Tensor, "V P"]]:
-    """The same with zeros, and no weight, where a ray or its weight is not finite."""
+    """Set rays and weights to zero where a ray or its weight is not finite."""
     finite = (directions.sum(dim=1) + origins.sum(dim=1) + weights).isfinite()
-    kept = finite[:, None]
-    return directions.where(kept, 0), origins.where(kept, 0), weights.where(finite, 0)
+    mask = finite[:, None]
+    return directions.where(mask, 0), origins.where(mask, 0), weights.where(finite, 0)
 
 
-CHUNK = 2**22  # numbers at a time while samples are scored
-
-
-@dataclass(frozen=True, kw_only=True)
-class RobustConfig:
-    """Many four-pixel fits are tried; the best are refined by reweighted least squares."""
-
-    samples: int = 128  # four-pixel fits
-    kept: int = 4  # of them, to be refined
-    drawn: int = 512  # pixels, drawn by weight, on which fits are compared and refined
-    steps: int = 6  # of reweighting on these; two more follow on all pixels
-    seed: int = 0
-
-
-def robust_weights(
+def _robust_weights(
     pixels: Float[Tensor, "3 P"],
     directions: Float[Tensor, "V 3 P"],
     weights: Float[Tensor, "V P"],
     config: RobustConfig,
 ) -> Float[Tensor, "V P"]:
-    """`weights` times how well each pixel's unit direction agrees with its view's camera.
-
-    0 for outliers (Tukey's biweight of the distance between unit vectors).
-    """
-    drawn = draw(weights, config.drawn, config.seed)
-    near, rays = pixels.T[drawn].mT, take(directions, drawn)  # (V, 3, S) each
+    """Multiply `weights` by Tukey's biweight of each direction's distance from the fitted one."""
+    drawn = draw_by_weight(weights, config.pixels, config.seed)
+    near, rays = pixels.T[drawn].mT, take_points(directions, drawn)  # (V, 3, S) each
     matrix = _best_fit(near, rays, config)
-    variance = variance_of(_error(matrix, near, rays), 2)
-    trusted = weights * biweight(_error(matrix, pixels, directions), variance)
+    variance = robust_variance(_squared_error(matrix, near, rays), 2)
+    trusted = weights * biweight(_squared_error(matrix, pixels, directions), variance)
     matrix = fit_homography(normal_matrix(pixels, directions, trusted))
-    return weights * biweight(_error(matrix, pixels, directions), variance)
+    return weights * biweight(_squared_error(matrix, pixels, directions), variance)
 
 
-def robust_centre(
+def _robust_centre(
     origins: Float[Tensor, "V 3 P"], weights: Float[Tensor, "V P"], config: RobustConfig
 ) -> Float[Tensor, "V 3"]:
-    """The weighted mean of the origins that lie together (Tukey's biweight of their distance)."""
-    drawn = take(origins, draw(weights, config.drawn, config.seed))  # (V, 3, S)
+    """Return the weighted mean of the origins, with Tukey's biweight of their distances to it."""
+    drawn = take_points(origins, draw_by_weight(weights, config.pixels, config.seed))  # (V, 3, S)
     centre = drawn.median(dim=-1).values
     size = centre.square().sum(dim=1)
     for _ in range(config.steps):
         error = squared_length(drawn - centre[..., None])
-        centre = weighted_mean(drawn, biweight(error, variance_of(error, 3, size)))
-    variance = variance_of(squared_length(drawn - centre[..., None]), 3, size)
+        centre = _weighted_mean(drawn, biweight(error, robust_variance(error, 3, size)))
+    variance = robust_variance(squared_length(drawn - centre[..., None]), 3, size)
     for _ in range(2):
         error = squared_length(origins - centre[..., None])
-        centre = weighted_mean(origins, weights * biweight(error, variance))
+        centre = _weighted_mean(origins, weights * biweight(error, variance))
     return centre
 
 
-def weighted_mean(
+def _weighted_mean(
     values: Float[Tensor, "V C P"], weights: Float[Tensor, "V P"]
 ) -> Float[Tensor, "V C"]:
-    """Over pixels; NaN where no weight is positive."""
+    """Return the weighted mean over pixels, NaN where no weight is positive."""
     return (values @ weights[..., None]).squeeze(-1) / weights.sum(dim=-1, keepdim=True)
 
 
@@ -160,47 +168,48 @@ def _best_fit(
     directions: Float[Tensor, "V 3 S"],
     config: RobustConfig,
 ) -> Float[Tensor, "V 3 3"]:
-    """The M of least median error: the plain one or one through four pixels, after reweighting."""
-    chosen = minimal_samples(config.samples, MINIMUM, pixels.shape[-1], config.seed)  # (K, 4)
-    fits = minimal_homographies(
+    """Return the M of the smallest median error, among refined plain and four-pixel fits."""
+    chosen = draw_minimal_samples(config.samples, MIN_PIXELS, pixels.shape[-1], config.seed)
+    fits = minimal_homographies(  # chosen: (K, 4)
         *(x[:, :, chosen.to(x.device)].transpose(1, 2) for x in (pixels, directions))
     )
     plain = fit_homography(normal_matrix(pixels, directions, torch.ones_like(directions[:, 0])))
     fits = torch.cat([plain[:, None], fits], dim=1)
     best = (
-        _agreement(fits.float(), pixels.float(), directions.float())
-        .topk(config.kept, dim=1)
+        _median_cosine(fits.float(), pixels.float(), directions.float())
+        .topk(config.refined, dim=1)
         .indices
     )
-    fits = fits.take_along_dim(best[..., None, None], dim=1).flatten(0, 1)  # (V kept, 3, 3)
-    near, rays = (x.repeat_interleave(config.kept, dim=0) for x in (pixels, directions))
+    fits = fits.take_along_dim(best[..., None, None], dim=1).flatten(0, 1)  # (V refined, 3, 3)
+    near, rays = (x.repeat_interleave(config.refined, dim=0) for x in (pixels, directions))
     for _ in range(config.steps):
-        error = _error(fits, near, rays)
-        fits = fit_homography(normal_matrix(near, rays, biweight(error, variance_of(error, 2))))
-    fits = fits.unflatten(0, (-1, config.kept))
-    best = _agreement(fits, pixels, directions).argmax(dim=1)
+        error = _squared_error(fits, near, rays)
+        weights = biweight(error, robust_variance(error, 2))
+        fits = fit_homography(normal_matrix(near, rays, weights))
+    fits = fits.reshape(-1, config.refined, 3, 3)
+    best = _median_cosine(fits, pixels, directions).argmax(dim=1)
     return fits.take_along_dim(best[:, None, None, None], dim=1).squeeze(1)
 
 
-def _agreement(
+def _median_cosine(
     fits: Float[Tensor, "V K 3 3"],
     pixels: Float[Tensor, "V 3 S"],
     directions: Float[Tensor, "V 3 S"],
 ) -> Float[Tensor, "V K"]:
-    """The median cosine between directions and fitted ones; -2 of a fit that is not finite."""
+    """Return the median cosine between directions and fitted ones; -2 for a non-finite fit."""
     medians = []
-    for some in fits.split(max(1, CHUNK // directions.numel()), dim=1):
-        rays = some @ pixels[:, None]  # (V, K, 3, S)
+    for part in torch.split(fits, max(1, CHUNK // directions.numel()), dim=1):
+        rays = part @ pixels[:, None]  # (V, K, 3, S)
         cosine = (rays * directions[:, None]).sum(dim=-2) / squared_length(rays).sqrt()
         medians.append(cosine.median(dim=-1).values)
     return torch.cat(medians, dim=1).nan_to_num(nan=-2.0)
 
 
-def _error(
+def _squared_error(
     matrix: Float[Tensor, "V 3 3"],
     pixels: Float[Tensor, "*views 3 P"],
     directions: Float[Tensor, "V 3 P"],
 ) -> Float[Tensor, "V P"]:
-    """Squared distance of each direction from the fitted one, both of length 1; 4 if opposite."""
+    """Return squared distances between unit directions and fitted ones; 4 if they are opposite."""
     rays = matrix @ pixels
     return squared_length(rays * squared_length(rays).rsqrt()[:, None] - directions)

@@ -1,7 +1,10 @@
-"""Depth errors under their published names. Nothing is aligned here: see `align`.
+"""Depth errors under their published names.
 
-They are given for each leading entry, so that the caller says whether a mean runs over images or
-pixels. Where there is nothing to measure the answer is NaN, never 0.
+`depth_metrics` measures each leading entry without alignment (see `align`), so that the caller
+decides whether means run over images or pixels. The other functions align whole scenes or views
+first. Where there is nothing to measure the result is NaN.
+
+Shapes: B scenes, N views, H W pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from torch import Tensor
 
 from spatialsv.geometry.align import align_depth, median_scale
 
-LEAST_DEPTH = 1e-5  # a prediction's floor in logarithms and ratios
+MIN_DEPTH = 1e-5  # lower bound of predictions in logarithms and ratios
+REPORTED = ("abs_rel", "rmse", "delta1")
 
 
 def depth_metrics(
@@ -20,10 +24,18 @@ def depth_metrics(
     target: Float[Tensor, "*lead n"],
     valid: Bool[Tensor, "*lead n"],
 ) -> dict[str, Float[Tensor, "*lead"]]:
-    """abs_rel, sq_rel, rmse, log_rmse and delta1 to delta3 of each entry.
+    """Compute abs_rel, sq_rel, rmse, log_rmse and delta1 to delta3 of each entry.
 
     delta_k is the share of ratios strictly below 1.25^k; sq_rel is the mean of (prediction -
-    target)^2 / target, in the unit of depth. Valid pixels must have a positive target.
+    target)^2 / target, in the unit of depth.
+
+    Args:
+        prediction: Predicted depth.
+        target: True depth, positive where valid.
+        valid: Pixels that count.
+
+    Returns:
+        Each metric by its name.
     """
     count = valid.sum(dim=-1)
 
@@ -31,20 +43,17 @@ def depth_metrics(
         return values.where(valid, 0).sum(dim=-1) / count  # 0 / 0 = NaN where none is valid
 
     target = target.where(valid, 1)
-    floored = prediction.clamp_min(LEAST_DEPTH)
-    ratio = torch.maximum(floored / target, target / floored)
+    clamped = prediction.clamp_min(MIN_DEPTH)
+    ratio = torch.maximum(clamped / target, target / clamped)
     metrics = {
         "abs_rel": mean((prediction - target).abs() / target),
         "sq_rel": mean((prediction - target).square() / target),
         "rmse": mean((prediction - target).square()).sqrt(),
-        "log_rmse": mean((floored.log() - target.log()).square()).sqrt(),
+        "log_rmse": mean((clamped.log() - target.log()).square()).sqrt(),
     }
     for k in (1, 2, 3):
         metrics[f"delta{k}"] = mean((ratio < 1.25**k).to(ratio.dtype))
     return metrics
-
-
-KEPT = ("abs_rel", "rmse", "delta1")
 
 
 def scene_depth_errors(
@@ -52,21 +61,27 @@ def scene_depth_errors(
     target: Float[Tensor, "B N H W"],
     valid: Bool[Tensor, "B N H W"],
 ) -> dict[str, Float[Tensor, " B"]]:
-    """Errors of each scene by itself, over its pixels; NaN where it has no valid one.
+    """Compute each scene's depth errors, with and without alignment by a median scale.
 
-    `abs_rel`, `rmse`, `delta1` after one median scale a scene; with `view_` before the name after
-    one median scale a view, then the mean over the views that have valid pixels; with `raw_`
-    before it, nothing aligned. RMSE is in the unit of `target`.
+    Args:
+        depth: Predicted depth.
+        target: True depth.
+        valid: Pixels that count.
+
+    Returns:
+        `abs_rel`, `rmse` (in the unit of `target`) and `delta1` after one median scale per scene;
+        with the prefix `view_` after one median scale per view, averaged over views with valid
+        pixels; with the prefix `raw_` without alignment. NaN for a scene without valid pixels.
     """
     depth, target = depth.double(), target.double()
     flat = [x.flatten(1) for x in (depth, target, valid)]
     views = [x.flatten(2) for x in (depth, target, valid)]
-    scenes = depth_metrics(flat[0] * median_scale(*flat)[:, None], *flat[1:])
-    by_view = depth_metrics(views[0] * median_scale(*views)[..., None], *views[1:])
+    per_scene = depth_metrics(flat[0] * median_scale(*flat)[:, None], *flat[1:])
+    per_view = depth_metrics(views[0] * median_scale(*views)[..., None], *views[1:])
     raw = depth_metrics(*flat)
-    errors = {name: scenes[name] for name in KEPT}
-    errors |= {f"view_{name}": by_view[name].nanmean(dim=1) for name in KEPT}
-    return errors | {f"raw_{name}": raw[name] for name in KEPT}
+    errors = {name: per_scene[name] for name in REPORTED}
+    errors |= {f"view_{name}": per_view[name].nanmean(dim=1) for name in REPORTED}
+    return errors | {f"raw_{name}": raw[name] for name in REPORTED}
 
 
 def affine_depth_errors(
@@ -74,11 +89,21 @@ def affine_depth_errors(
     target: Float[Tensor, "B N H W"],
     valid: Bool[Tensor, "B N H W"],
 ) -> dict[str, Float[Tensor, " B"]]:
-    """The same after one scale and shift a view by least squares, then the mean over the views.
+    """Compute each scene's depth errors after a least-squares scale and shift per view.
 
-    `affine_` before the names. It is what Probe3D (El Banani et al. 2024) calls scale-invariant;
-    what it calls scale-aware is `raw_`.
+    Probe3D (El Banani et al. 2024) calls these scale-invariant, and those without alignment
+    (`raw_` in `scene_depth_errors`) scale-aware.
+
+    Args:
+        depth: Predicted depth.
+        target: True depth.
+        valid: Pixels that count.
+
+    Returns:
+        `affine_abs_rel`, `affine_rmse` and `affine_delta1`, averaged over views.
     """
-    views = [x.flatten(2) for x in (depth.double(), target.double(), valid)]
-    found = depth_metrics(align_depth(*views, how="scale_and_shift"), *views[1:])
-    return {f"affine_{name}": found[name].nanmean(dim=1) for name in KEPT}
+    depth, target, valid = depth.double().flatten(2), target.double().flatten(2), valid.flatten(2)
+    errors = depth_metrics(
+        align_depth(depth, target, valid, method="scale_and_shift"), target, valid
+    )
+    return {f"affine_{name}": errors[name].nanmean(dim=1) for name in REPORTED}

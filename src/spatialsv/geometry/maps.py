@@ -1,13 +1,14 @@
-"""Per-pixel geometry: what a model is trained on (`GeometryLabels`) and what it predicts.
+"""Per-pixel geometry of views: training targets, predictions, and their frame and unit.
 
-Shapes: B samples, N views, H W pixels, h w visual tokens, C feature channels. Both are in the first
-view's camera frame, lengths divided by the sample's scale (see `normalise_scene`).
+Shapes: *lead any batch axes, B samples, N views, H W pixels, h w visual tokens, C feature channels.
+Labels and predictions are in the first view's camera frame, with lengths divided by the sample's
+scale (see `normalise_scene`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,18 +18,26 @@ from torch.nn.functional import interpolate
 from spatialsv.geometry.camera import invert_pose, make_pose
 from spatialsv.geometry.rays import point_map, ray_map
 
-T = TypeVar("T")
+
+@runtime_checkable
+class _Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+T = TypeVar("T", bound=_Dataclass)
 
 
 def tensors_to_device(container: T, device: torch.device | str) -> T:
-    """A copy of a dataclass with its tensors, and those of what stands in it, on `device`."""
+    """Return a copy of a dataclass with all tensors, nested ones included, on `device`."""
 
-    def moved(value: Any) -> Any:
+    def move(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: moved(one) for name, one in value.items()}
+            return {name: move(item) for name, item in value.items()}
         return value.to(device) if hasattr(value, "to") else value
 
-    values = {field.name: moved(getattr(container, field.name)) for field in fields(container)}
+    values = {field.name: move(getattr(container, field.name)) for field in fields(container)}
     return replace(container, **values)
 
 
@@ -37,7 +46,7 @@ class GeometryLabels:
     """Targets of the geometry losses. Depth is z-depth, 0 where unknown; rays as in `RayMap`.
 
     Raises:
-        ValueError: a map whose size differs from the depth's.
+        ValueError: A map does not have the size of the depth.
     """
 
     depth: Float[Tensor, "B N H W"]
@@ -45,39 +54,43 @@ class GeometryLabels:
     ray_directions: Float[Tensor, "B N H W 3"]
     points: Float[Tensor, "B N H W 3"]
     valid: Bool[Tensor, "B N H W"]
-    present: Bool[Tensor, "B N"]  # False: this view has no geometry, or is none, and teaches none
+    present: Bool[Tensor, "B N"]  # False: no geometry is known of this view, or it is padding
     features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
 
     def __post_init__(self) -> None:
         self._check_maps()
         samples, views = self.depth.shape[:2]
         if tuple(self.present.shape) != (samples, views):
-            found = tuple(self.present.shape)
-            raise ValueError(f"present: expected ({samples}, {views}), found {found}")
+            actual = tuple(self.present.shape)
+            raise ValueError(f"present: expected shape ({samples}, {views}), found {actual}.")
         if self.features is not None and tuple(self.features.shape[:2]) != (samples, views):
-            found = tuple(self.features.shape)
-            raise ValueError(f"features: expected ({samples}, {views}, h, w, C), found {found}")
+            actual = tuple(self.features.shape)
+            raise ValueError(
+                f"features: expected shape ({samples}, {views}, h, w, C), found {actual}."
+            )
 
     def to(self, device: torch.device | str) -> GeometryLabels:
-        """The same labels on `device`."""
+        """Return the same labels on `device`."""
         return tensors_to_device(self, device)
 
     def _check_maps(self) -> None:
         size = tuple(self.depth.shape)
         if len(size) != 4:
-            raise ValueError(f"depth: expected (B, N, H, W), found {size}")
+            raise ValueError(f"depth: expected shape (B, N, H, W), found {size}.")
         for name in ("valid", "ray_origins", "ray_directions", "points"):
             expected = size if name == "valid" else (*size, 3)
-            found = tuple(getattr(self, name).shape)
-            if found != expected:
-                raise ValueError(f"{name}: expected {expected} to match depth, found {found}")
+            actual = tuple(getattr(self, name).shape)
+            if actual != expected:
+                raise ValueError(
+                    f"{name}: expected shape {expected} to match depth, found {actual}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeometryPrediction:
-    """What the heads read out of a model's visual states; a confidence (at least 1) for each task.
+    """Geometry predicted from a model's visual states, with a confidence (at least 1) per task.
 
-    A task whose head is left out has None in its fields.
+    The fields of a task without a head are None.
     """
 
     depth: Float[Tensor, "B N H W"] | None = None
@@ -89,7 +102,7 @@ class GeometryPrediction:
     points_confidence: Float[Tensor, "B N H W"] | None = None
 
     def to(self, device: torch.device | str) -> GeometryPrediction:
-        """The same geometry on `device`."""
+        """Return the same geometry on `device`."""
         return tensors_to_device(self, device)
 
 
@@ -101,10 +114,18 @@ def labels_from_cameras(
     features: Float[Tensor, "B N h w C"] | None = None,
     present: Bool[Tensor, "B N"] | None = None,
 ) -> GeometryLabels:
-    """Labels with the rays and points that follow from depth and cameras.
+    """Return labels with the rays and points that follow from depth and cameras.
 
-    Cameras and depth must already be in the labels' frame and unit (`normalise_scene`). The maps
-    come out in the depth's dtype, computed in the cameras'.
+    Args:
+        depth: Z-depth in the labels' unit (`normalise_scene`).
+        valid: Pixels of known depth.
+        intrinsics: K in pixels.
+        cam_to_world: Poses in the labels' frame and unit.
+        features: A teacher's features.
+        present: Views with geometry; all by default.
+
+    Returns:
+        Labels in the depth's dtype, computed in the cameras' dtype.
     """
     height, width = depth.shape[-2:]
     rays = ray_map(intrinsics, cam_to_world, height, width)
@@ -124,7 +145,7 @@ def labels_from_cameras(
 
 
 def to_first_view(cam_to_world: Float[Tensor, "*lead N 4 4"]) -> Float[Tensor, "*lead N 4 4"]:
-    """The same cameras with the first view's camera frame as the world."""
+    """Return the same poses with the first view's camera frame as the world."""
     return invert_pose(cam_to_world[..., :1, :, :]) @ cam_to_world
 
 
@@ -134,11 +155,19 @@ def normalise_scene(
     intrinsics: Float[Tensor, "*lead N 3 3"],
     valid: Bool[Tensor, "*lead N H W"],
 ) -> tuple[Float[Tensor, "*lead N H W"], Float[Tensor, "*lead N 4 4"], Float[Tensor, "*lead"]]:
-    """Depth and cameras in the first view's frame, divided by `scale`; and that scale.
+    """Express depth and cameras in the first view's frame and divide lengths by the scene's scale.
 
-    `scale` is the mean distance of all views' valid points to the first camera (VGGT's choice), in
-    the unit that came in: multiply by it to return. It is 1 where no pixel is valid. Depth comes
-    out 0 wherever it is not valid.
+    The scale is the mean distance of all views' valid points to the first camera, as in VGGT.
+
+    Args:
+        depth: Z-depth in any unit.
+        cam_to_world: Poses in that unit.
+        intrinsics: K in pixels.
+        valid: Pixels of known depth.
+
+    Returns:
+        Depth, 0 where it is not valid; poses; and the scale, in the unit of the input. Multiply
+        lengths by the scale to undo the normalisation. It is 1 where no pixel is valid.
     """
     height, width = depth.shape[-2:]
     cam_to_world = to_first_view(cam_to_world)
@@ -156,8 +185,8 @@ def normalise_scene(
 def resize_maps(
     maps: Float[Tensor, "B N C h w"], height: int, width: int
 ) -> Float[Tensor, "B N C {height} {width}"]:
-    """Bilinear, and without aliasing where it shrinks; the same tensor where the size fits."""
+    """Resize bilinearly, antialiased where maps shrink; return `maps` if the size is equal."""
     if tuple(maps.shape[-2:]) == (height, width):
         return maps
     flat = interpolate(maps.flatten(0, 1), size=(height, width), mode="bilinear", antialias=True)
-    return flat.unflatten(0, maps.shape[:2])
+    return flat.reshape(*maps.shape[:3], height, width)

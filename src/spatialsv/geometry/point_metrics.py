@@ -1,8 +1,9 @@
 """Errors of point clouds by nearest neighbours, in the clouds' unit.
 
-Nothing is aligned, sampled or thinned here. No true point: NaN. No predicted one: infinite
-distances, and precision, recall and F-score 0, which is Depth Anything 3's convention; it takes
-missing truth for the same, we do not.
+Clouds are not aligned or subsampled here. Without predicted points distances are infinite, and
+precision, recall and F-score 0, as in Depth Anything 3. Without true points the result is NaN,
+where Depth Anything 3 treats them like missing predictions. Neighbours are searched with PyTorch3D
+on a GPU if it is installed, otherwise with SciPy's k-d tree.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True, eq=False)
 class PointErrors:
-    """Distances between a predicted and a true cloud, each point's to the other's nearest one."""
+    """Distances of each point of a predicted and a true cloud to the other's nearest point."""
 
     to_target: Float[Tensor, " p"]  # of predicted points
     to_prediction: Float[Tensor, " q"]  # of true points
@@ -44,27 +45,35 @@ class PointErrors:
 
     @property
     def chamfer_sum(self) -> float:
-        """Their sum, which other authors call chamfer distance."""
+        """The sum of accuracy and completeness, which some authors call Chamfer distance."""
         return self.accuracy + self.completeness
 
     def precision(self, threshold: float | int) -> float:
-        """The share of predicted points closer than `threshold` to a true one."""
+        """Return the share of predicted points closer than `threshold` to a true one."""
         if not len(self.to_prediction):
             return math.nan
         return float((self.to_target < threshold).double().mean()) if len(self.to_target) else 0.0
 
     def recall(self, threshold: float | int) -> float:
-        """The share of true points closer than `threshold` to a predicted one."""
+        """Return the share of true points closer than `threshold` to a predicted one."""
         return float((self.to_prediction < threshold).double().mean())
 
     def f_score(self, threshold: float | int) -> float:
-        """The harmonic mean of precision and recall; 0 where both are 0."""
+        """Return the harmonic mean of precision and recall; 0 where both are 0."""
         both = self.precision(threshold), self.recall(threshold)
         return 2 * both[0] * both[1] / sum(both) if sum(both) else 0.0
 
 
 def point_errors(prediction: Float[Tensor, "p 3"], target: Float[Tensor, "q 3"]) -> PointErrors:
-    """Distances both ways; not a number, or infinite, where the other cloud is empty."""
+    """Compute distances between two clouds in both directions.
+
+    Args:
+        prediction: Predicted points.
+        target: True points.
+
+    Returns:
+        Distances; to an empty target they are NaN, to an empty prediction infinite.
+    """
     return PointErrors(
         to_target=_distances(prediction, target, math.nan),
         to_prediction=_distances(target, prediction, math.inf),
@@ -72,11 +81,12 @@ def point_errors(prediction: Float[Tensor, "p 3"], target: Float[Tensor, "q 3"])
 
 
 def _distances(
-    queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"], otherwise: float
+    queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"], if_empty: float
 ) -> Float[Tensor, " p"]:
+    """Return each query's distance to the nearest point, or `if_empty` where there are none."""
     if not len(points):
-        return queries.new_full((len(queries),), otherwise)
-    return nearest_distances(queries, points)
+        return queries.new_full((len(queries),), if_empty)
+    return nearest_neighbours(queries, points)[0]
 
 
 @dataclass(frozen=True)
@@ -98,39 +108,45 @@ def normal_consistency(
     target: Float[Tensor, "q 3"],
     target_normals: Float[Tensor, "q 3"],
 ) -> NormalConsistency:
-    """Of two clouds with normals of any length and either sign; NaN if one is empty."""
+    """Compare the normals of two clouds.
+
+    Args:
+        prediction: Predicted points.
+        prediction_normals: Their normals, of any length and either sign.
+        target: True points.
+        target_normals: Their normals, of any length and either sign.
+
+    Returns:
+        Mean absolute cosines; NaN if one cloud is empty.
+    """
     if not (len(prediction) and len(target)):
         return NormalConsistency(math.nan, math.nan)
-    ours, theirs = normalize(prediction_normals, dim=-1), normalize(target_normals, dim=-1)
+    predicted, true = normalize(prediction_normals, dim=-1), normalize(target_normals, dim=-1)
     to_target = nearest_neighbours(prediction, target)[1]
     to_prediction = nearest_neighbours(target, prediction)[1]
     return NormalConsistency(
-        nc1=float(torch.linalg.vecdot(ours, theirs[to_target]).abs().mean()),
-        nc2=float(torch.linalg.vecdot(theirs, ours[to_prediction]).abs().mean()),
+        nc1=float(torch.linalg.vecdot(predicted, true[to_target]).abs().mean()),
+        nc2=float(torch.linalg.vecdot(true, predicted[to_prediction]).abs().mean()),
     )
-
-
-def nearest_distances(
-    queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"]
-) -> Float[Tensor, " p"]:
-    """The distance of each query to the closest point.
-
-    Raises:
-        ValueError: no points to be close to.
-    """
-    return nearest_neighbours(queries, points)[0]
 
 
 def nearest_neighbours(
     queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"]
 ) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"]]:
-    """The distance of each query to the closest point, and that point's index.
+    """Find the nearest point to each query.
+
+    Args:
+        queries: Points to search for.
+        points: Points to search among.
+
+    Returns:
+        Distances and indices into `points`.
 
     Raises:
-        ValueError: no points to be close to.
+        ValueError: `points` is empty.
     """
     if not len(points):
-        raise ValueError("no points to measure the distance to: the second cloud is empty")
+        raise ValueError("Nearest neighbours: the cloud to search in has no points.")
     if queries.is_cuda and importlib.util.find_spec("pytorch3d") is not None:
         return pytorch3d_neighbours(queries, points)
     return tree_neighbours(queries, points)
@@ -139,7 +155,7 @@ def nearest_neighbours(
 def tree_neighbours(
     queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"]
 ) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"]]:
-    """On the CPU, in float64 inside."""
+    """Find nearest neighbours on the CPU by SciPy's k-d tree, in float64."""
     tree = cKDTree(points.detach().double().cpu().numpy())
     distances, indices = tree.query(queries.detach().double().cpu().numpy())
     return torch.from_numpy(distances).to(queries), torch.from_numpy(indices).to(queries.device)
@@ -148,8 +164,8 @@ def tree_neighbours(
 def pytorch3d_neighbours(
     queries: Float[Tensor, "p 3"], points: Float[Tensor, "q 3"]
 ) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"]]:
-    """On the device of the points, in float32, which is all that PyTorch3D's search has."""
-    from pytorch3d.ops import knn_points  # optional: only machines with a GPU have it
+    """Find nearest neighbours on the points' device by PyTorch3D, which supports float32 only."""
+    from pytorch3d.ops import knn_points  # optional: installed on GPU machines only
 
-    found = knn_points(queries.float()[None], points.float()[None], K=1)
-    return found.dists[0, :, 0].sqrt().to(queries.dtype), found.idx[0, :, 0]
+    nearest = knn_points(queries.float()[None], points.float()[None], K=1)
+    return nearest.dists[0, :, 0].sqrt().to(queries.dtype), nearest.idx[0, :, 0]

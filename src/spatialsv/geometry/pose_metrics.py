@@ -1,14 +1,14 @@
 """Errors of relative poses, in degrees, over all pairs of views.
 
-Three measures go by the name of pose AUC. They are not comparable:
+Three measures are called pose AUC. They are not comparable:
 
-| form | made of |
+| form | call |
 |---|---|
 | VGGT's | `error_auc(pose_errors(prediction, target).worst(), T)` |
 | Depth Anything 3's | `error_auc(pose_errors(prediction, target, form="da3").worst(), T)` |
 | exact area | `exact_auc(pose_errors(prediction, target).worst(), T)` |
 
-Where there is nothing to measure the answer is NaN, never 0.
+Where there is nothing to measure the result is NaN.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ from spatialsv.geometry.camera import invert_pose
 
 @dataclass(frozen=True, eq=False)
 class PoseErrors:
-    """Errors in degrees of all pairs of views, of one scene, of each of many, or of many joined."""
+    """Errors of all pairs of views, for one scene, several scenes, or several concatenated."""
 
-    rotation: Float[Tensor, "*lead pairs"]
-    translation: Float[
-        Tensor, "*lead pairs"
-    ]  # of the direction, in [0, 90]; NaN without a baseline
-    without_baseline: int  # pairs whose true centres coincide: their direction means nothing
+    rotation: Float[Tensor, "*lead pairs"]  # degrees
+    # Degrees between translation directions, in [0, 90]; NaN for a pair without a baseline.
+    translation: Float[Tensor, "*lead pairs"]
+    without_baseline: int  # pairs whose true centres coincide, so that their direction is undefined
 
     def worst(self) -> Float[Tensor, "*lead pairs"]:
-        """The larger of the two, NaN without a baseline: what pose AUC is made of."""
+        """Return the larger error of each pair, on which pose AUC is based; NaN if undefined."""
         return torch.maximum(self.rotation, self.translation)
 
 
@@ -46,16 +45,22 @@ def pose_errors(
     least_baseline: float = 1e-4,
     form: Literal["vggt", "da3"] = "vggt",
 ) -> PoseErrors:
-    """Relative pose errors of all N (N - 1) / 2 pairs of camera-to-world poses.
+    """Compute relative pose errors of all N (N - 1) / 2 pairs of views.
 
-    A translation and its opposite count as the same direction. Pairs whose true translation is
-    shorter than `least_baseline` times the scene's extent (its longest one, or 1 if that is 0) have
-    none. Of a predicted pose that is not finite the errors are the largest, 180 and 90 degrees.
+    A translation and its opposite count as the same direction. A predicted pose that is not finite
+    has the largest errors, 180 and 90 degrees.
 
     Args:
+        prediction: Camera-to-world poses.
+        target: True camera-to-world poses.
+        least_baseline: Pairs whose true translation is shorter than this share of the scene's
+            extent (its longest translation, or 1 if that is 0) have no translation error.
         form: `vggt` compares world-to-camera_i @ inverse(world-to-camera_j); `da3` compares
             inverse(world-to-camera_i) @ world-to-camera_j in the first camera's frame, whose
             translations are not those between the cameras.
+
+    Returns:
+        Errors in degrees.
     """
     pairs = torch.tensor(list(combinations(range(target.shape[-3]), 2)), dtype=torch.long)
     i, j = pairs.reshape(-1, 2).to(target.device).unbind(dim=1)
@@ -64,10 +69,10 @@ def pose_errors(
     baseline = true[..., :3, 3].norm(dim=-1)
     extent = baseline.amax(dim=-1, keepdim=True) if len(pairs) else baseline
     still = baseline <= least_baseline * torch.where(extent > least_baseline, extent, 1.0)
-    known = predicted.isfinite().all(dim=-1).all(dim=-1)
-    direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3]).where(known, 90.0)
+    finite = predicted.isfinite().all(dim=-1).all(dim=-1)
+    direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3]).where(finite, 90.0)
     return PoseErrors(
-        rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]).where(known, 180.0),
+        rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]).where(finite, 180.0),
         translation=direction.where(~still, torch.nan),
         without_baseline=int(still.sum()),
     )
@@ -83,7 +88,7 @@ def _da3_pairs(poses: Tensor, i: Tensor, j: Tensor) -> Tensor:
 
 
 def concatenate_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
-    """The pairs of many scenes as one set."""
+    """Return the pairs of several scenes as one set."""
     return PoseErrors(
         rotation=torch.cat([part.rotation for part in parts]),
         translation=torch.cat([part.translation for part in parts]),
@@ -92,9 +97,14 @@ def concatenate_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
 
 
 def camera_error(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]) -> float:
-    """Degrees: the larger of a pair's rotation and direction errors, the median over pairs.
+    """Return the median over pairs of views of the larger of rotation and translation error.
 
-    Of pairs whose known centres coincide, the rotation error alone.
+    Args:
+        cam_to_world: Poses to measure.
+        target: True poses. Pairs whose centres coincide count by their rotation error.
+
+    Returns:
+        The error in degrees; NaN for fewer than two views.
     """
     errors = pose_errors(cam_to_world, target)
     return median(torch.where(errors.translation.isnan(), errors.rotation, errors.worst()))
@@ -103,24 +113,24 @@ def camera_error(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 
 def rotation_angle(
     first: Float[Tensor, "*lead 3 3"], second: Float[Tensor, "*lead 3 3"]
 ) -> Float[Tensor, "*lead"]:
-    """Degrees between two rotations, exact at 0 and at 180, where arccos alone is not."""
-    turn = first.transpose(-1, -2) @ second
+    """Return degrees between rotations, by atan2, which is accurate at 0 and 180 unlike arccos."""
+    relative = first.transpose(-1, -2) @ second
     skew = torch.stack(
         [
-            turn[..., 2, 1] - turn[..., 1, 2],
-            turn[..., 0, 2] - turn[..., 2, 0],
-            turn[..., 1, 0] - turn[..., 0, 1],
+            relative[..., 2, 1] - relative[..., 1, 2],
+            relative[..., 0, 2] - relative[..., 2, 0],
+            relative[..., 1, 0] - relative[..., 0, 1],
         ],
         dim=-1,
     )
-    cosine = turn.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
+    cosine = relative.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
     return torch.rad2deg(torch.atan2(skew.norm(dim=-1), cosine))
 
 
 def direction_angle(
     first: Float[Tensor, "*lead 3"], second: Float[Tensor, "*lead 3"]
 ) -> Float[Tensor, "*lead"]:
-    """Degrees between two lines, in [0, 90]; 90 where the first vector is zero."""
+    """Return degrees between two lines, in [0, 90]; 90 where the first vector is zero."""
     across = torch.linalg.cross(first, second).norm(dim=-1)
     along = (first * second).sum(dim=-1).abs()
     angle = torch.rad2deg(torch.atan2(across, along))
@@ -128,9 +138,14 @@ def direction_angle(
 
 
 def error_auc(degrees: Float[Tensor, " pairs"], threshold: int) -> float:
-    """Area under the accuracy curve up to `threshold` degrees, in [0, 1], in 1-degree bins.
+    """Return the area under the accuracy curve up to a threshold, in bins of one degree.
 
-    NaN entries are left out; NaN if no others are there. Feed it `PoseErrors.worst()` for pose AUC.
+    Args:
+        degrees: Errors; NaN entries are skipped. `PoseErrors.worst()` gives pose AUC.
+        threshold: Upper limit in degrees.
+
+    Returns:
+        The area in [0, 1]; NaN without errors.
     """
     measured = degrees[~degrees.isnan()].double().cpu()
     if not len(measured):
@@ -143,9 +158,14 @@ def error_auc(degrees: Float[Tensor, " pairs"], threshold: int) -> float:
 
 
 def exact_auc(degrees: Float[Tensor, " pairs"], threshold: float | int) -> float:
-    """The same area as SuperGlue and LoFTR measure it: trapezoids between the sorted errors.
+    """Return the area under the accuracy curve as in SuperGlue and LoFTR, by trapezoids.
 
-    A pose that was not found counts as an infinite error; NaN entries are left out as above.
+    Args:
+        degrees: Errors; NaN entries are skipped, a missing pose counts as infinite.
+        threshold: Upper limit in degrees.
+
+    Returns:
+        The area in [0, 1]; NaN without errors.
     """
     measured = degrees[~degrees.isnan()].double().cpu().sort().values
     if not len(measured):
@@ -158,9 +178,14 @@ def exact_auc(degrees: Float[Tensor, " pairs"], threshold: float | int) -> float
 
 
 def share_below(degrees: Float[Tensor, " pairs"], threshold: float | int) -> float:
-    """The share of pairs with an error below `threshold` degrees, NaN entries left out.
+    """Return the share of pairs with an error below a threshold, skipping NaN entries.
 
-    RRA@T of `PoseErrors.rotation`, RTA@T of `PoseErrors.translation`.
+    Args:
+        degrees: `PoseErrors.rotation` for RRA@T, `PoseErrors.translation` for RTA@T.
+        threshold: T in degrees.
+
+    Returns:
+        The share in [0, 1]; NaN without errors.
     """
     measured = degrees[~degrees.isnan()]
     return float((measured < threshold).double().mean())

@@ -1,4 +1,4 @@
-"""Ray maps and point maps: a camera written as one ray a pixel, depth along it, and back."""
+"""Ray maps, point maps, projection and surface normals of views with known cameras."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from kornia.geometry.depth import depth_to_normals
 from torch import Tensor
 
 from spatialsv.geometry.camera import invert_pose, pixel_grid
@@ -14,7 +13,7 @@ from spatialsv.geometry.camera import invert_pose, pixel_grid
 
 @dataclass(frozen=True, eq=False)
 class RayMap:
-    """One ray a pixel: centre t and direction R K^-1 [u, v, 1]^T, in the frame of the poses.
+    """One ray per pixel: centre t and direction R K^-1 [u, v, 1]^T, in the frame of the poses.
 
     Directions are not normalised: they have z = 1 in their own camera's frame, so a point lies at
     origin + z-depth * direction.
@@ -30,7 +29,17 @@ def ray_map(
     height: int,
     width: int,
 ) -> RayMap:
-    """The rays through all pixel centres. Origins are an expanded view: do not write into them."""
+    """Return the rays through all pixel centres.
+
+    Args:
+        intrinsics: K in pixels.
+        cam_to_world: Poses.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Returns:
+        Rays in the poses' frame. Origins are an expanded view: do not write to them.
+    """
     pixels = pixel_grid(height, width, like=intrinsics)
     pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)  # (H, W, 3)
     to_world = cam_to_world[..., :3, :3] @ torch.linalg.inv(intrinsics)
@@ -40,7 +49,7 @@ def ray_map(
 
 
 def point_map(depth: Float[Tensor, "*lead H W"], rays: RayMap) -> Float[Tensor, "*lead H W 3"]:
-    """Points at z-depth `depth` along `rays`, in the rays' frame and unit."""
+    """Return points at z-depth `depth` along `rays`, in the rays' frame and unit."""
     return rays.origins + depth[..., None] * rays.directions
 
 
@@ -49,7 +58,17 @@ def project(
     intrinsics: Float[Tensor, "*lead 3 3"],
     cam_to_world: Float[Tensor, "*lead 4 4"],
 ) -> tuple[Float[Tensor, "*lead H W 2"], Float[Tensor, "*lead H W"]]:
-    """Pixel coordinates and z-depth of world points; pixels mean nothing where z <= 0."""
+    """Project points into each view.
+
+    Args:
+        points: World points.
+        intrinsics: K in pixels.
+        cam_to_world: Poses.
+
+    Returns:
+        Pixel coordinates (u, v), which are meaningless where z <= 0, and z-depth in the world's
+        unit.
+    """
     world_to_cam = invert_pose(cam_to_world)
     camera = torch.einsum("...ij,...hwj->...hwi", world_to_cam[..., :3, :3], points)
     camera = camera + world_to_cam[..., None, None, :3, 3]
@@ -61,11 +80,20 @@ def project(
 def depth_normals(
     depth: Float[Tensor, "*lead H W"], intrinsics: Float[Tensor, "*lead 3 3"]
 ) -> Float[Tensor, "*lead H W 3"]:
-    """Unit normals in the camera's frame, facing the camera: a wall ahead has (0, 0, -1).
+    """Return unit normals in the camera's frame that face the camera.
 
-    Kornia's pixel centres are integers and its normals face away, so K moves by half a pixel and
-    the sign turns. At depth edges, and next to invalid pixels, the normal means nothing.
+    Kornia's pixel centres are integers and its normals face away; K is therefore shifted by half a
+    pixel and the sign flipped. At depth edges and next to invalid pixels normals are meaningless.
+
+    Args:
+        depth: Z-depth.
+        intrinsics: K in pixels.
+
+    Returns:
+        Normals; a wall that the camera looks at has (0, 0, -1).
     """
+    from kornia.geometry.depth import depth_to_normals  # slow to import, and rarely needed
+
     shifted = intrinsics - intrinsics.new_tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     size = depth.shape[-2:]
     normals = depth_to_normals(depth.reshape(-1, 1, *size), shifted.reshape(-1, 3, 3))

@@ -1,4 +1,8 @@
-"""The one factor that brings a scene's depth to the unit of its cameras.
+"""The factor that brings a scene's depth or cameras to a reference's unit.
+
+A factor comes from pixels of known depth, from known distances between cameras, or from the views:
+with the right factor they look alike when seen through depth and cameras. Medians tolerate a few
+wrong pixels or cameras. Where there is nothing to compare the result is NaN or None.
 
 Shapes: N views, H W pixels, S candidate factors.
 """
@@ -15,22 +19,55 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 from spatialsv.geometry.align import median
 from spatialsv.geometry.camera import pixel_grid, relative_pose, resample, scale_intrinsics
 
-LONGEST = 128  # pixels: views are compared at this size, which is enough for one number
+MAX_SIDE = 128  # pixels: views are compared at this size, which is enough for one number
 WINDOW = 7  # pixels
-DEPTHS = (0.5, 100.0)  # median depth over median baseline: what is searched
+DEPTH_RANGE = (0.5, 100.0)  # median depth / median baseline: the range of the search
 CANDIDATES = 49  # a step of 12 %
-TEXTURE = 0.01  # the least standard deviation in a window, of a range of 1
-CONTRAST = 0.1  # how much better the best candidate must correlate than the worst
-SHARPNESS = 1.6  # candidates nearly as good as the best lie within this factor
-NEIGHBOURS = 2  # views on each side, in their order, that a view is compared with
+MIN_TEXTURE = 0.01  # standard deviation in a window, of a range of 1
+MIN_CONTRAST = 0.1  # between the correlations of the best candidate and the worst
+MAX_AMBIGUITY = 1.6  # ratio between the largest and smallest candidate nearly as good as the best
+NEIGHBOURS = 2  # views before and after a view that it is compared with
+MIN_BASELINE = 1e-4  # of a scene's extent; below, cameras count as being in one place
+
+
+def depth_scale(depth: Float[Tensor, " n"], target: Float[Tensor, " n"]) -> float:
+    """Return the median of target / depth, for pixels that are valid in both; NaN for none."""
+    return median(target.double() / depth.double())
+
+
+def baseline_scale(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]) -> float:
+    """Return the median ratio of distances between camera centres, over pairs of views.
+
+    Args:
+        cam_to_world: Poses whose unit is to be changed.
+        target: The same cameras in the reference's unit, in any frame.
+
+    Returns:
+        The factor to the reference's unit; NaN without two cameras in different places.
+    """
+    if len(target) < 2:
+        return math.nan
+    first, second = torch.combinations(torch.arange(len(target))).unbind(dim=1)
+    distance, known = (
+        (poses[first, :3, 3] - poses[second, :3, 3]).double().norm(dim=-1)
+        for poses in (cam_to_world, target)
+    )
+    moved = (distance > MIN_BASELINE * distance.max()) & (known > MIN_BASELINE * known.max())
+    return median(known[moved] / distance[moved])
 
 
 def scale_from_points(
     depth: Float[Tensor, "*lead"], known: Float[Tensor, "*lead"], valid: Bool[Tensor, "*lead"]
 ) -> float:
-    """The median of known / depth over valid pixels, of which a few are enough.
+    """Return the median of known / depth, in logarithms, over valid pixels.
 
-    Half of them may be wrong by any factor. NaN where there is none.
+    Args:
+        depth: Depth whose unit is to be changed.
+        known: Depth in the reference's unit; up to half of it may be wrong by any factor.
+        valid: Pixels that are known; a few are enough.
+
+    Returns:
+        The factor to the reference's unit; NaN without a valid pixel.
     """
     return float((known[valid].double() / depth[valid].double()).log().median().exp())
 
@@ -42,56 +79,65 @@ def scale_from_views(
     intrinsics: Float[Tensor, "N 3 3"],
     cam_to_world: Float[Tensor, "N 4 4"],
 ) -> float | None:
-    """The factor with which each view looks most like its neighbours seen through its depth.
+    """Return the factor on depth with which each view looks most like its neighbours.
 
-    The cameras' baseline is what gives the unit. For each candidate, pixels go through the scaled
-    depth into the views before and after, and windows around them are correlated (zero-mean,
-    normalised). None where no factor stands out: one view, cameras in one place, no texture, or
-    depth that is wrong.
+    The cameras' baseline defines the unit. For each candidate factor, pixels are projected through
+    the scaled depth into the views before and after, and windows around them are compared by
+    normalised cross-correlation.
 
     Args:
+        depth: Z-depth in an unknown unit.
+        valid: Pixels of known depth.
         image: RGB in [0, 1].
+        intrinsics: K in pixels.
+        cam_to_world: Poses in the unit that is wanted.
+
+    Returns:
+        The factor to the cameras' unit. None where no factor stands out: one view, cameras in one
+        place, no texture, or wrong depth.
     """
     if len(depth) < 2 or not valid.any():
         return None
-    baseline = _baseline(cam_to_world)
-    middle = float(depth[valid].double().median())
+    baseline = _median_baseline(cam_to_world)
+    median_depth = float(depth[valid].double().median())
     if baseline <= 0:
         return None
-    low, high = (baseline * ratio / middle for ratio in DEPTHS)
+    low, high = (baseline * ratio / median_depth for ratio in DEPTH_RANGE)
     factors = torch.logspace(0, 1, CANDIDATES, base=high / low, dtype=torch.float32) * low
-    views = _small(depth, valid, image, intrinsics, cam_to_world)
-    scores = _scores(*views, factors)
+    views = _shrink(depth, valid, image, intrinsics, cam_to_world)
+    scores = _score_factors(*views, factors)
     best = int(scores.argmax())
     if not _stands_out(scores, factors, best):
         return None
     fine = factors[best] * (factors[1] / factors[0]) ** torch.linspace(-1, 1, 17)
-    return float(fine[_scores(*views, fine).argmax()])
+    return float(fine[_score_factors(*views, fine).argmax()])
 
 
-def _baseline(cam_to_world: Float[Tensor, "N 4 4"]) -> float:
-    """The median distance of neighbours."""
+def _median_baseline(cam_to_world: Float[Tensor, "N 4 4"]) -> float:
+    """Return the median distance between consecutive cameras."""
     centres = cam_to_world[:, :3, 3].double()
     return float((centres[1:] - centres[:-1]).norm(dim=-1).median())
 
 
 def _stands_out(scores: Float[Tensor, " S"], factors: Float[Tensor, " S"], best: int) -> bool:
+    """Whether the best candidate is inside the range, clearly better than the worst, and unique."""
     contrast = float(scores[best] - scores.min())
-    alike = factors[scores >= scores[best] - 0.2 * contrast]
+    similar = factors[scores >= scores[best] - 0.2 * contrast]
     inside = 0 < best < len(factors) - 1
-    return inside and contrast >= CONTRAST and float(alike.max() / alike.min()) <= SHARPNESS
+    ambiguity = float(similar.max() / similar.min())
+    return inside and contrast >= MIN_CONTRAST and ambiguity <= MAX_AMBIGUITY
 
 
-def _small(
+def _shrink(
     depth: Float[Tensor, "N H W"],
     valid: Bool[Tensor, "N H W"],
     image: Float[Tensor, "N H W 3"],
     intrinsics: Float[Tensor, "N 3 3"],
     cam_to_world: Float[Tensor, "N 4 4"],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """All in float32 and grey, no side longer than LONGEST."""
+    """Convert to float32 and grey, with no side longer than MAX_SIDE."""
     height, width = depth.shape[1:]
-    shrink = min(1.0, LONGEST / max(height, width))
+    shrink = min(1.0, MAX_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     grey = image.float().mean(dim=-1)
     grey = interpolate(grey[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
@@ -100,7 +146,7 @@ def _small(
     return depth, valid, grey, intrinsics, cam_to_world.float()
 
 
-def _scores(
+def _score_factors(
     depth: Float[Tensor, "N H W"],
     valid: Bool[Tensor, "N H W"],
     grey: Float[Tensor, "N H W"],
@@ -108,73 +154,53 @@ def _scores(
     cam_to_world: Float[Tensor, "N 4 4"],
     factors: Float[Tensor, " S"],
 ) -> Float[Tensor, " S"]:
-    """The mean correlation of each factor, over pixels with texture that both views see."""
+    """Return each factor's mean correlation over textured pixels that both views see."""
     total, count = torch.zeros_like(factors), torch.zeros_like(factors)
+    height, width = depth.shape[1:]
+    pixels = pixel_grid(height, width, like=depth)
+    pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
     steps = range(1, min(NEIGHBOURS, len(depth) - 1) + 1)
     pairs = [(i, i + step) for step in steps for i in range(len(depth) - step)]
-    for one, other in pairs + [pair[::-1] for pair in pairs]:
-        pose = relative_pose(cam_to_world[other], cam_to_world[one])
-        turn = intrinsics[other] @ pose[:3, :3] @ torch.linalg.inv(intrinsics[one])
-        shift = intrinsics[other] @ pose[:3, 3]
-        pixels = pixel_grid(*depth.shape[1:], like=depth)
-        pixels = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-        along = depth[one][..., None] * (pixels @ turn.T)
-        points = factors[:, None, None, None] * along + shift  # (S, H, W, 3)
-        found, seen = _look(grey[other], points)
-        likeness, textured = _correlation(grey[one], found)
-        counted = seen & textured & valid[one]
-        total += (likeness * counted).sum(dim=(1, 2))
-        count += counted.sum(dim=(1, 2))
+    for i, j in pairs + [pair[::-1] for pair in pairs]:
+        pose = relative_pose(cam_to_world[j], cam_to_world[i])
+        rotation = intrinsics[j] @ pose[:3, :3] @ torch.linalg.inv(intrinsics[i])
+        translation = intrinsics[j] @ pose[:3, 3]
+        rotated = depth[i][..., None] * (pixels @ rotation.T)
+        points = factors[:, None, None, None] * rotated + translation  # (S, H, W, 3)
+        warped, visible = _sample_grey(grey[j], points)
+        correlation, textured = _correlate_windows(grey[i], warped)
+        mask = visible & textured & valid[i]
+        total += (correlation * mask).sum(dim=(1, 2))
+        count += mask.sum(dim=(1, 2))
     enough = count > 0.05 * len(pairs) * 2 * depth[0].numel()
     return torch.where(enough, total / count.clamp_min(1), 0.0)
 
 
-def _look(
+def _sample_grey(
     grey: Float[Tensor, "H W"], points: Float[Tensor, "S H W 3"]
 ) -> tuple[Float[Tensor, "S H W"], Bool[Tensor, "S H W"]]:
-    """What stands where `points`, in homogeneous pixels, fall; and which fall in the frame."""
+    """Sample an image at homogeneous pixels, and say which of these are in the frame."""
     height, width = grey.shape
     z = points[..., 2]
     pixels = points[..., :2] / torch.where(z > 0, z, 1)[..., None]
     grid = 2 * pixels / pixels.new_tensor([width, height]) - 1
-    seen = (z > 0) & (grid.abs() < 1).all(dim=-1)
+    visible = (z > 0) & (grid.abs() < 1).all(dim=-1)
     maps = grey.expand(len(points), 1, height, width)
-    found = grid_sample(maps, grid.clamp(-2, 2), align_corners=False, padding_mode="border")
-    return found[:, 0], seen
+    sampled = grid_sample(maps, grid.clamp(-2, 2), align_corners=False, padding_mode="border")
+    return sampled[:, 0], visible
 
 
-def _correlation(
-    one: Float[Tensor, "H W"], others: Float[Tensor, "S H W"]
+def _correlate_windows(
+    first: Float[Tensor, "H W"], others: Float[Tensor, "S H W"]
 ) -> tuple[Float[Tensor, "S H W"], Bool[Tensor, "S H W"]]:
-    """Of the windows around each pixel, in [-1, 1]; and where `one` has any texture."""
+    """Correlate windows around each pixel, in [-1, 1], and say where `first` has texture."""
 
     def mean(maps: Tensor) -> Tensor:
         return avg_pool2d(maps[:, None], WINDOW, 1, WINDOW // 2, count_include_pad=False)[:, 0]
 
-    one = one[None]
-    means = mean(one), mean(others)
-    spread = (mean(one**2) - means[0] ** 2).clamp_min(0), (mean(others**2) - means[1] ** 2)
-    together = mean(one * others) - means[0] * means[1]
-    likeness = together / (spread[0] * spread[1].clamp_min(0) + 1e-12).sqrt()
-    return likeness.clamp(-1, 1), (spread[0] > TEXTURE**2).expand_as(others)
-
-
-STILL = 1e-4  # of a scene's extent; cameras closer than this have no distance to go by
-
-
-def depth_scale(depth: Float[Tensor, " n"], target: Float[Tensor, " n"]) -> float:
-    """The median ratio of known depths to these, of pixels valid in both."""
-    return median(target.double() / depth.double())
-
-
-def baseline_scale(cam_to_world: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]) -> float:
-    """The median ratio of distances between known camera centres to these, over pairs of views."""
-    if len(target) < 2:
-        return math.nan
-    first, second = torch.combinations(torch.arange(len(target))).unbind(dim=1)
-    ours, known = (
-        (poses[first, :3, 3] - poses[second, :3, 3]).double().norm(dim=-1)
-        for poses in (cam_to_world, target)
-    )
-    moved = (ours > STILL * ours.max()) & (known > STILL * known.max())
-    return median(known[moved] / ours[moved])
+    first = first[None]
+    means = mean(first), mean(others)
+    variance = (mean(first**2) - means[0] ** 2).clamp_min(0), (mean(others**2) - means[1] ** 2)
+    covariance = mean(first * others) - means[0] * means[1]
+    correlation = covariance / (variance[0] * variance[1].clamp_min(0) + 1e-12).sqrt()
+    return correlation.clamp(-1, 1), (variance[0] > MIN_TEXTURE**2).expand_as(others)

@@ -1,4 +1,4 @@
-"""Similarity transforms between points that correspond: Umeyama's, and one that outliers spare."""
+"""Similarity transforms between corresponding points: Umeyama's, and a robust variant."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor
 
 from spatialsv.geometry.robust import (
     biweight,
-    draw,
-    minimal_samples,
+    draw_by_weight,
+    draw_minimal_samples,
+    robust_variance,
     squared_length,
-    take,
-    variance_of,
+    take_points,
 )
 
-MINIMUM = 3  # points that determine a similarity
-DRAWN = 512  # points, drawn by weight, on which fits are compared
+MIN_POINTS = 3  # that determine a similarity
+DRAWN_POINTS = 512  # drawn by weight, on which fits are compared
 
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """x -> scale * rotation @ x + translation."""
+    """The transform x -> scale * rotation @ x + translation."""
 
     scale: Float[Tensor, "*lead"]
     rotation: Float[Tensor, "*lead 3 3"]
     translation: Float[Tensor, "*lead 3"]
 
     def apply(self, points: Float[Tensor, "*lead n 3"]) -> Float[Tensor, "*lead n 3"]:
-        """The points after the transform."""
-        turned = points @ self.rotation.transpose(-1, -2)
-        return self.scale[..., None, None] * turned + self.translation[..., None, :]
+        """Return the transformed points."""
+        rotated = points @ self.rotation.transpose(-1, -2)
+        return self.scale[..., None, None] * rotated + self.translation[..., None, :]
 
 
 def umeyama(
@@ -41,9 +41,16 @@ def umeyama(
     weights: Float[Tensor, "*lead n"] | None = None,
     with_scale: bool = True,
 ) -> Similarity:
-    """The transform of `source` closest to `target` in weighted least squares (Umeyama 1991).
+    """Fit `source` to `target` by weighted least squares (Umeyama 1991).
 
-    `with_scale=False` gives a rigid motion. The rotation is proper even where points are mirrored.
+    Args:
+        source: Points to transform.
+        target: Corresponding points.
+        weights: Weights of the squared distances; all equal by default.
+        with_scale: False fits a rigid motion.
+
+    Returns:
+        The transform. Its rotation is proper even where points are mirrored.
     """
     if weights is None:
         weights = torch.ones_like(source[..., 0])
@@ -54,8 +61,8 @@ def umeyama(
     signs = torch.ones_like(singular)
     signs[..., 2] = torch.where(torch.linalg.det(left) * torch.linalg.det(right) < 0, -1.0, 1.0)
     rotation = (left * signs[..., None, :]) @ right
-    spread = (share * x * x).sum(dim=(-2, -1))
-    scale = (singular * signs).sum(dim=-1) / spread if with_scale else torch.ones_like(spread)
+    variance = (share * x * x).sum(dim=(-2, -1))
+    scale = (singular * signs).sum(dim=-1) / variance if with_scale else torch.ones_like(variance)
     moved = scale[..., None] * (rotation @ source_mean[..., None]).squeeze(-1)
     return Similarity(scale=scale, rotation=rotation, translation=target_mean - moved)
 
@@ -69,31 +76,44 @@ def robust_umeyama(
     steps: int = 10,
     seed: int = 0,
 ) -> Similarity:
-    """As `umeyama`, where up to four tenths of the weight may lie with outliers.
+    """Fit `source` to `target` where up to 40 % of the weight may be outliers.
 
-    Starts from the best, by the median of distances, of `samples` fits to three points each, and
-    refines it by least squares, reweighted by Tukey's biweight. NaN without three weighted points.
+    The best of `samples` three-point fits, by the median distance, is refined by least squares,
+    reweighted by Tukey's biweight.
+
+    Args:
+        source: Points to transform.
+        target: Corresponding points.
+        weights: Weights of the points; all equal by default.
+        with_scale: False fits a rigid motion.
+        samples: Three-point fits.
+        steps: Steps of reweighting.
+        seed: Seed of the samples.
+
+    Returns:
+        The transform; NaN where fewer than three points have a positive weight.
     """
     lead, n = source.shape[:-2], source.shape[-2]
     weights = torch.ones_like(source[..., 0]) if weights is None else weights
     source, target = source.reshape(-1, n, 3), target.reshape(-1, n, 3)
     weights = weights.reshape(-1, n)
-    found = _best_of_three(source, target, weights, with_scale, samples, seed)
+    fit = _best_minimal_fit(source, target, weights, with_scale, samples, seed)
     size = (weights[..., None] * target.square()).sum(dim=(1, 2)) / weights.sum(dim=1)
     for _ in range(steps):
-        error = squared_length((found.apply(source) - target).mT)
-        drawn = error.take_along_dim(draw(weights, DRAWN, seed), dim=-1)
-        trusted = weights * biweight(error, variance_of(drawn, 3, size))
-        found = umeyama(source, target, trusted, with_scale)
-    alive = torch.where((weights > 0).sum(dim=1) >= MINIMUM, 0.0, torch.nan).to(source)
+        error = squared_length((fit.apply(source) - target).mT)
+        drawn = error.take_along_dim(draw_by_weight(weights, DRAWN_POINTS, seed), dim=-1)
+        trusted = weights * biweight(error, robust_variance(drawn, 3, size))
+        fit = umeyama(source, target, trusted, with_scale)
+    enough = (weights > 0).sum(dim=1) >= MIN_POINTS
+    nan = torch.where(enough, 0.0, torch.nan).to(source)
     return Similarity(
-        scale=(found.scale + alive).reshape(lead),
-        rotation=(found.rotation + alive[:, None, None]).reshape(*lead, 3, 3),
-        translation=(found.translation + alive[:, None]).reshape(*lead, 3),
+        scale=(fit.scale + nan).reshape(lead),
+        rotation=(fit.rotation + nan[:, None, None]).reshape(*lead, 3, 3),
+        translation=(fit.translation + nan[:, None]).reshape(*lead, 3),
     )
 
 
-def _best_of_three(
+def _best_minimal_fit(
     source: Float[Tensor, "V n 3"],
     target: Float[Tensor, "V n 3"],
     weights: Float[Tensor, "V n"],
@@ -101,10 +121,11 @@ def _best_of_three(
     samples: int,
     seed: int,
 ) -> Similarity:
-    drawn = draw(weights, DRAWN, seed)
-    source, target = take(source.mT, drawn).mT, take(target.mT, drawn).mT  # (V, S, 3)
-    chosen = minimal_samples(samples, MINIMUM, DRAWN, seed).to(source.device)  # (K, 3)
-    fits = umeyama(source[:, chosen], target[:, chosen], with_scale=with_scale)
+    """Return the three-point fit of the smallest median distance."""
+    drawn = draw_by_weight(weights, DRAWN_POINTS, seed)
+    source, target = (take_points(x.mT, drawn).mT for x in (source, target))  # (V, S, 3)
+    chosen = draw_minimal_samples(samples, MIN_POINTS, DRAWN_POINTS, seed).to(source.device)
+    fits = umeyama(source[:, chosen], target[:, chosen], with_scale=with_scale)  # (V, K) fits
     moved = fits.apply(source[:, None].expand(-1, samples, -1, -1))  # (V, K, S, 3)
     error = squared_length((moved - target[:, None]).mT).median(dim=-1).values
     best = error.nan_to_num(nan=torch.inf).argmin(dim=1)

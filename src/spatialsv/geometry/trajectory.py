@@ -1,7 +1,7 @@
-"""Errors of a camera's path: ATE and RPE as evo has them, root mean squares over poses.
+"""Errors of camera trajectories: ATE and RPE as in evo, root mean squares over poses.
 
-Poses are camera-to-world and belong together by their index; `associate` finds such pairs among
-timestamps. Translations are in the poses' unit, rotations in degrees.
+Poses are camera-to-world and correspond by index; `associate` matches timestamps. Translations are
+in the poses' unit, rotations in degrees.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from spatialsv.geometry.similarity import umeyama
 def associate(
     first: Float[Tensor, " n"], second: Float[Tensor, " m"], max_difference: float = 0.02
 ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
-    """Indices of the timestamps (seconds) of `first` and of the closest ones of `second`.
+    """Match each timestamp of `first` to the closest one of `second`.
 
-    Those farther apart than `max_difference` are left out. A timestamp of `second` may serve
-    several of `first`, so let `first` be the sparser one.
+    Args:
+        first: Timestamps in seconds; let these be the sparser ones.
+        second: Timestamps in seconds; one may be matched several times.
+        max_difference: Pairs farther apart, in seconds, are dropped.
+
+    Returns:
+        Indices into `first` and into `second`.
     """
     times, order = second.sort(stable=True)
     first = first.contiguous()
@@ -33,26 +38,32 @@ def associate(
     before, after = (after - 1).clamp_min(0), after.clamp_max(len(times) - 1)
     nearer = (first - times[before]).abs() <= (times[after] - first).abs()
     closest = torch.where(nearer, before, after)
-    kept = (first - times[closest]).abs() <= max_difference
-    return kept.nonzero().squeeze(1), order[closest[kept]]
+    matched = (first - times[closest]).abs() <= max_difference
+    return matched.nonzero().squeeze(1), order[closest[matched]]
 
 
 def align_trajectory(
     prediction: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"], with_scale: bool = True
 ) -> Float[Tensor, "N 4 4"]:
-    """`prediction` after the Sim(3) of its centres to those of `target` (Umeyama); else SE(3).
+    """Align a trajectory to another by Umeyama's method on the camera centres.
 
-    NaN where fewer than two centres differ.
+    Args:
+        prediction: Poses to align.
+        target: True poses.
+        with_scale: Align by Sim(3); False: by SE(3).
+
+    Returns:
+        Aligned poses; NaN where fewer than two centres differ.
     """
-    moved = umeyama(prediction[:, :3, 3], target[:, :3, 3], with_scale=with_scale)
-    centres = moved.apply(prediction[:, :3, 3])
-    return make_pose(moved.rotation @ prediction[:, :3, :3], centres)
+    transform = umeyama(prediction[:, :3, 3], target[:, :3, 3], with_scale=with_scale)
+    centres = transform.apply(prediction[:, :3, 3])
+    return make_pose(transform.rotation @ prediction[:, :3, :3], centres)
 
 
 def absolute_trajectory_error(
     prediction: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"]
 ) -> Float[Tensor, ""]:
-    """ATE: the root mean square distance of the centres; align the path before. NaN of none."""
+    """Return ATE, the root mean square distance of the centres of aligned trajectories."""
     return _rms((prediction - target)[:, :3, 3].norm(dim=-1))
 
 
@@ -67,9 +78,15 @@ class RelativePoseErrors:
 def relative_pose_errors(
     prediction: Float[Tensor, "N 4 4"], target: Float[Tensor, "N 4 4"], delta: int = 1
 ) -> RelativePoseErrors:
-    """How far each step from pose i to i + `delta` is from the true one; NaN without such pairs.
+    """Compare each motion from pose i to pose i + `delta` with the true one.
 
-    Length matters: a path up to scale must be aligned before.
+    Args:
+        prediction: Poses; align them first if they are known up to scale.
+        target: True poses.
+        delta: Frames between the poses of a pair.
+
+    Returns:
+        Errors; NaN without such pairs.
     """
     steps, true = (relative_pose(p[:-delta], p[delta:]) for p in (prediction, target))
     return RelativePoseErrors(
