@@ -1,38 +1,153 @@
-"""The command line: parses, reaches the stage, and tells faults in one line."""
+"""The command line: parses, reaches the stage, and reports errors in one line."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import pytest
+import yaml
 
-from spatialsv.cli import CALLS, build_parser, main
+from spatialsv.cli import COMMANDS, VARIANTS, find_command, load_function, main
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.options import Command, parse
 from spatialsv.scenes.question import read_questions
+from spatialsv.train import TrainConfig
+
+VARIANT_WORDS = {
+    "scenes": ["--source", "mindcube"],
+    "train": ["--plan"],
+    "lift": ["--scenes"],
+    "evaluate": ["--data=x"],
+}
 
 
-@pytest.mark.parametrize("stage", CALLS)
-def test_every_stage_has_help(stage, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([stage, "--help"])
-    assert stop.value.code == 0
-    assert CALLS[stage].__doc__.split()[0] in capsys.readouterr().out
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    for words in [], *([VARIANT_WORDS[name]] if name in VARIANTS else []):
+        with pytest.raises(SystemExit) as stop:
+            main([name, *words, "--help"])
+        assert stop.value.code in (0, None)
+        text = capsys.readouterr().out
+        assert f"usage: spatialsv {name}" in text and "--help" in text
 
 
-def test_help_does_not_wait_for_torch():
-    code = "import sys, spatialsv.cli as c; c.build_parser(); print('torch' in sys.modules)"
+def test_help_does_not_import_torch_and_a_command_imports_its_own_module_alone():
+    code = (
+        "import sys; from spatialsv.cli import main; main(['--help']);"
+        "print('torch' in sys.modules);"
+        "main(['gather', '--of']);"
+        "print('torch' in sys.modules, 'spatialsv.train' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "False\n", done.stderr
+    assert done.stdout.splitlines()[-2:] == ["False", "False False"], done.stderr
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+def parse_train(*words: str) -> dict:
+    how = ["train", "--arm", "text", "--seed", "0", "--out", "m.json", *words]
+    command = find_command("train", how[1:])
+    return parse(load_function(command.target), how[1:], "train", command)[0]
 
 
 def test_lists_may_be_empty():
-    line = "train --arm text --seed 0 --scenes a.json b.json --labels --pseudo --out m.json"
-    arguments = build_parser().parse_args(line.split())
-    assert [str(path) for path in arguments.scenes] == ["a.json", "b.json"]
-    assert arguments.labels == arguments.pseudo == []
+    values = parse_train("--scenes", "a.json", "b.json", "--labels", "--pseudo")
+    assert [str(path) for path in values["scenes"]] == ["a.json", "b.json"]
+    assert values["labels"] == values["pseudo"] == ()
+
+
+def test_every_setting_is_an_option_and_wins_over_the_config(tmp_path):
+    given = {"steps": 7, "lr_llm": 1, "losses": {"lambda_c": 0.5}}
+    text = json.dumps(given)
+    assert parse_train("--config", text)["config"] == TrainConfig(
+        **{**given, "lr_llm": 1.0, "losses": type(TrainConfig().losses)(lambda_c=0.5)}
+    )
+    for name, write in (("c.json", json.dumps), ("c.yaml", yaml.safe_dump)):
+        (tmp_path / name).write_text(write(given))
+        words = ["--steps", "300", "--packed", "--losses.l2", "square", "--heads.taps", *"1234"]
+        config = parse_train(f"--config={tmp_path / name}", *words, "--lora", '{"rank": 4}')[
+            "config"
+        ]
+        assert (config.steps, config.packed, config.lr_llm) == (300, True, 1.0)
+        assert (config.losses.lambda_c, config.losses.l2) == (0.5, "square")
+        assert config.heads.taps == (1, 2, 3, 4) and config.lora.rank == 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of a test."""
+
+    rate: float = 0.5  # metres a second
+    kind: Literal["a", "b"] = "a"
+    weights: dict[str, float] = field(default_factory=dict)  # by name
+
+
+def step(inputs: list[Path], config: Settings, depth: str | Path, tag: str | None) -> None:
+    """Take a step.
+
+    Args:
+        inputs: files to read.
+        depth: how deep.
+        tag: a name.
+    """
+
+
+def parse_step(*words: str) -> dict:
+    command = Command("", "", positional=("inputs",), names={"tag": "label"})
+    return parse(step, words, "step", command)[0]
+
+
+def test_options_come_from_the_signature_and_the_config():
+    words = ["a", "b", "--depth", "3", "--label", "x", "--kind", "b", "--weights", '{"y": 2}']
+    assert parse_step(*words) == {
+        "inputs": (Path("a"), Path("b")),
+        "depth": "3",
+        "tag": "x",
+        "config": Settings(kind="b", weights={"y": 2.0}),
+    }
+    assert parse_step("--depth", "3") == {
+        "inputs": (),
+        "depth": "3",
+        "tag": None,
+        "config": Settings(),
+    }
+
+
+def test_help_has_type_unit_and_default(capsys):
+    with pytest.raises(SystemExit):
+        parse_step("--help")
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--rate FLOAT metres a second (default: 0.5)" in text
+    assert "--depth STR how deep. (required)" in text and "files to read." in text
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--stpes", "3"], "Unrecognized options: --stpes"),
+        (["--steps", "many"], "--steps: no type matching {None}|INT"),
+        (["--precision", "fp8"], "invalid choice 'fp8' for argument '--precision'"),
+        (["--lora", '{"rnk": 3}'], "--lora: rnk: no such setting; did you mean 'rank'?"),
+        (["--config", "gone.yaml"], "gone.yaml"),
+        (["--steps", "None"], "train: steps None and epochs None"),
+    ],
+)
+def test_an_error_names_the_option_in_one_line(words, error, capsys):
+    line = ["train", "--arm", "text", "--seed", "0", "--out", "m.json"]
+    assert main([*line, *words]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("spatialsv train: ") and errors.count("\n") == 1
+    assert error in errors
+
+
+def test_an_unknown_command_is_corrected(capsys):
+    assert main(["trian"]) == 2
+    assert "Did you mean 'train'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -58,6 +173,15 @@ def test_a_fault_of_the_settings_is_one_line_and_exit_2(config, told, tmp_path, 
     assert errors.startswith(f"spatialsv scenes: {told}") and errors.count("\n") == 1
 
 
+def test_an_option_of_a_renamed_setting_names_the_new_one(capsys):
+    assert main(["probe", "--scenes", "a.json"]) == 2
+    assert "renamed" not in capsys.readouterr().err  # `--scenes` are manifests
+    assert main(["scenes", "--config", '{"shard": 3}']) == 2
+    assert (
+        "scenes.shard: this setting was renamed to 'scenes.shard_size'" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new"), [("--scorer=x", "--protocol"), ("--replies", "--responses")]
 )
@@ -74,7 +198,11 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 
 def test_a_shard_of_scenes_by_hand(tmp_path):
-    config = {"shard": 1, "questions": 4, "rooms": {"views": 2, "image_size": 16, "samples": 1}}
+    config = {
+        "shard_size": 1,
+        "questions": 4,
+        "rooms": {"views": 2, "image_size": 16, "samples": 1},
+    }
     config |= {"tasks": {"test": ["room_size", "object_size"]}}
     out = tmp_path / "scenes/test/0000.json"
     line = ["scenes", "--split", "test", "--shard", "0", "--out", str(out)]

@@ -1,20 +1,24 @@
-"""The command line: one subcommand a stage. Each parses, calls one function and exits.
+"""The command line: one command for each stage, and the tools around them.
 
-Imports are inside the subcommands, so that `spatialsv --help` does not wait for torch.
+A command is a function: `options` makes its options from the signature and the config dataclass.
+Modules are imported when their command runs, so that `spatialsv --help` does not import torch.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import contextlib
+import difflib
+import importlib
+import io
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
 
-from spatialsv.options import STAGES
+from spatialsv.config import RENAMED
+from spatialsv.options import Command, parse
 
-T = TypeVar("T")
 # Old option -> new option. An old one is an error that names the new one.
 RENAMED_OPTIONS = {
     "--blind": "--no-image",
@@ -24,329 +28,259 @@ RENAMED_OPTIONS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand.
+    """Run one command.
 
-    Returns: the exit code: 0, or 2 with one line on standard error for a fault of the input.
+    Args:
+        argv: the command line without the program; None: the process's own.
+
+    Returns:
+        The exit code: 0, or 2 with one line on standard error for an error of the input.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    for word in argv:
-        if new := RENAMED_OPTIONS.get(word.partition("=")[0]):
-            print(f"spatialsv: the option {word} was renamed to {new}.", file=sys.stderr)
-            return 2
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    name, *words = words
     try:
-        arguments.call(arguments)
+        _run(find_command(name, words), name, words)
     except (ValueError, OSError, FloatingPointError) as error:
-        if arguments.debug:
+        if debug:
             traceback.print_exc()
-        print(f"spatialsv {arguments.stage}: {error}", file=sys.stderr)
+        print(f"spatialsv {name}: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="spatialsv",
-        description="3D spatial awareness for multimodal LLMs, stage by stage.",
-        epilog="`make run` runs all stages in order; each can be run by hand as well.",
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for name, (about, options) in STAGES.items():
-        stage = stages.add_parser(name, help=about, description=CALLS[name].__doc__)
-        for flag, settings in options.items():
-            stage.add_argument(flag, **settings)
-        stage.set_defaults(call=CALLS[name])
-    return parser
+def find_command(name: str, words: list[str]) -> Command:
+    """Return the command of this name; for some, the words select a variant.
 
+    Args:
+        name: the command.
+        words: the words that follow it.
 
-def config(cls: type[T], arguments: argparse.Namespace) -> T:
-    """The stage's settings from the JSON of `--config`."""
-    from spatialsv.config import from_mapping
+    Returns:
+        The entry of `COMMANDS` or of `VARIANTS`.
 
-    try:
-        mapping = json.loads(arguments.config)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--config: not JSON ({error}): {arguments.config}") from None
-    return from_mapping(cls, mapping, arguments.stage)
-
-
-def scenes(arguments: argparse.Namespace) -> None:
-    """Make one shard of rooms, or read one of records: views, geometry if known, questions."""
-    job = {"split": arguments.split, "shard": arguments.shard, "out": arguments.out}
-    if arguments.source == "rooms":
-        from spatialsv.rooms.stage import ScenesConfig, run
-
-        run(**job, config=config(ScenesConfig, arguments))
-    else:
-        from spatialsv.scenes.readers.config import ReadConfig
-        from spatialsv.scenes.readers.stage import read_shard
-
-        read_shard(arguments.source, **job, config=config(ReadConfig, arguments))
-
-
-def ingest(arguments: argparse.Namespace) -> None:
-    """Read photos, videos or datasets of posed images into a store of scenes."""
-    from spatialsv.scenes.readers.config import ReadConfig
-    from spatialsv.scenes.readers.read_captures import ingest
-
-    ingest(arguments.path, arguments.out, arguments.format, config(ReadConfig, arguments))
-
-
-def inspect(arguments: argparse.Namespace) -> None:
-    """Say what is in a store of scenes or labels, and whether it is whole."""
-    from spatialsv.scenes.store.inspect import inspect, told
-
-    print(told(inspect(arguments.store), arguments.json))
-
-
-def labels(arguments: argparse.Namespace) -> None:
-    """Label one shard of scenes with a teacher's geometry."""
-    from spatialsv.labels import LabelsConfig, run
-
-    run(
-        scenes=arguments.scenes,
-        teacher=arguments.teacher,
-        config=config(LabelsConfig, arguments),
-        out=arguments.out,
-        commercial=arguments.commercial,
-    )
-
-
-def pseudo(arguments: argparse.Namespace) -> None:
-    """Label one shard of scenes that have no questions, and keep what the teacher is sure of."""
-    from spatialsv.pseudo import PseudoConfig, run
-
-    run(
-        scenes=arguments.scenes,
-        teacher=arguments.teacher,
-        config=config(PseudoConfig, arguments),
-        out=arguments.out,
-        commercial=arguments.commercial,
-    )
-
-
-def train(arguments: argparse.Namespace) -> None:
-    """Fine-tune the base model with the losses of one arm, or say what that will take."""
-    from spatialsv.train import TrainConfig, run
-
-    job = {
-        "arm": arguments.arm,
-        "seed": arguments.seed,
-        "scenes": arguments.scenes,
-        "labels": arguments.labels,
-        "pseudo": arguments.pseudo,
-        "config": config(TrainConfig, arguments),
-        "out": arguments.out,
-        "base": arguments.base,
-        "family": arguments.family,
+    Raises:
+        ValueError: there is no such command.
+    """
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(COMMANDS)}."
+        raise ValueError(f"unknown command. {hint}")
+    options = {word.partition("=")[0] for word in words}
+    source = " ".join(words).replace("=", " ")
+    selected = {
+        "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
+        "train": "--plan" in options,
+        "lift": "--scenes" in options,
+        "evaluate": "--data" in options or bool(words and not words[0].startswith("-")),
     }
-    if not arguments.plan:
-        run(**job)
-        return
-    from spatialsv.train.plan import plan, told
-
-    planned = plan(**job, tflops=arguments.tflops, gib=arguments.gib)
-    print(told(planned, arguments.json))
-    if planned.faults:
-        raise ValueError("; ".join(planned.faults))
+    return VARIANTS[name] if selected.get(name) else COMMANDS[name]
 
 
-def lift(arguments: argparse.Namespace) -> None:
-    """Lift depth, rays, cameras and points from a model's visual states, on pictures or scenes."""
-    if arguments.inputs or arguments.scene:
-        if arguments.scenes or arguments.train_scenes or arguments.labels:
-            raise ValueError("give inputs, or --scenes for the stage's own rows, but not both")
-        from spatialsv.lift.images import LiftImagesConfig, lift_images
+def load_function(target: str) -> Callable[..., Any]:
+    """Import a command's function, given as `module:function` without `spatialsv.`."""
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(f"spatialsv.{module}"), function)
 
-        lift_images(
-            arguments.inputs,
-            arguments.out,
-            config(LiftImagesConfig, arguments),
-            arguments.model,
-            arguments.family,
-            arguments.scene,
-        )
-        return
-    from spatialsv.lift import LiftConfig, run
 
-    run(
-        model=arguments.model,
-        scenes=arguments.scenes,
-        train_scenes=arguments.train_scenes,
-        labels=arguments.labels,
-        config=config(LiftConfig, arguments),
-        out=arguments.out,
-        family=arguments.family,
+def _run(command: Command, name: str, words: list[str]) -> None:
+    """Parse the words, call the function and show its result."""
+    function = load_function(command.target)
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            values, shown = parse(function, words, name, command)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        message = _one_line(errors.getvalue())
+        unknown = message.partition("Unrecognized options:")[2].replace(",", " ").split()
+        _refuse_renamed(name, [word for word in words if word in unknown])
+        raise ValueError(message) from None
+    result = function(**values)
+    if command.show:
+        command.show(result, **shown)
+
+
+def _refuse_renamed(name: str, words: Sequence[str]) -> None:
+    """Raise a ValueError that names the new name of the first renamed option, if any."""
+    settings = {
+        f"--{_as_option(old)}": f"--{_as_option(new)}"
+        for old, new in RENAMED.items()
+        if old.startswith(f"{name}.") and new.startswith(f"{name}.")
+    }
+    for word in words:
+        if new := (RENAMED_OPTIONS | settings).get(word.partition("=")[0]):
+            raise ValueError(f"the option {word} was renamed to {new}.")
+
+
+def _as_option(path: str) -> str:
+    """Return the option of a settings key, `heads.output-size` of `train.heads.output_size`."""
+    return path.partition(".")[2].replace("_", "-")
+
+
+def _one_line(text: str) -> str:
+    """Return tyro's error message, a box with a title, as one line without its copy of the help."""
+    lines = [line.strip("│|╭╮╰╯─+- ") for line in text.splitlines()]
+    first = 0 if len(lines) == 1 else 1  # the title repeats what the message says
+    message = " ".join(line for line in lines[first:] if line)
+    return re.split(r" (?:Argument helptext:|For full helptext|Got errors:)", message)[0]
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "usage: spatialsv [--debug] COMMAND [OPTIONS]",
+            "",
+            "3D spatial awareness for multimodal LLMs, stage by stage.",
+            "",
+            *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
+            "",
+            "`spatialsv COMMAND --help` lists a command's options. `make run` runs all stages.",
+        ]
     )
 
 
-def export(arguments: argparse.Namespace) -> None:
-    """Write a trained model as a plain checkpoint that transformers loads by itself."""
-    from spatialsv.model.export import export
+def _show_plan(plan: Any, *, json: bool = False) -> None:
+    """Print a training plan.
 
-    export(arguments.model, arguments.out, arguments.keep_heads, arguments.commercial)
+    Args:
+        plan: of `train.plan.plan`.
+        json: print the plan as JSON, sizes in bytes
 
+    Raises:
+        ValueError: the training cannot run as planned.
+    """
+    from spatialsv.train.plan import told
 
-def probe(arguments: argparse.Namespace) -> None:
-    """Train probes on a frozen model's states: a depth head, and linear ones of each layer."""
-    from spatialsv.probe import ProbeConfig, run
-
-    run(
-        model=arguments.model,
-        scenes=arguments.scenes,
-        labels=arguments.labels,
-        test_scenes=arguments.test_scenes,
-        test_labels=arguments.test_labels,
-        config=config(ProbeConfig, arguments),
-        out=arguments.out,
-        family=arguments.family,
-    )
+    print(told(plan, json))
+    if plan.faults:
+        raise ValueError("; ".join(plan.faults))
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
-    """Ask a model a benchmark's questions, or those of scenes, and score its replies."""
-    if arguments.benchmark:
-        from spatialsv.benchmarks.score import table
-        from spatialsv.evaluate.asking import AskConfig
-        from spatialsv.evaluate.benchmark import ask
+def _show_inspection(inspection: Any, *, json: bool = False) -> None:
+    """Print the contents of a store.
 
-        if arguments.data is None:
-            raise ValueError(f"{arguments.benchmark}: give --data, the folder of its files")
-        where = (arguments.benchmark, arguments.model, arguments.data)
-        how = (config(AskConfig, arguments), arguments.out, arguments.family)
-        print(table(ask(*where, *how, arguments.train_scenes, blind=arguments.no_image)))
-        return
-    from spatialsv.evaluate import EvaluateConfig, run
+    Args:
+        inspection: of `scenes.store.inspect.inspect`.
+        json: print everything as JSON, sizes in bytes
+    """
+    from spatialsv.scenes.store.inspect import told
 
-    run(
-        model=arguments.model,
-        scenes=arguments.scenes,
-        train_scenes=arguments.train_scenes,
-        config=config(EvaluateConfig, arguments),
-        out=arguments.out,
-        family=arguments.family,
-    )
+    print(told(inspection, json))
 
 
-def score(arguments: argparse.Namespace) -> None:
-    """Score the replies of any model to a benchmark; no model and no image is needed."""
-    from spatialsv.benchmarks.score import score, table
+def _show_scores(scoring: Any) -> None:
+    from spatialsv.benchmarks.score import table
 
-    scoring = score(
-        arguments.benchmark,
-        arguments.data,
-        arguments.responses,
-        arguments.protocol,
-        arguments.allow,
-        arguments.json,
-        arguments.no_image,
-    )
     print(table(scoring))
 
 
-def overlap(arguments: argparse.Namespace) -> None:
-    """Find scenes and pictures that a training set shares with a benchmark or a test set."""
-    from spatialsv.benchmarks.overlap import overlap, told
+def _show_overlap(overlap: Any) -> None:
+    from spatialsv.benchmarks.overlap import told
 
-    found = overlap(
-        arguments.train, arguments.test, arguments.data, arguments.distance, arguments.json
-    )
-    print(told(found))
+    print(told(overlap))
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """Compare two models that were asked the same: differences, intervals, paired tests."""
-    from spatialsv.evaluate.compare import CompareConfig, compare_runs, table
+def _show_comparison(comparison: Any) -> None:
+    from spatialsv.evaluate.compare import table
 
-    first, second = arguments.runs, arguments.against
-    if not second:
-        if len(first) != 2:
-            raise ValueError(f"{len(first)} runs: give two, or those of the other model --against")
-        first, second = first[:1], first[1:]
-    scoring = CompareConfig(
-        benchmark=arguments.benchmark,
-        data=arguments.data,
-        scorer=arguments.protocol,
-        allow=arguments.allow,
-    )
-    print(table(compare_runs(first, second, scoring, arguments.json)))
+    print(table(comparison))
 
 
-def report(arguments: argparse.Namespace) -> None:
-    """Write the results table and the HTML report."""
-    from spatialsv.report import ReportConfig, run
-
-    run(
-        train=arguments.train,
-        lift=arguments.lift,
-        probe=arguments.probe,
-        evaluate=arguments.evaluate,
-        pseudo=arguments.pseudo,
-        scenes=arguments.scenes,
-        labels=arguments.labels,
-        ablations=arguments.ablations,
-        benchmarks=arguments.benchmarks,
-        config=config(ReportConfig, arguments),
-        out=arguments.out,
-    )
-
-
-def ablations(arguments: argparse.Namespace) -> None:
-    """Write the paper's tables: its values beside ours, with tests."""
-    from spatialsv.report.ablations import AblationsConfig, run
-
-    run(
-        evaluate=arguments.evaluate,
-        lift=arguments.lift,
-        config=config(AblationsConfig, arguments),
-        out=arguments.out,
-    )
-
-
-def paper(arguments: argparse.Namespace) -> None:
-    """Write Tables 1, 2 and 8 of the paper: its values beside ours, of whatever was asked."""
-    from spatialsv.report.paper import run
-
-    run(evaluate=arguments.evaluate, out=arguments.out)
-
-
-def base(arguments: argparse.Namespace) -> None:
-    """Make a base MLLM or its teacher from nothing: hours; a killed run goes on where it was."""
-    from spatialsv.base.stage import BaseConfig, run
-
-    run(part=arguments.part, config=config(BaseConfig, arguments), out=arguments.out)
-
-
-def gather(arguments: argparse.Namespace) -> None:
-    """Write a stage's own manifest over those of its jobs, and delete what none vouches for."""
-    from spatialsv.gather import gather
-
-    gather(arguments.of, arguments.manifests, arguments.out, arguments.spare, arguments.within)
-
-
-CALLS: dict[str, Callable[[argparse.Namespace], None]] = {
-    call.__name__: call
-    for call in (
-        scenes,
-        ingest,
-        inspect,
-        labels,
-        pseudo,
-        train,
-        lift,
-        export,
-        probe,
-        evaluate,
-        score,
-        overlap,
-        compare,
-        report,
-        ablations,
-        paper,
-        base,
-        gather,
-    )
+_SCORING = {"replies": "responses", "scorer": "protocol", "blind": "no_image"}
+COMMANDS = {
+    "scenes": Command(
+        "render one shard of rooms with questions, or read one of records (--source)",
+        "rooms.stage:run",
+        fixed={"source": "rooms"},
+    ),
+    "ingest": Command(
+        "read photos, videos or datasets of posed images into a store of scenes",
+        "scenes.readers.read_captures:ingest",
+        positional=("root",),
+        names={"store": "out"},
+    ),
+    "inspect": Command(
+        "print the contents of a store of scenes or labels",
+        "scenes.store.inspect:inspect",
+        positional=("path",),
+        show=_show_inspection,
+    ),
+    "labels": Command(
+        "label one shard of scenes with a teacher's geometry",
+        "labels:run",
+        defaults={"teacher": "rooms"},
+    ),
+    "pseudo": Command("label one shard of scenes without questions, and gate it", "pseudo:run"),
+    "train": Command("fine-tune the base MLLM as one arm says, or plan it (--plan)", "train:run"),
+    "lift": Command(
+        "lift depth, rays, cameras and points from images, or from a stage's --scenes",
+        "lift.images:lift_images",
+        positional=("inputs",),
+        names={"scenes": "scene"},
+    ),
+    "export": Command(
+        "write a trained model as a plain transformers checkpoint",
+        "model.export:export",
+        positional=("model",),
+    ),
+    "probe": Command("train probes on the hidden states of a frozen model", "probe:run"),
+    "evaluate": Command("answer the questions of scenes, or of a benchmark", "evaluate:run"),
+    "score": Command(
+        "score the responses of any model to a benchmark",
+        "benchmarks.score:score",
+        positional=("name",),
+        names={"name": "benchmark", "out": "json"} | _SCORING,
+        show=_show_scores,
+    ),
+    "compare": Command(
+        "compare the responses of two models in paired tests",
+        "evaluate.compare:compare_runs",
+        positional=("runs",),
+        names={"out": "json"},
+        show=_show_comparison,
+    ),
+    "overlap": Command(
+        "find images and scenes that training shares with a benchmark",
+        "benchmarks.overlap:overlap",
+        positional=("train", "test"),
+        names={"out": "json"},
+        show=_show_overlap,
+    ),
+    "report": Command("write the results table and the HTML report", "report:run"),
+    "ablations": Command("write the paper's tables of arms", "report.ablations:run"),
+    "paper": Command("write the paper's tables of models and benchmarks", "report.paper:run"),
+    "base": Command(
+        "train the shipped MLLM or its geometry teacher from random weights (hours)",
+        "base.stage:run",
+        positional=("part",),
+    ),
+    "gather": Command(
+        "write a stage's manifest over those of its jobs",
+        "gather:gather",
+        positional=("manifests",),
+        names={"stage": "of"},
+    ),
+}
+VARIANTS = {  # of commands that `find_command` selects by their options
+    "scenes": Command(COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard"),
+    "train": Command(
+        COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
+    ),
+    "lift": Command(COMMANDS["lift"].summary, "lift:run"),
+    "evaluate": Command(
+        COMMANDS["evaluate"].summary,
+        "evaluate.benchmark:ask",
+        positional=("name",),
+        names={"name": "benchmark"} | _SCORING,
+        show=_show_scores,
+    ),
 }
 
 

@@ -15,6 +15,8 @@ T = TypeVar("T")
 # error that names the new one.
 RENAMED: dict[str, str] = {
     "arms.blind": "arms.no_image",
+    "probe.scenes": "probe.max_scenes",
+    "scenes.shard": "scenes.shard_size",
 }
 
 
@@ -47,7 +49,7 @@ def from_mapping(
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{where}: expected a mapping of settings, found {mapping!r}")
     hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
     for key in mapping:
         if key not in fields:
             if new := find_new_key(f"{where}.{key}"):
@@ -91,7 +93,7 @@ def _coerce(value: Any, hint: Any, where: str, default: Any = None) -> Any:
             known = ", ".join(map(repr, arguments))
             raise ValueError(f"{where}: {value!r} is not one of {known}")
         return value
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, where, default if isinstance(default, hint) else None)
     if origin is tuple:
         return _coerce_tuple(value, arguments, where)

@@ -1,258 +1,208 @@
-"""The command line's subcommands and their options; `cli` calls what they stand for."""
+"""Command-line options from the signature of a function and the fields of its config dataclass."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from spatialsv.benchmarks.names import NAMES
+import tyro
+import yaml
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-MANIFEST: dict[str, Any] = {"type": Path, "metavar": "MANIFEST"}
-ONE: dict[str, Any] = MANIFEST | {"required": True}
-MANY: dict[str, Any] = MANIFEST | {"nargs": "*", "default": []}
-CONFIG: dict[str, Any] = {"default": "{}", "metavar": "JSON", "help": "the stage's settings"}
-OUT: dict[str, Any] = ONE | {"help": "the manifest to write; the payload goes beside it"}
-MODEL: dict[str, Any] = {
-    "type": Path,
-    "metavar": "MODEL",
-    "help": "the manifest of a training job, or the folder of a Hugging Face checkpoint",
-}
-PROTOCOL: dict[str, Any] = {"metavar": "NAME", "help": "official, lmms_eval or vlmevalkit"}
-ALLOW: dict[str, Any] = {
-    "nargs": "+",
-    "default": [],
-    "choices": ["missing", "duplicate", "unknown"],
-    "help": "ids that would be errors",
-}
-NO_IMAGE: dict[str, Any] = {
-    "type": Path,
-    "metavar": "FILE.jsonl",
-    "help": "replies of a run with `blank_images`, scored beside: what the text gives away",
-}
-FAMILY: dict[str, Any] = {
-    "metavar": "MODULE:CLASS",
-    "help": "the MLLM's adapter, if it is from outside this package: its code is run",
-}
-TEACHER: dict[str, Any] = {
-    "default": "rooms",
-    "help": "`rooms`: the shipped network; `exact`; the folder of a network; or JSON, as an entry"
+from spatialsv.config import from_mapping, to_mapping
+
+CONFIG = "config"  # the parameter whose fields are options, and the option that reads a file
+Field = tuple[str, Any, Any]  # as dataclasses.make_dataclass takes them
+# Help for the parameters that several commands share, where the function itself has none.
+HELP = {
+    "arm": "name of the training arm",
+    "base": "MLLM to fine-tune: `rooms`, the shipped one, or a checkpoint",
+    "commercial": "refuse labels whose licence is not known to allow commercial use",
+    "config": "YAML or JSON file, or JSON text, with settings; options take precedence",
+    "debug": "show the traceback of an error",
+    "family": "MODULE:CLASS of an MLLM adapter outside this package; its code is executed",
+    "labels": "manifests of labels",
+    "model": "manifest of a training job, or folder of a Hugging Face checkpoint",
+    "out": "manifest to write; its payload goes into the same folder",
+    "scenes": "manifests of scenes",
+    "seed": "seed of the initial weights and of the sample order",
+    "shard": "number of the shard",
+    "source": "`rooms`, a question format such as `mindcube`, or a capture format",
+    "split": "train, unlabelled, validation or test",
+    "teacher": "`rooms`: the shipped network; `exact`; folder of a network; or JSON, as an entry"
     " of `teachers` in the settings",
 }
-COMMERCIAL: dict[str, Any] = {
-    "action": "store_true",
-    "help": "refuse labels whose licence is not known to allow commercial use",
-}
-LABELLING: dict[str, dict[str, Any]] = {
-    "--scenes": ONE,
-    "--teacher": TEACHER,
-    "--commercial": COMMERCIAL,
-    "--config": CONFIG,
-    "--out": OUT,
-}
+_JSON_RULES = ConstructorRegistry()
 
-STAGES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {  # what it makes, and its options
-    "scenes": (
-        "views and questions: rooms, or data from outside",
-        {
-            "--source": {"default": "rooms", "help": "`rooms`, `mindcube`, `llava`, or a format"},
-            "--split": {"required": True},
-            "--shard": {"type": int, "required": True},
-            "--config": CONFIG,
-            "--out": OUT,
-        },
-    ),
-    "ingest": (
-        "photos, videos and datasets as a store of scenes",
-        {
-            "path": {"type": Path, "metavar": "PATH"},
-            "--format": {"metavar": "FORMAT", "help": "such as `colmap`; found out if it is clear"},
-            "--config": CONFIG | {"help": "as scenes.read: frames, sampling, max_pixels"},
-            "--out": {"type": Path, "required": True, "metavar": "STORE", "help": "*.zarr"},
-        },
-    ),
-    "inspect": (
-        "what is in a store",
-        {
-            "store": {"type": Path, "metavar": "STORE"},
-            "--json": {"action": "store_true", "help": "all of it, in JSON, in bytes"},
-        },
-    ),
-    "labels": (
-        "a teacher's geometry for scenes",
-        LABELLING,
-    ),
-    "pseudo": (
-        "a teacher's geometry for scenes without questions",
-        LABELLING,
-    ),
-    "train": (
-        "one arm of the fine-tuning",
-        {
-            "--arm": {"required": True},
-            "--seed": {"type": int, "required": True},
-            "--base": {"default": "rooms", "help": "`rooms`: the shipped one; or a checkpoint"},
-            "--family": FAMILY,
-            "--scenes": MANY,
-            "--labels": MANY,
-            "--pseudo": MANY,
-            "--config": CONFIG,
-            "--out": OUT,
-            "--plan": {"action": "store_true", "help": "say what it takes, and train nothing"},
-            "--gib": {"type": float, "help": "of the plan's GPU, where it is not in this machine"},
-            "--tflops": {
-                "type": float,
-                "help": "a second, of the plan's GPU in matrix products; else measured here",
-            },
-            "--json": {"action": "store_true", "help": "the plan in JSON, in bytes"},
-        },
-    ),
-    "lift": (
-        "geometry from a model's visual states",
-        {
-            "inputs": {
-                "nargs": "*",
-                "type": Path,
-                "metavar": "INPUT",
-                "help": "photos of one place; folders, videos, datasets; stores or their manifests",
-            },
-            "--model": MODEL | {"help": "as for probe; of inputs, by default the shipped teacher"},
-            "--scene": {"nargs": "+", "default": [], "metavar": "ID", "help": "of the inputs"},
-            "--family": FAMILY,
-            "--scenes": MANY,
-            "--train-scenes": MANY | {"help": "whose mean depth is the baseline; or their labels"},
-            "--labels": MANY | {"help": "in place of geometry that the scenes have not"},
-            "--config": CONFIG
-            | {
-                "help": "the stage's settings; of inputs: format, frames, sampling, max_pixels,"
-                " shown_pixels, confidence_percentile, points, rrd"
-            },
-            "--out": {
-                "type": Path,
-                "required": True,
-                "help": "a folder; of scenes, the manifest",
-            },
-        },
-    ),
-    "export": (
-        "a trained model as a plain checkpoint",
-        {
-            "model": MANIFEST,
-            "--keep-heads": {"action": "store_true", "help": "beside it, for `lift`"},
-            "--commercial": COMMERCIAL,
-            "--out": {"type": Path, "required": True, "help": "a folder that is not there yet"},
-        },
-    ),
-    "probe": (
-        "what fresh probes read from a frozen model",
-        {
-            "--model": MODEL | {"required": True},
-            "--family": FAMILY,
-            "--scenes": MANY,
-            "--labels": MANY,
-            "--test-scenes": MANY,
-            "--test-labels": MANY | {"help": "in place of geometry that these have not"},
-            "--config": CONFIG,
-            "--out": OUT,
-        },
-    ),
-    "evaluate": (
-        "a model's answers, scored",
-        {
-            "benchmark": {"nargs": "?", "metavar": "BENCHMARK", "help": ", ".join(NAMES)},
-            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
-            "--model": MODEL | {"required": True, "help": "as for lift; or `random`, `frequency`"},
-            "--family": FAMILY,
-            "--scenes": MANY,
-            "--train-scenes": MANY
-            | {"help": "whose answers a baseline goes by; what a benchmark shares with is told"},
-            "--no-image": NO_IMAGE,
-            "--config": CONFIG,
-            "--out": OUT | {"help": "the manifest to write; of a benchmark, a folder"},
-        },
-    ),
-    "score": (
-        "a benchmark's scores, from replies alone",
-        {
-            "benchmark": {"metavar": "BENCHMARK", "help": ", ".join(NAMES)},
-            "--data": {"type": Path, "required": True, "metavar": "DIR", "help": "its files"},
-            "--responses": {
-                "type": Path,
-                "required": True,
-                "metavar": "FILE.jsonl",
-                "help": 'a line `{"id": ..., "reply": ...}` for each question',
-            },
-            "--protocol": PROTOCOL,
-            "--allow": ALLOW,
-            "--no-image": NO_IMAGE,
-            "--json": {"type": Path, "metavar": "OUT", "help": "the scores in JSON as well"},
-        },
-    ),
-    "overlap": (
-        "what training shares with a benchmark",
-        {
-            "train": {"type": Path, "help": "a manifest or store of scenes, or a folder"},
-            "test": {"help": "the same, or the name of a benchmark"},
-            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
-            "--distance": {"type": int, "default": 4, "help": "bits, of 64, of pictures alike"},
-            "--json": {"type": Path, "metavar": "OUT", "help": "all of it in JSON as well"},
-        },
-    ),
-    "compare": (
-        "two models' answers, tested in pairs",
-        {
-            "runs": {
-                "type": Path,
-                "nargs": "+",
-                "metavar": "RUN",
-                "help": "the folder, manifest or replies of a model's answers; one a model",
-            },
-            "--against": MANY | {"metavar": "RUN", "help": "the others', with several seeds each"},
-            "--data": {"type": Path, "metavar": "DIR", "help": "the benchmark's files"},
-            "--benchmark": {"metavar": "NAME", "help": "that bare replies are to"},
-            "--protocol": PROTOCOL,
-            "--allow": ALLOW,
-            "--json": {"type": Path, "metavar": "OUT", "help": "the comparison in JSON as well"},
-        },
-    ),
-    "report": (
-        "the results table and the HTML report",
-        {
-            "--train": MANY,
-            "--lift": MANY,
-            "--probe": MANY,
-            "--evaluate": MANY,
-            "--pseudo": MANY,
-            "--scenes": MANY | {"help": "the test scenes, to browse"},
-            "--labels": MANY | {"help": "a teacher's labels of them, to show beside"},
-            "--ablations": MANY | {"help": "that stage's manifest: its tables are shown too"},
-            "--benchmarks": MANY | {"metavar": "TSV", "help": "Snakemake's benchmark files"},
-            "--config": CONFIG,
-            "--out": OUT,
-        },
-    ),
-    "ablations": (
-        "the paper's tables, on our arms",
-        {"--evaluate": MANY, "--lift": MANY, "--config": CONFIG, "--out": OUT},
-    ),
-    "paper": (
-        "the paper's tables of models and benchmarks",
-        {
-            "--evaluate": MANY | {"help": "of benchmarks: data/evaluate/*/*/*/*/manifest.json"},
-            "--out": OUT,
-        },
-    ),
-    "base": (
-        "an MLLM or a teacher, from nothing",
-        {"part": {"choices": ["mllm", "teacher"]}, "--config": CONFIG, "--out": OUT},
-    ),
-    "gather": (
-        "a stage's manifest over those of its jobs",
-        {
-            "manifests": MANIFEST | {"nargs": "*"},
-            "--of": {"required": True, "metavar": "STAGE"},
-            "--spare": MANY | {"help": "others that stay where they exist"},
-            "--within": {"type": Path, "metavar": "FOLDER", "help": "where leftovers are deleted"},
-            "--out": OUT,
-        },
-    ),
-}
+
+@_JSON_RULES.primitive_rule
+def _json_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Read mappings and optional dataclasses, which have no options of their own, from JSON."""
+    hint: Any = info.type
+    parts = [hint, *typing.get_args(hint)] if _is_union(hint) else [hint]
+    if not any(part is Any or typing.get_origin(part) is dict for part in parts) and not (
+        _is_union(hint) and any(map(dataclasses.is_dataclass, parts))
+    ):
+        return None
+
+    def read(words: list[str]) -> Any:
+        value = json.loads(words[0])
+        box = dataclasses.make_dataclass("Box", [("value", hint)])
+        try:
+            return from_mapping(box, {"value": value}, "").value
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix(".value").lstrip(".: ")) from None
+
+    def write(value: Any) -> list[str]:
+        return [json.dumps(value, default=to_mapping)]
+
+    return PrimitiveConstructorSpec(1, "JSON", read, lambda value: True, write)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command: the function that it calls and how its parameters appear as options."""
+
+    summary: str
+    target: str  # module:function, without `spatialsv.`
+    positional: tuple[str, ...] = ()  # parameters given without a name
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # parameter -> option
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of parameters without
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # accepted, not passed on
+    show: Callable[..., None] | None = None  # prints the result; its own parameters are options
+
+
+def parse(
+    function: Callable[..., Any], words: Sequence[str], name: str, command: Command
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parse a command's words into keyword arguments for `function`.
+
+    Each parameter is an option, with the help of the docstring's `Args`. Each field of the
+    dataclass that annotates the parameter `config` is an option as well, with the help of the
+    field's comment.
+
+    Args:
+        function: is called later with the returned arguments.
+        words: the command line after the command.
+        name: the command's name, which is that of the section of the settings.
+        command: how parameters appear as options.
+
+    Returns:
+        The arguments of `function`, and those of `show`.
+
+    Raises:
+        ValueError: `--config` cannot be read or has an invalid setting.
+        SystemExit: help was requested (0) or an option is invalid (2).
+    """
+    hints = typing.get_type_hints(function)
+    documented = function.__doc__ or ""
+    fields = [_field(key, key, type(value), value) for key, value in command.fixed.items()]
+    for key, parameter in inspect.signature(function).parameters.items():
+        if key == CONFIG:
+            fields += _config_fields(_config_class(hints[key]), words, name)
+            continue
+        option = command.names.get(key, key)
+        about = None if f"{key}: " in documented else HELP.get(option)
+        default = command.defaults.get(key, _default(parameter, hints[key]))
+        positional = key in command.positional
+        fields.append(_field(key, option, _plain(hints[key]), default, about, positional))
+    own = [field[0] for field in fields]
+    if command.show:
+        hints = typing.get_type_hints(command.show)
+        for key, parameter in list(inspect.signature(command.show).parameters.items())[1:]:
+            fields.append(_field(key, key, hints[key], parameter.default))
+
+    box = dataclasses.make_dataclass("Arguments", fields, kw_only=True)
+    box.__doc__ = function.__doc__
+    parsed: Any = tyro.cli(
+        box,
+        prog=f"spatialsv {name}",
+        description=inspect.cleandoc(documented).partition("\n\n")[0],
+        args=list(words),
+        registry=_JSON_RULES,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
+    )
+    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(box)}
+    shown = {key: values.pop(key) for key in list(values) if key not in own}
+    for key in ("config_text", *command.fixed):
+        values.pop(key, None)
+    return values, shown
+
+
+def _config_fields(cls: type, words: Sequence[str], command: str) -> list[Field]:
+    """Return `--config` itself and the fields of the dataclass, with the file's as defaults."""
+    text = ""
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        if word == f"--{CONFIG}" or word.startswith(f"--{CONFIG}="):
+            text = word.partition("=")[2] or following
+    default: Any = from_mapping(cls, _read_settings(text) if text else {}, command)
+    source = _field("config_text", CONFIG, str, "{}", HELP[CONFIG], metavar="FILE|JSON")
+    return [source, _field(CONFIG, "", cls, default)]
+
+
+def _read_settings(text: str) -> Mapping[str, Any]:
+    """Return the settings of `--config`: JSON text, or a file of YAML or JSON."""
+    try:
+        if text.lstrip().startswith("{"):
+            return json.loads(text)
+        content = Path(text).read_text()
+        return json.loads(content) if text.endswith(".json") else yaml.safe_load(content)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--config: not JSON ({error}): {text}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"--config: not YAML: {text}: {error}") from None
+
+
+def _field(
+    name: str,
+    option: str,
+    hint: Any,
+    default: Any,
+    about: str | None = None,
+    positional: bool = False,
+    metavar: str | None = None,
+) -> Field:
+    """Return a dataclass field that tyro turns into the option of this name."""
+    annotation: Any = Annotated[hint, tyro.conf.arg(name=option, help=about, metavar=metavar)]
+    if positional:
+        annotation = Annotated[annotation, tyro.conf.Positional]
+    if default is inspect.Parameter.empty:
+        return name, annotation, dataclasses.field()
+    return name, annotation, dataclasses.field(default_factory=lambda: default)
+
+
+def _default(parameter: inspect.Parameter, hint: Any) -> Any:
+    """Return a parameter's default; lists may be left out, and so may what can be None."""
+    if parameter.default is not inspect.Parameter.empty:
+        return parameter.default
+    if typing.get_origin(hint) in _LISTS:
+        return ()
+    return None if type(None) in typing.get_args(hint) else inspect.Parameter.empty
+
+
+_LISTS = (Sequence, Iterable, Collection, tuple, list)
+
+
+def _plain(hint: Any) -> Any:
+    """Return a type that can be read from words: tuples for lists, str for `str | Path`."""
+    if typing.get_origin(hint) in _LISTS:
+        return tuple[_plain(typing.get_args(hint)[0]), ...]  # type: ignore[misc]  # at run time
+    if _is_union(hint) and str in typing.get_args(hint):
+        return str | None if type(None) in typing.get_args(hint) else str
+    return hint
+
+
+def _config_class(hint: Any) -> type:
+    """Return the dataclass of an annotation such as `LiftImagesConfig | None`."""
+    parts = (hint, *typing.get_args(hint))
+    return next(part for part in parts if isinstance(part, type) and dataclasses.is_dataclass(part))
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="SPATIALSV_HARNESS_PYTHON names no environment"),
 ]
 # 112 pixels: a multiple of 28, to which qwen_vl_utils rounds, and of the shipped model's cells.
-ROOMS = {"shard": 6, "questions": 12, "rooms": {"views": 3, "image_size": 112, "samples": 1}}
+ROOMS = {"shard_size": 6, "questions": 12, "rooms": {"views": 3, "image_size": 112, "samples": 1}}
 ARM = {"geometry": {"tasks": ["depth", "rays", "points"]}}
 TRAIN = {"steps": 2, "batch_size": 2, "label_stride": 4, "lr_llm": 3e-4, "arms": ARM}
 TASK = """

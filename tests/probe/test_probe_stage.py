@@ -115,7 +115,7 @@ def test_states_that_were_kept_are_not_made_again(tiny_mllm, shards, tmp_path, m
     for name in ("metrics.json", "layers.json"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
     with pytest.raises(AssertionError, match="is loaded"):  # other scenes have states of their own
-        run(tiny_mllm, *manifests, replace(config, scenes=3), tmp_path / "c" / "manifest.json")
+        run(tiny_mllm, *manifests, replace(config, max_scenes=3), tmp_path / "c" / "manifest.json")
 
 
 def test_the_same_seed_gives_the_same_probe(tiny_mllm, shards, tmp_path):

@@ -26,7 +26,7 @@ ROOMS = 12
 def rooms(tmp_path_factory):
     """The manifest of a dozen rooms, all that can be asked of them."""
     out = tmp_path_factory.mktemp("rooms") / "0000.json"
-    run("test", 0, ScenesConfig(shard=ROOMS, questions=30), out)
+    run("test", 0, ScenesConfig(shard_size=ROOMS, questions=30), out)
     return read_manifest(out)
 
 

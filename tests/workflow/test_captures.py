@@ -25,7 +25,7 @@ def test_photos_and_a_video_are_labelled_by_settings_alone(tmp_path):
     scenes = {
         "source": {"train": "photos", "unlabelled": "video"},
         "splits": {"train": 1, "unlabelled": 1, "validation": 0, "test": 0},
-        "shard": 1,
+        "shard_size": 1,
         "read": {
             "files": {"train": "external/home", "unlabelled": "external/walk.mp4"},
             "frames": 4,

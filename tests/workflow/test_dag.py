@@ -196,7 +196,7 @@ def test_records_from_outside_are_shards_of_which_the_last_may_be_short(copy):
     jobs = [line for line in found.stdout.splitlines() if "spatialsv scenes" in line]
     assert len(jobs) == 4 and all("--source mindcube" in job for job in jobs)
     (last,) = [job for job in jobs if "--split train --shard 0002" in job]
-    assert '"shard":50,"stop":120' in last
+    assert '"shard_size":50,"stop":120' in last
     assert "MindCube_train.jsonl" in last and "MindCube_tinybench.jsonl" not in last
     (lift,) = {
         line.partition("--labels ")[2].partition(" --config")[0]

@@ -35,7 +35,7 @@ def configure(copy: Copy, source: str, files: dict[str, Path], splits: dict[str,
     root = copy.root / "external"
     read = {"files": {name: str(path) for name, path in files.items()}, "images": str(root)}
     splits = {"train": 0, "unlabelled": 0, "validation": 0, "test": 0} | splits
-    scenes = {"source": source, "splits": splits, "shard": 4, "read": read}
+    scenes = {"source": source, "splits": splits, "shard_size": 4, "read": read}
     more = ("arms", "measure", "ablations", "base", "models", "teachers", "needs")
     sections = {name: {} for name in (*STAGES, *more)}
     overlay = sections | OVERLAY | {"scenes": scenes}

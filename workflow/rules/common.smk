@@ -128,9 +128,9 @@ def split_section(wildcards):
     if source_of(split) == "rooms":
         tasks = scenes.get("tasks", {})
         return section("scenes", tasks={split: tasks[split]} if split in tasks else {})
-    read, size = scenes.get("read", {}), scenes["shard"]
+    read, size = scenes.get("read", {}), scenes["shard_size"]
     own = {"files": {name: path for name, path in read.get("files", {}).items() if name == split}}
-    own |= {"shard": size, "stop": min(scenes["splits"][split], (int(wildcards.shard) + 1) * size)}
+    own |= {"shard_size": size, "stop": min(scenes["splits"][split], (int(wildcards.shard) + 1) * size)}
     told = {key: scenes[key] for key in ("without_text",) if key in scenes}
     return minified(read | told | own)
 
@@ -144,12 +144,12 @@ def records_digest(split):
 
 def shards(split):
     """The numbers of the shards of `split`; the last one of records may be short."""
-    rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard"]
+    rooms, shard = settings["scenes"]["splits"].get(split, 0), settings["scenes"]["shard_size"]
     if source_of(split) != "rooms":
         rooms = -(-rooms // shard) * shard
     if rooms % shard:
         sys.exit(
-            f"snakemake: scenes.splits.{split}: {rooms} rooms are no multiple of shard, {shard}"
+            f"snakemake: scenes.splits.{split}: {rooms} rooms are no multiple of shard_size, {shard}"
         )
     return [f"{number:04d}" for number in range(rooms // shard)]
 

@@ -45,7 +45,7 @@ NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
 DAG = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
-        "shard": {"type": "integer", "minimum": 1},
+        "shard_size": {"type": "integer", "minimum": 1},
     },
     "labels": {"teacher": NAME, "splits": SPLITS, "commercial": {"type": "boolean"}},
     "pseudo": {"splits": SPLITS},

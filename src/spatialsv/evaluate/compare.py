@@ -43,8 +43,8 @@ class _Run:
 
 
 def compare_runs(
-    first: Sequence[Path],
-    second: Sequence[Path],
+    runs: Sequence[Path],
+    against: Sequence[Path] = (),
     config: CompareConfig | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
@@ -54,8 +54,9 @@ def compare_runs(
     the tasks together, and over the others together (Holm).
 
     Args:
-        first: a run a seed: its manifest, its folder, or its replies.jsonl.
-        second: of the other model.
+        runs: of the first model, one a seed: its manifest, its folder, or its replies.jsonl. Or
+            two runs, one of each model.
+        against: those of the second model, if it has several.
         out: where JSON goes; None: nowhere.
 
     Returns: name -> the fields of `Comparison`, `p_holm` and `significant`.
@@ -65,12 +66,19 @@ def compare_runs(
             than in the other, or one model twice among the seeds of a side.
     """
     config = config or CompareConfig()
+    first, second = runs, against
+    if not second:
+        if len(first) != 2:
+            raise ValueError(
+                f"{len(first)} runs given: give two, or those of the second model with --against."
+            )
+        first, second = first[:1], first[1:]
     sides = [[_run(path) for path in side] for side in (first, second)]
     for side in sides:
         _refuse_twins(side)
-    runs = [run for side in sides for run in side]
-    name = _agreed(runs, "benchmark", config.benchmark)
-    parts = _of_rooms(runs) if name is None else _of_benchmark(runs, name, config)
+    loaded = [run for side in sides for run in side]
+    name = _agreed(loaded, "benchmark", config.benchmark)
+    parts = _of_rooms(loaded) if name is None else _of_benchmark(loaded, name, config)
     ours, theirs = parts[: len(first)], parts[len(first) :]
     found: dict[str, Any] = {}
     for number, part in enumerate(ours[0]):

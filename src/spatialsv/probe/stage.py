@@ -45,7 +45,7 @@ class ProbeConfig:
 
     taps: tuple[int, int, int, int] | None = None  # as in HF hidden_states; None: spread evenly
     stride: int = 2  # of the pixels whose depth is learnt and measured
-    scenes: int | None = None  # of the training scenes, the first so many; None: all
+    max_scenes: int | None = None  # training scenes, the first ones; None: all
     feature_batch: int = 8  # scenes a forward pass of the MLLM
     controls: tuple[Control, ...] = ()  # probes of what a probe alone can do; each costs another
     seed: int = 0
@@ -86,7 +86,7 @@ def run(
         ValueError: no scenes, scenes without labels, or test scenes without geometry and labels.
     """
     exact = ExactTeacher()
-    seen = first_of(read_all(scenes, "scenes"), config.scenes)
+    seen = first_of(read_all(scenes, "scenes"), config.max_scenes)
     stand_ins = ById(read_all(test_labels)) if test_labels else {}
     test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
     given = ById(read_all(labels) if labels else map(exact.label, seen))

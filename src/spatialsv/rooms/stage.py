@@ -24,7 +24,7 @@ class ScenesConfig:
     """Number of rooms, and number and kind of questions."""
 
     splits: dict[str, int] = field(default_factory=dict)  # rooms per split; multiples of `shard`
-    shard: int = 128  # rooms per job; questions are balanced within a shard
+    shard_size: int = 128  # rooms per job; questions are balanced within a shard
     questions: int = 12  # per room, including recognition
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # per split; default: all tasks
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
@@ -45,10 +45,10 @@ class ScenesConfig:
                     )
         for split, rooms in self.splits.items():
             split_seeds(split, 0, rooms)
-            if rooms % self.shard:
+            if rooms % self.shard_size:
                 raise ValueError(
-                    f"scenes.splits.{split}: {rooms} is not a multiple of scenes.shard"
-                    f" ({self.shard})."
+                    f"scenes.splits.{split}: {rooms} is not a multiple of scenes.shard_size"
+                    f" ({self.shard_size})."
                 )
 
 
@@ -64,7 +64,7 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
     Raises:
         ValueError: the split is unknown, or the shard exceeds its seeds.
     """
-    seeds = split_seeds(split, shard * config.shard, config.shard)
+    seeds = split_seeds(split, shard * config.shard_size, config.shard_size)
     rooms, scenes = render_views(seeds, config.rooms)
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")

@@ -21,7 +21,7 @@ from spatialsv.scenes.store import read_groups
 def read(tmp_path):
     def run(path, split="train", shard=0, size=128, **config):
         places = {"files": {split: str(path)}, "images": str(tmp_path)}
-        config = ReadConfig(**places, shard=size, **config)
+        config = ReadConfig(**places, shard_size=size, **config)
         out = tmp_path / f"out/{split}/{shard:04d}.json"
         read_shard("mindcube", split, shard, config, out)
         return read_manifest(out)

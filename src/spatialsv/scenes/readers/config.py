@@ -16,7 +16,7 @@ class ReadConfig:
 
     files: dict[str, str] = field(default_factory=dict)  # of each split: its records or captures
     images: str = "."  # the folder below which the images lie that records name
-    shard: int = 128  # records, or captures, a job
+    shard_size: int = 128  # records, or captures, a job
     stop: int | None = None  # records or captures of the split; None: all
     frames: int = 8  # of a video; of a capture, those of a scene
     sampling: Sampling = field(default_factory=Sampling)  # of captures alone
@@ -24,7 +24,7 @@ class ReadConfig:
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
 
     def __post_init__(self) -> None:
-        for name in ("shard", "frames", "max_pixels"):
+        for name in ("shard_size", "frames", "max_pixels"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"scenes.{name}: expected 1 or more, found {getattr(self, name)}")
 
@@ -40,6 +40,6 @@ class ReadConfig:
 
     def rows(self, shard: int) -> range:
         """The numbers of the records or captures of shard number `shard`."""
-        first = shard * self.shard
-        end = first + self.shard
+        first = shard * self.shard_size
+        end = first + self.shard_size
         return range(first, end if self.stop is None else min(end, self.stop))
