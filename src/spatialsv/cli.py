@@ -125,9 +125,9 @@ def _as_option(path: str) -> str:
 
 def _one_line(text: str) -> str:
     """Return tyro's error message, a box with a title, as one line without its copy of the help."""
-    lines = [line.strip("│|╭╮╰╯─+- ") for line in text.splitlines()]
+    lines = [line.strip("│| ") for line in text.splitlines()]
     first = 0 if len(lines) == 1 else 1  # the title repeats what the message says
-    message = " ".join(line for line in lines[first:] if line)
+    message = " ".join(line for line in lines[first:] if line.strip("╰─╯+- "))
     return re.split(r" (?:Argument helptext:|For full helptext|Got errors:)", message)[0]
 
 
