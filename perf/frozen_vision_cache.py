@@ -1,8 +1,8 @@
-"""A training step with the frozen encoder's outputs kept (`train.cache_vision`), or made anew.
+"""Compare training steps with cached and with recomputed outputs of the frozen encoder.
 
-Model, batch and settings are those of supervision_overhead.py, both sides in one run, by turns.
-What it costs to fill the cache is told as well, which is paid once for each scene, and to read it
-from its file, which is paid for those that memory does not keep.
+Model, batch and settings are those of supervision_overhead.py. Both sides (`train.cache_vision` on
+and off) alternate in one run. The script also prints the time to fill the cache, once per scene,
+and to read from its file, for scenes that do not fit in memory.
 
     python perf/frozen_vision_cache.py [--repeats 5] [--precision fp32] [--batch 24]
 """
@@ -23,16 +23,17 @@ ROWS = ["text", "SpatialSV"]
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = parse()
     parser.description = __doc__
     arguments = parser.parse_args()
     setup = make_setup(arguments)
     describe(setup)
-    sides = sides_of(setup, ROWS)  # moves the model to its device
+    sides = sides_of(setup, ROWS)  # also moves the model to its device
     names = ("pixel_values", "image_grid_thw")
     inputs = {name: setup.batch.inputs[name] for name in names}
     encoder = CachedVisionEncoder(setup.mllm, setup.family, precision_of(setup.config) == "bf16")
-    encoder(inputs)  # warms up
+    encoder(inputs)  # warm-up
     start = clock(setup.device)
     encoder(inputs)
     filled = clock(setup.device) - start
@@ -43,18 +44,18 @@ def main() -> None:
         encoded = {name: value.clone() for name, value in files(inputs).items()}
         read = clock(setup.device) - start
     size = sum(value.nbytes for value in encoded.values()) / len(setup.batch.input_ids)
-    print(f"filling: {filled:.3f} s a batch, reading {read:.3f}; {size / 2**20:.2f} MiB a sample")
-    kept = replace(setup.batch, encoded=encoded).to(setup.device)
+    print(f"cache: fill {filled:.3f} s, read {read:.3f} s a batch; {size / 2**20:.2f} MiB a sample")
+    cached = replace(setup.batch, encoded=encoded).to(setup.device)
     for row, side in sides.items():
-        turns = []
-        for turn in range(arguments.repeats + 1):
+        times = []
+        for repeat in range(arguments.repeats + 1):
             side.setup = setup
             recomputed = seconds(side)
-            side.setup = replace(setup, batch=kept)
-            turns += [(recomputed, seconds(side))] if turn else []  # the first warms up
-        one, other = (statistics.median(turn[side_] for turn in turns) for side_ in (0, 1))
-        ratio = statistics.median(with_cache / without for without, with_cache in turns)
-        print(f"{row:10} made anew {one:.3f} s, kept {other:.3f} s: {ratio:.2f} x")
+            side.setup = replace(setup, batch=cached)
+            times += [(recomputed, seconds(side))] if repeat else []  # the first is a warm-up
+        without, with_cache = (statistics.median(column) for column in zip(*times, strict=True))
+        ratio = statistics.median(cached_ / plain for plain, cached_ in times)
+        print(f"{row:10} recomputed {without:.3f} s, cached {with_cache:.3f} s: {ratio:.2f} x")
 
 
 if __name__ == "__main__":

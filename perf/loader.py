@@ -1,15 +1,14 @@
-"""Samples a second from our stores, against WebDataset and Hugging Face `datasets`; and memory.
+"""Compare samples per second and memory of our stores with WebDataset and HF `datasets`.
 
-A sample is one scene: the images of all its views, their depth, valid pixels and cameras. All sides
-hold the same rooms and give the same numbers, in a shuffled order, through PyTorch's DataLoader,
-from the page cache, by turns in one run; ratios are told, with bytes on disk. The peers keep images
-as PNG, as is their custom, or as plain arrays, which take the most room and no decoding.
+A sample is one scene: images, depth, valid pixels and cameras of all views. All sides hold the same
+rooms and deliver the same numbers in shuffled order through PyTorch's DataLoader. They read from
+the page cache and alternate in one run. The script prints ratios, and bytes on disk. The peers
+store images as PNG, which is usual, or as plain arrays, which are larger and need no decoding.
 
-Memory is that of a fresh process each (anonymous resident, Linux) after it has gone through 2000
-samples of a training set, drawn from 100 or 10,000 scenes: as `spatialsv train` reads them, and,
-beside it, with all scenes in memory.
+Memory is the anonymous resident memory (Linux) of a new process after 2000 random samples from 100
+or 10,000 scenes: once read as `spatialsv train` does, once with all scenes in memory.
 
-What is not installed is left out: pip install -e '.[perf]'.
+Peers that are not installed are skipped: pip install -e '.[perf]'.
 
     python perf/loader.py [--scenes 128] [--size 128] [--repeats 5] [--workers 0]
 """
@@ -58,20 +57,23 @@ NAMES = ("image", "depth", "valid", "intrinsics", "cam_to_world")
 Sample = dict[str, torch.Tensor]
 Loader = Iterable[list[Sample]]
 BATCH = 8
-BAR = 1.5  # x the samples a second of the fastest peer that takes no more bytes than raw
-SHARD = 128  # scenes a store of the memory test
+TARGET = 1.5  # ratio to the fastest peer that takes no more bytes than raw arrays
+SHARD = 128  # scenes per store in the memory test
 
 
 def arrays(one: Scenes) -> dict[str, np.ndarray]:
-    """A stack of one as plain arrays."""
+    """Return the arrays of a single scene."""
     return {name: getattr(one, name)[0] for name in NAMES}
 
 
 def tensors(sample: dict[str, Any]) -> Sample:
+    """Return a sample of tensors."""
     return {name: torch.as_tensor(np.asarray(sample[name])) for name in NAMES}
 
 
 class OurScenes(Dataset):
+    """Scenes of our store, read one at a time."""
+
     def __init__(self, path: Path) -> None:
         self.scenes = Singly(open_groups(path, NAMES))
 
@@ -83,27 +85,33 @@ class OurScenes(Dataset):
 
 
 def batched(data: Dataset, workers: int) -> Loader:
+    """Return a shuffling loader."""
     return DataLoader(
         data, batch_size=BATCH, shuffle=True, num_workers=workers, collate_fn=lambda batch: batch
     )
 
 
 def ours(folder: Path, scenes: Scenes, workers: int) -> Loader:
+    """Write our store and return its loader."""
     write_store(folder / "scenes.zarr", replace(scenes, instance=None))
     return batched(OurScenes(folder / "scenes.zarr"), workers)
 
 
 def as_png(image: np.ndarray) -> bytes:
-    kept = io.BytesIO()
-    Image.fromarray(image).save(kept, "png")
-    return kept.getvalue()
+    """Encode an image as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
 
 
 def from_png(data: bytes) -> np.ndarray:
+    """Decode a PNG."""
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
 def hf(png: bool) -> Callable[[Path, Scenes, int], Loader]:
+    """Return the function that writes a HF dataset and returns its loader."""
+
     def make(folder: Path, scenes: Scenes, workers: int) -> Loader:
         views, height, width = scenes.shape
         maps = {"depth": "float32", "valid": "bool"}
@@ -129,6 +137,8 @@ def hf(png: bool) -> Callable[[Path, Scenes, int], Loader]:
 
 
 class HfScenes(Dataset):
+    """Scenes of a HF dataset."""
+
     def __init__(self, data: Any) -> None:
         self.data = data
 
@@ -136,28 +146,30 @@ class HfScenes(Dataset):
         return len(self.data)
 
     def __getitem__(self, row: int) -> Sample:
-        found = self.data[row]
-        return tensors(found | {"image": np.asarray(found["image"], np.uint8)})
+        arrays = self.data[row]
+        return tensors(arrays | {"image": np.asarray(arrays["image"], np.uint8)})
 
 
 def wds(png: bool) -> Callable[[Path, Scenes, int], Loader]:
+    """Return the function that writes a WebDataset and returns its loader."""
+
     def make(folder: Path, scenes: Scenes, workers: int) -> Loader:
         path = folder / "scenes.tar"
         with webdataset.TarWriter(str(path)) as tar:
             for one in scenes:
                 row, sample = arrays(one), {"__key__": one.ids[0]}
-                shown = row.pop("image")
+                images = row.pop("image")
                 if png:
-                    sample |= {f"{i}.png": as_png(view) for i, view in enumerate(shown)}
+                    sample |= {f"{i}.png": as_png(view) for i, view in enumerate(images)}
                 else:
-                    sample["image.npy"] = shown
+                    sample["image.npy"] = images
                 tar.write(sample | {f"{name}.npy": value for name, value in row.items()})
 
-        def sample_of(found: dict[str, Any]) -> Sample:
+        def sample_of(files: dict[str, Any]) -> Sample:
             if png:
-                views = [from_png(found[f"{i}.png"]) for i in range(scenes.shape[0])]
-                found["image.npy"] = np.stack(views)
-            return tensors({name: found[f"{name}.npy"] for name in NAMES})
+                views = [from_png(files[f"{i}.png"]) for i in range(scenes.shape[0])]
+                files["image.npy"] = np.stack(views)
+            return tensors({name: files[f"{name}.npy"] for name in NAMES})
 
         stream = webdataset.WebDataset(str(path), shardshuffle=False).shuffle(64)
         stream = stream.decode().map(sample_of).batched(BATCH, collation_fn=list)
@@ -167,17 +179,18 @@ def wds(png: bool) -> Callable[[Path, Scenes, int], Loader]:
 
 
 def seconds(loader: Loader, expected: int) -> float:
-    """An epoch; every sample is looked at."""
-    start, seen = time.perf_counter(), 0
+    """Return the time of one epoch that reads every sample."""
+    start, count = time.perf_counter(), 0
     for batch in loader:
-        seen += len(batch)
+        count += len(batch)
         for sample in batch:
             assert sample["image"].dtype == torch.uint8 and sample["depth"].ndim == 3
-    assert seen == expected, f"{seen} samples of {expected}"
+    assert count == expected, f"{count} samples of {expected}"
     return time.perf_counter() - start
 
 
 def throughput(arguments: argparse.Namespace) -> None:
+    """Measure and print samples per second and bytes of all sides."""
     config = RoomsConfig(views=4, image_size=arguments.size)
     _, scenes = render_views(range(arguments.scenes), config)
     sides: dict[str, Callable[[Path, Scenes, int], Loader]] = {"ours": ours}
@@ -193,21 +206,21 @@ def throughput(arguments: argparse.Namespace) -> None:
             folder.mkdir()
             loaders[side] = make(folder, scenes, arguments.workers)
             sizes[side] = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-        turns = []
-        for turn in range(arguments.repeats + 1):
+        repeats = []
+        for repeat in range(arguments.repeats + 1):
             times = {side: seconds(loader, len(scenes)) for side, loader in loaders.items()}
-            turns += [times] if turn else []  # the first warms up
+            repeats += [times] if repeat else []  # the first is a warm-up
     print(f"{len(scenes)} scenes of 4 views, {arguments.size} px, {arguments.workers} workers")
     for side in sides:
-        rate = len(scenes) / statistics.median(times[side] for times in turns)
-        ratio = statistics.median(times[side] / times["ours"] for times in turns)
-        told = "" if side == "ours" else f"; ours is {ratio:.2f} x as fast"
-        told += "" if side == "ours" or ratio >= BAR else f", below the aim of {BAR}"
-        print(f"  {side:20} {rate:6.0f} samples/s, {sizes[side] / 1e6:6.1f} MB{told}")
+        rate = len(scenes) / statistics.median(times[side] for times in repeats)
+        ratio = statistics.median(times[side] / times["ours"] for times in repeats)
+        note = "" if side == "ours" else f"; speed ratio {ratio:.2f}"
+        note += "" if side == "ours" or ratio >= TARGET else f", below the target of {TARGET}"
+        print(f"  {side:20} {rate:6.0f} samples/s, {sizes[side] / 1e6:6.1f} MB{note}")
 
 
 def memory(folder: Path, count: int, in_memory: bool) -> None:
-    """Print this process's anonymous memory, MB, above what it was before the scenes came."""
+    """Print how much the scenes add to the anonymous memory of this process, in MB."""
     _, family = load_mllm(resolve_model("rooms").checkpoint)
     stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
     start = resident("RssAnon")
@@ -221,7 +234,7 @@ def memory(folder: Path, count: int, in_memory: bool) -> None:
 
 
 def write_many(folder: Path, count: int) -> None:
-    """Stores of small scenes; each room of the first store comes again and again."""
+    """Write stores of small scenes; every store repeats the rooms of the first."""
     _, rooms = render_views(range(SHARD), RoomsConfig(views=2, image_size=32))
     for number in range(-(-count // SHARD)):
         ids = tuple(f"{number}-{name}" for name in rooms.ids)
@@ -229,25 +242,27 @@ def write_many(folder: Path, count: int) -> None:
 
 
 def memories() -> None:
+    """Measure and print memory for both set sizes, read from stores and held in memory."""
     counts = (100, 10_000)
     with tempfile.TemporaryDirectory() as name:
         write_many(Path(name), counts[-1])
         for side in ("stored", "in memory"):
-            found = []
+            megabytes = []
             for count in counts:
                 command = [sys.executable, __file__, "--memory", name, str(count), side]
-                found.append(float(subprocess.check_output(command, text=True).split()[-1]))
-            told = ", ".join(f"{c} scenes {f:.0f} MB" for c, f in zip(counts, found, strict=True))
-            print(f"memory, {side}: {told}")
+                megabytes.append(float(subprocess.check_output(command, text=True).split()[-1]))
+            pairs = zip(counts, megabytes, strict=True)
+            print(f"memory, {side}:", ", ".join(f"{c} scenes {mb:.0f} MB" for c, mb in pairs))
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, default in (("scenes", 128), ("size", 128), ("repeats", 5), ("workers", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # one process of it
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # the process that is measured
     arguments = parser.parse_args()
     if arguments.memory:
         folder, count, side = arguments.memory

@@ -1,10 +1,10 @@
-"""How near `spatialsv train --plan` comes to what training takes: memory, and speed.
+"""Compare `spatialsv train --plan` with the memory and speed of a training.
 
-Each case is planned, then trained for three steps in a process of its own. Measured on a GPU:
-PyTorch's allocated peak. On a CPU: the highest anonymous memory of the process, sampled while the
-whole run goes on, beyond what a first, tiny run has left (imports, kernels), with glibc told to
-give freed memory back at once: what its own heuristics keep is neither ours nor in the plan. The
-last column is the part of matrix products' speed that the last step reached.
+Each case is planned, then trained for three steps in a separate process. On a GPU the measured
+value is PyTorch's allocated peak. On a CPU it is the highest anonymous memory of the process,
+sampled during the run, above that of a first, tiny run (imports, kernels). glibc returns freed
+memory at once, so that its caching is not measured. The last column is the share of the matrix
+products' peak speed that the last step reached.
 
     python perf/plan.py [--only TEXT] [--folder FOLDER]
 """
@@ -37,7 +37,7 @@ from spatialsv.train import TrainConfig, run, trainer
 from spatialsv.train.plan import measured_flops, plan
 from spatialsv.train.trainer import SpatialTrainer
 
-# A CPU without instructions for bf16 is slow at it, but needs as little memory as any.
+# CPUs without bf16 instructions are slow, but use the same memory.
 trainer.has_bf16 = lambda _: True
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -49,7 +49,7 @@ LORA = {"lora": {"rank": 16}}
 DPT = {"width": 64, "reassembly": [64, 64, 128, 128]}
 LARGE = {"batch_size": 2, "heads": {"projector_width": 128, "output_size": [64, 64], "dpt": DPT}}
 LLM = {"intermediate_size": 2816, "num_attention_heads": 16, "num_key_value_heads": 4}
-SIZES = {  # of the LLM: width and layers
+SIZES = {  # width and layers of the LLM
     "100 M": LLM | {"hidden_size": 768, "num_hidden_layers": 12},
     "300 M": LLM | {"hidden_size": 1280, "num_hidden_layers": 18},
     "600 M": LLM | {"hidden_size": 1536, "num_hidden_layers": 30},
@@ -75,22 +75,22 @@ CASES = [  # base, arm, settings
 
 
 def job(folder: Path, base: str, arm: str, settings: dict[str, Any], out: str) -> dict[str, Any]:
-    """The arguments of `run`, and of `plan`."""
-    own = {"steps": 3, "log_steps": 100} | settings
+    """Return the arguments of `run` and `plan`."""
+    train = {"steps": 3, "log_steps": 100} | settings
     return {
         "arm": arm,
         "seed": 0,
         "scenes": [folder / "scenes.json"],
         "labels": [folder / "labels.json"],
         "pseudo": [],
-        "config": from_mapping(TrainConfig, own, "train"),
+        "config": from_mapping(TrainConfig, train, "train"),
         "out": folder / "out" / out / "manifest.json",
         "base": base if base == "rooms" else folder / base,
     }
 
 
 def make_data(folder: Path) -> None:
-    """48 rooms of four views with questions and labels."""
+    """Write 48 rooms of four views with questions and labels."""
     settings = {"shard": 48, "questions": 12}
     scenes = from_mapping(ScenesConfig, settings, "scenes")
     make_scenes(split="train", shard=0, config=scenes, out=folder / "scenes.json")
@@ -103,7 +103,7 @@ def make_data(folder: Path) -> None:
 
 
 def make_base(folder: Path, base: str) -> None:
-    """A checkpoint of the tests' form of this family, with random weights and a larger LLM."""
+    """Write a random checkpoint of the family that the tests use, with a larger LLM."""
     if base == "rooms" or (folder / base).is_dir():
         return
     name, _, size = base.partition(" ")
@@ -121,7 +121,7 @@ def make_base(folder: Path, base: str) -> None:
 
 
 def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, float]:
-    """Train, in this process: the peak, bytes, and seconds of the last step."""
+    """Train in this process; return peak memory in bytes and seconds of the last step."""
     _, arm, _ = case
     run(**job(folder, "rooms", arm, SHIPPED | {"batch_size": 1, "steps": 1}, "warm"))
     gc.collect()
@@ -157,8 +157,11 @@ def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, fl
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="cases whose line has this text")
+    parser.add_argument(
+        "--only", default="", help="run only the cases whose line contains this text"
+    )
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "perf_plan")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

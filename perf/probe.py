@@ -1,8 +1,8 @@
-"""What it takes to probe every layer of the shipped model for every task, controls included.
+"""Measure the time to probe every layer of the shipped model for every task, with controls.
 
-The stage runs as workflow/config/default.yaml has it, with and without its linear probes, on as
-many rooms as there; labels are exact. Wall-clock and processor seconds are told: on a machine that
-does other things as well the latter say more.
+The stage runs as in workflow/config/default.yaml, with and without linear probes, on as many rooms
+as there, with exact labels. The script prints wall-clock and processor time; use the latter on a
+machine under other load.
 
     python perf/probe.py [--train 384] [--test 192] [--threads 2]
 """
@@ -29,13 +29,13 @@ from spatialsv.scenes.store import write_store
 CONFIG = ProbeConfig(fit=FitConfig(steps=150))
 SIDES = {
     "DPT head on four taps": replace(CONFIG, layers=LayersConfig(states=())),
-    "and every layer": replace(CONFIG, layers=LayersConfig(controls=())),
-    "and its controls": CONFIG,
+    "with every layer": replace(CONFIG, layers=LayersConfig(controls=())),
+    "with controls": CONFIG,
 }
 
 
 def write_rooms(folder: Path, name: str, seeds: range) -> Path:
-    """Rooms as the stage `scenes` stores them. Returns: their manifest."""
+    """Store rooms as the stage `scenes` does and return the path of their manifest."""
     _, scenes = render_views(seeds, RoomsConfig(views=4, image_size=64))
     digest = write_store(folder / f"{name}.zarr", scenes)
     path = folder / f"{name}.json"
@@ -44,6 +44,7 @@ def write_rooms(folder: Path, name: str, seeds: range) -> Path:
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""How much of Embree's speed is left when rooms are made, rendered and shaded.
+"""Compare the ray rate of rendering rooms with that of embreex without the pipeline.
 
-Both sides cast the same rays into the same rooms in one run: ours through `make_room` and
-`render`, bare embreex on scenes that are already built. Shadow rays count on both sides.
+Both sides cast the same rays into the same rooms in one run: ours through `make_room` and `render`,
+embreex on scenes that are already built. Shadow rays count on both sides.
 
     python perf/rooms.py [--rooms 64] [--size 64] [--samples 4] [--repeats 5]
 """
@@ -21,8 +21,8 @@ from spatialsv.rooms.render import build_mesh, camera_rays, render_room, sample_
 from spatialsv.rooms.room import Room
 
 
-def built(room: Room, size: int, samples: int, rays: int):
-    """A built scene, and as many primary and shadow rays as `render` casts in it."""
+def build_scene(room: Room, size: int, samples: int, rays: int):
+    """Return a built scene with the primary and shadow rays that `render` casts in it."""
     mesh = build_mesh(room)
     scene = EmbreeScene()
     TriangleMesh(scene, mesh.vertices, mesh.faces)
@@ -35,7 +35,8 @@ def built(room: Room, size: int, samples: int, rays: int):
     return scene, origins, directions, points[:shadows], (mesh.lamp - points[:shadows])
 
 
-def bare_seconds(scenes) -> float:
+def embreex_seconds(scenes) -> float:
+    """Return the time that embreex takes to cast the rays."""
     start = time.perf_counter()
     for scene, origins, directions, points, to_lamp in scenes:
         scene.run(origins, directions, output=True)
@@ -44,6 +45,7 @@ def bare_seconds(scenes) -> float:
 
 
 def our_seconds(seeds: range, config: RoomsConfig) -> tuple[float, int]:
+    """Return the time to make and render the rooms, and the number of rays."""
     start = time.perf_counter()
     rays = sum(
         render_room(make_room(seed, config), config.image_size, config.samples).rays
@@ -53,6 +55,7 @@ def our_seconds(seeds: range, config: RoomsConfig) -> tuple[float, int]:
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("rooms", 64), ("size", 64), ("samples", 4), ("repeats", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -62,16 +65,17 @@ def main() -> None:
     rooms = [make_room(seed, config) for seed in seeds]
     counts = [render_room(room, arguments.size, arguments.samples).rays for room in rooms]
     scenes = [
-        built(room, arguments.size, arguments.samples, count)
+        build_scene(room, arguments.size, arguments.samples, count)
         for room, count in zip(rooms, counts, strict=True)
     ]
     ratios = []
     for _ in range(arguments.repeats):
-        bare = bare_seconds(scenes)
+        reference = embreex_seconds(scenes)
         ours, rays = our_seconds(seeds, config)
-        ratios.append(bare / ours)
-        print(f"ours {rays / ours / 1e6:.2f} M rays/s, bare {rays / bare / 1e6:.2f} M rays/s")
-    print(f"share of embreex's ray rate: median {statistics.median(ratios):.2f}, {ratios}")
+        ratios.append(reference / ours)
+        rates = (rays / seconds / 1e6 for seconds in (ours, reference))
+        print("ours {:.2f} M rays/s, embreex {:.2f} M rays/s".format(*rates))
+    print(f"share of embreex's ray rate, median {statistics.median(ratios):.2f}, {ratios}")
 
 
 if __name__ == "__main__":

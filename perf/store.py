@@ -1,18 +1,18 @@
-"""Depth as our store keeps it, against npz, HDF5, 16-bit PNG and a raw memmap: bytes and time.
+"""Compare our depth storage with npz, HDF5, 16-bit PNG and a raw memmap: bytes and reading time.
 
-All keep the same values of the same type, frame by frame, and give random frames from the page
-cache, by turns in one run; times are medians over frames, told as ratios to the memmap's. What
-float32 takes raw is what bytes are compared with. Depth is that of
+All formats store the same values in the same type, frame by frame. They deliver random frames from
+the page cache, alternately in one run. Times are medians over frames, as ratios to the memmap's.
+Bytes are relative to raw float32. The depth maps are
 
-  rendered             rooms as the renderer gives them, float32
+  rendered             rooms from the renderer, float32
   rendered, half       the same, rounded to float16 (labels with `half: true`)
-  rendered, sensor     the same in whole millimetres, with the noise of a Kinect and its holes
-  real                 the frames of a sensor, where SPATIALSV_SAMPLES names a folder of samples
-  teacher              what the shipped teacher makes of the rooms, float32
+  rendered, sensor     the same in millimetres, with the noise and holes of a Kinect
+  real                 frames of a sensor, if SPATIALSV_SAMPLES names a folder of samples
+  teacher              labels of the shipped teacher, float32
   teacher, half        the same, rounded to float16
 
-A PNG holds 16 bits, so those of float32 hold millimetres: they are the only ones that lose. HDF5 is
-left out where h5py is not installed: pip install -e '.[perf]'.
+A PNG holds 16 bits, so PNGs of float32 hold millimetres; only these lose precision. HDF5 is skipped
+if h5py is not installed: pip install -e '.[perf]'.
 
     python perf/store.py [--scenes 12] [--size 384] [--reads 200]
 """
@@ -42,13 +42,14 @@ try:
 except ImportError:
     h5py = None
 
-Frames = np.ndarray  # (F, H, W), uint16 or a float type: as it is kept
+Frames = np.ndarray  # (F, H, W), uint16 or a float type, as stored
 Read = Callable[[int], np.ndarray]
-KINECT = 1.425e-3  # metres of noise at a metre; it grows with the square (Khoshelham 2012)
-BARS = {"bytes": 0.4, "time": 5.0}
+KINECT = 1.425e-3  # metres of noise at 1 m, growing with the square (Khoshelham 2012)
+TARGETS = {"bytes": 0.4, "time": 5.0}
 
 
 def memmap(folder: Path, frames: Frames) -> tuple[int, Read]:
+    """Store frames as one raw array."""
     path = folder / "raw.npy"
     np.save(path, frames)
     mapped = np.load(path, mmap_mode="r")
@@ -56,7 +57,7 @@ def memmap(folder: Path, frames: Frames) -> tuple[int, Read]:
 
 
 def ours(folder: Path, frames: Frames) -> tuple[int, Read]:
-    """Read as they are kept: `Scenes` has metres, and the others give a sensor's millimetres."""
+    """Read the stored type: `Scenes` has metres, the other formats a sensor's millimetres."""
     depth = frames / np.float32(1000) if frames.dtype == np.uint16 else frames
     depth = depth.astype(np.float32)[:, None]
     count = len(depth)
@@ -71,12 +72,13 @@ def ours(folder: Path, frames: Frames) -> tuple[int, Read]:
     (stored,) = open_groups(folder / "ours.zarr")
     chunks = stored.chunks["depth"]
     assert np.array_equal(chunks.scenes(np.arange(count)), depth)
-    assert chunks.dtype == frames.dtype, "kept in another type than the others"
-    as_kept = replace(chunks, attributes={})
-    return (folder / "ours.zarr/depth/c/0/0/0/0").stat().st_size, lambda i: as_kept.frame(i, 0)
+    assert chunks.dtype == frames.dtype, "stored in another type than the other formats"
+    as_stored = replace(chunks, attributes={})
+    return (folder / "ours.zarr/depth/c/0/0/0/0").stat().st_size, lambda i: as_stored.frame(i, 0)
 
 
 def npz(folder: Path, frames: Frames) -> tuple[int, Read]:
+    """Store frames as compressed npz files."""
     for i, frame in enumerate(frames):
         np.savez_compressed(folder / f"{i}.npz", depth=frame)
     size = sum(file.stat().st_size for file in folder.glob("*.npz"))
@@ -89,6 +91,7 @@ def npz(folder: Path, frames: Frames) -> tuple[int, Read]:
 
 
 def png(folder: Path, frames: Frames) -> tuple[int, Read]:
+    """Store frames as 16-bit PNGs."""
     codes = frames if frames.dtype == np.uint16 else np.rint(frames.astype(np.float32) * 1000)
     for i, frame in enumerate(codes.astype(np.uint16)):
         Image.fromarray(frame).save(folder / f"{i}.png")
@@ -97,15 +100,18 @@ def png(folder: Path, frames: Frames) -> tuple[int, Read]:
 
 
 def hdf5(folder: Path, frames: Frames) -> tuple[int, Read]:
+    """Store frames as a chunked, compressed HDF5 dataset."""
     with h5py.File(folder / "depth.h5", "w") as file:
         options = {"compression": "gzip", "shuffle": True, "chunks": (1, *frames.shape[1:])}
         file.create_dataset("depth", data=frames, **options)
-    opened = h5py.File(folder / "depth.h5", rdcc_nbytes=0)["depth"]  # or it keeps frames decoded
+    opened = h5py.File(folder / "depth.h5", rdcc_nbytes=0)[
+        "depth"
+    ]  # without a cache of decoded frames
     return (folder / "depth.h5").stat().st_size, lambda i: opened[i]
 
 
-def sensed(depth: np.ndarray) -> np.ndarray:
-    """Uint16 millimetres with a sensor's noise, and 13 % of the pixels lost in blobs."""
+def simulate_sensor(depth: np.ndarray) -> np.ndarray:
+    """Return uint16 millimetres with sensor noise and 13 % of the pixels missing in patches."""
     rng = np.random.default_rng(0)
     noisy = depth + rng.normal(size=depth.shape) * KINECT * depth**2
     frames, height, width = depth.shape
@@ -115,7 +121,7 @@ def sensed(depth: np.ndarray) -> np.ndarray:
 
 
 def real_frames(least: int) -> np.ndarray | None:
-    """A sensor's own frames, repeated with their rows rolled until there are enough."""
+    """Return recorded frames, repeated with rolled rows until there are `least`."""
     folder = Path(os.environ.get("SPATIALSV_SAMPLES", "")) / "open3d_rgbd/depth"
     files = sorted(folder.glob("*.png"))
     if not files:
@@ -125,8 +131,8 @@ def real_frames(least: int) -> np.ndarray | None:
     return np.concatenate(turns)
 
 
-def measured(sides: dict[str, tuple[int, Read]], count: int, reads: int) -> dict[str, float]:
-    """Median seconds of a random frame of each side; all sides read each frame, by turns."""
+def measure(sides: dict[str, tuple[int, Read]], count: int, reads: int) -> dict[str, float]:
+    """Return the median seconds per random frame of each format, read alternately."""
     rng = np.random.default_rng(0)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for i in rng.integers(0, count, reads):
@@ -138,12 +144,13 @@ def measured(sides: dict[str, tuple[int, Read]], count: int, reads: int) -> dict
 
 
 def compare(name: str, frames: Frames, reads: int) -> None:
+    """Measure and print all formats on these frames."""
     kinds = {"memmap": memmap, "ours": ours, "npz": npz, "png": png}
     if h5py is not None:
         kinds["hdf5"] = hdf5
     with tempfile.TemporaryDirectory() as folder:
         sides = {kind: make(Path(folder), frames) for kind, make in kinds.items()}
-        times = measured(sides, len(frames), reads)
+        times = measure(sides, len(frames), reads)
     print(f"{name}: {len(frames)} frames of {frames.shape[1]} x {frames.shape[2]}, {frames.dtype}")
     for kind, (size, _) in sides.items():
         share, ratio = size / (frames.size * 4), times[kind] / times["memmap"]
@@ -154,13 +161,14 @@ def compare(name: str, frames: Frames, reads: int) -> None:
     share, ratio = sides["ours"][0] / (frames.size * 4), times["ours"] / times["memmap"]
     faster = all(times["ours"] < times[kind] for kind in ("npz", "png"))
     print(
-        f"  bars: bytes {'met' if share <= BARS['bytes'] else 'NOT met'}, time"
-        f" {'met' if ratio <= BARS['time'] else 'NOT met'}, faster than npz and PNG"
+        f"  targets: bytes {'met' if share <= TARGETS['bytes'] else 'NOT met'}, time"
+        f" {'met' if ratio <= TARGETS['time'] else 'NOT met'}, faster than npz and PNG"
         f" {'met' if faster else 'NOT met'}"
     )
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,14 +182,14 @@ def main() -> None:
     kinds = {
         "rendered": rendered,
         "rendered, half": rendered.astype(np.float16),
-        "rendered, sensor": sensed(rendered),
+        "rendered, sensor": simulate_sensor(rendered),
         "real": real_frames(len(rendered)),
         "teacher": labels,
         "teacher, half": labels.astype(np.float16),
     }
     for name, frames in kinds.items():
         if frames is None:
-            print(f"{name}: left out; SPATIALSV_SAMPLES names no folder with open3d_rgbd/depth")
+            print(f"{name}: skipped. Set SPATIALSV_SAMPLES to a folder with open3d_rgbd/depth.")
         else:
             compare(name, frames, arguments.reads)
 

@@ -1,14 +1,14 @@
-"""What supervision costs: a training step of each arm against text alone, and its peak memory.
+"""Measure the cost of supervision: time and memory of each arm's step against text only.
 
-All sides share one model, batch and set of views in one run; they take turns, and medians are told.
-A step is forward, losses, backward, clipping and the optimiser. Memory is measured in a fresh
-process each: on a CPU the peak of resident memory above what stood after set-up (Linux), on a GPU
-the most that torch had allocated.
+All arms share model, batch and views in one run and alternate; the script prints medians. A step is
+forward, losses, backward, clipping and the optimiser. Memory is measured in a new process each. On
+a CPU it is the peak of resident memory above that after set-up (Linux), on a GPU torch's allocated
+peak.
 
-On a CPU: the shipped model on rooms, by `train` of workflow/config/default.yaml, one thread as its
-jobs have. One row runs the teacher inside each step, as others do; elsewhere the label store has
-its features. On a GPU: random weights in the shape of Qwen2.5-VL-3B, 4 views of 448 px, labels of
-half that size, heads and bf16 as in workflow/config/paper.yaml, gradient checkpointing.
+On a CPU: the shipped model on rooms, with section `train` of workflow/config/default.yaml and one
+thread, as its jobs. One row runs the teacher in each step; the others read its features from the
+label store. On a GPU: random weights in the shape of Qwen2.5-VL-3B, 4 views of 448 pixels, labels
+of half that size, heads and bf16 as in workflow/config/paper.yaml, gradient checkpointing.
 
     python perf/supervision_overhead.py [--repeats 5] [--processes 3] [--precision fp32]
 """
@@ -61,18 +61,18 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from recipes import LLM, ROPE, VISION  # noqa: E402
 from settings import load_settings  # noqa: E402
 
-ROWS = {  # what is measured -> its arm, and whether the teacher runs in each step
+ROWS = {  # label -> arm, and whether the teacher runs in each step
     "text": ("text", False),
     "text + distillation, stored features": ("distill", False),
     "text + distillation, teacher in each step": ("distill", True),
     "SpatialSV": ("spatialsv", False),
 }
-BARS = {"cpu": (1.75, 1.25), "cuda": (1.10, 1.08)}  # SpatialSV's time and memory, x text's
+TARGETS = {"cpu": (1.75, 1.25), "cuda": (1.10, 1.08)}  # time and memory, relative to text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setup:
-    """What all sides share."""
+    """Model, batch and settings that all arms share."""
 
     device: str
     config: TrainConfig
@@ -80,15 +80,16 @@ class Setup:
     family: Family
     batch: Batch
     teacher: RoomsTeacher | None = None
-    pixels: torch.Tensor | None = None  # of the batch's views, as the teacher takes them
+    pixels: torch.Tensor | None = None  # views of the batch, as the teacher expects them
 
     @property
     def channels(self) -> int:
+        """Return the width of the teacher's features."""
         return self.batch.geometry.features.shape[-1]
 
 
 def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
-    """The shipped model, and a batch of as many rooms as the settings say."""
+    """Return the shipped model with a batch of rooms."""
     settings = load_settings(ROOT, {"overlay": "default"})
     config = train_config(settings, changes)
     mllm, family = load_mllm(resolve_model("rooms").checkpoint)
@@ -97,10 +98,11 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
     rooms, scenes = render_views(
         range(config.batch_size), from_mapping(RoomsConfig, settings["scenes"]["rooms"], "rooms")
     )
-    asked = [
-        generate_questions(room, seen) for room, seen in zip(rooms, scenes.instance, strict=True)
+    candidates = [
+        generate_questions(room, instance)
+        for room, instance in zip(rooms, scenes.instance, strict=True)
     ]
-    questions = balance_questions(asked, config.questions_per_sample, np.random.default_rng(0))
+    questions = balance_questions(candidates, config.questions_per_sample, np.random.default_rng(0))
     teacher = RoomsTeacher.load()
     options = SamplesConfig(
         questions_per_sample=config.questions_per_sample,
@@ -123,7 +125,7 @@ def rooms_setup(device: str, changes: dict[str, Any]) -> Setup:
 
 
 def qwen_setup(device: str, changes: dict[str, Any], views: int = 4, side: int = 448) -> Setup:
-    """Qwen2.5-VL-3B with random weights, and samples of noise: their cost is that of real ones."""
+    """Return Qwen2.5-VL-3B with random weights, and samples of noise at the usual cost."""
     own = {"attention": "sdpa", "heads": {"output_size": [side // 2, side // 2]}}
     settings = load_settings(ROOT, {"overlay": "paper", "train": own})
     config = train_config(settings, changes)
@@ -144,7 +146,7 @@ def qwen_setup(device: str, changes: dict[str, Any], views: int = 4, side: int =
 
 
 def qwen_3b() -> Qwen2_5_VLConfig:
-    """As in Qwen/Qwen2.5-VL-3B-Instruct's config.json."""
+    """Return the sizes in the config.json of Qwen/Qwen2.5-VL-3B-Instruct."""
     text = LLM["qwen2_5_vl_3b"]
     return Qwen2_5_VLConfig(
         text_config=text | {"rope_parameters": ROPE},
@@ -156,12 +158,12 @@ def qwen_3b() -> Qwen2_5_VLConfig:
 def noisy_sample(
     family: Family, noise: np.random.Generator, views: int, side: int, words: int
 ) -> Sample:
-    """A chat of 64 tokens of question and 16 of answer about views of noise, with labels."""
+    """Return a labelled chat of 64 question and 16 answer tokens about views of noise."""
     images = noise.integers(0, 256, (views, side, side, 3), dtype=np.uint8)
-    shown = family.prepare(list(images), "image")
-    said = torch.from_numpy(noise.integers(0, words // 2, 80))  # no visual token is among them
-    between = [part for stand in shown.placeholders for part in (said[:1], stand)]
-    ids = torch.cat([*between, said])
+    prepared = family.prepare(list(images), "image")
+    text = torch.from_numpy(noise.integers(0, words // 2, 80))  # contains no visual token
+    between = [part for view_ids in prepared.placeholders for part in (text[:1], view_ids)]
+    ids = torch.cat([*between, text])
     labels = torch.full_like(ids, IGNORED)
     labels[-16:] = ids[-16:]
     size = (views, side // 2, side // 2)
@@ -175,21 +177,21 @@ def noisy_sample(
         features=torch.from_numpy(noise.normal(size=(views, 36, 36, 1024)).astype(np.float32)),
     )
     return Sample(
-        ids=("noise",), tokens=Tokens(input_ids=ids, labels=labels), views=shown, target=target
+        ids=("noise",), tokens=Tokens(input_ids=ids, labels=labels), views=prepared, target=target
     )
 
 
 def train_config(settings: dict[str, Any], changes: dict[str, Any]) -> TrainConfig:
-    """The section `train` as a job gets it."""
+    """Return the section `train` as a job receives it."""
     section = {k: v for k, v in settings["train"].items() if k not in ("base", "seeds", "arms")}
     return from_mapping(TrainConfig, section | changes, "train")
 
 
 class Side:
-    """One arm's step on what all share. The MLLM's optimiser is shared, too."""
+    """One arm's training step. The MLLM and its optimiser are shared."""
 
     def __init__(self, setup: Setup, row: str, optimiser: torch.optim.Optimizer) -> None:
-        name, self.taught = ROWS[row]
+        name, self.runs_teacher = ROWS[row]
         self.setup, self.arm, self.optimisers = setup, ARMS[name], [optimiser]
         channels = SimpleNamespace(feature_channels=setup.channels if self.arm.distill else None)
         heads = make_heads(self.arm, setup.config, channels, setup.mllm, setup.family)
@@ -198,7 +200,7 @@ class Side:
             self.optimisers.append(adamw(self.model, setup.config, "heads"))
 
     def step(self) -> None:
-        """One step of training."""
+        """Run one training step."""
         config, batch = self.setup.config, self.batch()
         with autocast(self.setup):
             total = arm_losses(self.model(batch), batch, self.arm, config)["total"]
@@ -210,19 +212,22 @@ class Side:
             optimiser.zero_grad()
 
     def batch(self) -> Batch:
-        """The batch, with features that the teacher gives only now where it is in the step."""
+        """Return the batch, with the teacher's features computed now if it runs in the step."""
         batch, setup = self.setup.batch, self.setup
-        if not self.taught:
+        if not self.runs_teacher:
             return batch
-        with torch.no_grad():  # so many scenes at once as the stage `labels`
+        with torch.no_grad():  # in batches as in the stage `labels`
             parts = setup.pixels.split(setup.teacher.batch_size)
             features = torch.cat([setup.teacher.network(part).features for part in parts])
         return replace(batch, geometry=replace(batch.geometry, features=features))
 
     def flops(self) -> int:
-        """Of a step's matrices and convolutions, without what checkpointing does again.
+        """Return a step's FLOPs in matrix products and convolutions, without recomputation.
 
-        Backward costs twice what forward does; there is none through the frozen encoder.
+        The backward pass costs twice the forward pass, except through the frozen encoder.
+
+        Returns:
+            The number of floating-point operations.
         """
         with FlopCounterMode(display=False) as counter, torch.no_grad(), autocast(self.setup):
             self.model(self.setup.batch)
@@ -232,19 +237,20 @@ class Side:
 
 
 def autocast(setup: Setup) -> torch.autocast:
+    """Return the autocast context of the settings."""
     bf16 = precision_of(setup.config) == "bf16"
     return torch.autocast(setup.device, torch.bfloat16, enabled=bf16)
 
 
 def adamw(model: SpatialSV, config: TrainConfig, *parts: str) -> torch.optim.Optimizer:
-    """The trainer's optimiser of these parts."""
+    """Return the trainer's optimiser for these parts."""
     matrices = [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
     groups = parameter_groups(model, config, matrices)
     return torch.optim.AdamW([g for g in groups if g["name"].split(" (")[0] in parts])
 
 
 def sides_of(setup: Setup, rows: list[str]) -> dict[str, Side]:
-    """The sides in these rows."""
+    """Return the sides of these rows."""
     set_seed(0)
     plain = SpatialSV(setup.mllm, setup.family)
     freeze(plain, setup.config)
@@ -255,7 +261,7 @@ def sides_of(setup: Setup, rows: list[str]) -> dict[str, Side]:
 
 
 def clock(device: str) -> float:
-    """Seconds: on the wall where a GPU works, else of the CPU's own time, which others share."""
+    """Return wall-clock seconds on a GPU, and processor seconds of this process on a CPU."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -263,43 +269,44 @@ def clock(device: str) -> float:
 
 
 def seconds(side: Side) -> float:
+    """Run one step and return its time in seconds."""
     start = clock(side.setup.device)
     side.step()
     return clock(side.setup.device) - start
 
 
 def peak_bytes(side: Side) -> int:
-    """Of two steps: the optimiser's state is there from the second on."""
+    """Return the peak of two steps: the optimiser's state exists from the second on."""
     if side.setup.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         side.step(), side.step()
         return torch.cuda.max_memory_allocated()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = resident("VmRSS")
     side.step(), side.step()
     return resident("VmHWM") - before
 
 
 def resident(field: str) -> int:
-    """What /proc/self/status says of this process, such as VmRSS; bytes."""
+    """Return a field of /proc/self/status, such as VmRSS, in bytes."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if field in x)
     return int(line.split()[1]) * 1024
 
 
 def in_fresh_process(row: str, processes: int) -> int:
-    """Peak memory of one side, the median over processes."""
+    """Return the peak memory of one row in bytes, the median over processes."""
     command = [sys.executable, *sys.argv, "--memory-of", row]
-    told = [
+    peaks = [
         subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
         for _ in range(processes)
     ]
-    return round(statistics.median(map(int, told)))
+    return round(statistics.median(map(int, peaks)))
 
 
 def make_setup(arguments: argparse.Namespace) -> Setup:
-    """The setup for the device, with what the command line changes."""
+    """Return the setup of the device with the changes of the command line."""
     torch.set_num_threads(arguments.threads)
     changes = {} if arguments.precision is None else {"precision": arguments.precision}
     if arguments.batch is not None:
@@ -308,32 +315,33 @@ def make_setup(arguments: argparse.Namespace) -> Setup:
 
 
 def parse() -> argparse.ArgumentParser:
-    """The command line that the scripts about training steps share."""
+    """Return the command-line parser that the scripts about training steps share."""
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], help="in place of the settings'")
-    parser.add_argument("--batch", type=int, help="samples, in place of the settings'")
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="override the settings")
+    parser.add_argument("--batch", type=int, help="samples per batch; overrides the settings")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
 
 def describe(setup: Setup) -> None:
-    """Print what a step is made of."""
+    """Print the sizes of a step."""
     config, (samples, tokens) = setup.config, setup.batch.input_ids.shape
     about = f"{samples} samples x {tokens} tokens, {setup.batch.places.shape[1]} views each"
     size, labels = config.heads.output_size, tuple(setup.batch.geometry.depth.shape[2:])
     print(f"{about}; packed {config.packed}, checkpointing {config.gradient_checkpointing}")
     print(f"heads {config.heads.dpt}, maps {size}, labels {labels}")
-    asked, used = config.precision, precision_of(config)
-    print(f"{setup.device}, {torch.get_num_threads()} threads, {used} where settings say {asked}")
+    wanted, used = config.precision, precision_of(config)
+    print(f"{setup.device}, {torch.get_num_threads()} threads, {used} (settings: {wanted})")
 
 
 def main() -> None:
+    """Parse the command line, measure and print."""
     parser = parse()
     parser.description = __doc__
-    parser.add_argument("--processes", type=int, default=3, help="a side, for its memory")
-    parser.add_argument("--peak", type=float, default=989, help="of the GPU, TFLOP/s in bf16")
+    parser.add_argument("--processes", type=int, default=3, help="per row, for its memory")
+    parser.add_argument("--peak", type=float, default=989, help="peak of the GPU in bf16, TFLOP/s")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     setup = make_setup(arguments)
@@ -341,28 +349,28 @@ def main() -> None:
         print(peak_bytes(sides_of(setup, [arguments.memory_of])[arguments.memory_of]))
         return
     describe(setup)
-    rows = [row for row, (_, taught) in ROWS.items() if setup.teacher or not taught]
+    rows = [row for row, (_, runs_teacher) in ROWS.items() if setup.teacher or not runs_teacher]
     sides = sides_of(setup, rows)
     for side in sides.values():
-        seconds(side)  # warms up
+        seconds(side)  # warm-up
     times = [{row: seconds(side) for row, side in sides.items()} for _ in range(arguments.repeats)]
     flops = {row: side.flops() for row, side in sides.items()} if setup.device == "cuda" else {}
-    tokens, bars = setup.batch.input_ids.numel(), BARS[setup.device]
+    tokens, targets = setup.batch.input_ids.numel(), TARGETS[setup.device]
     del setup, sides, side
     gc.collect()
     torch.cuda.empty_cache()
     memory = {row: in_fresh_process(row, arguments.processes) for row in rows}
     for row in rows:
-        took = statistics.median(turn[row] for turn in times)
-        ratio = statistics.median(turn[row] / turn["text"] for turn in times)
+        step = statistics.median(repeat[row] for repeat in times)
+        ratio = statistics.median(repeat[row] / repeat["text"] for repeat in times)
         used = f"{memory[row] / 2**20:6.0f} MiB, {memory[row] / memory['text']:.2f} x"
         print(
-            f"{row:42} {took:7.3f} s, {ratio:.2f} x; {used}; {tokens / took:.0f} tokens/s", end=""
+            f"{row:42} {step:7.3f} s, {ratio:.2f} x; {used}; {tokens / step:.0f} tokens/s", end=""
         )
         if row in flops:
-            print(f"; MFU {flops[row] / took / arguments.peak / 1e12:.1%}", end="")
+            print(f"; MFU {flops[row] / step / arguments.peak / 1e12:.1%}", end="")
         print()
-    print(f"bars of SpatialSV: {bars[0]} x the time, {bars[1]} x the memory")
+    print(f"targets of SpatialSV: {targets[0]} x the time, {targets[1]} x the memory")
 
 
 if __name__ == "__main__":
