@@ -32,11 +32,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from helpers.tiny import SPECIAL, TEMPLATE, byte_tokenizer, save_tiny_mllm
 from spatialsv.model.families.family import Family
-from spatialsv.model.families.llava_qwen import LlavaQwenConfig, LlavaQwenForCausalLM
-from spatialsv.model.families.rice_qwen3 import (
+from spatialsv.model.families.llava_onevision_1_5 import (
     LLaVAOneVision1_5_ForConditionalGeneration,
     RiceQwen3Config,
 )
+from spatialsv.model.families.llava_video import LlavaQwenConfig, LlavaQwenForCausalLM
 from spatialsv.model.mllm import load_mllm
 
 LLM = {

@@ -74,7 +74,7 @@ def test_its_parameters_are_the_bases(trained, tmp_path, tiny_mllm):
         name: value.shape for name, value in out.items()
     }
     assert not (tmp_path / "out" / HEADS).exists()
-    assert "taught by: text, distill, depth" in (tmp_path / "out/README.md").read_text()
+    assert "supervision: text, distill, depth" in (tmp_path / "out/README.md").read_text()
     assert "batches of 12 samples" in (tmp_path / "out/README.md").read_text()
 
 
@@ -98,7 +98,7 @@ def test_who_taught_it_and_on_what_terms_goes_with_it(trained, tmp_path):
     trained.write_text(json.dumps(record))
     refused = ["export", str(trained), "--commercial", "--out", str(tmp_path / "bound")]
     assert main(refused) == 2 and not (tmp_path / "bound").exists()
-    with pytest.warns(UserWarning, match="learnt from some/da3: licence CC-BY-NC-4.0"):
+    with pytest.warns(UserWarning, match="trained on some/da3: licence CC-BY-NC-4.0"):
         export(trained, tmp_path / "bound")
     told = json.loads((tmp_path / "bound/spatialsv.json").read_text())
     assert told == {"teachers": [free, bound], "shown": {"sources": ["rooms"], "size": None}}
@@ -108,11 +108,11 @@ def test_who_taught_it_and_on_what_terms_goes_with_it(trained, tmp_path):
 
 
 def test_what_cannot_be_exported_is_told(trained, tmp_path):
-    with pytest.raises(ValueError, match="exists; give a folder that does not"):
+    with pytest.raises(ValueError, match="Give a folder that does not exist"):
         export(trained, tmp_path)
     scenes = tmp_path / "scenes.json"
     write_manifest(scenes, Manifest(stage="scenes", payload={}))
-    with pytest.raises(ValueError, match="a scenes manifest; give that of a training job"):
+    with pytest.raises(ValueError, match="is a manifest of the stage scenes"):
         export(scenes, tmp_path / "out")
     write_manifest(trained, Manifest(stage="train", payload={"mllm": "0"}, about=ABOUT))
     with pytest.raises(ValueError, match="without 3D heads"):

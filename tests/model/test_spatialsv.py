@@ -101,9 +101,9 @@ def test_gradient_checkpointing_gives_the_same_gradients(loaded, tiny_mllm, head
 
 
 def test_wrong_taps_and_widths_are_refused(loaded, heads):
-    with pytest.raises(ValueError, match="tap 9: the MLLM has hidden states 0"):
+    with pytest.raises(ValueError, match="Tap 9 does not exist"):
         SpatialSV(*loaded, SpatialHeads(replace(heads.config, taps=(1, 2, 3, 9)), hidden_size=32))
-    with pytest.raises(ValueError, match="width 64, the MLLM's is 32"):
+    with pytest.raises(ValueError, match="width 64, but the MLLM's width is 32"):
         SpatialSV(*loaded, SpatialHeads(heads.config, hidden_size=64))
 
 

@@ -117,7 +117,7 @@ def test_an_adapter_from_outside_goes_through_all_stages(job, mine, tmp_path):
 def test_a_name_in_a_checkpoint_imports_nothing(mine, tmp_path):
     folder = save_tiny_mllm(tmp_path / "base")
     (folder / "spatialsv.json").write_text(json.dumps({"family": mine}))
-    with pytest.raises(ValueError, match=f"--family {mine}, or models.<name>.family"):
+    with pytest.raises(ValueError, match=f"--family {mine}, or set models.<name>.family"):
         load_mllm(folder)
     with pytest.raises(ValueError, match=f"trained with the adapter {mine}"):
         load_mllm(folder, family="spatialsv.model.families.qwen2_5_vl:Qwen25VL")
@@ -131,9 +131,9 @@ def test_a_name_in_a_checkpoint_imports_nothing(mine, tmp_path):
     [
         ("no_such_package.adapter:Mine", "No module named 'no_such_package'"),
         ("json:Mine", "has no attribute 'Mine'"),
-        ("json:JSONDecoder", "no subclass of spatialsv's Family"),
+        ("json:JSONDecoder", "not a subclass of spatialsv's Family"),
     ],
 )
 def test_an_adapter_that_is_none_is_told(tiny_mllm, name, told):
-    with pytest.raises(ValueError, match=f"family {name}: .*{told}.*PYTHONPATH"):
+    with pytest.raises(ValueError, match=f"adapter {name}: .*{told}.*PYTHONPATH"):
         load_mllm(tiny_mllm, family=name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.model.families.family import read_settings
 
 MLLM, HEADS = "mllm", "heads"  # subfolders of a trained model's folder
+SETTINGS_FILE = "spatialsv.json"  # in a checkpoint: `Family.settings` and its training's record
 SHIPPED = ("base", "rooms")  # names of the MLLM in this package: the arm's and its data's
 
 
@@ -29,7 +31,7 @@ class CheckpointRef:
     @property
     def folder(self) -> Path:
         """The folder that contains the model and its heads."""
-        return Path(self.name) if self.manifest is None else self.manifest.path.parent
+        return Path(self.name) if self.manifest is None else Path(self.name).parent
 
     @property
     def checkpoint(self) -> str:
@@ -50,7 +52,7 @@ class CheckpointRef:
 
     @property
     def uses_blank_images(self) -> bool:
-        """Whether the model was trained on plain grey images instead of its own."""
+        """Whether the model was trained on plain grey images."""
         return bool(self.about.get("settings", {}).get("blank_images", False))
 
 
@@ -68,3 +70,9 @@ def resolve_model(model: str | Path) -> CheckpointRef:
     if path.suffix == ".json":
         return CheckpointRef(str(path), read_manifest(path))
     return CheckpointRef(str(model))
+
+
+def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return SpatialSV's record in the checkpoint `folder`; empty if there is none."""
+    path = Path(folder) / SETTINGS_FILE
+    return json.loads(path.read_text()) if path.is_file() else {}

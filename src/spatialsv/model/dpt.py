@@ -1,4 +1,4 @@
-"""A DPT head: four token maps become one dense map (Ranftl et al., arXiv 2103.13413).
+"""A DPT head: from four token maps to one dense map (Ranftl et al., arXiv 2103.13413).
 
 Shapes: B views (samples and views together), h w tokens, H W output pixels, C channels.
 """
@@ -6,6 +6,7 @@ Shapes: B views (samples and views together), h w tokens, H W output pixels, C c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -15,15 +16,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class DPTConfig:
-    """Sizes of one head. At full size: 256, [256, 512, 1024, 1024], 32."""
+    """The sizes of one head. At full size: 256, [256, 512, 1024, 1024], 32."""
 
     width: int = 32  # channels while maps are fused
     reassembly: tuple[int, int, int, int] = (32, 32, 32, 32)  # channels at x4, x2, x1, x1/2
-    output_width: int = 16  # channels at the output's resolution, the dearest place of all
+    output_width: int = 16  # channels at the output's resolution, where each costs most
 
 
 class ResidualUnit(nn.Module):
-    """Two 3 x 3 convolutions around which the input is passed on."""
+    """Two 3 x 3 convolutions with a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -31,11 +32,12 @@ class ResidualUnit(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        """Return x plus its refinement."""
         return x + self.second(F.relu_(self.first(F.relu(x))))
 
 
 class Fusion(nn.Module):
-    """RefineNet's step: add the finer map to the coarse one, refine, and grow to the next size."""
+    """RefineNet's step: add the finer map to the coarse one, refine, and upsample."""
 
     def __init__(self, width: int, lateral: bool) -> None:
         super().__init__()
@@ -43,10 +45,11 @@ class Fusion(nn.Module):
         self.refine = ResidualUnit(width)
         self.project = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, finer: Tensor | None, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, finer: Tensor | None, size: tuple[int, ...]) -> Tensor:
+        """Return the fused map at `size` (height, width)."""
         if self.lateral is not None:
             x = x + self.lateral(finer)
-        # A 1 x 1 convolution and bilinear growth commute: convolving first costs a quarter.
+        # A 1 x 1 convolution and bilinear upsampling commute: convolving first costs a quarter.
         x = self.project(self.refine(x))
         if tuple(x.shape[-2:]) == size:
             return x
@@ -54,11 +57,16 @@ class Fusion(nn.Module):
 
 
 class DPTHead(nn.Module):
-    """Four maps (B, C_in, h, w), shallow tap first, to (B, `outputs`, H, W) of raw values.
+    """Decode four token maps, shallow tap first, into one map of raw values.
 
     The maps are reassembled at 4, 2, 1 and 1/2 times the token grid, fused from the coarsest up,
-    and brought to the size asked for. Pixel coordinates in [-1, 1] join before the last layers:
-    ray directions are linear in them, and token maps know their place only roughly.
+    and resized to the output. Pixel coordinates in [-1, 1] join before the last layers: ray
+    directions are linear in them, and token maps encode their position only roughly.
+
+    Args:
+        inputs: C_in, the maps' channels.
+        outputs: C_out, the output's channels.
+        config: the sizes in between.
     """
 
     def __init__(self, inputs: int, outputs: int, config: DPTConfig) -> None:
@@ -85,11 +93,11 @@ class DPTHead(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Weights that pass tokens' differences on.
+        """Initialise the weights so that differences between tokens persist.
 
-        PyTorch's own shrink a signal by 0.6 a layer, and ten layers on nothing is left of what
-        tells one token from the next: points then learn several times slower. Residual units start
-        as the identity, and outputs near 0, which every task's activation turns into a fair guess.
+        PyTorch's default shrinks a signal by 0.6 a layer; after ten layers tokens hardly differ,
+        and points are learnt several times slower. Residual units start as the
+        identity, and outputs near 0, which each task's activation maps to a plausible value.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -99,13 +107,25 @@ class DPTHead(nn.Module):
         for module in self.modules():
             if isinstance(module, ResidualUnit):
                 nn.init.zeros_(module.second.weight)
-        nn.init.normal_(self.output[-1].weight, std=0.02)
+        nn.init.normal_(self._output_layers()[1].weight, std=0.02)
 
     def forward(
         self, maps: list[Float[Tensor, "B C_in h w"]], size: tuple[int, int]
     ) -> Float[Tensor, "B C_out H W"]:
+        """Decode four maps.
+
+        Args:
+            maps: one map for each tap.
+            size: height and width of the output.
+
+        Returns:
+            The raw output.
+
+        Raises:
+            ValueError: there are not four maps.
+        """
         if len(maps) != 4:
-            raise ValueError(f"a DPT head reads 4 maps, found {len(maps)}")
+            raise ValueError(f"A DPT head reads 4 maps, found {len(maps)}.")
         levels = [
             enter(resize(reduce(x)))
             for x, reduce, resize, enter in zip(
@@ -120,18 +140,23 @@ class DPTHead(nn.Module):
         return self.last_layers(x)
 
     def last_layers(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C_out H W"]:
-        """`output` of x beside the coordinates, whose part is the same for all views: done once."""
-        first, _, last = self.output
-        of_x, of_place = first.weight.split([x.shape[1], 2], dim=1)
-        place = F.conv2d(_coordinates(x), of_place, first.bias, padding=1)
-        return last(F.relu_(F.conv2d(x, of_x, padding=1) + place))
+        """Apply `output` to x and the coordinates; the latter's part is computed for one view."""
+        first, last = self._output_layers()
+        of_x, of_coordinates = first.weight.split([x.shape[1], 2], dim=1)
+        shared = F.conv2d(_coordinates(x), of_coordinates, first.bias, padding=1)
+        return last(F.relu_(F.conv2d(x, of_x, padding=1) + shared))
+
+    def _output_layers(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return cast(nn.Conv2d, self.output[0]), cast(nn.Conv2d, self.output[2])
 
 
 def _coordinates(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "1 2 H W"]:
-    """Pixel centres as (x, y) in [-1, 1] across the image, exact before they take x's type."""
-    _, _, height, width = x.shape
-    exact = {"device": x.device, "dtype": torch.promote_types(x.dtype, torch.float32)}
-    rows = (torch.arange(height, **exact) * 2 + 1) / height - 1
-    columns = (torch.arange(width, **exact) * 2 + 1) / width - 1
-    places = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
-    return places[None].to(x.dtype)
+    """Return pixel centres as (x, y) in [-1, 1], computed in float32 or finer, in x's type."""
+    height, width = x.shape[-2:]
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    rows, columns = (
+        (torch.arange(side, device=x.device, dtype=dtype) * 2 + 1) / side - 1
+        for side in (height, width)
+    )
+    grid = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
+    return grid[None].to(x.dtype)

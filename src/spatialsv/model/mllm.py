@@ -1,18 +1,19 @@
-"""Any MLLM from disk or hub: the model, and its family's adapter."""
+"""Load any supported MLLM from a folder or the Hugging Face hub, with its family's adapter."""
 
 from __future__ import annotations
 
 import importlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
-from spatialsv.model.families.family import Family, adapter_name, read_settings
+from spatialsv.model.checkpoint import read_settings
+from spatialsv.model.families.family import Family, adapter_name
 from spatialsv.model.families.internvl import InternVL
 from spatialsv.model.families.llava_next_video import LlavaNextVideo
 from spatialsv.model.families.llava_onevision import LlavaOneVision
@@ -39,30 +40,43 @@ def load_mllm(
     family: type[Family] | str | None = None,
     weights: bool = True,
 ) -> tuple[PreTrainedModel, Family]:
-    """The model, in eval mode, and its processor, from a local folder or a hub id.
+    """Load a model in eval mode, and its adapter.
 
-    No code from the checkpoint is run, and none that only the checkpoint names.
+    Code that comes with a checkpoint, or that only the checkpoint names, is never run.
 
     Args:
-        family: an adapter of your own, or its name: `my_package.my_module:MyFamily`.
-        weights: False builds the model from config.json alone, in float32 on the meta device.
+        path: the checkpoint's folder or hub id.
+        dtype: of the weights.
+        attn: transformers' attention implementation.
+        family: an adapter from outside this package: a class, or `my_package.my_module:MyFamily`.
+        weights: False builds the model from config.json only, in float32 on the meta device.
+
+    Returns:
+        The model and the adapter of its family.
 
     Raises:
-        FileNotFoundError: a path that is neither a checkpoint's folder nor shaped like a hub id.
-        ValueError: there is no adapter for the checkpoint's family, it was trained with one that
-            `family` does not name, or the checkpoint is not whole.
+        FileNotFoundError: `path` is not a checkpoint's folder or a hub id.
+        ValueError: the checkpoint has no adapter, it was trained with another adapter than
+            `family`, or parameters are missing from it.
     """
-    name, local = checkpoint_name(path)
-    family = import_family(family, name)
+    name, local = _checkpoint_name(path)
+    adapter = _import_family(family, name)
     config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-    family = family or find_family(config.model_type, name)
-    if not weights:
+    adapter = adapter or find_family(config.model_type, name)
+    if weights:
+        model = _load_weights(adapter, name, dtype, attn, local)
+    else:
         with torch.device("meta"):
-            model = family.model_class(config)
+            model = adapter.model_class(config)
         model.set_attn_implementation(attn)
-        use_linear_patch_embedding(model)
-        return model.eval(), family.load_processor(name, config, local)
-    model, found = family.model_class.from_pretrained(
+    use_linear_patch_embedding(model)
+    return model.eval(), adapter.load_processor(name, config, local)
+
+
+def _load_weights(
+    family: type[Family], name: str, dtype: torch.dtype, attn: str, local: bool
+) -> PreTrainedModel:
+    loaded: Any = family.model_class.from_pretrained(
         name,
         dtype=dtype,
         attn_implementation=attn,
@@ -70,73 +84,66 @@ def load_mllm(
         trust_remote_code=False,
         output_loading_info=True,
     )
-    if missing := sorted(found["missing_keys"]):
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
         raise ValueError(
-            f"{name}: {len(missing)} parameters of {family.model_class.__name__} are not in this"
-            f" checkpoint, such as {missing[0]}: they would be random"
+            f"{name}: {len(missing)} parameters of {family.model_class.__name__} are missing from"
+            f" this checkpoint, such as {missing[0]}; they would be random."
         )
-    use_linear_patch_embedding(model)
-    return model.eval(), family.load_processor(name, config, local)
+    return model
 
 
-def import_family(family: type[Family] | str | None, name: str) -> type[Family] | None:
-    """The adapter that the user names, whose module is imported; None if he names none.
-
-    Raises:
-        ValueError: no such adapter, or the checkpoint `name` was trained with another.
-    """
-    if isinstance(family, str):
-        module, _, attribute = family.partition(":")
-        try:
-            family = getattr(importlib.import_module(module), attribute)
-            if not issubclass(family, Family):
-                raise TypeError(f"{attribute} is no subclass of spatialsv's Family")
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"family {module}:{attribute}: {error}; give my_package.my_module:MyFamily, with"
-                " my_package on Python's path (PYTHONPATH)"
-            ) from None
+def _import_family(family: type[Family] | str | None, name: str) -> type[Family] | None:
+    """Return the user's adapter, if any; it must be the one that `name` was trained with."""
+    adapter = _import_class(family) if isinstance(family, str) else family
     trained = read_settings(name).get("family")
-    if trained and (family is None or adapter_name(family) != trained):
+    if trained and (adapter is None or adapter_name(adapter) != trained):
         raise ValueError(
-            f"{name}: trained with the adapter {trained}, whose code runs only if you name it:"
-            f" --family {trained}, or models.<name>.family in the pipeline's settings"
+            f"{name} was trained with the adapter {trained}, whose code runs only if you name it:"
+            f" give --family {trained}, or set models.<name>.family in the pipeline's settings."
         )
-    return family
+    return adapter
+
+
+def _import_class(name: str) -> type[Family]:
+    module, _, attribute = name.partition(":")
+    try:
+        adapter = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        problem = str(error)
+    else:
+        if isinstance(adapter, type) and issubclass(adapter, Family):
+            return adapter
+        problem = f"{attribute} is not a subclass of spatialsv's Family"
+    raise ValueError(
+        f"Cannot import the adapter {name}: {problem}. Give my_package.my_module:MyFamily, with"
+        " my_package on Python's path (PYTHONPATH)."
+    )
 
 
 def find_family(model_type: str, name: str) -> type[Family]:
-    """The adapter for checkpoints of this `model_type`.
-
-    Raises:
-        ValueError: there is none; the message says what one must say.
-    """
+    """Return the adapter for `model_type`; an error for the checkpoint `name` if there is none."""
     if model_type not in FAMILIES:
         raise ValueError(
-            f"{name}: no adapter for MLLMs of model_type {model_type!r}; there are"
-            f" {', '.join(sorted(FAMILIES))}. One is a subclass of"
-            " spatialsv.model.families.family.Family, which says there what it must say: the"
-            " classes that load it, its parts, and where its visual tokens are. Name it by"
-            " load_mllm(..., family=YourFamily), --family my_package.my_module:YourFamily, or"
-            " models.<name>.family in the pipeline's settings"
+            f"{name}: no adapter for MLLMs of model_type {model_type!r}. Supported types:"
+            f" {', '.join(sorted(FAMILIES))}. To add one, subclass"
+            " spatialsv.model.families.family.Family, whose docstring says what it must state, and"
+            " name it by load_mllm(..., family=YourFamily), --family"
+            " my_package.my_module:YourFamily, or models.<name>.family in the pipeline's settings."
         )
     return FAMILIES[model_type]
 
 
-def checkpoint_name(path: str | os.PathLike[str]) -> tuple[str, bool]:
-    """`path` as transformers takes it, and whether it is a folder here.
-
-    Raises:
-        FileNotFoundError: neither a checkpoint's folder nor shaped like a hub id.
-    """
+def _checkpoint_name(path: str | os.PathLike[str]) -> tuple[str, bool]:
+    """Return `path` as transformers takes it, and whether it is a local folder."""
     name = os.fspath(path)
     local = Path(name).is_dir()
     if local and not (Path(name) / "config.json").is_file():
-        raise FileNotFoundError(f"{name}: no config.json here, so this is no checkpoint's folder")
+        raise FileNotFoundError(f"{name}: not a checkpoint's folder, since it has no config.json.")
     if not local and (isinstance(path, Path) or name.count("/") != 1 or name[0] in "./~"):
         raise FileNotFoundError(
-            f"{name}: no such folder; give a checkpoint's folder or a hub id such as"
-            " Qwen/Qwen2.5-VL-3B-Instruct"
+            f"{name}: no such folder. Give a checkpoint's folder or a hub id such as"
+            " Qwen/Qwen2.5-VL-3B-Instruct."
         )
     return name, local
 
@@ -152,13 +159,14 @@ def has_bf16(device_type: str) -> bool:
 
 
 class PatchEmbedding(nn.Conv3d):
-    """A convolution that is computed as a matrix product where its kernel covers the whole input.
+    """A convolution that is computed as a matrix product where its kernel covers its input.
 
     Qwen's encoders embed patches by such a convolution. PyTorch's Conv3d takes 30 times as long in
     bf16 on a CPU, and 100 times in the backward pass.
     """
 
     def forward(self, patches: Float[Tensor, "P C T H W"]) -> Float[Tensor, "P D t h w"]:
+        """Return the embedded patches."""
         if patches.shape[2:] != self.kernel_size or any(self.padding):
             return super().forward(patches)
         embedded = nn.functional.linear(patches.flatten(1), self.weight.flatten(1), self.bias)

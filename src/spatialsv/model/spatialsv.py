@@ -1,11 +1,11 @@
-"""`SpatialSV`: a multimodal LLM whose visual states are read, and taught, as geometry.
+"""`SpatialSV`: a multimodal LLM with heads that predict geometry from its visual states.
 
-Without its heads it is the MLLM and nothing else. Shapes: B samples, T tokens, K scored positions.
+Without heads it computes exactly what the MLLM does. Shapes: B samples, T tokens, K scored
+positions, N views, h w visual tokens, H W pixels of the maps, D the MLLM's width.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spatialsv.geometry.maps import GeometryPrediction
+from spatialsv.io.atomic import atomic_directory, delete
 from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import Component, Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
@@ -28,24 +29,28 @@ from spatialsv.samples.chat import IGNORED
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpatialSVOutput:
-    """One forward pass. With labels in the batch, logits are made only where some are scored."""
+    """The result of one forward pass.
+
+    If the batch has labels, logits are computed only at the K positions where a sample's next token
+    is scored.
+    """
 
     logits: Float[Tensor, "B K vocabulary"]
-    targets: Int[Tensor, "B K"] | None  # the next token's id at each position, or -100
-    lifted: GeometryPrediction | None
-    distilled: Float[Tensor, "B N h w C"] | None
+    targets: Int[Tensor, "B K"] | None  # the id of the next token at each position, or -100
+    lifted: GeometryPrediction | None  # the heads' geometry
+    distilled: Float[Tensor, "B N h w C"] | None  # in the teacher's width
 
 
 class SpatialSV(nn.Module):
-    """The MLLM, and on the side the heads that lift its visual states.
+    """An MLLM and the heads on its visual states.
 
     Args:
-        mllm: any that `load_mllm` loads.
+        mllm: a model that `load_mllm` loads.
         family: its adapter.
-        heads: None for the MLLM alone.
+        heads: the 3D heads; None for the MLLM only.
 
     Raises:
-        ValueError: heads of another width than the MLLM's, or taps that it does not have.
+        ValueError: the heads have another width than the MLLM, or taps that it does not have.
     """
 
     def __init__(
@@ -61,37 +66,46 @@ class SpatialSV(nn.Module):
             return
         if heads.hidden_size != text.hidden_size:
             raise ValueError(
-                f"heads read states of width {heads.hidden_size}, the MLLM's is {text.hidden_size}"
+                f"The heads read states of width {heads.hidden_size}, but the MLLM's width is"
+                f" {text.hidden_size}."
             )
         for tap in heads.config.taps or ():
             if not 0 <= tap <= self.last:
                 raise ValueError(
-                    f"tap {tap}: the MLLM has hidden states 0 (embeddings) to {self.last}"
+                    f"Tap {tap} does not exist: the MLLM has hidden states 0 (embeddings) to"
+                    f" {self.last}."
                 )
 
     def forward(self, batch: Batch) -> SpatialSVOutput:
-        """Logits, and with heads the geometry, of one batch.
+        """Compute logits and, with heads, geometry of one batch.
 
-        The LLM reads packed batches with `enable_packed_attention`, and those only.
+        Args:
+            batch: packed if and only if the LLM has `enable_packed_attention`.
+
+        Returns:
+            The output.
         """
         scored, targets = None, None
         if batch.labels is not None:
             scored, targets = scored_positions(batch.labels)
-        wanted = self.required_states()
+        required = self.required_states()
         with use_cached_states(self.mllm, self.family, batch.encoded):
             result = self.mllm(
                 **self._inputs(batch),
                 logits_to_keep=0 if scored is None else scored,
-                output_hidden_states=wanted or False,
+                output_hidden_states=required or False,
                 use_cache=False,
             )
-        lifted, distilled = self._lift(batch, result.hidden_states) if wanted else (None, None)
+        lifted = distilled = None
+        if self.heads is not None:
+            states = {i: batch.visual_states(result.hidden_states[i]) for i in required}
+            lifted, distilled = self._lift(self.heads, states)
         return SpatialSVOutput(
             logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
         )
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
-        """Visual states at these hidden states (0 = embeddings), without logits: for probes."""
+        """Return the visual states at these hidden states (0 = embeddings), without logits."""
         result = self.mllm.model(
             **self._inputs(batch), output_hidden_states=sorted(set(indices)), use_cache=False
         )
@@ -102,40 +116,35 @@ class SpatialSV(nn.Module):
         if packing is None:
             return inputs
         del inputs["attention_mask"]
-        head = batch.input_ids[:, : packing.head]
-        positions = self.family.packed_positions(self.mllm, head, batch.inputs, packing.steps)
+        prefix = batch.input_ids[:, : packing.head]
+        positions = self.family.packed_positions(self.mllm, prefix, batch.inputs, packing.steps)
         return inputs | {"position_ids": positions, "packing": packing}
 
     def component_of(self, parameter: str) -> Component | Literal["heads"]:
-        """The part that the parameter of this name belongs to: one of the MLLM's, or the heads."""
-        own = parameter.removeprefix(f"{MLLM}.")
-        return self.family.component_of(own) if own != parameter else "heads"
+        """Return the component to which the parameter of this name belongs."""
+        name = parameter.removeprefix(f"{MLLM}.")
+        return self.family.component_of(name) if name != parameter else "heads"
 
     def required_states(self) -> list[int]:
-        """The hidden states to keep: the others are freed as the layers go by."""
+        """Return the hidden states that the heads read; others are freed after their layer."""
         if self.heads is None:
             return []
-        taps = set(self.heads.config.taps) if self.heads.config.tasks else set()
+        taps = set(self.heads.config.taps or ()) if self.heads.config.tasks else set()
         return sorted(taps | ({self.last} if self.heads.distill is not None else set()))
 
     def _lift(
-        self, batch: Batch, hidden_states: tuple[Tensor | None, ...]
+        self, heads: SpatialHeads, states: dict[int, Tensor]
     ) -> tuple[GeometryPrediction | None, Tensor | None]:
-        wanted = self.required_states()
-        grids = {i: batch.visual_states(hidden_states[i]) for i in wanted}
-        config = self.heads.config
-        lifted = self.heads([grids[tap] for tap in config.taps]) if config.tasks else None
-        distilled = None
-        if self.heads.distill is not None:
-            distilled = self.heads.distilled(grids[self.last])
-        return lifted, distilled
+        taps = (heads.config.taps or ()) if heads.config.tasks else ()
+        lifted = heads([states[tap] for tap in taps]) if taps else None
+        return lifted, None if heads.distill is None else heads.distilled(states[self.last])
 
 
 def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int[Tensor, "B K"]]:
-    """Positions at which any sample's next token is scored, and those next tokens.
+    """Return the positions at which any sample's next token is scored, and these next tokens.
 
-    Logits at all other positions would only be thrown away, and at a vocabulary of 150,000 they
-    are most of the memory.
+    Logits at the other positions would be discarded, and with a vocabulary of 150,000 they are most
+    of the memory.
     """
     following = torch.full_like(labels, IGNORED)
     following[:, :-1] = labels[:, 1:]
@@ -144,23 +153,26 @@ def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int
 
 
 def save_spatialsv(folder: Path, model: SpatialSV) -> None:
-    """Write mllm/ (a plain checkpoint for any tool) and, where there are heads, heads/."""
-    temporary = folder / f".mllm.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    model.mllm.save_pretrained(temporary)
-    model.family.save_processor(temporary)
-    copy_code(model.mllm, temporary)
-    shutil.rmtree(folder / MLLM, ignore_errors=True)
-    temporary.replace(folder / MLLM)
-    shutil.rmtree(folder / HEADS, ignore_errors=True)
-    if model.heads is not None:
+    """Save a model.
+
+    Args:
+        folder: gets mllm/, a plain checkpoint for any tool, and heads/ if the model has heads.
+        model: the model.
+    """
+    with atomic_directory(folder / MLLM) as temporary:
+        temporary.mkdir(parents=True)
+        model.mllm.save_pretrained(temporary)
+        model.family.save_processor(temporary)
+        _copy_code(model.mllm, temporary)
+    if model.heads is None:
+        delete(folder / HEADS)
+    else:
         save_heads(model.heads, folder / HEADS)
 
 
-def copy_code(mllm: PreTrainedModel, folder: Path) -> None:
-    """Its authors' code, where config.json names some: other tools ask for it, none runs here."""
-    base = Path(mllm.name_or_path)
+def _copy_code(mllm: PreTrainedModel, folder: Path) -> None:
+    """Copy the authors' code that config.json names; other tools need it, none of it runs here."""
+    base = Path(mllm.name_or_path or "")
     if getattr(mllm.config, "auto_map", None) and (base / "config.json").is_file():
         for code in base.glob("*.py"):
             shutil.copyfile(code, folder / code.name)
@@ -172,11 +184,18 @@ def load_spatialsv(
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
     family: type[Family] | str | None = None,
 ) -> SpatialSV:
-    """The model in a folder of a training job, or in an exported one, in eval mode.
+    """Load a model in eval mode.
 
-    Its heads, if any, stay in float32. `family` is for `load_mllm`.
+    Args:
+        folder: of a training job, or of an exported model.
+        dtype: of the MLLM's weights; heads stay in float32.
+        attn: as for `load_mllm`.
+        family: as for `load_mllm`.
+
+    Returns:
+        The model, with heads if there are any.
     """
-    plain = folder / MLLM if (folder / MLLM).is_dir() else folder
-    mllm, family = load_mllm(plain, dtype=dtype, attn=attn, family=family)
+    checkpoint = folder / MLLM if (folder / MLLM).is_dir() else folder
+    mllm, adapter = load_mllm(checkpoint, dtype=dtype, attn=attn, family=family)
     heads = load_heads(folder / HEADS) if (folder / HEADS).is_dir() else None
-    return SpatialSV(mllm, family, heads).eval()
+    return SpatialSV(mllm, adapter, heads).eval()

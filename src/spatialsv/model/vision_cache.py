@@ -1,8 +1,9 @@
-"""What the frozen vision encoder makes of views, kept for every step that shows them again.
+"""Cache of the frozen vision encoder's outputs, for every step that shows the same views again.
 
-Kept are the outputs of the encoder's layers that the projector reads
-(`Family.encoder_output_layers`). In a step these layers give what was kept, and those before them
-hand on what they get. Only the patch embedding is computed again, which gives every shape.
+Cached are the outputs of the encoder layers that the projector reads
+(`Family.encoder_output_layers`). In a step these layers return the cached outputs, and the other
+layers pass on their input. Only the patch embedding is computed again, so all shapes are the
+model's own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -23,59 +25,72 @@ from spatialsv.model.families.family import Family
 
 
 class CachedVisionEncoder:
-    """The encoder of `mllm`, to be asked once a sample.
+    """The encoder of an MLLM, run once for each sample to fill a cache.
 
     Args:
+        mllm: the model.
+        family: its adapter.
         bf16: whether steps run under bfloat16 autocast, so that outputs are the same.
 
     Raises:
-        ValueError: the family does not say where the encoder's layers are, or the encoder drops
-            out at random, so that no two steps see the same.
+        ValueError: the adapter does not say where the encoder's layers are, or the encoder uses
+            dropout, so that its outputs change from step to step.
     """
 
     def __init__(self, mllm: PreTrainedModel, family: Family, bf16: bool) -> None:
         self.mllm, self.family, self.bf16 = mllm, family, bf16
         find_encoder_layers(mllm, family)
         vision = mllm.config.vision_config.to_dict()
-        if drops := [name for name, value in vision.items() if "drop" in name and value]:
+        if dropout := [name for name, value in vision.items() if "drop" in name and value]:
             raise ValueError(
-                f"train.cache_vision: the encoder drops out at random ({', '.join(drops)} in its"
-                " config), so its outputs cannot be kept; set cache_vision to false"
+                f"train.cache_vision: the encoder uses dropout ({', '.join(dropout)} in its"
+                " config), so its outputs cannot be cached. Set cache_vision to false."
             )
 
     @torch.no_grad()
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "rows ..."]]:
-        """The outputs of the layers that are read, by their number, in main memory.
+        """Run the encoder.
 
         Args:
-            inputs: of the model's forward for a sample's views: `PreparedViews.inputs`.
+            inputs: the inputs of the model's forward for a sample's views: `PreparedViews.inputs`.
+
+        Returns:
+            The outputs of the layers that are read, by the layer's number, in main memory.
         """
-        layers, found = find_encoder_layers(self.mllm, self.family), {}
+        outputs: dict[str, Tensor] = {}
+
+        def save_output(name: str) -> Callable[..., None]:
+            return lambda _module, _inputs, states: outputs.update({name: states.cpu()})
+
+        layers = find_encoder_layers(self.mllm, self.family)
         hooks = [
-            layers[number].register_forward_hook(
-                lambda _, __, states, name=str(number): found.update({name: states.cpu()})
-            )
+            layers[number].register_forward_hook(save_output(str(number)))
             for number in self.family.encoder_output_layers()
         ]
         device = self.mllm.device
-        given = {name: value.to(device) for name, value in inputs.items()}
+        moved = {name: value.to(device) for name, value in inputs.items()}
+        model: Any = self.mllm
         try:
             with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-                if "pixel_values_videos" in given:  # whose parameters' names differ from forward's
-                    self.mllm.get_video_features(*given.values())
+                if "pixel_values_videos" in moved:  # its parameter names differ from forward's
+                    model.get_video_features(*moved.values())
                 else:
-                    self.mllm.get_image_features(**given)
+                    model.get_image_features(**moved)
         finally:
             for hook in hooks:
                 hook.remove()
-        return found
+        return outputs
 
 
 class FeatureCache:
-    """What `encode` gives, asked once for each sample; then read from its file, memory mapped.
+    """Files with the outputs of `encode`, which is called once for each sample.
 
-    Files are named by what was shown, so a run that was killed finds them again, and processes that
-    train together share them.
+    A file is named by the digest of the inputs, so a resumed run finds it again, and processes that
+    train together share it. Files are memory mapped.
+
+    Args:
+        encode: for example a `CachedVisionEncoder`.
+        folder: for the files.
     """
 
     def __init__(
@@ -84,9 +99,9 @@ class FeatureCache:
         self.encode, self.folder = encode, folder
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "rows ..."]]:
-        """As `CachedVisionEncoder`."""
-        shown = (value.contiguous().view(-1).view(torch.uint8) for value in inputs.values())
-        name = digest_bytes(*(value.numpy().tobytes() for value in shown))
+        """Return `encode(inputs)`."""
+        values = (value.contiguous().view(-1).view(torch.uint8) for value in inputs.values())
+        name = digest_bytes(*(value.numpy().tobytes() for value in values))
         path = self.folder / f"{name}.safetensors"
         if not path.is_file():
             write_bytes(path, save({n: s.contiguous() for n, s in self.encode(inputs).items()}))
@@ -97,29 +112,40 @@ class FeatureCache:
 def use_cached_states(
     mllm: PreTrainedModel, family: Family, encoded: Mapping[str, Tensor]
 ) -> Iterator[None]:
-    """Within it, the encoder computes nothing and gives `encoded`; without any, it is itself."""
-    layers = find_encoder_layers(mllm, family) if encoded else []
-    for number, layer in enumerate(layers):
-        kept = encoded.get(str(number))
-        layer.forward = lambda states, *_, kept=kept, **__: states if kept is None else kept
+    """Make the encoder return `encoded` without computing; if that is empty, change nothing."""
+    layers = find_encoder_layers(mllm, family) if encoded else nn.ModuleList()
+
+    def cached(number: int) -> Callable[..., Tensor]:
+        output = encoded.get(str(number))
+        return lambda states, *_, **__: states if output is None else output
+
+    with override_forward({layer: cached(number) for number, layer in enumerate(layers)}):
+        yield
+
+
+@contextmanager
+def override_forward(forwards: Mapping[nn.Module, Callable[..., Tensor]]) -> Iterator[None]:
+    """Replace the forward of each module within the context."""
+    for module, forward in forwards.items():
+        module.forward = forward
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
+        for module in forwards:
+            del module.forward
 
 
-def find_encoder_layers(mllm: PreTrainedModel, family: Family) -> nn.ModuleList:
-    """The layers of the encoder, which work one after the other.
+def find_encoder_layers(mllm: nn.Module, family: Family) -> nn.ModuleList:
+    """Return the encoder's layers, each of which reads the output of the one before it.
 
     Raises:
-        ValueError: they are not where the family says.
+        ValueError: they are not where the adapter says.
     """
     try:
-        return mllm.get_submodule(family.encoder_layers)
+        return cast(nn.ModuleList, mllm.get_submodule(family.encoder_layers))
     except AttributeError:
         raise ValueError(
-            f"train.cache_vision: {type(family).__name__} looks for its encoder's layers at"
-            f" {family.encoder_layers!r}, where this model has none; correct encoder_layers and"
-            " encoder_output_layers in the adapter, or set cache_vision to false"
+            f"train.cache_vision: {type(family).__name__} expects its encoder's layers at"
+            f" {family.encoder_layers!r}, which this model does not have. Correct encoder_layers"
+            " and encoder_output_layers in the adapter, or set cache_vision to false."
         ) from None

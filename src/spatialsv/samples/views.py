@@ -54,7 +54,7 @@ class ViewProcessor(Protocol):
         """The views of one sample, in the order in which they are shown."""
 
     def batch_inputs(
-        self, shown: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
+        self, views: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
     ) -> dict[str, Tensor]:
         """What the MLLM's forward takes for B samples beside tokens and their mask."""
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from helpers.tiny_families import save_llava_onevision_1_5, save_llava_qwen
-from spatialsv.model.families.llava_qwen import LlavaQwenConfig
+from spatialsv.model.families.llava_video import LlavaQwenConfig
 from spatialsv.model.mllm import load_mllm
 
 WIDE, TALL, SQUARE = (60, 130), (150, 50), (90, 90)
@@ -125,7 +125,7 @@ def test_the_settings_of_a_released_llava_video_are_read(tmp_path):
 def test_settings_of_which_this_is_no_reading_are_refused(tmp_path, name, value):
     path = save_llava_qwen(tmp_path) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
-    with pytest.raises(ValueError, match=f"{name} '{value}'; this reads"):
+    with pytest.raises(ValueError, match=f"{name} '{value}' is not supported"):
         load_mllm(tmp_path)
 
 

@@ -50,7 +50,7 @@ def test_a_video_slot_takes_each_moment_from_a_frame_of_its_own(loaded, images):
 
 
 def test_frames_of_different_sizes_are_no_video(loaded, images):
-    with pytest.raises(ValueError, match="want one size"):
+    with pytest.raises(ValueError, match="must have the same number of patches"):
         loaded[1].prepare([images[0, 0], images[0, 1, :32, :32]], "video")
 
 

@@ -1,1 +1,1 @@
-
+"""Adapters of MLLM families, one file each; see `family.Family`."""

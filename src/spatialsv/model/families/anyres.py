@@ -1,6 +1,6 @@
-"""What LLaVA's families share: a view squashed to a square, then its tiles with line ends.
+"""What the LLaVA families share: an image resized to a square, then its tiles with line ends.
 
-Shapes: V images, P tiles of an image (the squashed one first), h w the map of all tiles.
+Shapes: V images, P tiles of an image (the resized image first), h w the map of all tiles.
 """
 
 from __future__ import annotations
@@ -16,36 +16,40 @@ from transformers.models.llava_next_video.modeling_llava_next_video import (
     unpad_image,
 )
 
-from spatialsv.model.families.family import Family, runs
+from spatialsv.model.families.family import Family, consecutive_runs
 from spatialsv.samples.views import PreparedViews
 
 
 class Anyres(Family):
-    """A family whose images come in tiles."""
+    """A family whose images are divided into tiles."""
 
     @property
     def side(self) -> int:
-        """Visual tokens of a tile, one way."""
+        """The number of visual tokens along a tile's side."""
         return self.config.vision_config.image_size // self.config.vision_config.patch_size
 
     def unpadded(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of the map of all tiles of an image, once its padding is cut off.
+        """Return rows and columns of an image's map of tiles, without its padding.
 
-        The model's own functions say so.
+        Computed by the model's own functions.
 
         Args:
             size: height and width of the image.
+
+        Returns:
+            Rows and columns, in visual tokens.
         """
         rows, columns = get_anyres_image_grid_shape(
             size, self.config.image_grid_pinpoints, self.config.vision_config.image_size
         )
         padded = torch.empty(1, rows * self.side, columns * self.side)
-        return tuple(unpad_image(padded, size).shape[1:])
+        _, height, width = unpad_image(padded, size).shape
+        return height, width
 
     def tiled(self, rows: int, columns: int) -> tuple[Int[Tensor, "h w"], int]:
-        """The map of an image's tiles among all its tokens, and how many these are.
+        """Return the map of an image's tiles within the image's tokens, and their number.
 
-        First come those of the squashed image; then each row of the map, and a line end.
+        The tokens of the resized image come first, then each row of the map with its line end.
         """
         count = self.side**2 + rows * (columns + 1)
         lines = torch.arange(self.side**2, count).view(rows, columns + 1)
@@ -54,27 +58,33 @@ class Anyres(Family):
     def as_images(
         self, inputs: dict[str, Tensor], maps: Sequence[tuple[Int[Tensor, "_ _"], int]]
     ) -> PreparedViews:
-        """Views of which each is a map among its own tokens, and so many tokens."""
-        tokens = runs([count for _, count in maps])
+        """Return views of which each is a map within its own tokens.
+
+        Args:
+            inputs: keyword arguments of the model's forward.
+            maps: for each view, its map and its number of tokens, as `tiled` returns them.
+        """
+        tokens = consecutive_runs([count for _, count in maps])
+        image = self.placeholder_ids["image"]
         return PreparedViews(
             kind="image",
             inputs=inputs,
-            placeholders=tuple(
-                torch.full_like(run, self.placeholder_ids["image"]) for run in tokens
-            ),
+            placeholders=tuple(torch.full_like(run, image) for run in tokens),
             grids=tuple(run[grid] for run, (grid, _) in zip(tokens, maps, strict=True)),
         )
 
     def as_video(
         self, tiles: Sequence[Float[Tensor, "1 _ C H W"]], side: int, ends: int, line_ends: int = 0
     ) -> PreparedViews:
-        """The first, squashed tile of each image as a frame of side x side pooled tokens.
+        """Return each image's first tile as a video frame of side x side pooled tokens.
 
         Args:
-            ends: the tokens behind the last frame's.
-            line_ends: those behind each line.
+            tiles: the tiles of each image, the resized image first.
+            side: the number of tokens along a frame's side.
+            ends: the number of tokens after the last frame's.
+            line_ends: the number of tokens after each line.
         """
-        tokens = runs([side * (side + line_ends)] * len(tiles))
+        tokens = consecutive_runs([side * (side + line_ends)] * len(tiles))
         count = sum(map(len, tokens)) + ends
         return PreparedViews(
             kind="video",
@@ -84,12 +94,12 @@ class Anyres(Family):
         )
 
     def join_inputs(self, name: str, values: Sequence[Tensor]) -> Tensor:
-        """See `Family`."""
+        """See `Family`; images have different numbers of tiles."""
         return stack_tiles(values) if name == "pixel_values" else super().join_inputs(name, values)
 
 
 def stack_tiles(images: Sequence[Float[Tensor, "_ _ C H W"]]) -> Float[Tensor, "V P C H W"]:
-    """Images of different numbers of tiles, filled up with empty tiles that the model drops."""
+    """Return images padded to the same number of tiles; the model ignores the empty ones."""
     most = max(tiles.shape[1] for tiles in images)
     gaps = [(0, 0) * 3 + (0, most - tiles.shape[1]) for tiles in images]
     return torch.cat([pad(tiles, gap) for tiles, gap in zip(images, gaps, strict=True)])

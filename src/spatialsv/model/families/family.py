@@ -1,18 +1,22 @@
-"""`Family`: all that SpatialSV must know of one family of MLLMs.
+"""`Family`: the adapter through which SpatialSV uses one family of MLLMs.
 
-A file beside this one is an adapter: a subclass that says
-- which classes of transformers load the model and prepare its images;
-- which parameters are its vision encoder and its vision-language projector;
-- how one sample's views are prepared, which tokens stand for them in the chat, and where among
-  those tokens each cell of each view stands (`prepare`);
-- where its encoder's layers stand and which are read, for `train.cache_vision` alone
+To support another family, write a subclass that states
+- the transformers classes that load the model and prepare its images (`model_class`,
+  `image_processor_class`);
+- the name prefixes of its vision encoder and its vision-language projector (`vision`, `projector`);
+- how the views of one sample are prepared, which tokens stand for them in the chat, and which of
+  those tokens holds which cell of which view (`prepare`);
+- for `train.cache_vision` only, where the encoder's layers are and which of them are read
   (`encoder_layers`, `encoder_output_layers`);
-- what its forward takes of several samples together (`inputs`, `join`), where that is more than
-  their tensors one after the other.
-`tests/model/families` holds it to that by planting a marker in an image. An adapter of your own
-needs no place here: see `spatialsv.model.mllm.load_mllm`.
+- what the model's forward takes for several samples, where that is more than their tensors
+  concatenated (`batch_inputs`, `join_inputs`), and its position ids, where these are not 0, 1, 2,
+  ... (`prefix_positions`).
+The adapters in this package are examples; `tests/model/families` checks each of them by planting a
+marker in an image. An adapter outside this package is named by `--family my_package.my_module:Name`
+or passed to `spatialsv.model.mllm.load_mllm`.
 
-Shapes: N views, h w a view's grid of visual tokens, B samples, T tokens, V images of all samples.
+Shapes: N views of a sample, h w visual tokens of a view, B samples, T tokens, V images of all
+samples.
 """
 
 from __future__ import annotations
@@ -30,29 +34,35 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
+from spatialsv.model.checkpoint import SETTINGS_FILE, read_settings
 from spatialsv.samples.views import Kind, PreparedViews
 
-SETTINGS_FILE = "spatialsv.json"  # in a checkpoint: `Family.settings` and its training's record
 Component = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
 
 
 class Family(ABC):
-    """An MLLM's processor, and where its parts and its visual tokens are.
+    """The processor of an MLLM, and the layout of its parameters and visual tokens.
 
     Args:
-        tokenizer: a fast one, with the chat template.
-        image_processor: of the class `image_processor_class`.
-        config: the model's.
+        tokenizer: a fast tokenizer with the chat template.
+        image_processor: an instance of `image_processor_class`.
+        config: the model's config.
+
+    Attributes:
+        views_as: whether the chat shows views as separate images or as the frames of one video.
+        placeholder_ids: for each kind, the id of the token that holds a visual state.
+        template_ids: for each kind, the ids that the chat template writes for one item; they are
+            replaced by `PreparedViews.placeholders`.
     """
 
     model_class: ClassVar[type[PreTrainedModel]]
-    image_processor_class: ClassVar[type]  # one that needs Pillow and no torchvision
-    vision: ClassVar[tuple[str, ...]] = ("model.vision_tower.",)  # how its parameters' names begin
-    projector: ClassVar[tuple[str, ...]] = ("model.multi_modal_projector.",)
-    encoder_layers: ClassVar[str] = "model.vision_tower.encoder.layers"  # where they stand
-    # Table 6 of the paper; an MLLM of another depth gets taps spread alike.
-    taps: ClassVar[dict[int, Taps]] = {}  # layers of the LLM -> taps
+    image_processor_class: ClassVar[Any]  # one that needs Pillow and not torchvision
+    vision: ClassVar[tuple[str, ...]] = ("model.vision_tower.",)  # prefixes of parameter names
+    projector: ClassVar[tuple[str, ...]] = ("model.multi_modal_projector.",)  # likewise
+    encoder_layers: ClassVar[str] = "model.vision_tower.encoder.layers"  # a submodule's name
+    # Table 6 of the paper, by the number of LLM layers; see `default_taps` for other depths.
+    taps: ClassVar[dict[int, Taps]] = {}
     lr_llm: ClassVar[float] = 1e-5
     lr_vl_projector: ClassVar[float] = 1e-5
     lr_heads: ClassVar[float] = 1e-5
@@ -60,27 +70,30 @@ class Family(ABC):
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
-        self.config = config
-        self.views_as: Kind = "image"  # or the frames of one video, as it was trained
-        # The tokens that hold visual states; where none is a video's own, frames are as images.
-        image = config.image_token_id
-        self.placeholder_ids: dict[Kind, int] = {
-            "image": image,
-            "video": getattr(config, "video_token_id", image),
-        }
-        # What the chat's template writes for one item: mostly the token itself, once.
-        self.template_ids: dict[Kind, tuple[int, ...]] = {
-            k: (id_,) for k, id_ in self.placeholder_ids.items()
-        }
+        self.config: Any = config  # of the family's config class
+        self.views_as: Kind = "image"
+        image = self.config.image_token_id
+        video = getattr(config, "video_token_id", image)
+        self.placeholder_ids: dict[Kind, int] = {"image": image, "video": video}
+        self.template_ids: dict[Kind, tuple[int, ...]] = {"image": (image,), "video": (video,)}
 
     @property
     def visual_tokens(self) -> frozenset[int]:
-        """The ids of the tokens that hold visual states."""
+        """The ids of all tokens that hold visual states."""
         return frozenset(self.placeholder_ids.values())
 
     @classmethod
     def load_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Family:
-        """The processor of the checkpoint in the folder, or of the hub id, `name`."""
+        """Return the adapter of a checkpoint.
+
+        Args:
+            name: the checkpoint's folder or hub id.
+            config: the checkpoint's config.
+            local: whether `name` is a folder; nothing is downloaded then.
+
+        Returns:
+            The adapter, with the checkpoint's tokenizer and image settings.
+        """
         family = cls(
             AutoTokenizer.from_pretrained(name, local_files_only=local, trust_remote_code=False),
             cls.load_image_processor(name, config, local),
@@ -91,42 +104,46 @@ class Family(ABC):
 
     @classmethod
     def load_image_processor(cls, name: str, config: PreTrainedConfig, local: bool) -> Any:
-        """What prepares images, from the checkpoint's preprocessor_config.json."""
+        """Return the image processor of the checkpoint's preprocessor_config.json."""
         return cls.image_processor_class.from_pretrained(name, local_files_only=local)
 
     def save_processor(self, folder: str | os.PathLike[str]) -> None:
-        """Save what any other tool reads: tokenizer, chat template, image settings."""
+        """Save tokenizer, chat template and image settings, as any other tool reads them."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
-        if own := self.settings():
-            (Path(folder) / SETTINGS_FILE).write_text(json.dumps(own) + "\n")
+        if settings := self.settings():
+            (Path(folder) / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
 
     def settings(self) -> dict[str, str]:
-        """What a checkpoint trained here tells the stages behind, where it is not as usual.
+        """Return what a checkpoint must record beyond transformers' own files.
 
-        That its views were shown as one video; and an adapter from outside this package.
+        Returns:
+            `views_as` if views are the frames of a video, and `family` if this adapter is from
+            outside this package.
         """
-        found = {"views_as": self.views_as} if self.views_as != "image" else {}
+        settings: dict[str, str] = {"views_as": self.views_as} if self.views_as != "image" else {}
         name = adapter_name(type(self))
-        return found if name.startswith("spatialsv.") else found | {"family": name}
+        return settings if name.startswith("spatialsv.") else settings | {"family": name}
 
     def component_of(self, parameter: str) -> Component:
-        """The part that the model's parameter of this name belongs to.
-
-        "projector" is what turns the encoder's patches into LLM tokens.
-        """
+        """Return the component of the model to which the parameter of this name belongs."""
         if parameter.startswith(self.projector):
             return "projector"
         return "vision" if parameter.startswith(self.vision) else "llm"
 
     def default_taps(self) -> Taps:
-        """The paper's taps for an LLM of this depth, or taps spread like its."""
+        """Return the hidden states that the heads read, in Hugging Face's numbering.
+
+        Returns:
+            The paper's taps for an LLM of this depth; else those at 1/8, 3/8, 5/8 and 7/8 of it.
+        """
         layers = self.config.get_text_config().num_hidden_layers
-        return self.taps.get(layers) or tuple(layers * eighth // 8 for eighth in (1, 3, 5, 7))
+        first, second, third, fourth = (layers * eighth // 8 for eighth in (1, 3, 5, 7))
+        return self.taps.get(layers, (first, second, third, fourth))
 
     def encoder_output_layers(self) -> tuple[int, ...]:
-        """The encoder's layers whose outputs something outside of it reads, counted from 0."""
+        """Return the encoder layers, counted from 0, whose outputs are read outside of it."""
         chosen = self.config.vision_feature_layer
         layers = self.config.vision_config.num_hidden_layers
         states = [chosen] if isinstance(chosen, int) else chosen  # 0: before the first layer
@@ -134,59 +151,77 @@ class Family(ABC):
 
     @abstractmethod
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
-        """The views of one sample, in the order in which they are shown."""
+        """Prepare the views of one sample.
+
+        Args:
+            images: N images in the order in which the chat shows them; sizes may differ.
+            kind: "image" for N separate images, "video" for the N frames of one video.
+
+        Returns:
+            The views: `inputs` of the model's forward; `placeholders`, the token ids that replace
+            each item of the chat (N items, or one video); and `grids`, for each view an (h, w) map
+            of the visual token at each cell, counted from 0 over all visual tokens of the sample.
+            Cells are in raster order whatever the order of the tokens; tokens that show no part of
+            a view (line ends, thumbnails) are in no grid.
+        """
 
     def batch_inputs(
-        self, shown: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
+        self, views: Sequence[PreparedViews], input_ids: Int[Tensor, "B T"]
     ) -> dict[str, Tensor]:
-        """What the model's forward takes for B samples beside tokens and their mask."""
-        names = dict.fromkeys(name for views in shown for name in views.inputs)
+        """Return what the model's forward takes for B samples, besides tokens and their mask.
+
+        Args:
+            views: the prepared views of each sample.
+            input_ids: the samples' tokens, padded.
+
+        Returns:
+            Keyword arguments of the forward, in the model's own names.
+        """
+        names = dict.fromkeys(name for one in views for name in one.inputs)
         return {
-            name: self.join_inputs(name, [v.inputs[name] for v in shown if name in v.inputs])
+            name: self.join_inputs(name, [one.inputs[name] for one in views if name in one.inputs])
             for name in names
         }
 
     def join_inputs(self, name: str, values: Sequence[Tensor]) -> Tensor:
-        """The tensors of several samples as one."""
+        """Return the input `name` of several samples as one tensor; by default concatenated."""
         return torch.cat(list(values))
 
     def packed_positions(
         self,
         mllm: PreTrainedModel,
-        head: Int[Tensor, "B P"],
+        prefix: Int[Tensor, "B P"],
         inputs: dict[str, Tensor],
         steps: Int[Tensor, "B U"],
     ) -> Int[Tensor, "*axes B P+U"]:
-        """The positions of packed chats' tokens: each goes on where the last view ends.
+        """Return the position ids of packed chats, each of which continues after the last view.
 
         Args:
-            head: the tokens that a sample's chats share, up to the last visual one.
-            inputs: what `inputs` gave for the whole batch.
-            steps: the place of each token behind it in its own chat, from 0.
+            mllm: the model.
+            prefix: the tokens that all chats of a sample share, up to the last visual token.
+            inputs: what `batch_inputs` returned for all samples.
+            steps: the index of each token behind the prefix within its own chat, from 0.
+
+        Returns:
+            Position ids of the prefix and of the tokens behind it.
         """
-        ahead = self.prefix_positions(mllm, head, inputs)
-        follows = ahead.reshape(-1, *head.shape).amax(dim=(0, 2))[:, None] + 1
+        ahead = self.prefix_positions(mllm, prefix, inputs)
+        follows = ahead.reshape(-1, *prefix.shape).amax(dim=(0, 2))[:, None] + 1
         behind = (follows + steps).expand(*ahead.shape[:-1], -1)
         return torch.cat([ahead, behind], dim=-1)
 
     def prefix_positions(
-        self, mllm: PreTrainedModel, head: Int[Tensor, "B P"], inputs: dict[str, Tensor]
+        self, mllm: PreTrainedModel, prefix: Int[Tensor, "B P"], inputs: dict[str, Tensor]
     ) -> Int[Tensor, "*axes B P"]:
-        """The positions of a head's tokens: 0, 1, 2, ... where the model has none of its own."""
-        return torch.arange(head.shape[1], device=head.device).expand(len(head), -1)
+        """Return the position ids of a prefix; 0, 1, 2, ... unless a family overrides this."""
+        return torch.arange(prefix.shape[1], device=prefix.device).expand(len(prefix), -1)
 
 
 def adapter_name(family: type[Family]) -> str:
-    """An adapter's name, as settings and command lines give it."""
+    """Return an adapter's name as settings and command lines give it: `module:Class`."""
     return f"{family.__module__}:{family.__qualname__}"
 
 
-def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the checkpoint in `folder` tells of itself; empty for a hub id."""
-    path = Path(folder) / SETTINGS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def runs(lengths: Sequence[int]) -> list[Int[Tensor, " _"]]:
-    """0, 1, 2, ... cut into runs of these lengths."""
+def consecutive_runs(lengths: Sequence[int]) -> list[Int[Tensor, " _"]]:
+    """Return 0, 1, 2, ... split into runs of these lengths."""
     return list(torch.arange(sum(lengths)).split(list(lengths)))

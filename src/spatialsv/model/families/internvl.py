@@ -1,4 +1,4 @@
-"""InternVL3 (arXiv 2504.10479): a view is cut into square tiles, with a thumbnail behind them."""
+"""InternVL3 (arXiv 2504.10479): a view is divided into square tiles, followed by a thumbnail."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
     get_optimal_tiled_canvas,
 )
 
-from spatialsv.model.families.family import Family, runs
+from spatialsv.model.families.family import Family, consecutive_runs
 from spatialsv.samples.views import Kind, PreparedViews
 
 
 class InternVL(Family):
-    """InternVL3. A view's grid is that of its tiles put together; its thumbnail is in no grid.
+    """InternVL3. A view's grid joins those of its tiles; its thumbnail is in no grid.
 
-    The tiles of a view are at most the image processor's `max_patches`; frames have one.
+    A view has at most as many tiles as the image processor's `max_patches`; a frame has one.
     """
 
     model_class = InternVLForConditionalGeneration
@@ -34,46 +34,46 @@ class InternVL(Family):
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
         super().__init__(tokenizer, image_processor, config)
         self.template_ids["video"] = (tokenizer.convert_tokens_to_ids("<video>"),)
-        self.side = isqrt(config.image_seq_length)  # tokens of a tile, one way
+        self.side = isqrt(self.config.image_seq_length)  # tokens along a tile's side
 
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`."""
         tiled = kind == "image"
         out = self.image_processor(images=list(images), crop_to_patches=tiled, return_tensors="pt")
-        counts = [int(count) for count in out["num_patches"]]
-        tokens = runs([count * self.side**2 for count in counts])
-        stand = [self._framed(len(run)) for run in tokens]
+        tokens = consecutive_runs([int(count) * self.side**2 for count in out["num_patches"]])
+        framed = [self._framed(len(run)) for run in tokens]
         return PreparedViews(
             kind=kind,
             inputs={"pixel_values": out["pixel_values"]},
-            placeholders=tuple(stand) if tiled else (self._as_video(stand),),
+            placeholders=tuple(framed) if tiled else (self._as_video(framed),),
             grids=tuple(
                 self._grid(run, image.shape[:2] if tiled else None)
                 for run, image in zip(tokens, images, strict=True)
             ),
         )
 
-    def _grid(self, run: Int[Tensor, " _"], size: tuple[int, int] | None) -> Int[Tensor, "_ _"]:
-        """The tokens of an image of this size, tile by tile in `run`, as one map."""
+    def _grid(self, run: Int[Tensor, " _"], size: tuple[int, ...] | None) -> Int[Tensor, "_ _"]:
+        """Return the tokens of an image of this size, ordered by tile in `run`, as one map."""
         columns, rows = 1, 1
         if size is not None:
             processor = self.image_processor
             tile = (processor.size["height"], processor.size["width"])
             columns, rows = get_optimal_tiled_canvas(
-                tuple(size), tile, processor.min_patches, processor.max_patches
+                (size[0], size[1]), tile, processor.min_patches, processor.max_patches
             )
         tiles = run[: rows * columns * self.side**2].view(rows, columns, self.side, self.side)
         return tiles.transpose(1, 2).reshape(rows * self.side, columns * self.side)
 
     def _framed(self, count: int) -> Int[Tensor, " _"]:
-        """So many visual tokens between those that open and close an image."""
+        """Return `count` visual tokens between those that open and close an image."""
         begin, end = self.tokenizer.convert_tokens_to_ids(["<img>", "</img>"])
         return torch.tensor([begin, *[self.placeholder_ids["image"]] * count, end])
 
     def _as_video(self, frames: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " _"]:
-        """One line a frame, numbered from 1."""
-        parts = []
+        """Return one line per frame, numbered from 1."""
+        parts: list[int] = []
         for number, frame in enumerate(frames, start=1):
-            told = f"Frame{number}: " if number == 1 else f"\nFrame{number}: "
-            parts += [*self.tokenizer(told, add_special_tokens=False)["input_ids"], *frame.tolist()]
+            label = f"Frame{number}: " if number == 1 else f"\nFrame{number}: "
+            parts += self.tokenizer(label, add_special_tokens=False)["input_ids"]
+            parts += frame.tolist()
         return torch.tensor(parts)

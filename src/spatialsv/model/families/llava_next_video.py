@@ -1,4 +1,4 @@
-"""LLaVA-NeXT-Video (transformers' Vicuna model): images in tiles, video frames pooled two by two.
+"""LLaVA-NeXT-Video (transformers' Vicuna model): tiled images, and video frames pooled 2 x 2.
 
 The paper's "LLaVA-NeXT-Video" is either this model or LLaVA-Video-7B-Qwen2, which it cites: see
 `llava_video.py`.
@@ -23,8 +23,8 @@ from spatialsv.samples.views import Kind, PreparedViews
 class LlavaNextVideo(Anyres):
     """LLaVA-NeXT-Video.
 
-    Frames are squashed to the encoder's square and not cropped to it, as its own video processor
-    would, so that a grid is a whole view's (ours).
+    Frames are resized to the encoder's square. The model's own video processor crops them, but then
+    a grid would not cover its view.
     """
 
     model_class = LlavaNextVideoForConditionalGeneration
@@ -35,9 +35,9 @@ class LlavaNextVideo(Anyres):
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """See `Family`."""
         prepared = [self.image_processor(images=[i], return_tensors="pt") for i in images]
-        tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W), the squashed one first
+        tiles = [one["pixel_values"] for one in prepared]  # (1, P, C, H, W)
         if kind == "video":
             return self.as_video(tiles, self.side // self.config.spatial_pool_stride, ends=0)
-        maps = [self.tiled(*self.unpadded(image.shape[:2])) for image in images]
-        sizes = torch.tensor([image.shape[:2] for image in images])
-        return self.as_images({"pixel_values": stack_tiles(tiles), "image_sizes": sizes}, maps)
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        inputs = {"pixel_values": stack_tiles(tiles), "image_sizes": torch.tensor(sizes)}
+        return self.as_images(inputs, [self.tiled(*self.unpadded(size)) for size in sizes])
