@@ -168,7 +168,7 @@ def test_changed_annotations_are_read_again(tmp_path):
         (lambda said: said["depth"].update(path="apple/gone.png"), "missing depth"),
         (lambda said: said["depth"].update(mask_path="apple/gone.png"), "missing depth"),
         (lambda said: said["depth"].update(scale_adjustment=float("inf")), "bad annotation"),
-        (lambda said: said["depth"].update(path=said["image"]["path"]), "depth cannot be read"),
+        (lambda said: said["depth"].update(path=said["image"]["path"]), "unreadable depth"),
     ],
 )
 def test_a_bad_frame_is_skipped_with_its_reason(tmp_path, change, reason):
@@ -188,7 +188,7 @@ def test_broken_depth_maps_skip_their_frames(tmp_path):
     Image.fromarray(np.full((48, 64), 2**20, np.int32)).save(depths[2].with_suffix(".tiff"))
     depths[2].with_suffix(".tiff").rename(depths[2])
     found, reasons, _ = loaded(co3d, tmp_path)
-    assert (len(found), reasons) == (1, ["depth cannot be read"] * 3)
+    assert (len(found), reasons) == (1, ["unreadable depth"] * 3)
     assert_none_is_wrong(whole, found)
 
 
@@ -199,7 +199,7 @@ def test_a_sequence_with_absurd_cameras_is_dropped_and_others_are_not(tmp_path):
     save(root, said)
     views, reasons, refused = loaded(co3d, root)
     assert (len(views), reasons) == (2, [])
-    assert f"frame_annotations.jgz: {NAME}: frame 1 was taken from" in refused[0]
+    assert f"frame_annotations.jgz: {NAME}: frame 1 has its camera at" in refused[0]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_sequence_with_absurd_cameras_is_dropped_and_others_are_not(tmp_path):
         ({}, "expected a list of frames, found dict"),
         ([1], "frame 0 has no sequence_name"),
         ([{"sequence_name": 5}], "frame 0 has no sequence_name"),
-        ([annotation(1, "other")], f"nothing about sequence '{NAME}'"),
+        ([annotation(1, "other")], f"no sequence '{NAME}'"),
     ],
 )
 def test_annotations_that_are_none_are_refused(tmp_path, said, match):
@@ -234,4 +234,4 @@ def test_truncated_annotations_are_refused(made, data):
     finally:
         path.write_bytes(intact)
         co3d._annotations.cache_clear()
-    assert not found and f"{path}: no gzipped JSON" in refused[0]
+    assert not found and f"{path}: cannot be read as gzipped JSON" in refused[0]

@@ -87,7 +87,7 @@ def test_a_dark_or_empty_image_stays_so(tmp_path):
             with h5py.File(tmp_path / f"{name}.{kind}", "w") as file:
                 file["dataset"] = values
     dark, empty = (
-        hypersim.tone_mapped(tmp_path / f"{n}.c", tmp_path / f"{n}.e") for n in ("dark", "empty")
+        hypersim.tone_map(tmp_path / f"{n}.c", tmp_path / f"{n}.e") for n in ("dark", "empty")
     )
     assert not np.asarray(dark).any()
     assert (np.asarray(empty) == round(255 * 5e-5 ** (1 / 2.2))).all()
@@ -110,7 +110,7 @@ def test_positions_are_made_metres(tmp_path):
 @pytest.mark.parametrize(
     ("file", "match"),
     [
-        ("metadata_camera_parameters.csv", "no metadata_camera_parameters.csv, and cameras differ"),
+        ("metadata_camera_parameters.csv", "no metadata_camera_parameters.csv\. Copy it"),
         ("ai_037_002/_detail/metadata_scene.csv", "metadata_scene.csv: cannot be read"),
         ("ai_037_002/_detail/cam_00/camera_keyframe_orientations.hdf5", "no such file"),
     ],
@@ -126,7 +126,7 @@ def test_a_scene_that_the_table_lacks_is_refused(tmp_path):
     made = write_hypersim(tmp_path)
     path = tmp_path / "metadata_camera_parameters.csv"
     path.write_text(path.read_text().replace("ai_037_002", "ai_037_003"))
-    with pytest.raises(CaptureError, match=r"parameters\.csv: ai_037_002: no camera"):
+    with pytest.raises(CaptureError, match=r"parameters\.csv: no valid camera of ai_037_002"):
         hypersim.capture(made.scene)
 
 

@@ -57,8 +57,11 @@ def test_a_lettered_answer_to_lettered_options_is_a_choice():
         (llava_record({"image": "a.jpg"}, "What?", "x"), "markers do not match images"),
         (llava_record({"image": "a.jpg"}, "<image><image>?", "x"), "markers do not match images"),
         (llava_record({"image": ["a.jpg", "b.jpg"]}, "<image>?", "x"), "markers do not match"),
-        (llava_record({"image": ["a", "b"]}, "<image> or <image>?", "x"), "images among the words"),
-        (llava_record({"image": "a.jpg"}, "What?", "x", "<image>", "y"), "images among the words"),
+        (
+            llava_record({"image": ["a", "b"]}, "<image> or <image>?", "x"),
+            "markers within the text",
+        ),
+        (llava_record({"image": "a.jpg"}, "What?", "x", "<image>", "y"), "markers within the text"),
         (llava_record({"image": "a.jpg"}, "<image>", "x"), "empty turn"),
         (llava_record({"image": "a.jpg"}, "<image>?", "  "), "empty turn"),
         (llava_record({"image": "a.jpg"}, "<image>?"), "turns do not alternate"),
@@ -107,11 +110,11 @@ def test_a_line_of_a_list_is_named(tmp_path, read):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ('[{"id": 1},\n{"id": ', r"train\.json:2: not JSON from here on"),
+        ('[{"id": 1},\n{"id": ', r"train\.json:2: invalid JSON"),
         ('[{"id": 1}\n{"id": 2}]', r"train\.json:2: expected a comma"),
-        ("[" * 100_000, r"train\.json:1: not JSON"),
-        ("[]", "no good record of 0"),
-        ("", "no good record of 0"),
+        ("[" * 100_000, r"train\.json:1: invalid JSON"),
+        ("[]", "none of 0"),
+        ("", "none of 0"),
         ("\xff", "not UTF-8"),
     ],
 )
@@ -141,5 +144,5 @@ def test_what_is_no_video_is_refused(tmp_path):
         with pytest.raises(ValueError, match=name):
             read_frames(tmp_path / name, 4, None)
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="no frames"):
+    with pytest.raises(ValueError, match="no image files"):
         read_frames(tmp_path / "none", 4, None)

@@ -124,7 +124,9 @@ def test_a_bad_frame_is_skipped_and_counted(tmp_path, bad, reason):
 
 def test_a_capture_without_a_good_frame_is_refused(tmp_path):
     lost = frame(tmp_path, 1, cam_to_world=np.full((4, 4), np.nan))
-    with pytest.raises(CaptureError, match=r"no good frame of 1: pose not finite: frame 1\."):
+    with pytest.raises(
+        CaptureError, match=r"none of 1 frames is valid: pose not finite: frame 1\."
+    ):
         loaded(lost)
     with pytest.raises(CaptureError, match="place: no frames"):
         loaded()
@@ -134,7 +136,7 @@ def test_a_torn_image_is_skipped(tmp_path):
     torn = frame(tmp_path, 1)
     torn.image.write_bytes(torn.image.read_bytes()[:200])
     ([scene], skipped) = loaded(frame(tmp_path, 0), torn)
-    assert scene.shape[0] == 1 and skipped[0].reason == "image cannot be read"
+    assert scene.shape[0] == 1 and skipped[0].reason == "unreadable image"
     assert "1.png" in str(skipped[0])
 
 
@@ -190,7 +192,7 @@ def test_intrinsics_that_are_none_are_skipped(tmp_path, which, row, value):
     wrong = K.copy()
     wrong[row, min(row, 1)] = value
     _, skipped = loaded(frame(tmp_path, 0, **{which: wrong}), frame(tmp_path, 1))
-    assert [error.reason for error in skipped] == ["intrinsics not usable"]
+    assert [error.reason for error in skipped] == ["invalid intrinsics"]
 
 
 def test_an_image_may_be_made_when_it_is_wanted(tmp_path):

@@ -61,7 +61,7 @@ def test_letters_within_a_question_are_no_options():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"gt_answer": "E"}, "answer is no option"),
+        ({"gt_answer": "E"}, "answer is not an option"),
         ({"gt_answer": None}, "no gt_answer"),
         ({"question": "What is behind me?"}, "no options"),
         ({"id": "other_1", "category": ["other"]}, "unknown setting"),
@@ -126,8 +126,8 @@ def test_bad_lines_are_left_out_counted_and_named(tmp_path, read):
             "skipped: not JSON",
             "skipped: missing file",
             "skipped: file cannot be read",
-            "skipped: id seen before",
-            "skipped: no JSON object",
+            "skipped: duplicate id",
+            "skipped: not a JSON object",
             "skipped: unsafe name",
         ),
         1,
@@ -140,7 +140,7 @@ def test_bad_lines_are_left_out_counted_and_named(tmp_path, read):
 
 def test_a_file_without_a_good_line_is_refused(tmp_path, read):
     path = write_lines(tmp_path / "train.jsonl", [mindcube_line(0, ["gone.jpg"])])
-    with pytest.raises(ValueError, match=r"no good record of 1.*train\.jsonl:1: missing file"):
+    with pytest.raises(ValueError, match=r"none of 1.*train\.jsonl:1: missing file"):
         read(path)
     with pytest.raises(ValueError, match=r"absent\.jsonl: no such file"):
         read(tmp_path / "absent.jsonl")
@@ -148,7 +148,7 @@ def test_a_file_without_a_good_line_is_refused(tmp_path, read):
 
 def test_a_file_with_fewer_lines_than_its_split_counts_is_refused(tmp_path, read):
     path = write_mindcube(tmp_path, "train", 2)
-    with pytest.raises(ValueError, match=r"4 records, and scenes\.splits\.train counts 6"):
+    with pytest.raises(ValueError, match=r"4 records, but scenes\.splits\.train is 6"):
         read(path, stop=6)
 
 

@@ -42,5 +42,5 @@ def test_a_camera_that_cannot_be_is_refused(tmp_path, changes):
     with pytest.raises(CaptureError, match=r"cam_params\.json: camera: "):
         replica.capture(made.scene)
     path.unlink()
-    with pytest.raises(CaptureError, match=r"cam_params\.json: not JSON that can be read"):
+    with pytest.raises(CaptureError, match=r"cam_params\.json: cannot be read as JSON"):
         replica.capture(made.scene)

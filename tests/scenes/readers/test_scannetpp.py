@@ -38,7 +38,7 @@ def test_without_rendering_there_are_cameras_alone(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"camera_model": "PINHOLE"}, "camera_model 'PINHOLE', not OPENCV_FISHEYE"),
+        ({"camera_model": "PINHOLE"}, "expected camera_model OPENCV_FISHEYE, found 'PINHOLE'"),
         ({"k3": None}, "k3"),
         ({"w": 0}, "expected fl_x"),
         ({"frames": {}}, "frames: expected a list, found dict"),
@@ -59,7 +59,7 @@ def test_a_broken_frame_is_skipped(tmp_path):
     edit(path, frames=broken, test_frames=[])
     capture = scannetpp_dslr.capture(made.scene)
     reasons = [error.reason for error in capture.skipped]
-    assert reasons == ["unsafe name", "pose cannot be read", "no file_path"]
+    assert reasons == ["unsafe name", "unreadable pose", "no file_path"]
     assert len(capture.frames) == 1
 
 
@@ -71,13 +71,13 @@ def test_pictures_may_be_a_video(tmp_path):
     path.write_text(json.dumps({f"frame_{6 * i:06d}": entry for i, entry in enumerate(told)}))
     (folder / "rgb").rename(tmp_path / "elsewhere")
     (folder / "depth").rename(tmp_path / "too")
-    with pytest.raises(CaptureError, match=r"neither pictures in rgb nor rgb\.mkv"):
+    with pytest.raises(CaptureError, match=r"neither images in rgb nor rgb\.mkv"):
         scannetpp_iphone.capture(made.scene)
     save_video(folder / "rgb.mp4", 13)
     (scenes,), skipped = load(scannetpp_iphone.capture(made.scene), 4, Sampling(), None)
     assert scenes.frame_ids.tolist() == [["frame_000000", "frame_000006", "frame_000012"]]
     np.testing.assert_allclose(scenes.image[0].mean(axis=(1, 2, 3)), [0, 48, 96], atol=4)
-    assert [error.reason for error in skipped] == ["image cannot be read"]  # frame 18 of 13
+    assert [error.reason for error in skipped] == ["unreadable image"]  # frame 18 of 13
     assert scenes.has_cameras and not scenes.has_geometry
 
 

@@ -1,9 +1,9 @@
 """ARKitScenes (Baruch et al. 2021), raw and 3dod: the 256 x 192 images, depth, pincam and traj.
 
 A line of lowres_wide.traj is a time, an axis-angle and a translation: world-to-camera, OpenCV
-axes, inverted here. Depth PNGs hold millimetres, 0 where unknown. Files are called ID_TIME, and
-times that are a millisecond apart are one. A principal point is an offset from the image's corner,
-as ARKit has it. Images stay as they were taken: those of a tablet held upright are on their side.
+axes, inverted here. Depth PNGs hold millimetres, 0 where unknown. Files are named ID_TIME;
+times that differ by a millisecond are equal. The principal point is an offset from the image's
+corner, as in ARKit. Images are not rotated: those of an upright tablet are sideways.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders with images, their intrinsics and a trajectory: ID, or ID/ID_frames."""
+    """Return the directories with images, intrinsics and a trajectory: ID, or ID/ID_frames."""
 
     def holds(folder: Path) -> bool:
         parts = (folder / IMAGES, folder / INTRINSICS)
@@ -47,7 +47,7 @@ def scenes(root: Path) -> list[Path]:
 
 
 def capture(scene: Path) -> Capture:
-    """The images that have depth, intrinsics and a pose, by time."""
+    """Return the images with depth, intrinsics and a pose, by time."""
     poses = dict(_pose(*line) for line in lines(scene / TRAJECTORY))
     images = files_by_stem(scene / IMAGES)
     intrinsics = _by_time(files_by_stem(scene / INTRINSICS, (".pincam",)))
@@ -79,48 +79,48 @@ def capture(scene: Path) -> Capture:
 
 
 def _time(name: str) -> int:
-    """The milliseconds that a file is called after."""
+    """Return the time in a file name, in milliseconds."""
     try:
         return round(1000 * float(name.rpartition("_")[2]))
     except (ValueError, OverflowError):
         raise FrameError("no time in its name", name) from None
 
 
-def _by_time(found: Mapping[str, Path]) -> dict[int, Path]:
-    """Files by the milliseconds in their names; those without any are not asked for."""
+def _by_time(files: Mapping[str, Path]) -> dict[int, Path]:
+    """Return files by time in milliseconds; files without a time are ignored."""
     times: dict[int, Path] = {}
-    for name, path in found.items():
+    for name, path in files.items():
         with suppress(FrameError):
             times[_time(name)] = path
     return times
 
 
-def _nearest(found: Mapping[int, Value], time: int, reason: str, path: Path) -> Value:
+def _nearest(values: Mapping[int, Value], time: int, reason: str, path: Path) -> Value:
     for nearby in (time, time - 1, time + 1):
-        if nearby in found:
-            return found[nearby]
+        if nearby in values:
+            return values[nearby]
     raise FrameError(reason, str(path))
 
 
 def _pose(where: str, text: str) -> tuple[int, Float[np.ndarray, "4 4"]]:
-    """A line's time in milliseconds, and camera-to-world."""
-    time, *told = row(text, 7, where)
+    """Return the time of a line in milliseconds, and its camera-to-world pose."""
+    time, *motion = row(text, 7, where)
     if not np.isfinite(time):
         raise CaptureError(f"{where}: time {time}")
     world_to_cam = np.full((4, 4), np.nan)
-    if np.isfinite(told).all():
-        world_to_cam[:3, :3] = Rotation.from_rotvec(told[:3]).as_matrix()
-        world_to_cam[:3, 3] = told[3:]
+    if np.isfinite(motion).all():
+        world_to_cam[:3, :3] = Rotation.from_rotvec(motion[:3]).as_matrix()
+        world_to_cam[:3, 3] = motion[3:]
     return round(1000 * time), invert_pose(world_to_cam)
 
 
 def _pincam(path: Path) -> tuple[Float[np.ndarray, "3 3"], tuple[int, int]]:
-    """K and the size for which it is: w h fx fy cx cy."""
+    """Read K and the image size it refers to: w h fx fy cx cy."""
     try:
         width, height, *camera = read_numbers(path, (6,))
         size = int(width), int(height)
         if min(size) < 1:
             raise ValueError(f"{path}: size {size}")
     except (OSError, ValueError, OverflowError) as error:
-        raise FrameError("intrinsics cannot be read", f"{path}: {error}") from None
+        raise FrameError("unreadable intrinsics", f"{path}: {error}") from None
     return intrinsics_matrix(*camera), size

@@ -1,8 +1,8 @@
-"""A capture: what a dataset says of one place, before any pixel is read.
+"""Captures: the metadata of one recorded place, before any pixel is read.
 
-A format is a module of two functions: `scenes(root)` finds the captures at or below a path, and
-`capture(scene)` tells what one of them holds. Everything else, from broken poses to the size that
-is delivered, is the same for all formats and stands in `load.py`.
+A format is a module with two functions: `scenes(root)` finds the captures at or below a path, and
+`capture(scene)` parses one of them. Validation, undistortion and resizing are the same for all
+formats (`load.py`).
 """
 
 from __future__ import annotations
@@ -24,32 +24,54 @@ DIGITS = re.compile(r"(\d+)")
 
 
 class CaptureError(ValueError):
-    """A capture that is refused; the message names the file, and the line where it has one."""
+    """An invalid capture; the message names the file and, if it has one, the line."""
 
 
 class FrameError(SkippedError):
-    """A frame that is skipped; the detail says which file."""
+    """A skipped frame; the detail names the file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One view; what its source does not know is None.
+    """One view; None where the source provides no value.
 
     Poses are camera-to-world with OpenCV axes; pixel centres of all K are at half integers. A
-    sensor of its own for depth is taken to stand where the camera stands.
+    separate depth sensor is assumed to have the pose of the camera.
     """
 
     id: str
-    image: Path | Callable[[], Image]  # a picture, or the video of which this is frame `number`
+    image: Path | Callable[[], Image]  # a file, a video with this frame `number`, or a loader
     number: int | None = None
     time: float | None = None  # seconds
     intrinsics: Float[np.ndarray, "3 3"] | None = None  # for an image of `size` pixels
-    size: tuple[int, int] | None = None  # width, height; None: the image's own
-    lens: Lens | None = None  # how the image differs from a pinhole's
+    size: tuple[int, int] | None = None  # width, height; None: those of the image file
+    lens: Lens | None = None  # lens distortion of the image
     cam_to_world: Float[np.ndarray, "4 4"] | None = None
     depth: Callable[[], Float[np.ndarray, "H W"]] | None = None  # z-depth, 0 = unknown
-    depth_intrinsics: Float[np.ndarray, "3 3"] | None = None  # None: the image's, scaled
-    points: Float[np.ndarray, "n 3"] | None = None  # u, v in pixels of `size`, and z-depth there
+    depth_intrinsics: Float[np.ndarray, "3 3"] | None = None  # None: those of the image, scaled
+    points: Float[np.ndarray, "n 3"] | None = None  # sparse depth: u, v (pixels), z-depth
+
+    @property
+    def camera_matrix(self) -> Float[np.ndarray, "3 3"]:
+        """Return the intrinsics.
+
+        Raises:
+            FrameError: there are none.
+        """
+        if self.intrinsics is None:
+            raise FrameError("no intrinsics", f"frame {self.id}")
+        return self.intrinsics
+
+    @property
+    def pose(self) -> Float[np.ndarray, "4 4"]:
+        """Return the camera-to-world pose.
+
+        Raises:
+            FrameError: there is none.
+        """
+        if self.cam_to_world is None:
+            raise FrameError("no pose", f"frame {self.id}")
+        return self.cam_to_world
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,38 +84,36 @@ class Capture:
     licence: str = "unknown"
     revision: str = ""
     unit: Literal["metre", "relative"] = "metre"
-    skipped: Sequence[FrameError] = ()  # frames that the source itself rules out
+    skipped: Sequence[FrameError] = ()  # frames that the source marks unusable
 
 
 class Format(Protocol):
-    """What a module of a format offers."""
+    """The interface of a format module."""
 
-    @staticmethod
-    def scenes(root: Path) -> list[Path]:
-        """The captures at or below `root`, sorted; none where this is another format."""
+    def scenes(self, root: Path) -> list[Path]:
+        """Return the captures at or below `root`, sorted; empty if it is another format."""
         ...
 
-    @staticmethod
-    def capture(scene: Path) -> Capture:
-        """One of them.
+    def capture(self, scene: Path) -> Capture:
+        """Parse one capture.
 
         Raises:
-            CaptureError: it cannot be understood.
+            CaptureError: the capture is invalid.
         """
         ...
 
 
 def natural_key(path: Path | str) -> list[str | int]:
-    """A key that puts frame 10 after frame 9."""
+    """Return a sort key that places frame 10 after frame 9."""
     return [int(part) if i % 2 else part for i, part in enumerate(DIGITS.split(str(path)))]
 
 
 def read_numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
-    """The numbers that a text file holds, and nothing else, in this shape, in float64.
+    """Return the numbers of a text file as float64 array of this shape.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: they are not numbers, or not so many.
+        FileNotFoundError: the file does not exist.
+        ValueError: the content is not numeric, or has another size.
     """
     try:
         return parse_numbers(path.read_text(encoding="utf-8"), shape, str(path))
@@ -102,7 +122,7 @@ def read_numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."
 
 
 def parse_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.ndarray, "..."]:
-    """As `numbers`, of `text`, which stands at `where` (a file, or file:line)."""
+    """Parse `text` as numbers of this shape; `where` (file or file:line) is used in errors."""
     try:
         found = np.array([float(word) for word in text.split()])
     except ValueError as error:
@@ -113,34 +133,34 @@ def parse_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.nd
 
 
 def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[np.ndarray, "3 3"]:
-    """K without skew."""
+    """Return K without skew."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def to_half_integer_centres(intrinsics: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
-    """K with pixel centres at half integers, from one with centres at integers (OpenCV's)."""
+    """Convert K from pixel centres at integers (as in OpenCV) to half integers."""
     return intrinsics + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
 
 def from_opengl(cam_to_world: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
-    """A pose of OpenCV axes from one of OpenGL's (y up, looking along -z)."""
+    """Convert a pose from OpenGL axes (y up, looking along -z) to OpenCV axes."""
     return cam_to_world * np.array([1.0, -1.0, -1.0, 1.0])
 
 
 def invert_pose(world_to_cam: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
-    """A camera-to-world pose from a world-to-camera one, which should be rigid."""
+    """Invert a rigid world-to-camera pose."""
     cam_to_world = np.eye(4)
-    with np.errstate(invalid="ignore"):  # a pose that is not finite gives one that is not, either
+    with np.errstate(invalid="ignore"):  # non-finite poses stay non-finite
         cam_to_world[:3, :3] = world_to_cam[:3, :3].T
         cam_to_world[:3, 3] = -cam_to_world[:3, :3] @ world_to_cam[:3, 3]
     return cam_to_world
 
 
 def resolve_below(folder: Path, name: str) -> Path:
-    """The file `name` of a dataset, which must lie below its folder.
+    """Return the path of `name`, which must lie below `folder`.
 
     Raises:
-        FrameError: a name that leads out of it.
+        FrameError: the name points outside the folder.
     """
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:

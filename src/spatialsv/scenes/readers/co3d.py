@@ -1,8 +1,8 @@
-"""CO3Dv2: sequences of objects, with cameras and depth maps as COLMAP found them.
+"""CO3Dv2: sequences of objects, with cameras and depth maps from COLMAP.
 
-A category's folder holds its sequences' folders and, for all of them, frame_annotations.jgz.
-Cameras are PyTorch3D's: points are rows, X_cam = X_world R + T, with x left and y up. Depth maps
-hold half-precision floats in 16-bit PNGs. Lengths are relative, another unit in each sequence.
+The directory of a category contains its sequences and frame_annotations.jgz. Cameras follow
+PyTorch3D: points are rows, X_cam = X_world R + T, with x left and y up. Depth maps are 16-bit PNGs
+of half-precision floats. Lengths are relative, with a different unit in each sequence.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from spatialsv.scenes.readers.capture import (
 from spatialsv.scenes.readers.files import collect_frames
 
 ANNOTATIONS = "frame_annotations.jgz"
-FAR = 1e5  # a camera farther off than this is the mark of a sequence that COLMAP failed on
-FLIP = np.array([-1.0, -1.0, 1.0])  # x left and y up, to x right and y down
+FAR = 1e5  # camera distance beyond which COLMAP has failed on a sequence
+FLIP = np.array([-1.0, -1.0, 1.0])  # from x left and y up to x right and y down
 LICENCE = "CC-BY-NC-4.0"
 
 
 def scenes(root: Path) -> list[Path]:
-    """The sequence `root`, those of the category `root`, or those of all categories in it."""
+    """Return the sequence `root`, or those of the category or categories at `root`."""
     if (root.parent / ANNOTATIONS).is_file() and (root / "images").is_dir():
         return [root]
     annotations = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
@@ -47,11 +47,11 @@ def scenes(root: Path) -> list[Path]:
 
 
 def capture(scene: Path) -> Capture:
-    """The frames of one sequence, by number.
+    """Return the frames of one sequence, by number.
 
     Raises:
-        CaptureError: the category's annotations cannot be read, have no such sequence, or place
-            its cameras at absurd distances.
+        CaptureError: the annotations cannot be read or lack the sequence, or a camera is too far
+            away.
     """
     scene = scene.resolve()
     path = scene.parent / ANNOTATIONS
@@ -60,7 +60,7 @@ def capture(scene: Path) -> Capture:
     except FileNotFoundError:
         raise CaptureError(f"{path}: no such file") from None
     if scene.name not in sequences:
-        raise CaptureError(f"{path}: nothing about sequence {scene.name!r}")
+        raise CaptureError(f"{path}: no sequence {scene.name!r}")
 
     def frame(fields: Mapping[str, Any]) -> Frame:
         try:
@@ -73,10 +73,10 @@ def capture(scene: Path) -> Capture:
 
     frames, skipped = collect_frames(sequences[scene.name], frame)
     for one in frames:
-        centre = one.cam_to_world[:3, 3]
+        centre = np.zeros(3) if one.cam_to_world is None else one.cam_to_world[:3, 3]
         if FAR < np.abs(centre).max() < np.inf:
-            told = f"{scene.name}: frame {one.id} was taken from {centre.tolist()}"
-            raise CaptureError(f"{path}: {told}")
+            detail = f"{scene.name}: frame {one.id} has its camera at {centre.tolist()}"
+            raise CaptureError(f"{path}: {detail}")
     return Capture(
         id=f"{scene.parent.name}/{scene.name}",
         frames=sorted(frames, key=lambda frame: int(frame.id)),
@@ -87,18 +87,14 @@ def capture(scene: Path) -> Capture:
     )
 
 
-@lru_cache(maxsize=1)  # sequences come category by category
+@lru_cache(maxsize=1)  # sequences are read category by category
 def _annotations(path: Path, written: int) -> dict[str, list[Mapping[str, Any]]]:
-    """What the file says of each sequence's frames.
-
-    Args:
-        written: when; a file that has changed is read again.
-    """
+    """Return the annotations of frames by sequence; `written` (mtime) invalidates the cache."""
     try:
         with gzip.open(path) as opened:
             fields = json.load(opened)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: no gzipped JSON ({error})") from None
+        raise CaptureError(f"{path}: cannot be read as gzipped JSON ({error})") from None
     if not isinstance(fields, list):
         raise CaptureError(f"{path}: expected a list of frames, found {type(fields).__name__}")
     sequences: dict[str, list[Mapping[str, Any]]] = {}
@@ -127,7 +123,7 @@ def _frame(root: Path, fields: Mapping[str, Any]) -> Frame:
 
 
 def _intrinsics(fields: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
-    """K in pixels. Normalised coordinates are 0 at the centre and grow to the left and upwards."""
+    """Return K in pixels. NDC is 0 at the centre and grows to the left and upwards."""
     kind = fields.get("intrinsics_format", "ndc_norm_image_bounds")
     if kind == "ndc_isotropic":  # from -1 to 1 on the shorter side
         unit = np.full(2, min(width, height) / 2)
@@ -166,11 +162,11 @@ def _depth(root: Path, fields: Mapping[str, Any] | None, shape: tuple[int, int])
 def read_depth(
     path: Path, mask: Path | None, scale: float, shape: tuple[int, int]
 ) -> Float[np.ndarray, "H W"]:
-    """z-depth, 0 where it is unknown or masked.
+    """Return z-depth, 0 where unknown or masked.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: one cannot be read, or is not of `shape`.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file is invalid, or not of `shape`.
     """
     bits = read_integers(path)
     if bits.shape != shape or bits.max() >= 2**16:

@@ -1,6 +1,6 @@
-"""COLMAP's sparse models, with the dense depth maps beside them where there are any.
+"""COLMAP sparse models, with dense depth maps where they exist.
 
-Lengths are relative: COLMAP knows no metre.
+Lengths are relative: COLMAP reconstructions have no metric scale.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from spatialsv.scenes.readers.colmap_files import Camera, Image
 from spatialsv.scenes.readers.colmap_model import Points, model_files, read_model
 from spatialsv.scenes.readers.files import collect_frames
 
-# Where models lie below the folder of a scene, and that below the one that is named.
+# Locations of models below a scene, and of scenes below the given directory.
 PATTERNS = ("", "sparse", "sparse/*", "dense/sparse", "dense/*/sparse")
 DEPTHS = ("", "*/", "*/*/")
-FOREIGN_FOLDERS = {"dslr", "iphone", "gaussian_splat"}  # models that belong to ScanNet++ and DL3DV
-MAX_DEVIATION = 1e-2  # how far a quaternion's length may be from 1
+FOREIGN_FOLDERS = {"dslr", "iphone", "gaussian_splat"}  # models of ScanNet++ and DL3DV
+MAX_DEVIATION = 1e-2  # of a quaternion's norm from 1
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders of the models: `root`, or `sparse/0` and the like in it or in folders of it.
+    """Return the model directories: `root`, or `sparse/0` and similar ones below it.
 
-    A model within a scene of nerfstudio's is that one's: name the model's own folder to read it.
+    Models inside a nerfstudio scene are excluded; give the model's own directory to read one.
     """
     if not root.is_dir():
         return []
     patterns = {f"{depth}{place}".strip("/") for depth in DEPTHS for place in PATTERNS}
     folders = {root, *(f for pattern in patterns - {""} for f in root.glob(pattern))}
     found = {f for f in folders if model_files(f) and not _belongs_elsewhere(root, f)}
-    nested = {f for f in found if not found.isdisjoint(f.parents)}  # what the mapper left there
+    nested = {f for f in found if not found.isdisjoint(f.parents)}  # left behind by the mapper
     return sorted(found - nested, key=natural_key)
 
 
@@ -55,10 +55,10 @@ def _belongs_elsewhere(root: Path, model: Path) -> bool:
 
 
 def capture(scene: Path) -> Capture:
-    """The images of a model by name; each has the 3D points that were seen in it.
+    """Return the images of a model in natural order, with the 3D points visible in each.
 
     Raises:
-        CaptureError: the model is broken, with file and line or offset, or its images are not here.
+        CaptureError: the model is invalid (with file and line or offset) or its images are missing.
     """
     model = read_model(scene)
     pictures = _image_folder(scene, [image.name for image in model.images])
@@ -66,7 +66,7 @@ def capture(scene: Path) -> Capture:
     def frame(image: Image) -> Frame:
         try:
             return _frame(scene, pictures, image, model.cameras[image.camera], model.points)
-        except OSError as error:  # a name that no file can have
+        except OSError as error:  # not a valid file name
             raise FrameError("unsafe name", f"{image.where}: {error}") from None
 
     frames, skipped = collect_frames(
@@ -78,7 +78,7 @@ def capture(scene: Path) -> Capture:
 
 
 def _image_folder(scene: Path, names: Iterable[str]) -> Path:
-    """The folder below which the images lie."""
+    """Return the root directory of the images."""
     above = [scene, *scene.absolute().parents[:3]]
     folders = [folder / "images" for folder in above] + above
     for folder in folders:
@@ -96,11 +96,11 @@ def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Po
     if not np.isfinite(image.pose).all():
         raise FrameError("pose not finite", image.where)
     if abs(length - 1) > MAX_DEVIATION:
-        raise FrameError("pose not rigid", f"{image.where}: a quaternion of length {length}")
+        raise FrameError("pose not rigid", f"{image.where}: a quaternion of norm {length}")
     world_to_cam = np.eye(4)
     world_to_cam[:3, :3] = Rotation.from_quat(image.pose[:4], scalar_first=True).as_matrix()
     world_to_cam[:3, 3] = image.pose[4:]
-    seen = points.xyz[np.searchsorted(points.ids, np.unique(image.points))]
+    visible = points.xyz[np.searchsorted(points.ids, np.unique(image.points))]
     return Frame(
         id=image.name,
         image=resolve_below(pictures, image.name),
@@ -109,14 +109,14 @@ def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Po
         lens=camera.lens,
         cam_to_world=invert_pose(world_to_cam),
         depth=_dense_depth(scene, image.name),
-        points=_project(seen, world_to_cam, camera),
+        points=_project(visible, world_to_cam, camera),
     )
 
 
 def _project(
     points: Float[np.ndarray, "n 3"], world_to_cam: Float[np.ndarray, "4 4"], camera: Camera
 ) -> Float[np.ndarray, "m 3"]:
-    """u, v and z of the points that the camera, without its lens, has in its image."""
+    """Return u, v and z of the points that project into the undistorted image."""
     with np.errstate(over="ignore", invalid="ignore"):
         there = points @ world_to_cam[:3, :3].T + world_to_cam[:3, 3]
         there = there[there[:, 2] > 0]
@@ -126,7 +126,7 @@ def _project(
 
 
 def _dense_depth(scene: Path, name: str) -> partial | None:
-    """The depth map of an image, fused over the views if there is one, else of stereo alone."""
+    """Return a loader of an image's depth map: geometric if it exists, else photometric."""
     for kind in ("geometric", "photometric"):
         path = scene.parent / "stereo/depth_maps" / f"{name}.{kind}.bin"
         if path.is_file():
@@ -135,16 +135,16 @@ def _dense_depth(scene: Path, name: str) -> partial | None:
 
 
 def read_depth_map(path: Path) -> Float[np.ndarray, "H W"]:
-    """COLMAP's dense z-depth, 0 where it is unknown.
+    """Return a dense z-depth map of COLMAP, 0 where unknown.
 
     Raises:
-        ValueError: no such map, or one that is broken off.
+        ValueError: the file is not a depth map or is truncated.
     """
     *header, data = path.read_bytes().split(b"&", 3)
     if len(header) != 3 or not all(word.isdigit() and len(word) < 9 for word in header):
-        raise ValueError(f"{path}: no depth map of COLMAP's, it must start with W&H&1&")
+        raise ValueError(f"{path}: not a COLMAP depth map, which starts with W&H&1&")
     width, height, channels = map(int, header)
     if channels != 1 or len(data) != 4 * width * height or not data:
-        told = f"{width} x {height} x {channels}"
-        raise ValueError(f"{path}: {len(data)} bytes, and its head counts {told} of 4 bytes")
+        declared = f"{width} x {height} x {channels}"
+        raise ValueError(f"{path}: {len(data)} bytes, but the header declares {declared} floats")
     return np.frombuffer(data, "<f4").reshape(height, width)

@@ -1,8 +1,8 @@
-"""The three files of a COLMAP model, text or binary, told in one way.
+"""The files of a COLMAP model, text or binary.
 
-`text` and `binary` yield what a file of one kind holds: of "cameras" (id, where, `Camera`), of
-"images" `Image`s, of "points3D" (id, where, xyz, length of its track); `where` is file and line, or
-file and offset. Both raise CaptureError with it.
+`read_text` and `read_binary` yield the entries of one file: (id, where, `Camera`) of "cameras",
+`Image` of "images", and (id, where, xyz, track length) of "points3D". `where` is file and line, or
+file and offset. Both raise CaptureError with that position.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,8 +21,8 @@ from jaxtyping import Float, Int
 from spatialsv.scenes.readers.capture import CaptureError, intrinsics_matrix, parse_numbers
 from spatialsv.scenes.readers.lens import Lens
 
-# COLMAP's numbers for its models, then: focal lengths, kind of lens, coefficients.
-LENSES = {
+# Camera model: COLMAP's number, number of focal lengths, kind of lens, number of coefficients.
+LENSES: dict[str, tuple[int, int, Literal["radial", "fisheye"] | None, int]] = {
     "SIMPLE_PINHOLE": (0, 1, None, 0),
     "PINHOLE": (1, 2, None, 0),
     "SIMPLE_RADIAL": (2, 1, "radial", 1),
@@ -48,7 +49,7 @@ COUNT = re.compile(r"#\s*Number of \w+:\s*(\d+)")
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """One camera; its pixel centres are at half integers, as everywhere in COLMAP."""
+    """One camera; pixel centres are at half integers, as in COLMAP."""
 
     size: tuple[int, int]  # width, height
     intrinsics: Float[np.ndarray, "3 3"]
@@ -57,21 +58,23 @@ class Camera:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image as `where` (file and line or offset) tells it."""
+    """One image; `where` is file and line or offset."""
 
     where: str
     id: int
     name: str
     camera: int
     pose: Float[np.ndarray, " 7"]  # qw qx qy qz tx ty tz, world-to-camera
-    points: Int[np.ndarray, " n"]  # the ids of the 3D points that it sees
+    points: Int[np.ndarray, " n"]  # ids of its 3D points
 
 
 def _camera(where: str, name: str, size: tuple[int, int], params: np.ndarray) -> Camera:
     _, focals, kind, count = LENSES[name]
     possible = 0 < min(size) <= max(size) < 2**31 and min(params[:focals]) > 0
     if not possible or not np.isfinite(params).all():
-        raise CaptureError(f"{where}: no camera is of {size} pixels with {params.tolist()}")
+        raise CaptureError(
+            f"{where}: invalid camera of {size} pixels with parameters {params.tolist()}"
+        )
     fx, fy, (cx, cy) = params[0], params[focals - 1], params[focals : focals + 2]
     lens = None
     if kind:
@@ -84,30 +87,34 @@ def _camera(where: str, name: str, size: tuple[int, int], params: np.ndarray) ->
 
 
 def _params(where: str, name: str) -> int:
-    """How many numbers a camera of this model has."""
+    """Return the number of parameters of a camera model."""
     if name not in LENSES:
         raise CaptureError(
-            f"{where}: camera model {name} is not supported; known are {', '.join(LENSES)};"
-            " undistort the images with colmap image_undistorter"
+            f"{where}: camera model {name} is not supported. Known models: {', '.join(LENSES)}."
+            " Undistort the images with colmap image_undistorter."
         )
     _, focals, _, count = LENSES[name]
     return focals + 2 + count
 
 
 def read_text(kind: str, path: Path) -> Iterator:
-    """What a text file tells; it must hold as many as its head counts, if that counts."""
-    counted, told = 0, None
+    """Yield the entries of a text file.
+
+    Raises:
+        CaptureError: an entry is invalid, or their number differs from the one in the header.
+    """
+    counted, declared = 0, None
     lines = _lines(path)
     for number, line in lines:
         if line.startswith("#"):
-            told = int(count[1]) if (count := COUNT.match(line)) else told
+            declared = int(count[1]) if (count := COUNT.match(line)) else declared
         elif line:
             with _at(where := f"{path}:{number}"):
-                found = TEXT[kind](where, line, lines)
+                entry = TEXT[kind](where, line, lines)
             counted += 1
-            yield found
-    if told is not None and counted != told:
-        raise CaptureError(f"{path}: {counted} {kind}, and its head counts {told}")
+            yield entry
+    if declared is not None and counted != declared:
+        raise CaptureError(f"{path}: {counted} {kind}, but the header declares {declared}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -116,7 +123,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith("\n"):
                     raise CaptureError(
-                        f"{path}:{number}: broken off, this line has no end; if it is whole, end it"
+                        f"{path}:{number}: truncated: the last line has no newline. Add it if it is"
+                        " complete."
                     )
                 yield number, line.strip()
     except UnicodeDecodeError as error:
@@ -140,21 +148,23 @@ def _camera_line(where: str, line: str, _: Iterator) -> tuple[int, str, Camera]:
 
 
 def _image_lines(where: str, line: str, lines: Iterator[tuple[int, str]]) -> Image:
-    """The image's own line, and the next one, which holds its keypoints even if it is empty."""
-    key, *pose, camera, name = line.split(maxsplit=9)
+    """Parse the line of an image and the next one, its keypoints, which may be empty."""
+    key, *numbers, camera, name = line.split(maxsplit=9)
     _, keypoints = next(lines, (0, ""))
     words = keypoints.split()
     if len(words) % 3:
-        raise CaptureError(f"{where}: {len(words)} numbers in the line of its keypoints")
+        raise CaptureError(
+            f"{where}: {len(words)} numbers in its line of keypoints, expected a multiple of 3"
+        )
     ids = np.array([int(word) for word in words[2::3]], np.int64)
-    pose = parse_numbers(" ".join(pose), (7,), where)
+    pose = parse_numbers(" ".join(numbers), (7,), where)
     return Image(where, int(key), name, int(camera), pose, ids[ids >= 0])
 
 
-def _point_line(where: str, line: str, _: Iterator) -> tuple[int, str, tuple, int]:
+def _point_line(where: str, line: str, lines: Iterator) -> tuple[int, str, tuple, int]:
     key, x, y, z, _, _, _, _, *track = line.split()
     if len(track) % 2:
-        raise CaptureError(f"{where}: {len(track)} numbers in its track")
+        raise CaptureError(f"{where}: {len(track)} numbers in its track, expected an even number")
     return int(np.int64(key)), where, (float(x), float(y), float(z)), len(track) // 2
 
 
@@ -162,36 +172,43 @@ TEXT = {"cameras": _camera_line, "images": _image_lines, "points3D": _point_line
 
 
 def read_binary(kind: str, path: Path) -> Iterator:
-    """What a binary file tells; it is little-endian."""
+    """Yield the entries of a little-endian binary file.
+
+    Raises:
+        CaptureError: the file is invalid.
+    """
     data = _BinaryReader(path)
     (count,) = data.take("<Q")
     for _ in range(count):
         yield BINARY[kind](data)
     if data.at != len(data.bytes):
-        raise CaptureError(f"{data.where}: more follows after {count} {kind}")
+        raise CaptureError(f"{data.where}: unexpected data after {count} {kind}")
 
 
 class _BinaryReader:
-    """A file of which one thing after the other is taken."""
+    """Sequential reader of a binary file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes, self.at = path, path.read_bytes(), 0
 
     @property
     def where(self) -> str:
+        """Return file and offset, for errors."""
         return f"{self.path}: offset {self.at}"
 
     def skip(self, size: int) -> int:
-        """Where the next `size` bytes start."""
+        """Advance by `size` bytes and return their start."""
         if self.at + size > len(self.bytes):
-            raise CaptureError(f"{self.where}: broken off, {size} bytes expected")
+            raise CaptureError(f"{self.where}: truncated, expected {size} more bytes")
         self.at += size
         return self.at - size
 
     def take(self, layout: str) -> tuple:
+        """Unpack the next values of a `struct` layout."""
         return struct.unpack_from(layout, self.bytes, self.skip(struct.calcsize(layout)))
 
     def name(self) -> str:
+        """Read a null-terminated string."""
         end = self.bytes.find(b"\0", self.at)
         start = self.skip(end + 1 - self.at if end >= 0 else len(self.bytes) + 1)
         return self.bytes[start : self.at - 1].decode()
@@ -213,7 +230,7 @@ def _image_record(data: _BinaryReader) -> Image:
     (count,) = data.take("<Q")
     start = data.skip(24 * count)
     keypoints = np.frombuffer(data.bytes, "<f8, <f8, <i8", count, start)
-    ids = keypoints["f2"].astype(np.int64)  # -1 where a keypoint has no point
+    ids = keypoints["f2"].astype(np.int64)  # -1: keypoint without point
     return Image(where, key, name, camera, np.array(pose), ids[ids >= 0])
 
 

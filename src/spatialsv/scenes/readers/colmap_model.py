@@ -1,7 +1,7 @@
-"""A COLMAP model: its cameras, images and points, which must fit together.
+"""COLMAP models: cameras, images and points, checked for consistency.
 
-Binary files win where text is there as well, as with COLMAP itself. The files of rigs and frames
-that newer versions add are not needed: an image's own pose is always told as well.
+Binary files take precedence over text, as in COLMAP. The rigs and frames files of newer versions
+are not needed, since every image also has its own pose.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,11 +20,11 @@ from spatialsv.scenes.readers.colmap_files import Camera, Image, read_binary, re
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """All 3D points, by rising id."""
+    """All 3D points, in ascending order of id."""
 
     ids: Int[np.ndarray, " P"]
     xyz: Float[np.ndarray, "P 3"]
-    tracks: Int[np.ndarray, " P"]  # in how many places each was seen
+    tracks: Int[np.ndarray, " P"]  # track lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Model:
 
 
 def model_files(folder: Path) -> dict[str, Path]:
-    """The files of the model in a folder, by "cameras", "images" and "points3D"; {} if none is."""
+    """Return the files of the model in `folder` by kind, or {} if there is none."""
     for ending in ("bin", "txt"):
         files = {n: folder / f"{n}.{ending}" for n in ("cameras", "images", "points3D")}
         if files["cameras"].is_file() and files["images"].is_file():
@@ -45,10 +46,10 @@ def model_files(folder: Path) -> dict[str, Path]:
 
 
 def read_model(folder: Path) -> Model:
-    """The model in a folder; without a file of points, its images must see none.
+    """Return the model in a directory; without a file of points, images must not refer to any.
 
     Raises:
-        CaptureError: what is broken, with file and line, or offset.
+        CaptureError: the model is invalid; with file and line, or offset.
     """
     files = model_files(folder)
     form = read_binary if files["cameras"].suffix == ".bin" else read_text
@@ -63,20 +64,20 @@ def read_model(folder: Path) -> Model:
     return Model(cameras, images, points)
 
 
-def _by_id(found: Iterable[tuple[int, str, object]]) -> dict:
-    kept = {}
-    for key, where, value in found:
-        if key in kept:
-            raise CaptureError(f"{where}: id {key} seen before")
-        kept[key] = value
-    return kept
+def _by_id(entries: Iterable[tuple[int, str, Any]]) -> dict[int, Any]:
+    by_id: dict[int, Any] = {}
+    for key, where, value in entries:
+        if key in by_id:
+            raise CaptureError(f"{where}: duplicate id {key}")
+        by_id[key] = value
+    return by_id
 
 
 def _points(rows: list[tuple[int, str, tuple[float, float, float], int]]) -> Points:
     rows.sort(key=lambda row: row[0])
     for (before, *_), (key, where, xyz, _) in zip([(-1,), *rows], rows, strict=False):
         if key == before:
-            raise CaptureError(f"{where}: id {key} seen before")
+            raise CaptureError(f"{where}: duplicate id {key}")
         if not np.isfinite(xyz).all():
             raise CaptureError(f"{where}: point {key} is at {xyz}")
     return Points(
@@ -87,18 +88,20 @@ def _points(rows: list[tuple[int, str, tuple[float, float, float], int]]) -> Poi
 
 
 def _check_tracks(images: list[Image], points: Points, path: Path) -> None:
-    """Points must have been seen as often as they say, or a file is broken, or another model's."""
+    """Check that track lengths and image observations agree, as they do in one model."""
     known = np.append(points.ids, -1)
     for image in images:
         unknown = image.points[known[np.searchsorted(points.ids, image.points)] != image.points]
         if len(unknown):
-            raise CaptureError(f"{image.where}: sees point {unknown[0]}, which {path} lacks")
-    seen = np.concatenate([image.points for image in images] or [points.ids[:0]])
-    if not len(seen) or not points.tracks.any():  # tools that make models up tell one side only
+            raise CaptureError(
+                f"{image.where}: refers to point {unknown[0]}, which is not in {path}"
+            )
+    observed = np.concatenate([image.points for image in images] or [points.ids[:0]])
+    if not len(observed) or not points.tracks.any():  # synthetic models contain one side only
         return
-    counts = np.bincount(np.searchsorted(points.ids, seen), minlength=len(points.ids))
+    counts = np.bincount(np.searchsorted(points.ids, observed), minlength=len(points.ids))
     if len(wrong := np.flatnonzero(counts != points.tracks)):
-        key, told = points.ids[wrong[0]], points.tracks[wrong[0]]
+        key, length = points.ids[wrong[0]], points.tracks[wrong[0]]
         raise CaptureError(
-            f"{path}: point {key} has a track of {told}, and images see it {counts[wrong[0]]} times"
+            f"{path}: point {key} has track length {length}, but {counts[wrong[0]]} observations"
         )

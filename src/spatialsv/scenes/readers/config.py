@@ -1,4 +1,4 @@
-"""What is read from outside, and how."""
+"""Settings of the readers."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from pathlib import Path
 
 from spatialsv.scenes.readers.sampling import Sampling
 
-MAX_LISTED = 20  # records, captures or frames left out that a manifest names; all are counted
+MAX_LISTED = 20  # skipped records, captures or frames that a manifest lists; all are counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadConfig:
-    """Which files are read, and how."""
+    """Input files and sampling."""
 
-    files: dict[str, str] = field(default_factory=dict)  # of each split: its records or captures
-    images: str = "."  # the folder below which the images lie that records name
-    shard_size: int = 128  # records, or captures, a job
-    stop: int | None = None  # records or captures of the split; None: all
-    frames: int = 8  # of a video; of a capture, those of a scene
-    sampling: Sampling = field(default_factory=Sampling)  # of captures alone
-    max_pixels: int | None = None  # of an image; larger ones are made smaller
-    without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
+    files: dict[str, str] = field(default_factory=dict)  # split -> path of records or captures
+    images: str = "."  # root directory of the images that records name
+    shard_size: int = 128  # records or captures per job
+    stop: int | None = None  # number of records or captures in the split; None: all
+    frames: int = 8  # per video, or per scene of a capture
+    sampling: Sampling = field(default_factory=Sampling)  # of captures
+    max_pixels: int | None = None  # per image; larger ones are downscaled
+    without_text: tuple[str, ...] = ("unlabelled",)  # splits without questions
 
     def __post_init__(self) -> None:
         for name in ("shard_size", "frames", "max_pixels"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"scenes.{name}: expected 1 or more, found {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"scenes.{name}: expected 1 or more, found {value}.")
 
-    def place(self, split: str) -> Path:
-        """Where the records or captures of `split` lie.
+    def path_of(self, split: str) -> Path:
+        """Return the path of the records or captures of `split`.
 
         Raises:
-            ValueError: the settings do not say.
+            ValueError: `files` has no entry for the split.
         """
         if split not in self.files:
-            raise ValueError(f"scenes.read.files: no file for the split {split!r}; name one")
+            raise ValueError(f"scenes.read.files: no path for the split {split!r}. Add one.")
         return Path(self.files[split])
 
     def rows(self, shard: int) -> range:
-        """The numbers of the records or captures of shard number `shard`."""
+        """Return the indices of the records or captures of a shard."""
         first = shard * self.shard_size
         end = first + self.shard_size
         return range(first, end if self.stop is None else min(end, self.stop))

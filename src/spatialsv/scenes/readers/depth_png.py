@@ -1,4 +1,4 @@
-"""Depth as a 16-bit PNG, in which most datasets have it."""
+"""Depth maps in 16-bit PNGs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from jaxtyping import Float
 
 from spatialsv.scenes.images import open_image
 
-SATURATED = 65535  # 7-Scenes' unknown; elsewhere what was too far to be written
+SATURATED = 65535  # unknown in 7-Scenes; out of range elsewhere
 
 
 def read_depth(
     path: Path, per_metre: float, size: tuple[int, int] | None = None
 ) -> Float[np.ndarray, "H W"]:
-    """Depth in metres, 0 where unknown: where the file holds 0, or the largest number there is.
+    """Read depth in metres; 0 where unknown (values 0 and 65535).
 
     Args:
-        per_metre: the file's numbers to a metre.
-        size: width and height that it must have.
+        path: the file.
+        per_metre: file values per metre.
+        size: expected width and height; None: any.
+
+    Returns:
+        z-depth in metres.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: no 16-bit picture of one channel, or of another size.
+        FileNotFoundError: `path` does not exist.
+        ValueError: the file is not a 16-bit single-channel image of this size.
     """
     with open_image(path) as opened:
-        mode, found = opened.mode, np.asarray(opened)
+        mode, values = opened.mode, np.asarray(opened)
     if mode not in ("I;16", "I;16B", "I"):
-        raise ValueError(f"{path}: a picture of kind {mode}, expected one channel of 16 bits")
-    if size and found.shape != size[::-1]:
-        raise ValueError(f"{path}: {found.shape[1]} x {found.shape[0]} pixels, expected {size}")
-    return np.where(found == SATURATED, 0, found / per_metre).astype(np.float32)
+        raise ValueError(f"{path}: expected one channel of 16 bits, found image mode {mode}")
+    if size and values.shape != size[::-1]:
+        raise ValueError(f"{path}: expected {size} pixels, found {values.shape[::-1]}")
+    return np.where(values == SATURATED, 0, values / per_metre).astype(np.float32)

@@ -1,7 +1,7 @@
-"""DL3DV-10K: a folder named by a hash holds nerfstudio's transforms.json and the images, smaller.
+"""DL3DV-10K: directories named by a hash, with transforms.json (nerfstudio) and reduced images.
 
-Its K is for the full size; images_4 and images_8 hold a quarter and an eighth of it, and `load`
-scales. The file may be one folder down, as in the sample (colmap) and the benchmark (nerfstudio).
+K refers to the full size; images_4 and images_8 are smaller by these factors, and `load` scales K.
+The file may be one level below, as in the sample (colmap) and the benchmark (nerfstudio).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LICENCE = "CC-BY-NC-4.0"
 
 
 def scenes(root: Path) -> list[Path]:
-    """The files of the scene `root`, of scenes in it, or of those in its parts (1K, 2K, ...)."""
+    """Return the files of the scene `root`, or of scenes below it (also in 1K, 2K, ...)."""
     if root.is_file():
         return [root] if nerfstudio.is_transforms(root) and nerfstudio.is_dl3dv(root) else []
     patterns = [f"{depth}{place}" for depth in ("", "*/", "*/*/") for place in PATTERNS]
@@ -26,10 +26,10 @@ def scenes(root: Path) -> list[Path]:
 
 
 def capture(scene: Path) -> Capture:
-    """The frames of one scene; its id is the hash.
+    """Return the frames of one scene; its id is the hash.
 
     Raises:
-        CaptureError: as of nerfstudio's files.
+        CaptureError: as for nerfstudio files.
     """
     folders = [folder.name for folder in scene.resolve().parents]
     name = next(name for name in folders if nerfstudio.HASH.fullmatch(name))

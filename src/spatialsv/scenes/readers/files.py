@@ -1,4 +1,4 @@
-"""What readers of datasets share: folders found, text and JSON read, frames told one by one."""
+"""Helpers of the format modules: directory search, text and JSON files, frame collection."""
 
 from __future__ import annotations
 
@@ -25,9 +25,17 @@ Key = TypeVar("Key")
 
 
 def find_folders(root: Path, holds: Callable[[Path], bool], levels: int = 2) -> list[Path]:
-    """The folders that `holds` is true of, at `root` or at most so many levels below it.
+    """Return the directories that match `holds`, at most `levels` below `root`.
 
-    Nothing is looked for below such a folder: the dataset may be large.
+    Matching directories are not searched further, since datasets may be large.
+
+    Args:
+        root: where the search starts.
+        holds: the condition.
+        levels: maximum depth of the search.
+
+    Returns:
+        The directories in natural order.
     """
     found, level = [], [root] if root.is_dir() else []
     for left in range(levels, -1, -1):
@@ -44,7 +52,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def files_by_stem(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """The files of a folder by their names without these suffixes; frame 10 after frame 9."""
+    """Return the files of a directory by stem, in natural order."""
     found = {
         path.name[: -len(suffix)]: path
         for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
@@ -55,14 +63,14 @@ def files_by_stem(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dic
 
 
 def union_of_keys(*found: Mapping[str, Path]) -> list[str]:
-    """The names that are in any of these: what only one of them has is told as a fault."""
+    """Return the names that occur in any mapping, so that incomplete frames are reported."""
     return sorted(set().union(*found), key=natural_key)
 
 
 def collect_frames(
     keys: Iterable[Key], frame: Callable[[Key], Frame]
 ) -> tuple[list[Frame], list[FrameError]]:
-    """What `frame` tells of each key, and why it cannot tell of others."""
+    """Return the frames of all keys, and the errors of those that have none."""
     frames, skipped = [], []
     for key in keys:
         try:
@@ -73,10 +81,10 @@ def collect_frames(
 
 
 def lines(path: Path) -> list[tuple[str, str]]:
-    """The lines of a text file that are neither empty nor comments (#), each with "file:line".
+    """Return the lines of a text file as ("file:line", text), without blank lines and comments.
 
     Raises:
-        CaptureError: it is missing, or not text.
+        CaptureError: the file is missing or is not text.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -87,10 +95,10 @@ def lines(path: Path) -> list[tuple[str, str]]:
 
 
 def row(text: str, count: int, where: str) -> Float[np.ndarray, " n"]:
-    """The numbers of a line.
+    """Return the numbers of a line.
 
     Raises:
-        CaptureError: they are not numbers, or not so many.
+        CaptureError: the line is not `count` numbers.
     """
     try:
         return parse_numbers(text, (count,), where)
@@ -99,41 +107,41 @@ def row(text: str, count: int, where: str) -> Float[np.ndarray, " n"]:
 
 
 def read_pose(path: Path) -> Float[np.ndarray, "4 4"]:
-    """A pose that has a text file of its own.
+    """Return the 4 x 4 pose in a text file.
 
     Raises:
-        FrameError: the file is missing, or holds no 4 x 4 numbers.
+        FrameError: the file is missing or invalid.
     """
     try:
         return read_numbers(path, (4, 4))
     except FileNotFoundError:
         raise FrameError("no pose", str(path)) from None
     except (OSError, ValueError) as error:
-        raise FrameError("pose cannot be read", str(error)) from None
+        raise FrameError("unreadable pose", str(error)) from None
 
 
 def read_json_object(path: Path) -> Mapping[str, Any]:
-    """The JSON object in a file.
+    """Return the JSON object in a file.
 
     Raises:
-        CaptureError: the file is missing, or holds no JSON object; with its line.
+        CaptureError: the file is missing or contains no JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise CaptureError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: not JSON that can be read ({error})") from None
+        raise CaptureError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(value, dict):
-        raise CaptureError(f"{path}: no JSON object, but {type(value).__name__}")
+        raise CaptureError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value
 
 
 def array(value: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """A JSON value as numbers of this shape, in float64.
+    """Return a JSON value as float64 array of this shape.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value has another type or shape.
     """
     try:
         found = np.array(value, dtype=float)

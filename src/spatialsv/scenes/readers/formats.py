@@ -1,4 +1,4 @@
-"""The formats of captures by name, and which of them a path is in."""
+"""The formats of captures by name, and their detection."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ FORMATS: dict[str, Format] = {
     "realestate10k": realestate10k,
     "co3d": co3d,
 }
-PLAIN = ("photos", "video")  # what any dataset holds as well: told only where it is no other
+GENERIC = ("photos", "video")  # any dataset contains these: only if no other format matches
 
 
 def detect(root: Path) -> str:
-    """The name of the one format that `root` is in.
+    """Return the name of the format of `root`.
 
     Raises:
-        FileNotFoundError: there is nothing at `root`.
-        ValueError: it is in none, or could be in several.
+        FileNotFoundError: `root` does not exist.
+        ValueError: no format or several formats match.
     """
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such file or folder")
-    for names in (set(FORMATS) - set(PLAIN), PLAIN):
+    for names in (set(FORMATS) - set(GENERIC), GENERIC):
         found = sorted(name for name in names if FORMATS[name].scenes(root))
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{root}: could be {' or '.join(found)}; say which by --format")
-    raise ValueError(f"{root}: in no format that is known; known are {', '.join(FORMATS)}")
+            raise ValueError(f"{root}: could be {' or '.join(found)}. Give --format.")
+    raise ValueError(f"{root}: unknown format. Known formats: {', '.join(FORMATS)}.")

@@ -1,13 +1,13 @@
-"""Hypersim (Roberts et al. 2021): ai_VVV_NNN/{_detail,images}, each camera's path a capture.
+"""Hypersim (Roberts et al. 2021): ai_VVV_NNN/{_detail,images}; a capture is one camera trajectory.
 
-Orientations are camera-to-world with OpenGL axes; positions are in asset units, of which
-metadata_scene.csv tells the metres. `depth_meters` is the distance to the camera, made z-depth
-here, NaN where unknown. The camera is metadata_camera_parameters.csv's M_cam_from_uv, which in most
-scenes is that of a shifted or tilted lens: a pinhole camera that is turned a little against the
-told one. Its QR decomposition gives both the turn and K, with pixel centres at half integers.
+Orientations are camera-to-world with OpenGL axes; positions are in asset units, which
+metadata_scene.csv converts to metres. `depth_meters` is the distance to the camera, converted to
+z-depth here, NaN where unknown. M_cam_from_uv of metadata_camera_parameters.csv describes the
+camera, in most scenes with a shifted or tilted lens, which equals a rotated pinhole camera. Its QR
+decomposition gives that rotation and K, with pixel centres at half integers.
 
-Images are tone-mapped from the HDR ones by the authors' own rule (scene_generate_images_tonemap),
-or, where these were not downloaded, their previews, which they made by it.
+HDR images are tone-mapped by the authors' rule (scene_generate_images_tonemap). Without HDR images,
+the authors' previews are used, which were made by the same rule.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ PERCENTILE, BRIGHT, DARK, GAMMA = 90, 0.8, 1e-4, 1 / 2.2
 
 
 def scenes(root: Path) -> list[Path]:
-    """The cameras' folders: ai_VVV_NNN/_detail/cam_XX."""
+    """Return the camera directories: ai_VVV_NNN/_detail/cam_XX."""
     return find_folders(root, lambda f: (f / "camera_keyframe_positions.hdf5").is_file(), levels=3)
 
 
 def capture(scene: Path) -> Capture:
-    """The frames of one camera by number."""
+    """Return the frames of one camera, by number."""
     folder = scene.resolve().parents[1]
     try:
         positions = read_hdf5(scene / "camera_keyframe_positions.hdf5", 2)
@@ -68,22 +68,22 @@ def capture(scene: Path) -> Capture:
         pose = from_opengl(pose)
         pose[:3, :3] = pose[:3, :3] @ turn
         hdr, entities = final / f"{name}{COLOUR}", geometry / f"{name}.render_entity_id.hdf5"
-        whole = hdr.is_file() and entities.is_file()
+        has_hdr = hdr.is_file() and entities.is_file()
         return Frame(
             id=name,
-            image=partial(tone_map, hdr, entities) if whole else previews / f"{name}{PREVIEW}",
+            image=partial(tone_map, hdr, entities) if has_hdr else previews / f"{name}{PREVIEW}",
             size=size,
             intrinsics=intrinsics,
             cam_to_world=pose,
             depth=partial(_depth, geometry / f"{name}{DISTANCE}", intrinsics, size),
         )
 
-    found = (
+    parts = (
         files_by_stem(geometry, (DISTANCE,)),
         files_by_stem(final, (COLOUR,)),
         files_by_stem(previews, (PREVIEW,)),
     )
-    frames, skipped = collect_frames(union_of_keys(*found), frame)
+    frames, skipped = collect_frames(union_of_keys(*parts), frame)
     return Capture(
         id=f"{folder.name}/{scene.resolve().name}",
         frames=frames,
@@ -94,36 +94,45 @@ def capture(scene: Path) -> Capture:
 
 
 def read_hdf5(path: Path, axes: int) -> Shaped[np.ndarray, "..."]:
-    """The one array of a file.
+    """Read the array of an HDF5 file.
+
+    Args:
+        path: the file.
+        axes: expected number of axes.
+
+    Returns:
+        The array.
 
     Raises:
         CaptureError: h5py is not installed.
-        FileNotFoundError: `path` is missing.
-        ValueError: no HDF5, or no numbers with so many axes.
+        FileNotFoundError: `path` does not exist.
+        ValueError: the file is not HDF5, or the array is not numeric with `axes` axes.
     """
     try:
         import h5py
     except ImportError:
-        raise CaptureError(f"{path}: is HDF5; pip install 'spatialsv[readers]'") from None
+        raise CaptureError(
+            f"{path}: HDF5 needs h5py. Run pip install 'spatialsv[readers]'."
+        ) from None
     if not path.exists():
         raise FileNotFoundError(2, "no such file", str(path))
     try:
         with h5py.File(path, "r") as file:
-            found = file["dataset"][...]
+            values = file["dataset"][...]
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path}: not HDF5 that can be read ({error})") from None
-    if not isinstance(found, np.ndarray) or found.ndim != axes or found.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: {found!r:.80}, expected numbers with {axes} axes")
-    return found
+        raise ValueError(f"{path}: cannot be read as HDF5 ({error})") from None
+    if not isinstance(values, np.ndarray) or values.ndim != axes or values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: expected numbers with {axes} axes, found {values!r:.80}")
+    return values
 
 
 def _depth(
     path: Path, intrinsics: Float[np.ndarray, "3 3"], size: tuple[int, int]
 ) -> Float[np.ndarray, "H W"]:
-    """z-depth in metres, from distances."""
+    """Return z-depth in metres from distances."""
     distance = read_hdf5(path, 2).astype(float)
     if distance.shape != size[::-1]:
-        raise ValueError(f"{path}: {distance.shape[::-1]} pixels, expected {size}")
+        raise ValueError(f"{path}: expected {size} pixels, found {distance.shape[::-1]}")
     u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(intrinsics).T
     depth = distance / np.linalg.norm(rays, axis=-1)
@@ -131,14 +140,22 @@ def _depth(
 
 
 def tone_map(colour: Path, entities: Path) -> Image.Image:
-    """A picture in which the 90th percentile of the rendered pixels' brightness is 0.8.
+    """Tone-map an HDR image: the 90th percentile of rendered brightness becomes 0.8.
+
+    Args:
+        colour: the HDR image.
+        entities: its entity ids; -1 where nothing was rendered.
+
+    Returns:
+        The RGB image.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_hdf5`.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file is invalid.
     """
     hdr, rendered = read_hdf5(colour, 3).astype(float), read_hdf5(entities, 2) != -1
     if hdr.shape != (*rendered.shape, 3):
-        raise ValueError(f"{colour}: {hdr.shape}, and {entities.name} is {rendered.shape}")
+        raise ValueError(f"{colour}: shape {hdr.shape}, but {entities.name} has {rendered.shape}")
     hdr = np.nan_to_num(hdr, posinf=0, neginf=0)
     scale = 1.0
     if rendered.any():
@@ -157,10 +174,10 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
 
 
 def _metres(path: Path) -> float:
-    """Metres to an asset unit."""
-    told = {row.get("parameter_name"): row.get("parameter_value") for row in _rows(path)}
+    """Return the length of an asset unit in metres."""
+    values = {row.get("parameter_name"): row.get("parameter_value") for row in _rows(path)}
     try:
-        metres = float(told["meters_per_asset_unit"])
+        metres = float(values["meters_per_asset_unit"] or "")
         if not 0 < metres < np.inf:
             raise ValueError(f"{metres}")
     except (KeyError, TypeError, ValueError) as error:
@@ -171,32 +188,34 @@ def _metres(path: Path) -> float:
 def _camera(
     folder: Path,
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"], tuple[int, int]]:
-    """K, how its camera is turned against the told one, and the images' size."""
-    places = [folder / CAMERAS, folder.parent / CAMERAS]
-    path = next((place for place in places if place.is_file()), None)
+    """Return K, the rotation of the pinhole camera, and the image size."""
+    candidates = [folder / CAMERAS, folder.parent / CAMERAS]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise CaptureError(
-            f"{folder.parent}: no {CAMERAS}, and cameras differ from scene to scene: put there"
-            " the one of apple/ml-hypersim, contrib/mikeroberts3000"
+            f"{folder.parent}: no {CAMERAS}. Copy it from apple/ml-hypersim,"
+            " contrib/mikeroberts3000: cameras differ between scenes."
         )
-    told = next((row for row in _rows(path) if row.get("scene_name") == folder.name), {})
+    fields = next((row for row in _rows(path) if row.get("scene_name") == folder.name), {})
     try:
         width, height = (
-            int(float(told[f"settings_output_img_{side}"])) for side in ("width", "height")
+            int(float(fields[f"settings_output_img_{side}"])) for side in ("width", "height")
         )
-        from_uv = [[float(told[f"M_cam_from_uv_{r}{c}"]) for c in range(3)] for r in range(3)]
+        from_uv = [[float(fields[f"M_cam_from_uv_{r}{c}"]) for c in range(3)] for r in range(3)]
         return *_pinhole(np.array(from_uv), width, height), (width, height)
     except (KeyError, TypeError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
-        raise CaptureError(f"{path}: {folder.name}: no camera ({error!r})") from None
+        raise CaptureError(f"{path}: no valid camera of {folder.name} ({error!r})") from None
 
 
 def _pinhole(
     from_uv: Float[np.ndarray, "3 3"], width: int, height: int
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
-    """K and the turn whose rays are those of `from_uv`, which maps (u, v, 1), both -1 to 1, v up.
+    """Return K and the rotation of the pinhole camera with the rays of `from_uv`.
+
+    `from_uv` maps (u, v, 1), with u and v from -1 to 1 and v up, to camera rays.
 
     Raises:
-        ValueError: there is no such camera.
+        ValueError: no such camera exists.
     """
     if width < 1 or height < 1 or not np.isfinite(from_uv).all():
         raise ValueError(f"{width} x {height}, {from_uv.tolist()}")
@@ -205,6 +224,6 @@ def _pinhole(
     signs = np.sign(np.diag(inverse))
     turn, inverse = turn * signs, signs[:, None] * inverse
     if not np.linalg.det(turn) > 0.5:
-        raise ValueError(f"no camera sees so: {from_uv.tolist()}")
+        raise ValueError(f"not a pinhole camera: {from_uv.tolist()}")
     K = np.linalg.inv(inverse)
     return K / K[2, 2], turn

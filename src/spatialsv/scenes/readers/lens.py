@@ -1,4 +1,4 @@
-"""Images of a real lens as a pinhole camera of the same K would have taken them."""
+"""Lens distortion, and undistortion to a pinhole camera with the same K."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from torch.nn.functional import grid_sample
 
 @dataclass(frozen=True)
 class Lens:
-    """Distortion as OpenCV has it: `radial` is k1 k2 p1 p2 [k3 [k4 k5 k6]], `fisheye` is k1 to k4.
+    """Distortion as in OpenCV: `radial` is k1 k2 p1 p2 [k3 [k4 k5 k6]], `fisheye` is k1 to k4.
 
     Raises:
-        ValueError: another number of coefficients.
+        ValueError: the number of coefficients is wrong.
     """
 
     kind: Literal["radial", "fisheye"]
@@ -35,7 +35,7 @@ class Lens:
     def distort(
         self, pixels: Float[np.ndarray, "n 2"], intrinsics: Float[np.ndarray, "3 3"]
     ) -> Float[np.ndarray, "n 2"]:
-        """Where the lens puts what a pinhole camera of these intrinsics puts at `pixels`."""
+        """Map undistorted pixel positions to distorted ones."""
         K = torch.from_numpy(intrinsics).double()
         points = torch.from_numpy(pixels).double()
         coefficients = torch.tensor(self.coefficients, dtype=torch.float64)
@@ -46,18 +46,21 @@ class Lens:
         return distort_points_kannala_brandt((points - centre) / focal, params).numpy()
 
 
-def undistort(
-    picture: Image.Image, intrinsics: Float[np.ndarray, "3 3"], lens: Lens
-) -> Image.Image:
-    """`picture` (RGB), resampled bilinearly; black where the lens did not look.
+def undistort(image: Image.Image, intrinsics: Float[np.ndarray, "3 3"], lens: Lens) -> Image.Image:
+    """Undistort an RGB image by bilinear resampling; black outside the original image.
 
     Args:
-        intrinsics: K for the picture's size, before and after.
+        image: the distorted image.
+        intrinsics: K in pixels of the image, the same before and after.
+        lens: the distortion.
+
+    Returns:
+        An image of the same size.
     """
-    width, height = picture.size
+    width, height = image.size
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = lens.distort(np.stack([u.ravel(), v.ravel()], axis=1), intrinsics)
     grid = torch.from_numpy(2 * pixels / [width, height] - 1).reshape(1, height, width, 2).float()
-    image = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None].float()
-    found = grid_sample(image, grid, align_corners=False)[0].movedim(0, -1)
-    return Image.fromarray(found.round().clamp(0, 255).byte().numpy())
+    values = torch.from_numpy(np.array(image)).movedim(-1, 0)[None].float()
+    sampled = grid_sample(values, grid, align_corners=False)[0].movedim(0, -1)
+    return Image.fromarray(sampled.round().clamp(0, 255).byte().numpy())

@@ -1,9 +1,9 @@
-"""Conversations as LLaVA's JSON has them: images or one video, then turns.
+"""Conversations in LLaVA's JSON format: images or one video, then turns.
 
-A record has `image` (or `images`), a name or a list, or `video`, a file or a folder of frames;
-and `conversations`, turns of `from` (human, gpt) and `value`. Images stand where a marker,
-<image> or <video>, is written: there must be one for each, together, at the beginning or the end
-of the first turn, since what is shown always comes first here.
+A record has `image` (or `images`), a name or a list, or `video`, a file or a directory of frames,
+and `conversations`, turns with `from` (human, gpt) and `value`. There must be one marker (<image>
+or <video>) per image, all at the beginning or all at the end of the first turn, since images always
+come first here.
 """
 
 from __future__ import annotations
@@ -16,58 +16,63 @@ from spatialsv.scenes.readers.record import Record, RecordError, names
 
 ROLES = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 MARKER = re.compile(r"<(?:image|video)>")
-MARKERS = re.compile(r"\s*(?:<(?:image|video)>\s*)*")
+MARKERS = re.compile(r"^\s*(?:<(?:image|video)>\s*)*")
 OPTION = re.compile(r"^\s*\(?([A-H])[.):]\s*(.+?)\s*$", re.MULTILINE)
 LETTER = re.compile(r"\(?([A-H])\)?\.?")
 
 
 def parse(record: Mapping[str, Any], number: int) -> Record:
-    """One record: a choice where it asks once and a letter is the answer, else a conversation.
+    """Parse one record: a choice if there is one turn and its answer is a letter.
 
     Args:
-        number: of the record, which makes its id one of a kind: ids repeat in such files.
+        record: the JSON object.
+        number: index of the record, which makes its id unique: ids repeat in such files.
+
+    Returns:
+        A record of the task `choice` or `conversation`.
 
     Raises:
-        RecordError: a field that is missing or wrong.
+        RecordError: a field is missing or invalid.
     """
     shown, video = visuals_of(record)
     turns = turns_of(record)
     turns[0] = (without_markers(turns, len(shown)), turns[0][1])
     text, answer = turns[0]
-    options, letter = options_of(text), LETTER.fullmatch(answer)
-    chosen = letter and ord(letter.group(1)) - ord("A") < len(options) and len(turns) == 1
+    options, match = options_of(text), LETTER.fullmatch(answer)
+    letter = match.group(1) if match and len(turns) == 1 else None
+    is_choice = letter is not None and ord(letter) - ord("A") < len(options)
     return Record(
         shown=shown,
         video=video,
         id=f"{record.get('id', 'record')}/{number}",
-        task="choice" if chosen else "conversation",
+        task="choice" if is_choice else "conversation",
         text=text,
-        answer=letter.group(1) if chosen else answer,
-        options=options if chosen else (),
+        answer=letter if letter and is_choice else answer,
+        options=options if is_choice else (),
         more=tuple(turns[1:]),
     )
 
 
 def visuals_of(record: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """What is shown, and whether it is a video.
+    """Return the image or video names, and whether it is a video.
 
     Raises:
-        RecordError: nothing, both, or several videos.
+        RecordError: there are no images, images and a video, or several videos.
     """
     fields = [name for name in ("image", "images", "video") if record.get(name)]
     if len(fields) != 1:
         raise RecordError("no image", f"expected one of image, images and video, found {fields}")
     shown, video = names(record[fields[0]]), fields == ["video"]
     if video and len(shown) > 1:
-        raise RecordError("several videos", f"{len(shown)}; one can be shown")
+        raise RecordError("several videos", f"{len(shown)}; only one is supported")
     return shown, video
 
 
 def turns_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is said, and the answer to each.
+    """Return the pairs of prompt and answer.
 
     Raises:
-        RecordError: no turns, an unknown role, or turns that do not alternate.
+        RecordError: there are no turns, an unknown role, or turns that do not alternate.
     """
     said = record.get("conversations")
     if not isinstance(said, list) or not said or not all(isinstance(t, Mapping) for t in said):
@@ -85,27 +90,27 @@ def turns_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def without_markers(turns: list[tuple[str, str]], count: int) -> str:
-    """The first turn's text without its markers.
+    """Return the first turn's text without its markers.
 
     Raises:
-        RecordError: not one marker for each of `count` things shown, or markers among the words.
+        RecordError: there are not `count` markers, or markers within the text.
     """
     first, rest = turns[0][0], [turns[0][1], *(text for turn in turns[1:] for text in turn)]
-    found = [len(MARKER.findall(text)) for text in (first, *rest)]
-    if sum(found) != count:
-        raise RecordError("markers do not match images", f"{sum(found)} for {count}")
-    text = first[MARKERS.match(first).end() :]
+    counts = [len(MARKER.findall(text)) for text in (first, *rest)]
+    if sum(counts) != count:
+        raise RecordError("markers do not match images", f"{sum(counts)} for {count}")
+    text = MARKERS.sub("", first, count=1)
     while text != (text := text.rstrip().removesuffix("<image>").removesuffix("<video>")):
         pass
-    if any(found[1:]) or MARKER.search(text):
-        raise RecordError("images among the words", f"{first!r:.80}")
+    if any(counts[1:]) or MARKER.search(text):
+        raise RecordError("markers within the text", f"{first!r:.80}")
     if not text.strip():
-        raise RecordError("empty turn", "markers alone")
+        raise RecordError("empty turn", "only markers")
     return text.strip()
 
 
 def options_of(text: str) -> tuple[str, ...]:
-    """The options in `text`, a line each: "A. chair", "(B) lamp"; none unless two or more."""
+    """Return the options in `text`, one per line ("A. chair", "(B) lamp"); none if fewer than 2."""
     found = OPTION.findall(text)
     letters = "".join(letter for letter, _ in found)
     named = len(letters) > 1 and "ABCDEFGH".startswith(letters)

@@ -1,11 +1,11 @@
-"""A capture's frames as `Scenes`: checked, undistorted, of one size, with K to match.
+"""Frames of a capture as `Scenes`: validated, undistorted, of one size, with matching K.
 
-Bad frames are skipped and counted by reason; a capture without a good one is refused.
+Invalid frames are skipped and counted by reason; a capture without a valid frame is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,14 +20,14 @@ from spatialsv.scenes.readers.sampling import THUMBNAIL, Sampling, select_frames
 from spatialsv.scenes.readers.video import decode_frames
 from spatialsv.scenes.scene import Scenes, as_frame_ids
 
-RIGID = 1e-2  # how far a pose's rotation may be from one; 7-Scenes' own are off by 4e-4
-ASPECT = 0.02  # how far the shape of a picture or depth may be from that for which its K is
+RIGID = 1e-2  # maximum deviation of singular values from 1; 7-Scenes' poses deviate by 4e-4
+ASPECT = 0.02  # maximum relative difference between aspect ratios of an image and its K
 PADDING = (127, 127, 127)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One frame as it is delivered."""
+    """One processed frame."""
 
     image: UInt8[np.ndarray, "H W 3"]
     intrinsics: Float[np.ndarray, "3 3"] | None
@@ -37,17 +37,23 @@ class View:
 def load(
     capture: Capture, count: int, sampling: Sampling, pixels: int | None
 ) -> tuple[list[Scenes], list[FrameError]]:
-    """The scenes of a capture, `count` views each at most, and why frames were skipped.
+    """Load the scenes of a capture.
 
     Args:
-        pixels: of an image, at most; larger ones are made smaller. None keeps their size.
+        capture: what to load.
+        count: maximum number of views per scene.
+        sampling: how frames are selected.
+        pixels: maximum number of pixels per image; None keeps the size.
+
+    Returns:
+        The scenes, and the errors of skipped frames.
 
     Raises:
-        CaptureError: no good frame, or poses without intrinsics.
+        CaptureError: no frame is valid, or there are poses without intrinsics.
     """
     frames, skipped = validate_frames(capture)
     if not frames:
-        raise CaptureError(f"{capture.id}: {_none_left(skipped)}")
+        raise CaptureError(f"{capture.id}: {_describe_errors(skipped)}")
     clips = select_frames(
         frames, count, sampling, partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL)
     )
@@ -57,15 +63,15 @@ def load(
         scene = _scene(name, capture, clip, pixels, skipped)
         scenes += [scene] if scene else []
     if not scenes:
-        raise CaptureError(f"{capture.id}: {_none_left(skipped)}")
+        raise CaptureError(f"{capture.id}: {_describe_errors(skipped)}")
     return scenes, skipped
 
 
 def validate_frames(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
-    """The frames whose poses can be used, their rotations made exact, and why others cannot.
+    """Return the frames with valid cameras, rotations orthonormalised, and the errors of others.
 
     Raises:
-        CaptureError: poses without intrinsics.
+        CaptureError: there are poses without intrinsics.
     """
     frames, skipped = [], list(capture.skipped)
     posed = any(frame.cam_to_world is not None for frame in capture.frames)
@@ -81,27 +87,25 @@ def validate_frames(capture: Capture) -> tuple[list[Frame], list[FrameError]]:
 
 
 def check_intrinsics(frame: Frame) -> None:
-    """Nothing, where what is known of K can be used.
+    """Check the intrinsics of a frame.
 
     Raises:
-        FrameError: K that is not finite, or not one.
+        FrameError: they are not finite or not of the form of K.
     """
     for K in (frame.intrinsics, frame.depth_intrinsics):
         if K is not None and not (
             np.isfinite(K).all() and min(K[0, 0], K[1, 1]) > 0 and (K[2] == [0, 0, 1]).all()
         ):
-            raise FrameError("intrinsics not usable", f"frame {frame.id}: {K.tolist()}")
+            raise FrameError("invalid intrinsics", f"frame {frame.id}: {K.tolist()}")
 
 
 def rigid_pose(frame: Frame) -> Float[np.ndarray, "4 4"]:
-    """The pose with the rotation that is nearest to the one given.
+    """Return the pose of a frame with the nearest orthonormal rotation.
 
     Raises:
-        FrameError: none, or one that is not finite or not nearly rigid.
+        FrameError: there is no pose, or it is not finite or not rigid.
     """
-    pose = frame.cam_to_world
-    if pose is None:
-        raise FrameError("no pose", f"frame {frame.id}")
+    pose = frame.pose
     if not np.isfinite(pose).all():
         raise FrameError("pose not finite", f"frame {frame.id}")
     left, stretch, right = np.linalg.svd(pose[:3, :3])
@@ -114,16 +118,17 @@ def rigid_pose(frame: Frame) -> Float[np.ndarray, "4 4"]:
     return exact
 
 
-def _none_left(skipped: Sequence[FrameError]) -> str:
-    told = "; ".join(str(error) for error in skipped[:3])
-    return f"no good frame of {len(skipped)}: {told}" if skipped else "no frames"
+def _describe_errors(skipped: Sequence[FrameError]) -> str:
+    reasons = "; ".join(str(error) for error in skipped[:3])
+    return f"none of {len(skipped)} frames is valid: {reasons}" if skipped else "no frames"
 
 
 def _scene(
     name: str, capture: Capture, frames: Sequence[Frame], pixels: int | None, skipped: list
 ) -> Scenes | None:
-    """One scene of the frames that can be read; why others cannot is added to `skipped`."""
-    kept, views = [], []
+    """Load one scene; errors of unreadable frames are appended to `skipped`."""
+    kept: list[Frame] = []
+    views: list[View] = []
     for frame, image in zip(frames, read_images(frames), strict=True):
         try:
             if isinstance(image, FrameError):
@@ -137,8 +142,10 @@ def _scene(
         return None
     geometry = {}
     if kept[0].cam_to_world is not None:
-        geometry["cam_to_world"] = np.stack([frame.cam_to_world for frame in kept])[None]
-        geometry["intrinsics"] = np.stack([v.intrinsics for v in views])[None]
+        geometry["cam_to_world"] = np.stack([frame.pose for frame in kept])[None]
+        geometry["intrinsics"] = np.stack(
+            [v.intrinsics for v in views if v.intrinsics is not None]
+        )[None]
     if geometry and any(v.depth is not None for v in views):
         nothing = np.zeros(views[0].image.shape[:2], np.float32)
         depth = np.stack([nothing if v.depth is None else v.depth for v in views])[None]
@@ -156,11 +163,14 @@ def _scene(
 
 
 def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
-    """The frames' pictures, in order, or what is wrong with them.
+    """Read the images of frames, in order.
 
-    Upright as EXIF says, but as stored where K is known, since K is for the stored pixels.
+    EXIF orientation is applied only where K is unknown, since K refers to the stored pixels.
+
+    Yields:
+        An image, or the error of a frame that cannot be read.
     """
-    film = None  # a video is decoded once, front to back
+    video = None  # a video is decoded once, in order
     for frame in frames:
         try:
             if callable(frame.image):
@@ -168,17 +178,19 @@ def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
             elif frame.number is None:
                 yield read_image(frame.image, upright=frame.intrinsics is None)
             else:
-                if film is None:
-                    film = decode_frames(frame.image, [f.number for f in frames])
-                yield next(film)
+                if video is None:
+                    video = decode_frames(
+                        frame.image, [f.number for f in frames if f.number is not None]
+                    )
+                yield next(video)
         except FileNotFoundError as error:
             yield FrameError("missing image", str(error.filename or error))
         except (ValueError, StopIteration) as error:
-            yield FrameError("image cannot be read", f"frame {frame.id}: {error}")
+            yield FrameError("unreadable image", f"frame {frame.id}: {error}")
 
 
 def read_thumbnails(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
-    """As `pictures`, with at most so many pixels each; None for one that cannot be read."""
+    """Read the images of frames with at most `pixels` pixels; None for unreadable ones."""
     for image in read_images(frames):
         yield None if isinstance(image, FrameError) else limit_pixels(image, pixels)
 
@@ -186,17 +198,18 @@ def read_thumbnails(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Imag
 def view(
     frame: Frame, image: Image.Image, pixels: int | None, size: tuple[int, int] | None
 ) -> View:
-    """One frame, delivered at `size` (width, height), padded where its shape is another.
+    """Return one frame with limited pixels, undistorted, padded to `size` (width, height).
 
     Raises:
-        FrameError: a picture of another shape than its K's, or depth that cannot be read.
+        FrameError: the aspect ratio of the image differs from that of K, or depth is unreadable.
     """
-    told, K = frame.size or image.size, frame.intrinsics
-    if not _same_aspect(image.size, told):
-        raise FrameError("wrong size", f"frame {frame.id}: {image.size}, and K is for {told}")
+    own_size, K = frame.size or image.size, frame.intrinsics
+    if not _same_aspect(image.size, own_size):
+        detail = f"frame {frame.id}: the image has {image.size} pixels, K is for {own_size}"
+        raise FrameError("wrong size", detail)
     image = limit_pixels(image, pixels)
     if K is not None:
-        K = _scale_intrinsics(K, image.width / told[0], image.height / told[1])
+        K = _scale_intrinsics(K, image.width / own_size[0], image.height / own_size[1])
         if frame.lens:
             image = undistort(image, K, frame.lens)
     if size and image.size != size:
@@ -208,51 +221,58 @@ def view(
         image = ImageOps.pad(image, size, color=PADDING)
     depth = None
     if K is not None and frame.depth:
-        depth = resample_depth(_depth(frame), frame, K, told, image.size)
+        depth = resample_depth(_read_depth(frame, frame.depth), frame, K, own_size, image.size)
     elif K is not None and frame.points is not None:
-        depth = splat_points(frame.points, frame.intrinsics, K, image.size)
+        depth = splat_points(frame.points, frame.camera_matrix, K, image.size)
     return View(np.asarray(image), K, depth)
 
 
-def _same_aspect(size: tuple[int, int], told: tuple[int, int]) -> bool:
-    """Whether one K, scaled, can be for both sizes (width, height)."""
-    return abs(size[0] * told[1] / (size[1] * told[0]) - 1) <= ASPECT
+def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether one scaled K fits both sizes (width, height)."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT
 
 
-def _depth(frame: Frame) -> Float[np.ndarray, "h w"]:
+def _read_depth(frame: Frame, read: Callable[[], np.ndarray]) -> Float[np.ndarray, "h w"]:
     try:
-        return frame.depth()
+        return read()
     except FileNotFoundError as error:
-        raise FrameError("missing depth", str(error.filename or error)) from None
+        raise FrameError("missing depth", f"frame {frame.id}: {error.filename or error}") from None
     except (OSError, ValueError) as error:
-        raise FrameError("depth cannot be read", str(error)) from None
+        raise FrameError("unreadable depth", f"frame {frame.id}: {error}") from None
 
 
 def resample_depth(
     depth: Float[np.ndarray, "h w"],
     frame: Frame,
     intrinsics: Float[np.ndarray, "3 3"],
-    told: tuple[int, int],
+    own_size: tuple[int, int],
     size: tuple[int, int],
 ) -> Float[np.ndarray, "H W"]:
-    """The nearest depth for each pixel of an image with these intrinsics; 0 outside, or unknown.
+    """Resample a depth map to the pixels of an image, by nearest neighbour.
 
-    Nearest, never blended: between two things there is no third one.
+    Depth is never interpolated: there is no surface between two objects.
 
     Args:
-        told: width and height for which the frame's own K is.
-        size: of the image.
+        depth: z-depth as stored.
+        frame: gives K and lens of the depth map.
+        intrinsics: K of the image.
+        own_size: width and height that the frame's K refers to.
+        size: width and height of the image.
+
+    Returns:
+        z-depth per image pixel, 0 where unknown or outside.
 
     Raises:
-        FrameError: depth of another shape than the image's, whose K it shares.
+        FrameError: depth shares the image's K but has another aspect ratio.
     """
     height, width = depth.shape
+    registered = frame.depth_intrinsics is None
+    if registered and not _same_aspect((width, height), own_size):
+        detail = f"depth of frame {frame.id}: {width} x {height} pixels, K is for {own_size}"
+        raise FrameError("wrong size", detail)
     own = frame.depth_intrinsics
-    registered = own is None
-    if registered and not _same_aspect((width, height), told):
-        raise FrameError("wrong size", f"depth of frame {frame.id}: {width} x {height}, K: {told}")
-    if registered:
-        own = _scale_intrinsics(frame.intrinsics, width / told[0], height / told[1])
+    if own is None:
+        own = _scale_intrinsics(frame.camera_matrix, width / own_size[0], height / own_size[1])
     u, v = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1) @ np.linalg.inv(intrinsics).T
     pixels = (rays @ own.T)[:, :2]
@@ -260,26 +280,31 @@ def resample_depth(
         pixels = frame.lens.distort(pixels, own)
     column, row = np.floor(pixels).astype(int).T
     inside: Bool[np.ndarray, " P"] = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    found = np.zeros(u.size, np.float32)
-    found[inside] = depth[row[inside], column[inside]]
-    return np.where(np.isfinite(found) & (found > 0), found, 0).reshape(size[::-1])
+    sampled = np.zeros(u.size, np.float32)
+    sampled[inside] = depth[row[inside], column[inside]]
+    return np.where(np.isfinite(sampled) & (sampled > 0), sampled, 0).reshape(size[::-1])
 
 
 def splat_points(
     points: Float[np.ndarray, "n 3"],
-    before: Float[np.ndarray, "3 3"],
+    source_intrinsics: Float[np.ndarray, "3 3"],
     intrinsics: Float[np.ndarray, "3 3"],
     size: tuple[int, int],
 ) -> Float[np.ndarray, "H W"]:
-    """A depth map of these points alone (u, v, z), 0 elsewhere; the nearest of a pixel's counts.
+    """Return a sparse depth map of points (u, v, z); the nearest point of a pixel counts.
 
     Args:
-        before: K of the pixels in which the points are told.
+        points: pixel positions and z-depths.
+        source_intrinsics: K of the pixel positions.
+        intrinsics: K of the map.
         size: width and height of the map.
+
+    Returns:
+        z-depth, 0 where there is no point.
     """
     depth = np.zeros(size[::-1], np.float32)
     rays = np.concatenate([points[:, :2], np.ones((len(points), 1))], axis=1)
-    pixels = rays @ np.linalg.inv(before).T @ intrinsics.T
+    pixels = rays @ np.linalg.inv(source_intrinsics).T @ intrinsics.T
     column, row = np.floor(pixels[:, :2]).astype(int).T
     inside = (column >= 0) & (column < size[0]) & (row >= 0) & (row < size[1]) & (points[:, 2] > 0)
     order = np.argsort(-points[inside, 2])
@@ -288,5 +313,5 @@ def splat_points(
 
 
 def _scale_intrinsics(K: Float[np.ndarray, "3 3"], x: float, y: float) -> Float[np.ndarray, "3 3"]:
-    """K of the image that is `x` times as wide and `y` times as high."""
+    """Return K of an image scaled by `x` in width and `y` in height."""
     return np.diag([x, y, 1.0]) @ K

@@ -1,7 +1,7 @@
-"""MindCube's raw JSON lines (arXiv 2506.21458): images of one place, a question, lettered options.
+"""MindCube's raw JSON lines (arXiv 2506.21458): images of one place and a multiple-choice question.
 
-A line has `id`, `category`, `images`, `question` with its options within, and `gt_answer`. The
-setting is how the id begins, else the first category.
+A line has `id`, `category`, `images`, `question` (including its options) and `gt_answer`. The
+setting is the prefix of the id, else the first category.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ OPTION = re.compile(r"(?:(?<=\s)|^)([A-H])\.\s+")
 
 
 def parse(record: Mapping[str, Any], number: int) -> Record:
-    """One line, in MindCube's own words; the answer is its letter alone.
+    """Return the record of one line; the answer is a letter.
 
     Raises:
-        RecordError: a field that is missing or wrong.
+        RecordError: a field is missing or invalid.
     """
     question, answer = (
         require_text(record, "question").strip(),
@@ -28,7 +28,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     )
     options = options_of(question)
     if len(answer) != 1 or not 0 <= ord(answer) - ord("A") < len(options):
-        raise RecordError("answer is no option", f"{answer!r} of {options}")
+        raise RecordError("answer is not an option", f"{answer!r} of {options}")
     return Record(
         shown=names(record.get("images")),
         id=require_text(record, "id"),
@@ -40,7 +40,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
 
 
 def setting_of(record: Mapping[str, Any]) -> str:
-    """rotation, among or around.
+    """Return the setting: rotation, among or around.
 
     Raises:
         RecordError: neither id nor category names one.
@@ -53,10 +53,10 @@ def setting_of(record: Mapping[str, Any]) -> str:
 
 
 def options_of(question: str) -> tuple[str, ...]:
-    """The options at the end of `question`: "... A. chair B. lamp", two or more.
+    """Return the options at the end of `question`: "... A. chair B. lamp".
 
     Raises:
-        RecordError: there are none.
+        RecordError: there are fewer than two.
     """
     marks = list(OPTION.finditer(question))
     starts = [i for i, mark in enumerate(marks) if mark.group(1) == "A"]

@@ -1,18 +1,16 @@
-"""nerfstudio's transforms.json; also instant-ngp's and Blender's, from which it descends.
+"""transforms.json of nerfstudio, and of its predecessors instant-ngp and Blender.
 
-Poses are used as they are written: in the file's own world, to which `applied_transform`, where
-there is one, took the world of the program that found the cameras. Frames are in the order of
-their names, as with nerfstudio. What a frame says of its camera goes before what the file says.
+Poses are used as written, after any `applied_transform`. Frames are in the order of their names, as
+in nerfstudio. Camera values of a frame take precedence over those of the file.
 
-Lengths are relative, but in metres where the file names depth maps and has no `applied_transform`:
-scanners write their depth in millimetres, while the converter from COLMAP, which alone writes an
-`applied_transform`, scales its sparse depth maps without knowing a metre. Masks are not used.
+Lengths are relative, except in files with depth maps and without `applied_transform`. Scanners
+write depth in millimetres; only the COLMAP converter writes `applied_transform`, and its depth maps
+have no metric scale. Masks are not used.
 """
 
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from collections.abc import Mapping
 from functools import partial
 from math import isfinite, tan
@@ -39,14 +37,13 @@ from spatialsv.scenes.readers.lens import Lens
 
 PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 FISHEYE = "OPENCV_FISHEYE"
-HASH = re.compile(r"[0-9a-f]{64}")  # the name of a scene of DL3DV, whose files are in this format
+HASH = re.compile(r"[0-9a-f]{64}")  # scene name of DL3DV, which uses this format
 SPLITS = ("train", "val", "test")
-MILLIMETRE = 1e-3  # of depth maps, unless the file has a depth_unit_scale_factor
+MILLIMETRE = 1e-3  # unit of depth maps without depth_unit_scale_factor
 
 
 def scenes(root: Path) -> list[Path]:
-    """The file `root`, or the transforms.json (or transforms_train.json and the like) in it or in
-    folders of it."""
+    """Return the file `root`, or transforms.json (or transforms_train.json, ...) at or below it."""
     if root.is_file():
         return [root] if is_transforms(root) and not is_dl3dv(root) else []
     folders = [root, *root.glob("*/")] if root.is_dir() else []
@@ -63,17 +60,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _belongs_elsewhere(root: Path, path: Path) -> bool:
-    """ScanNet++ has such files, too."""
+    """Return whether a file belongs to DL3DV or ScanNet++."""
     return is_dl3dv(path) or "dslr" in path.relative_to(root).parts
 
 
 def is_dl3dv(path: Path) -> bool:
-    """The file, or the folder in which it is, stands in a folder that is named by a hash."""
+    """Return whether one of the two parent directories is named by a hash."""
     return any(HASH.fullmatch(folder.name) for folder in list(path.resolve().parents)[:2])
 
 
 def is_transforms(path: Path) -> bool:
-    """Whether a file of any name looks like a transforms.json."""
+    """Return whether a file looks like a transforms.json."""
     if path.suffix != ".json":
         return False
     with path.open("rb") as opened:
@@ -81,10 +78,10 @@ def is_transforms(path: Path) -> bool:
 
 
 def capture(scene: Path) -> Capture:
-    """The frames of one file.
+    """Return the frames of one file.
 
     Raises:
-        CaptureError: no JSON, with file and line; no frames; a camera model that no `Lens` has.
+        CaptureError: the file is not JSON, has no frames, or its camera model is not supported.
     """
     fields = read_json_object(scene)
     if not isinstance(fields.get("frames"), list):
@@ -92,7 +89,7 @@ def capture(scene: Path) -> Capture:
     model = fields.get("camera_model", "OPENCV")
     if model not in (*PERSPECTIVE, FISHEYE):
         known = ", ".join((*PERSPECTIVE, FISHEYE))
-        raise CaptureError(f"{scene}: camera model {model!r} is not supported; known are {known}")
+        raise CaptureError(f"{scene}: camera model {model!r} is not supported. Known: {known}.")
 
     def frame(entry: tuple[int, Any]) -> Frame:
         try:
@@ -116,7 +113,7 @@ def capture(scene: Path) -> Capture:
 
 def _frame(scene: Path, fields: Mapping[str, Any], frame: Mapping[str, Any]) -> Frame:
     name, folder = frame["file_path"], scene.parent
-    camera = ChainMap(frame, fields)
+    camera = {**fields, **frame}
     image = _find_image(folder, name, reduced="w" in camera and "h" in camera)
     size = _size(camera, image)
     depth = frame.get("depth_file_path")
@@ -137,21 +134,23 @@ def _frame(scene: Path, fields: Mapping[str, Any], frame: Mapping[str, Any]) -> 
 
 
 def _find_image(folder: Path, name: str, reduced: bool) -> Path:
-    """The image of this name; Blender leaves its ending out.
+    """Return the image file; Blender omits its suffix.
 
-    Args:
-        reduced: take smaller ones, from images_2, images_4 or images_8, where images/ lacks it.
+    If `reduced`, images_2, images_4 and images_8 are searched after images.
+
+    Raises:
+        FrameError: there is no such file.
     """
-    told, (first, *rest) = resolve_below(folder, name), Path(name).parts
-    places = [told]
+    given, (first, *rest) = resolve_below(folder, name), Path(name).parts
+    candidates = [given]
     if reduced and first == "images":
-        places += [folder.joinpath(f"images_{factor}", *rest) for factor in (2, 4, 8)]
-    for place in places:
-        for ending in ("", ".png", ".jpg", ".jpeg"):
-            path = place.with_name(place.name + ending)
+        candidates += [folder.joinpath(f"images_{factor}", *rest) for factor in (2, 4, 8)]
+    for candidate in candidates:
+        for suffix in ("", ".png", ".jpg", ".jpeg"):
+            path = candidate.with_name(candidate.name + suffix)
             if path.is_file():
                 return path
-    raise FrameError("missing image", str(told))
+    raise FrameError("missing image", str(given))
 
 
 def _size(camera: Mapping[str, Any], image: Path) -> tuple[int, int]:
@@ -164,7 +163,7 @@ def _size(camera: Mapping[str, Any], image: Path) -> tuple[int, int]:
 
 
 def _intrinsics(camera: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
-    """K; the principal point is the image's centre and pixels are square unless told otherwise."""
+    """Return K; by default, the principal point is the image centre and pixels are square."""
     if "fl_x" in camera:
         fx = _number(camera, "fl_x")
     else:
@@ -179,14 +178,14 @@ def _intrinsics(camera: Mapping[str, Any], width: int, height: int) -> Float[np.
 
 def _lens(camera: Mapping[str, Any]) -> Lens | None:
     if "distortion_params" in camera:
-        raise ValueError("distortion_params: write k1, k2, ... by name")
+        raise ValueError("distortion_params is not supported: give k1, k2, ... by name")
     k1, k2, k3, k4, p1, p2 = (_number(camera, n, 0.0) for n in ("k1", "k2", "k3", "k4", "p1", "p2"))
     if camera.get("camera_model") == FISHEYE or camera.get("is_fisheye"):
         if p1 or p2:
-            raise ValueError(f"a fisheye lens with p1 {p1} and p2 {p2}")
+            raise ValueError(f"a fisheye lens has no p1 and p2, found {p1} and {p2}")
         return Lens("fisheye", (k1, k2, k3, k4))
     if k4:
-        raise ValueError(f"k4 {k4}, which only a fisheye lens has")
+        raise ValueError(f"only fisheye lenses have k4, found {k4}")
     return Lens("radial", (k1, k2, p1, p2, k3)) if any((k1, k2, p1, p2, k3)) else None
 
 
@@ -205,11 +204,11 @@ def _pose(rows: Any) -> Float[np.ndarray, "4 4"]:
 
 
 def read_depth(path: Path, unit: float) -> Float[np.ndarray, "H W"]:
-    """z-depth from a picture of integers or an .npy, times `unit`.
+    """Return z-depth from a 16-bit image or an .npy file, times `unit`.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: it holds something else.
+        FileNotFoundError: `path` does not exist.
+        ValueError: the file is invalid.
     """
     if path.suffix != ".npy":
         return depth_png.read_depth(path, 1 / unit)

@@ -1,4 +1,4 @@
-"""Photos of one place in a folder, or a folder of such folders. No geometry is known."""
+"""Directories of photos, each of one place; no geometry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spatialsv.scenes.readers.capture import Capture, Frame, natural_key
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders at or below `root` that hold photos themselves."""
+    """Return the directories at or below `root` that contain photos."""
     if not root.is_dir():
         return []
     folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
@@ -17,11 +17,11 @@ def scenes(root: Path) -> list[Path]:
 
 
 def capture(scene: Path) -> Capture:
-    """The photos by name, 10 after 9."""
+    """Return the photos in natural order."""
     frames = [Frame(id=path.name, image=path) for path in _photos(scene)]
     return Capture(id=scene.resolve().name, frames=frames, source="photos", unit="relative")
 
 
 def _photos(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((path for path in found if path.is_file()), key=natural_key)
+    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted((path for path in files if path.is_file()), key=natural_key)

@@ -1,4 +1,4 @@
-"""Captures of any format as scenes of one store: a shard of the stage `scenes`, or all at once."""
+"""Read captures of any format into a store: one shard of stage `scenes`, or all at once."""
 
 from __future__ import annotations
 
@@ -21,84 +21,101 @@ from spatialsv.scenes.store import write_groups
 
 @dataclass(kw_only=True)
 class ReadResult:
-    """What captures gave, and what of them did not pass."""
+    """Scenes of captures, and the errors of invalid captures and frames."""
 
     scenes: list[Scenes] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)  # captures, with file and line
-    skipped: list[FrameError] = field(default_factory=list)  # frames of the others
+    refused: list[str] = field(default_factory=list)  # errors of captures, with file and line
+    skipped: list[FrameError] = field(default_factory=list)  # errors of frames
 
 
 def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
-    """Read shard number `shard` of the captures of `split`; write its store and manifest.
+    """Read one shard of the captures of a split and write its store and manifest.
+
+    Args:
+        source: a key of `FORMATS`.
+        split: a key of `config.files`.
+        shard: number of the shard, from 0.
+        config: input files and sampling.
+        out: the manifest to write.
 
     Raises:
-        ValueError: no place for the split, fewer captures there than the split counts, or no good
-            one in the shard.
+        ValueError: the split has no path or fewer captures than configured, or no capture of the
+            shard is valid.
     """
-    root = config.place(split)
-    places = FORMATS[source].scenes(root)
-    if not root.exists() or not places:
-        raise ValueError(f"{root}: nothing here in the format {source}")
+    root = config.path_of(split)
+    paths = FORMATS[source].scenes(root)
+    if not root.exists() or not paths:
+        raise ValueError(f"{root}: no capture in the format {source}")
     rows = config.rows(shard)
-    if config.stop is not None and len(places) < config.stop:
-        raise ValueError(
-            f"{root}: {len(places)} scenes, scenes.splits.{split} counts {config.stop}"
-        )
+    if config.stop is not None and len(paths) < config.stop:
+        raise ValueError(f"{root}: {len(paths)} scenes, but scenes.splits.{split} is {config.stop}")
     about = {"split": split, "rows": [rows.start, rows.stop]}
-    _write(out, source, root, places[rows.start : rows.stop], config, about)
+    _write(out, source, root, paths[rows.start : rows.stop], config, about)
 
 
 def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> None:
-    """Read all captures at or below `root` into the Zarr folder `store`.
+    """Read all captures at or below `root` into a store and write its manifest.
 
-    Beside it comes a manifest of the same name, which `spatialsv labels --scenes` takes.
+    The manifest has the name of the store with the suffix .json, for `spatialsv labels --scenes`.
 
     Args:
-        format: one of FORMATS; None: found out.
+        root: a file or a directory.
+        store: the Zarr directory to write.
+        format: a key of `FORMATS`; None: detected.
+        config: sampling.
 
     Raises:
-        FileNotFoundError: nothing at `root`.
-        ValueError: a format that is unknown or not clear, or not one good capture.
+        FileNotFoundError: `root` does not exist.
+        ValueError: the format is unknown or ambiguous, or no capture is valid.
     """
     if store.suffix != ".zarr":
-        raise ValueError(f"--out {store}: a store's name ends in .zarr")
+        raise ValueError(f"--out {store}: expected a name that ends in .zarr")
     if format is not None and format not in FORMATS:
-        raise ValueError(f"--format {format!r}: known are {', '.join(FORMATS)}")
+        raise ValueError(
+            f"--format: unknown format {format!r}. Known formats: {', '.join(FORMATS)}."
+        )
     format = format or detect(root)
-    places = FORMATS[format].scenes(root)
-    if not places:
-        raise ValueError(f"{root}: nothing here in the format {format}")
-    _write(store.with_suffix(".json"), format, root, places, config, {})
+    paths = FORMATS[format].scenes(root)
+    if not paths:
+        raise ValueError(f"{root}: no capture in the format {format}")
+    _write(store.with_suffix(".json"), format, root, paths, config, {})
 
 
-def read_captures(
-    format: str, root: Path, places: Sequence[Path], config: ReadConfig
-) -> ReadResult:
-    """The scenes of captures, each named after its place; one that is bad stops no other.
+def read_captures(format: str, root: Path, paths: Sequence[Path], config: ReadConfig) -> ReadResult:
+    """Read captures; an invalid one does not stop the others.
+
+    Args:
+        format: a key of `FORMATS`.
+        root: what scene ids are relative to.
+        paths: the captures.
+        config: sampling.
+
+    Returns:
+        Scenes and errors.
 
     Raises:
-        ValueError: there is no good one.
+        ValueError: no capture is valid.
     """
-    found = ReadResult()
-    for place in progress(places, "captures"):
+    result = ReadResult()
+    for path in progress(paths, "captures"):
         try:
-            capture = FORMATS[format].capture(place)
-            capture = replace(capture, id=capture_id(root, place))
+            capture = FORMATS[format].capture(path)
+            capture = replace(capture, id=capture_id(root, path))
             loaded = load(capture, config.frames, config.sampling, config.max_pixels)
         except (CaptureError, FileNotFoundError) as error:
-            found.refused.append(f"{place}: {error}")
+            result.refused.append(f"{path}: {error}")
         else:
-            found.scenes += loaded[0]
-            found.skipped += loaded[1]
-    if not found.scenes:
-        told = "; ".join(found.refused[:MAX_LISTED])
-        raise ValueError(f"{root}: no good scene of {len(places)}; {told}")
-    return found
+            result.scenes += loaded[0]
+            result.skipped += loaded[1]
+    if not result.scenes:
+        reasons = "; ".join(result.refused[:MAX_LISTED])
+        raise ValueError(f"{root}: none of {len(paths)} captures is valid: {reasons}")
+    return result
 
 
-def capture_id(root: Path, place: Path) -> str:
-    """A scene's id: the name of what is read, and the place below it."""
-    below = place.relative_to(root)
+def capture_id(root: Path, path: Path) -> str:
+    """Return the id of a capture: the name of `root` and the path below it."""
+    below = path.relative_to(root)
     return "/".join((root.resolve().name, *below.parts))
 
 
@@ -106,23 +123,24 @@ def _write(
     out: Path,
     format: str,
     root: Path,
-    places: Sequence[Path],
+    paths: Sequence[Path],
     config: ReadConfig,
     about: dict[str, Any],
 ) -> None:
-    found = read_captures(format, root, places, config)
-    groups = grouped(found.scenes)
-    counts = {"captures": len(places), "refused": len(found.refused), "scenes": len(found.scenes)}
+    result = read_captures(format, root, paths, config)
+    groups = grouped(result.scenes)
+    counts = {"captures": len(paths), "refused": len(result.refused), "scenes": len(result.scenes)}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
-    counts |= count_reasons("skipped", found.skipped)
+    counts |= count_reasons("skipped", result.skipped)
     about = about | {"source": format, "file": str(root)}
     about["licence"] = ", ".join(sorted({group.licence for group in groups}))
     for name in ("refused", "skipped"):
-        if told := [str(error) for error in getattr(found, name)[:MAX_LISTED]]:
-            about[name] = told
+        if listed := [str(error) for error in getattr(result, name)[:MAX_LISTED]]:
+            about[name] = listed
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_groups(store, groups)}
-    told = to_mapping(config)
-    manifest = Manifest(stage="scenes", payload=payload, counts=counts, config=told, about=about)
+    manifest = Manifest(
+        stage="scenes", payload=payload, counts=counts, config=to_mapping(config), about=about
+    )
     write_manifest(out, manifest)

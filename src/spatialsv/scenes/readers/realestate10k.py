@@ -1,9 +1,9 @@
-"""RealEstate10K: a text file of cameras for each clip of a video, whose frames lie beside it.
+"""RealEstate10K: a text file of cameras per video clip.
 
-A line holds the time in the video in microseconds, fx fy cx cy as shares of width and height, two
-zeros, and the 3 x 4 world-to-camera pose with OpenCV axes. The frames of `clip.txt` are the
-pictures `clip/<time>.png` (or .jpg), or those of a video `clip.mp4` that starts at time 0. Lengths
-are relative, another unit in each clip.
+A line contains the time in the video in microseconds, fx fy cx cy relative to width and height, two
+zeros, and the 3 x 4 world-to-camera pose with OpenCV axes. The frames of `clip.txt` are
+`clip/<time>.png` (or .jpg), or those of a video `clip.mp4` that starts at time 0. Lengths are
+relative, with a different unit in each clip.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from spatialsv.scenes.readers.capture import (
 from spatialsv.scenes.readers.files import collect_frames
 from spatialsv.scenes.readers.video import VIDEOS, decode_frames, frame_times
 
-CLIP = re.compile(r"[0-9a-f]{16}")  # what the dataset calls its clips
-SECOND = 1e6  # of times
+CLIP = re.compile(r"[0-9a-f]{16}")  # names of clips
+SECOND = 1e6  # in the unit of times
 ENDINGS = (".png", ".jpg", ".jpeg")
-LICENCE = "CC-BY-4.0"  # of the cameras; each video is its owner's
+LICENCE = "CC-BY-4.0"  # of the cameras, not of the videos
 
 
 def scenes(root: Path) -> list[Path]:
-    """The file `root`, whatever its name; or the clips in it, or in its folders (train, test)."""
+    """Return the file `root`, or the clips in it or one level below (train, test)."""
     if root.is_file():
         return [root] if root.suffix == ".txt" and _is_clip(root) else []
     found = [*root.glob("*.txt"), *root.glob("*/*.txt")]
@@ -52,20 +52,20 @@ def _is_clip(path: Path) -> bool:
 
 
 def capture(scene: Path) -> Capture:
-    """The frames of one clip, by time.
+    """Return the frames of one clip, by time.
 
     Raises:
-        CaptureError: a line that is none of the format's, with its number; no frames beside it.
+        CaptureError: a line is invalid, or there are no frames.
     """
     rows = sorted(_rows(scene), key=lambda row: row.time)
-    place, size = _locate_frames(scene, rows)
-    seen = set()
+    locate, size = _locate_frames(scene, rows)
+    used: set[tuple[Path, int | None]] = set()
 
     def frame(row: Row) -> Frame:
-        image, number = place(row)
-        if (image, number) in seen:
-            raise FrameError("frame seen before", f"{row.where}: {image}, frame {number}")
-        seen.add((image, number))
+        image, number = locate(row)
+        if (image, number) in used:
+            raise FrameError("duplicate frame", f"{row.where}: {image}, frame {number}")
+        used.add((image, number))
         return Frame(
             id=str(row.time),
             image=image,
@@ -106,10 +106,12 @@ def _rows(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise CaptureError(f"{path}: not text ({error})") from None
     if not url.startswith("http"):
-        raise CaptureError(f"{path}:1: {url[:80]!r}, expected the video's address")
+        raise CaptureError(f"{path}:1: expected the URL of the video, found {url[:80]!r}")
     if lines and lines[-1].strip():
-        told = "broken off, this line has no end; fetch the file again, or end it if it is whole"
-        raise CaptureError(f"{path}:{len(lines) + 1}: {told}")
+        raise CaptureError(
+            f"{path}:{len(lines) + 1}: truncated: the last line does not end in a newline. Download"
+            " the file again, or add it if the line is complete."
+        )
     rows = [_row(f"{path}:{n}", line) for n, line in enumerate(lines, start=2) if line.strip()]
     if not rows:
         raise CaptureError(f"{path}:1: no cameras after this line")
@@ -118,34 +120,36 @@ def _rows(path: Path) -> list[Row]:
 
 def _row(where: str, line: str) -> Row:
     try:
-        time, *numbers = line.split()
-        time = int(time)
-        numbers = parse_numbers(" ".join(numbers), (18,), where)
+        first, *rest = line.split()
+        time = int(first)
+        numbers = parse_numbers(" ".join(rest), (18,), where)
     except ValueError as error:
         raise CaptureError(f"{where}: {error}") from None
     camera, distortion, pose = np.split(numbers, [4, 6])
     if distortion.any():
-        raise CaptureError(f"{where}: {distortion.tolist()} where the format has two zeros")
+        raise CaptureError(f"{where}: expected two zeros, found {distortion.tolist()}")
     if not np.isfinite(camera).all() or camera[:2].min() <= 0:
-        raise CaptureError(f"{where}: fx fy cx cy are {camera.tolist()}")
+        raise CaptureError(f"{where}: invalid fx fy cx cy {camera.tolist()}")
     return Row(
         where, time, intrinsics_matrix(*camera), np.vstack([pose.reshape(3, 4), [0, 0, 0, 1]])
     )
 
 
 def _locate_frames(path: Path, rows: list[Row]) -> tuple[FrameLocator, tuple[int, int]]:
-    """What tells the picture or the number of a row's frame, and the frames' size."""
+    """Return a function that locates the frame of a row, and the size of frames."""
     folder = path.with_suffix("")
     if folder.is_dir():
         return _in_folder(folder, rows)
     for video in (path.with_suffix(ending) for ending in sorted(VIDEOS)):
         if video.is_file():
             return _in_video(video)
-    raise CaptureError(f"{path}: neither a folder {folder.name} of frames nor a video beside it")
+    raise CaptureError(
+        f"{path}: no frames: expected a directory {folder.name} or a video of this name"
+    )
 
 
 def _in_folder(folder: Path, rows: list[Row]) -> tuple[FrameLocator, tuple[int, int]]:
-    def place(row: Row) -> tuple[Path, None]:
+    def locate(row: Row) -> tuple[Path, None]:
         for ending in ENDINGS:
             if (path := folder / f"{row.time}{ending}").is_file():
                 return path, None
@@ -153,10 +157,10 @@ def _in_folder(folder: Path, rows: list[Row]) -> tuple[FrameLocator, tuple[int, 
 
     for row in rows:
         try:
-            return place, image_size(place(row)[0])
-        except ValueError:  # missing or broken: the next one tells the size
+            return locate, image_size(locate(row)[0])
+        except ValueError:  # missing or unreadable: try the next one
             continue
-    raise CaptureError(f"{folder}: none of the clip's {len(rows)} frames")
+    raise CaptureError(f"{folder}: none of the clip's {len(rows)} frames can be read")
 
 
 def _in_video(video: Path) -> tuple[FrameLocator, tuple[int, int]]:
@@ -165,17 +169,17 @@ def _in_video(video: Path) -> tuple[FrameLocator, tuple[int, int]]:
         size = next(iter(decode_frames(video, [0]))).size
     except ValueError as error:
         raise CaptureError(str(error)) from None
-    reach = (times[-1] - times[0]) / max(1, len(times) - 1)  # from one frame to the next
+    interval = (times[-1] - times[0]) / max(1, len(times) - 1)  # between frames
 
-    def place(row: Row) -> tuple[Path, int]:
+    def locate(row: Row) -> tuple[Path, int]:
         time = row.time / SECOND
         after = bisect_left(times, time)
         near = min(
             range(max(0, after - 1), min(after + 1, len(times))),
             key=lambda n: abs(times[n] - time),
         )
-        if abs(times[near] - time) > reach / 2 + 1e-3:
+        if abs(times[near] - time) > interval / 2 + 1e-3:
             raise FrameError("missing image", f"{row.where}: no frame of {video} at {time} s")
         return video, near
 
-    return place, size
+    return locate, size

@@ -1,8 +1,8 @@
-"""The images of a shard's records, each kept once, and the scenes that they make up.
+"""The images of a shard's records, stored once, and the scenes they form.
 
-A scene is a list of images, or a video's frames. A record whose images are all in another one's
-list shows views of that scene. A scene's views have one size, its first one's: others are padded,
-in that scene only.
+A scene is a list of images or the frames of a video. A record whose images all occur in another
+record's list shows views of that scene. All views of a scene have the size of its first one; others
+are padded.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ Names = tuple[str, ...]
 
 
 class RecordImages:
-    """Images by the names that records give them; a frame of a video is named "VIDEO#FRAME".
+    """Images by name; a video frame is named "VIDEO#FRAME".
 
     Args:
-        root: the folder below which the files lie.
-        frames: of a video, at most.
-        pixels: of an image, at most; None keeps its size.
+        root: root directory of the files.
+        frames: maximum number of frames per video.
+        pixels: maximum number of pixels per image; None keeps the size.
     """
 
     def __init__(self, root: Path, frames: int, pixels: int | None) -> None:
         self.root, self.frames, self.pixels = root, frames, pixels
-        self.padded = 0  # views that had another size than their scene's first
+        self.padded = 0  # number of padded views
         self._images_by_name: dict[str, Image.Image] = {}
-        self._frames: dict[str, int] = {}  # of those that are frames: their number
+        self._frames: dict[str, int] = {}  # name -> frame number, for video frames
         self._videos: dict[str, Names] = {}
 
     def add(self, record: Record) -> Names:
-        """Read what `record` shows, and name its views.
+        """Return the names of the views of `record`, after reading its images.
 
         Raises:
-            RecordError: a file that is missing or cannot be read; nothing of the record is kept.
+            RecordError: a file is missing or cannot be read; nothing of the record is stored.
         """
         try:
             return self._video(record.shown[0]) if record.video else self._images(record.shown)
@@ -61,9 +61,9 @@ class RecordImages:
 
     def _video(self, name: str) -> Names:
         if name not in self._videos:
-            pictures, frames = read_frames(self.root / name, self.frames, self.pixels)
+            images, frames = read_frames(self.root / name, self.frames, self.pixels)
             named = [f"{name}#{frame}" for frame in frames]
-            self._images_by_name |= dict(zip(named, pictures, strict=True))
+            self._images_by_name |= dict(zip(named, images, strict=True))
             self._frames |= dict(zip(named, frames, strict=True))
             self._videos[name] = tuple(named)
         return self._videos[name]
@@ -71,11 +71,17 @@ class RecordImages:
     def scenes(
         self, shown: Sequence[Names], source: str
     ) -> tuple[list[Scenes], list[tuple[str, tuple[int, ...]]]]:
-        """The scenes that lists of views make up, in groups of one shape.
+        """Group lists of views into scenes.
 
-        Returns: them, and of each list its scene's id, and which views of it, in order.
+        Args:
+            shown: the views of each record.
+            source: of the scenes.
+
+        Returns:
+            The scenes in groups of equal shape, and for each list its scene's id and the indices of
+            its views.
         """
-        holding: dict[str, list[Names]] = {}  # view -> scenes that show it
+        holding: dict[str, list[Names]] = {}  # view -> scenes that contain it
         places: dict[Names, tuple[str, tuple[int, ...]]] = {}
         scenes: list[Names] = []
         for names in sorted(dict.fromkeys(shown), key=len, reverse=True):
@@ -84,16 +90,16 @@ class RecordImages:
             if scene is names:
                 scenes.append(names)
                 alike = len({self._images_by_name[name].size for name in names}) == 1
-                for name in dict.fromkeys(names if alike else ()):  # padded, none stands for others
+                for name in dict.fromkeys(names if alike else ()):  # padded views are not shared
                     holding.setdefault(name, []).append(names)
         groups = grouped(self._scene(names, source) for names in scenes)
         return groups, [places[names] for names in shown]
 
     def _scene(self, names: Names, source: str) -> Scenes:
-        pictures = [self._images_by_name[name] for name in names]
-        size, video = pictures[0].size, names[0] in self._frames
-        self.padded += sum(image.size != size for image in pictures)
-        fitted = [p if p.size == size else ImageOps.pad(p, size, color=PADDING) for p in pictures]
+        images = [self._images_by_name[name] for name in names]
+        size, video = images[0].size, names[0] in self._frames
+        self.padded += sum(image.size != size for image in images)
+        fitted = [p if p.size == size else ImageOps.pad(p, size, color=PADDING) for p in images]
         return Scenes(
             ids=(scene_id(names),),
             image=np.stack([np.asarray(image) for image in fitted])[None],
@@ -105,5 +111,5 @@ class RecordImages:
 
 
 def scene_id(names: Names) -> str:
-    """The first image's name, and a digest of all: the same images, the same scene."""
+    """Return a scene id from the first image's name and a digest of all names."""
     return f"{names[0]}~{digest_bytes(*(name.encode() for name in names))[:8]}"

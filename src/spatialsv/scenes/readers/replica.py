@@ -1,7 +1,7 @@
-"""Replica (Straub et al. 2019) as NICE-SLAM rendered it: results/, traj.txt, ../cam_params.json.
+"""Replica (Straub et al. 2019) as rendered by NICE-SLAM: results/, traj.txt, ../cam_params.json.
 
-Line k of traj.txt is frame k's camera-to-world, OpenCV axes; depth PNGs hold `scale` to a metre
-(6553.5), 0 where unknown. Pixel centres are at integers.
+Line k of traj.txt is the camera-to-world pose of frame k, with OpenCV axes. Depth PNGs have `scale`
+(6553.5) units per metre, 0 where unknown. Pixel centres are at integers.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ CAMERA = ("fx", "fy", "cx", "cy", "scale", "w", "h")
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders with results and a trajectory."""
+    """Return the directories with results and a trajectory."""
     return find_folders(
         root, lambda folder: (folder / "results").is_dir() and (folder / "traj.txt").is_file()
     )
 
 
 def capture(scene: Path) -> Capture:
-    """The frames by number."""
+    """Return the frames, by number."""
     intrinsics, scale, size = _camera(scene)
     poses = [row(text, 16, where).reshape(4, 4) for where, text in lines(scene / "traj.txt")]
-    found = files_by_stem(scene / "results")
-    names = {name.removeprefix(part): path for name, path in found.items() for part in PARTS}
+    files = files_by_stem(scene / "results")
+    names = {name.removeprefix(part): path for name, path in files.items() for part in PARTS}
 
     def frame(digits: str) -> Frame:
         if int(digits) >= len(poses):
@@ -56,7 +56,7 @@ def capture(scene: Path) -> Capture:
         name = f"frame{digits}"
         return Frame(
             id=name,
-            image=found.get(name, scene / "results" / f"{name}.jpg"),
+            image=files.get(name, scene / "results" / f"{name}.jpg"),
             size=size,
             intrinsics=intrinsics,
             cam_to_world=poses[int(digits)],
@@ -74,11 +74,11 @@ def capture(scene: Path) -> Capture:
 
 
 def _camera(scene: Path) -> tuple[Float[np.ndarray, "3 3"], float, tuple[int, int]]:
-    """K, the depth's numbers to a metre, and the images' size."""
+    """Return K, depth units per metre, and the image size."""
     path = scene.resolve().parent / "cam_params.json"
     camera = read_json_object(path).get("camera")
     try:
-        fx, fy, cx, cy, scale, *size = array([dict(camera)[name] for name in CAMERA], (7,))
+        fx, fy, cx, cy, scale, *size = array([dict(camera or {})[name] for name in CAMERA], (7,))
         if not (np.isfinite(scale) and scale > 0 and min(size) >= 1 and np.isfinite(size).all()):
             raise ValueError(f"scale {scale}, size {size}")
     except (KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Which frames of a capture make up its scenes."""
+"""Selection of the frames that form scenes."""
 
 from __future__ import annotations
 
@@ -13,37 +13,45 @@ from PIL import Image
 
 from spatialsv.scenes.readers.capture import CaptureError, Frame
 
-THUMBNAIL = 96  # pixels of the side to which pictures are shrunk before they are registered
-GRID = 24  # of a depth map, as many pixels across and down are looked for in the next view
+THUMBNAIL = 96  # pixels, longer side of images for registration
+GRID = 24  # depth samples per axis, which are projected into the next view
 ImageReader = Callable[[Sequence[Frame]], Iterator[Image.Image | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """`uniform`: one scene, evenly spread. `fps` and `overlap`: scene after scene, all through."""
+    """How frames are selected.
+
+    `uniform`: one scene of evenly spaced frames. `fps` and `overlap`: consecutive scenes.
+    """
 
     by: Literal["uniform", "fps", "overlap"] = "uniform"
-    fps: float = 1.0  # frames a second
-    overlap: float = 0.6  # a frame is taken where it shares less than this with the last one taken
+    fps: float = 1.0  # frames per second
+    overlap: float = 0.6  # select a frame if it shares less than this with the last one
 
     def __post_init__(self) -> None:
         if not self.fps > 0:
-            raise ValueError(f"sampling.fps {self.fps}: expected above 0")
+            raise ValueError(f"sampling.fps: expected a value above 0, found {self.fps}.")
         if not 0 < self.overlap <= 1:
-            raise ValueError(f"sampling.overlap {self.overlap}: expected above 0, at most 1")
+            raise ValueError(f"sampling.overlap: expected a value in (0, 1], found {self.overlap}.")
 
 
 def select_frames(
     frames: Sequence[Frame], count: int, sampling: Sampling, read_images: ImageReader
 ) -> list[list[Frame]]:
-    """The frames of each scene, `count` at most, in order.
+    """Select the frames of each scene.
 
     Args:
-        pictures: opens the pictures of frames, small ones for all that is done here; None for one
-            that cannot be read.
+        frames: of a capture, in order.
+        count: maximum number of frames per scene.
+        sampling: the rule.
+        read_images: reads thumbnails of frames; None for unreadable ones.
+
+    Returns:
+        The frames of each scene, in order.
 
     Raises:
-        CaptureError: by frames a second, where the source tells no times.
+        CaptureError: `fps` was requested, but the frames have no times.
     """
     if sampling.by == "uniform":
         return [[frames[i] for i in evenly_spaced(len(frames), count)]]
@@ -55,17 +63,20 @@ def select_frames(
 
 
 def evenly_spaced(frames: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to `frames` - 1, evenly, both ends included."""
+    """Return up to `count` evenly spaced indices below `frames`, including both ends."""
     return np.linspace(0, frames - 1, min(count, frames)).astype(int).tolist()
 
 
 def _by_time(frames: Sequence[Frame], fps: float) -> list[Frame]:
-    """The first frame at or after each tick, the first frame's time being one."""
-    if any(frame.time is None for frame in frames):
-        raise CaptureError("sampling by fps: this source tells no times; use uniform or overlap")
+    """Return the first frame at or after each tick, starting at the first frame."""
+    times = [frame.time for frame in frames if frame.time is not None]
+    if len(times) < len(frames):
+        raise CaptureError(
+            "sampling.by: fps needs frame times, which this source lacks. Use uniform or overlap."
+        )
     chosen, tick = [], -1
-    for frame in frames:
-        passed = int((frame.time - frames[0].time) * fps + 1e-6)
+    for frame, time in zip(frames, times, strict=True):
+        passed = int((time - times[0]) * fps + 1e-6)
         if passed > tick:
             chosen.append(frame)
             tick = passed
@@ -73,46 +84,48 @@ def _by_time(frames: Sequence[Frame], fps: float) -> list[Frame]:
 
 
 def _by_overlap(frames: Sequence[Frame], least: float, read_images: ImageReader) -> Iterator[Frame]:
-    """Where depth and poses are known, by what of the one view is seen in the other; else by the
-    shift that registers the pictures best."""
+    """Use projected depth where depth and poses are known, else image registration."""
     if all(frame.depth and frame.cam_to_world is not None for frame in frames):
         yield from _by_visibility(frames, least)
         return
-    seen = None
+    last = None
     for frame, image in zip(frames, read_images(frames), strict=True):
         if image is None:
             continue
         grey = _grey(image)
-        if seen is None or shift_overlap(seen, grey) < least:
+        if last is None or shift_overlap(last, grey) < least:
             yield frame
-            seen = grey
+            last = grey
 
 
 def _by_visibility(frames: Sequence[Frame], least: float) -> Iterator[Frame]:
-    """A frame's depth is read when it is taken; one without leaves the last that had some."""
-    seen = None
+    """Select frames by the visible share of the last selected depth map."""
+    last = None
     for frame in frames:
-        if seen is None or seen.visible_share(frame) < least:
+        if last is None or last.visible_share(frame) < least:
             yield frame
-            now = SampledDepth.of(frame)
-            seen = now if now.points.size else seen
+            current = SampledDepth.of(frame)
+            last = current if current.points.size else last
 
 
 @dataclass(frozen=True, eq=False)
 class SampledDepth:
-    """What of a view's depth is looked for in others: points in its own camera's frame."""
+    """A grid of depth samples of a view, as points in its camera frame."""
 
     points: Float[np.ndarray, "3 n"]
     cam_to_world: Float[np.ndarray, "4 4"]
-    size: tuple[int, int]  # width, height of the depth map
+    size: tuple[int, int]  # width and height of the depth map
 
     @classmethod
     def of(cls, frame: Frame) -> SampledDepth:
-        """No points where its depth cannot be read."""
+        """Sample the depth of `frame`; empty if it cannot be read."""
+        empty = cls(np.empty((3, 0)), frame.pose, (1, 1))
+        if frame.depth is None:
+            return empty
         try:
             depth = frame.depth()
         except (OSError, ValueError):
-            return cls(np.empty((3, 0)), frame.cam_to_world, (1, 1))
+            return empty
         height, width = depth.shape
         rows = ((np.arange(GRID) + 0.5) * height / GRID).astype(int)
         columns = ((np.arange(GRID) + 0.5) * width / GRID).astype(int)
@@ -122,24 +135,24 @@ class SampledDepth:
         K = frame.depth_intrinsics
         if K is None:
             grow = 1.0 if frame.size is None else frame.size[0] / width
-            K = frame.intrinsics / [[grow], [grow], [1]]
+            K = frame.camera_matrix / [[grow], [grow], [1]]
         pixels = np.stack([u + 0.5, v + 0.5, np.ones(len(u))])[:, known]
-        return cls(np.linalg.inv(K) @ pixels * z[known], frame.cam_to_world, (width, height))
+        return cls(np.linalg.inv(K) @ pixels * z[known], frame.pose, (width, height))
 
     def visible_share(self, frame: Frame) -> float:
-        """The share of the points that fall into `frame`; of none NaN."""
-        turn = np.linalg.inv(frame.cam_to_world) @ self.cam_to_world
+        """Return the share of points that project into `frame`; NaN without points."""
+        turn = np.linalg.inv(frame.pose) @ self.cam_to_world
         there = turn[:3, :3] @ self.points + turn[:3, 3:]
-        image = frame.intrinsics @ there
+        image = frame.camera_matrix @ there
         inside = (there[2] > 0) & (image[:2] >= 0).all(axis=0)
         bounds = np.array(frame.size or self.size)[:, None]
         return float((inside & (image[:2] < bounds * image[2]).all(axis=0)).mean())
 
 
 def shift_overlap(first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h w"]) -> float:
-    """The share of the picture that two greys of one size have in common after the best shift.
+    """Return the common share of two grey images after the best translation.
 
-    By phase correlation (Kuglin and Hines 1975), on a Hann window against the border's own edges.
+    Phase correlation (Kuglin and Hines 1975) with a Hann window. 0 for images of different size.
     """
     if first.shape != second.shape:
         return 0.0

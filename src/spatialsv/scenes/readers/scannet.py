@@ -1,9 +1,9 @@
-"""ScanNet (Dai et al. 2017) as its SensReader exports it: scene/{color,depth,pose,intrinsic}.
+"""ScanNet (Dai et al. 2017) as exported by SensReader: scene/{color,depth,pose,intrinsic}.
 
-Poses are camera-to-world, all -inf where tracking was lost; depth PNGs hold millimetres, 0 where
-unknown, in 640 x 480 pixels with a K of their own, colour is larger. Both cameras are taken to
-stand at one place: SensReader's extrinsics must say so, where they are given. Pixel centres are at
-integers. `axisAlignment` of the annotations is not applied.
+Poses are camera-to-world, all -inf where tracking was lost. Depth PNGs have 640 x 480 pixels of
+millimetres, 0 where unknown, and a separate K; colour images are larger. Both cameras must share
+one pose, which is checked where SensReader wrote extrinsics. Pixel centres are at integers.
+`axisAlignment` of the annotations is not applied.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from spatialsv.scenes.readers.files import (
 
 PARTS = ("color", "depth", "pose", "intrinsic")
 KINDS = ("intrinsic", "extrinsic")
-SIZES = {"color": (1296, 968), "depth": (640, 480)}  # for which K is; images may be smaller
+SIZES = {"color": (1296, 968), "depth": (640, 480)}  # sizes K refers to; images may be smaller
 PER_METRE = 1000.0
-MAX_DEVIATION = 1e-3  # how far an extrinsic may be from the identity
-MAX_OFFSET = 0.1  # how far from the middle a principal point may be, of the width or height
+MAX_DEVIATION = 1e-3  # of an extrinsic from the identity
+MAX_OFFSET = 0.1  # of the principal point from the image centre, relative to the image size
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders with all four parts."""
+    """Return the directories with all four parts."""
     return find_folders(root, lambda folder: all((folder / part).is_dir() for part in PARTS))
 
 
 def capture(scene: Path) -> Capture:
-    """The frames by number."""
+    """Return the frames, by number."""
     color, depth = (_intrinsics(scene, part) for part in PARTS[:2])
     images, poses = files_by_stem(scene / "color"), files_by_stem(scene / "pose", (".txt",))
 
@@ -70,19 +70,21 @@ def capture(scene: Path) -> Capture:
 
 
 def _intrinsics(scene: Path, part: str) -> Float[np.ndarray, "3 3"]:
-    """K of one of the cameras.
+    """Return K of one of the cameras.
 
     Raises:
-        CaptureError: it is missing, is for another size, or this camera stands elsewhere.
+        CaptureError: it is missing or refers to another size, or the cameras have different poses.
     """
     path, extrinsic = (scene / "intrinsic" / f"{kind}_{part}.txt" for kind in KINDS)
     try:
         K = read_numbers(path, (4, 4))[:3, :3]
-        stands = read_numbers(extrinsic, (4, 4)) if extrinsic.exists() else np.eye(4)
+        pose = read_numbers(extrinsic, (4, 4)) if extrinsic.exists() else np.eye(4)
     except (OSError, ValueError) as error:
         raise CaptureError(str(error)) from None
     if not np.abs(K[:2, 2] / SIZES[part] - 0.5).max() < MAX_OFFSET:
-        raise CaptureError(f"{path}: not for {SIZES[part]} pixels: {K.tolist()}")
-    if not np.abs(stands - np.eye(4)).max() < MAX_DEVIATION:
-        raise CaptureError(f"{extrinsic}: depth and colour of two places are not read")
+        raise CaptureError(f"{path}: K is not for {SIZES[part]} pixels: {K.tolist()}")
+    if not np.abs(pose - np.eye(4)).max() < MAX_DEVIATION:
+        raise CaptureError(
+            f"{extrinsic}: different poses of depth and colour camera are not supported"
+        )
     return to_half_integer_centres(K)

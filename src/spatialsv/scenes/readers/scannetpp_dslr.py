@@ -1,10 +1,10 @@
 """ScanNet++ (Yeshwanth et al. 2023), DSLR: dslr/nerfstudio/transforms.json, dslr/resized_images.
 
-The lens is an OpenCV fisheye, undone by the loader; poses are camera-to-world with OpenGL axes, in
-a world whose axes the toolkit swapped: here they are swapped back to the mesh's. Pixel centres are
-at half integers (COLMAP's). Depth there is only where the toolkit rendered it from the mesh
-(dslr/render_depth, PNGs of millimetres, 0 where unknown, through the same lens). Frames that the
-file marks bad, or holds out for testing, are skipped.
+The lens is an OpenCV fisheye, undistorted by the loader. Poses are camera-to-world with OpenGL
+axes, in a world frame whose axes the toolkit swapped; here they are converted to the mesh's frame.
+Pixel centres are at half integers, as in COLMAP. Depth exists only if the toolkit rendered it from
+the mesh (dslr/render_depth: PNGs of millimetres, 0 where unknown, with the same lens). Frames that
+are marked bad or held out for testing are skipped.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ PER_METRE = 1000.0
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders with a DSLR's transforms."""
+    """Return the directories with DSLR transforms."""
     return find_folders(root, lambda folder: (folder / TRANSFORMS).is_file())
 
 
 def capture(scene: Path) -> Capture:
-    """The frames by name."""
+    """Return the frames, by name."""
     path = scene / TRANSFORMS
-    told = read_json_object(path)
-    camera = _camera(path, told)
+    transforms = read_json_object(path)
+    camera = _camera(path, transforms)
     rendered = scene / "dslr/render_depth"
     has_depth = rendered.is_dir()
 
@@ -68,7 +68,7 @@ def capture(scene: Path) -> Capture:
             **camera,
         )
 
-    frames, skipped = collect_frames(_entries(path, told), frame)
+    frames, skipped = collect_frames(_entries(path, transforms), frame)
     return Capture(
         id=f"{scene.resolve().name}/dslr",
         frames=sorted(frames, key=lambda frame: natural_key(frame.id)),
@@ -78,12 +78,12 @@ def capture(scene: Path) -> Capture:
     )
 
 
-def _camera(path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What all frames share: K, size and lens."""
-    if told.get("camera_model") != "OPENCV_FISHEYE":
-        raise CaptureError(f"{path}: camera_model {told.get('camera_model')!r}, not OPENCV_FISHEYE")
+def _camera(path: Path, transforms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the camera of all frames: K, size and lens."""
+    if (model := transforms.get("camera_model")) != "OPENCV_FISHEYE":
+        raise CaptureError(f"{path}: expected camera_model OPENCV_FISHEYE, found {model!r}")
     try:
-        numbers = array([told[name] for name in CAMERA], (len(CAMERA),))
+        numbers = array([transforms[name] for name in CAMERA], (len(CAMERA),))
         if not np.isfinite(numbers).all() or min(numbers[-2:]) < 1:
             raise ValueError(f"{numbers.tolist()}")
     except (KeyError, ValueError) as error:
@@ -95,19 +95,19 @@ def _camera(path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entries(path: Path, told: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
-    """Where each frame stands, what is said of it, and whether it is held out."""
-    found = []
+def _entries(path: Path, transforms: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:
+    """Return position, fields and whether it is held out, of each frame."""
+    entries: list[tuple[str, Any, bool]] = []
     for part in ("frames", "test_frames"):
-        listed = told.get(part, [])
+        listed = transforms.get(part, [])
         if not isinstance(listed, list):
             raise CaptureError(f"{path}: {part}: expected a list, found {type(listed).__name__}")
-        found += [(f"{path}: {part}[{i}]", e, part != "frames") for i, e in enumerate(listed)]
-    return found
+        entries += [(f"{path}: {part}[{i}]", e, part != "frames") for i, e in enumerate(listed)]
+    return entries
 
 
 def _pose(where: str, about: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
     try:
         return array(about.get("transform_matrix"), (4, 4))
     except ValueError as error:
-        raise FrameError("pose cannot be read", f"{where}: {error}") from None
+        raise FrameError("unreadable pose", f"{where}: {error}") from None

@@ -1,9 +1,9 @@
-"""7-Scenes (Shotton et al. 2013): seq-XX/frame-000000.{color,depth,pose}, each sequence a capture.
+"""7-Scenes (Shotton et al. 2013): seq-XX/frame-000000.{color,depth,pose}; one capture a sequence.
 
-Poses are camera-to-world of the depth camera; depth PNGs hold millimetres, 0 and 65535 where
-unknown. K is the authors' default for that camera: 585 pixels, and the image's middle. Colour
-comes from another camera beside it, and depth is not registered to it: the authors publish neither
-its K nor where it stands. So geometry is exact, and colours stand some pixels off.
+Poses are camera-to-world of the depth camera. Depth PNGs are in millimetres, 0 and 65535 where
+unknown. K is the authors' default for that camera: focal length 585 pixels, principal point in the
+image centre. Colour comes from a second camera, to which depth is not registered; its K and pose
+are not published. Geometry is therefore exact, and colours are off by some pixels.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ COLOUR = (".color.png", ".color.jpg")
 
 
 def scenes(root: Path) -> list[Path]:
-    """The sequences' folders."""
+    """Return the directories of the sequences."""
     return find_folders(root, lambda folder: any(folder.glob("frame-*.pose.txt")))
 
 
 def capture(scene: Path) -> Capture:
-    """The frames by number."""
+    """Return the frames, by number."""
     images, poses = files_by_stem(scene, COLOUR), files_by_stem(scene, (".pose.txt",))
 
     def frame(name: str) -> Frame:

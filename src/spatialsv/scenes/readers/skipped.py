@@ -1,4 +1,4 @@
-"""What is left out of data from outside: told one by one, and counted by reason."""
+"""Skipped records and frames: reported one by one and counted by reason."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class SkippedError(ValueError):
-    """Something that is left out.
+    """Input that is skipped.
 
     Args:
-        reason: a few words that are the same for all that is left out for it; they are counted.
-        detail: what exactly.
+        reason: a short category, which is counted.
+        detail: the file and the value.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -20,6 +20,6 @@ class SkippedError(ValueError):
 
 
 def count_reasons(what: str, errors: Iterable[SkippedError]) -> dict[str, int]:
-    """How many there are, under the name `what`, and of each reason, under `what: reason`."""
+    """Return the total under the key `what`, and the count of each reason under `what: reason`."""
     reasons = Counter(error.reason for error in errors)
     return {what: reasons.total()} | {f"{what}: {reason}": n for reason, n in reasons.items()}

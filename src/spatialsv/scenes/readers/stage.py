@@ -1,6 +1,6 @@
-"""The stage `scenes` on data from outside: one shard of captures, or of records.
+"""Stage `scenes` on external data: one shard of captures or of records.
 
-Captures are places with or without geometry; records are images, or a video, and questions.
+Captures are places with or without geometry; records are images, or a video, with questions.
 """
 
 from __future__ import annotations
@@ -29,14 +29,21 @@ SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
 
 
 def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
-    """Read shard number `shard` of `split` and write its store, questions and manifest.
+    """Read one shard of a split and write its store, questions and manifest.
 
-    A record that is bad is left out; the manifest counts such records by reason, and names the
-    first few with file and line. So it is with captures and their frames.
+    Invalid records, captures and frames are skipped. The manifest counts them by reason and lists
+    the first ones with file and line.
+
+    Args:
+        source: a key of `SOURCES` or a format of captures.
+        split: a key of `config.files`.
+        shard: number of the shard, from 0.
+        config: input files and sampling.
+        out: the manifest to write; store and questions are written next to it.
 
     Raises:
-        ValueError: an unknown source, no file for the split, fewer records in it than it counts, or
-            no good one in the shard.
+        ValueError: the source is unknown, the split has no file or fewer records than configured,
+            or no record of the shard is valid.
     """
     if source in FORMATS:
         read_split(source, split, shard, config, out)
@@ -44,33 +51,37 @@ def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Pat
         _read_records(source, split, shard, config, out)
     else:
         known = ", ".join(["rooms", *SOURCES, *FORMATS])
-        raise ValueError(f"scenes.source: no source {source!r}; known: {known}")
+        raise ValueError(f"scenes.source: unknown source {source!r}. Known sources: {known}.")
 
 
 def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
-    path, rows = config.place(split), config.rows(shard)
+    path, rows = config.path_of(split), config.rows(shard)
     record_images = RecordImages(Path(config.images), config.frames, config.max_pixels)
     records, shown, skipped = parse_rows(path, rows, SOURCES[source], record_images)
-    found = len(records) + len(skipped)
-    if config.stop is not None and found < len(rows):
+    total = len(records) + len(skipped)
+    if config.stop is not None and total < len(rows):
         raise ValueError(
-            f"{path}: {rows.start + found} records, and scenes.splits.{split} counts {config.stop}"
+            f"{path}: {rows.start + total} records, but scenes.splits.{split} is {config.stop}."
         )
     if not records:
-        told = "; ".join(f"{where}: {error}" for where, error in skipped[:MAX_LISTED])
-        raise ValueError(f"{path}: no good record of {found} from number {rows.start} on; {told}")
+        reasons = "; ".join(f"{where}: {error}" for where, error in skipped[:MAX_LISTED])
+        raise ValueError(
+            f"{path}: none of {total} records from number {rows.start} on is valid: {reasons}"
+        )
     groups, places = record_images.scenes(shown, source)
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
     payload = {store.name: write_groups(store, groups)}
-    counts = {"records": found, "scenes": sum(map(len, groups)), "padded": record_images.padded}
+    counts = {"records": total, "scenes": sum(map(len, groups)), "padded": record_images.padded}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
     counts |= count_reasons("skipped", (error for _, error in skipped))
     if split not in config.without_text:
-        asked = [_question(*pair) for pair in zip(records, places, strict=True)]
-        questions = out.with_suffix(".questions.jsonl")
-        payload[questions.name] = write_questions(questions, asked)
-        counts |= {"questions": len(asked)} | Counter(question.task for question in asked)
+        questions = [
+            _question(record, *place) for record, place in zip(records, places, strict=True)
+        ]
+        file = out.with_suffix(".questions.jsonl")
+        payload[file.name] = write_questions(file, questions)
+        counts |= {"questions": len(questions)} | Counter(question.task for question in questions)
     about = {"source": source, "split": split, "file": str(path), "rows": [rows.start, rows.stop]}
     if skipped:
         about["skipped"] = [f"{where}: {error}" for where, error in skipped[:MAX_LISTED]]
@@ -92,13 +103,16 @@ def parse_rows(
     parse: Callable[[Mapping[str, Any], int], Record],
     record_images: RecordImages,
 ) -> tuple[list[Record], list[Names], list[tuple[str, RecordError]]]:
-    """The good records, the views that each shows, and the bad ones with file and line."""
-    records, shown, skipped, seen = [], [], [], set()
+    """Return the valid records, the views of each, and the invalid ones with file and line."""
+    records: list[Record] = []
+    shown: list[Names] = []
+    skipped: list[tuple[str, RecordError]] = []
+    seen: set[str] = set()
     for number, line, text in read_records(path, rows):
         try:
             record = parse(parse_object(text), number)
             if record.id in seen:
-                raise RecordError("id seen before", repr(record.id))
+                raise RecordError("duplicate id", repr(record.id))
             shown.append(record_images.add(record))
         except RecordError as error:
             skipped.append((f"{path}:{line}", error))
@@ -108,8 +122,7 @@ def parse_rows(
     return records, shown, skipped
 
 
-def _question(record: Record, place: tuple[str, tuple[int, ...]]) -> Question:
-    scene, views = place
+def _question(record: Record, scene: str, views: tuple[int, ...]) -> Question:
     return Question(
         id=record.id,
         scene=scene,

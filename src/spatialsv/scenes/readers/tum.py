@@ -1,8 +1,8 @@
-"""TUM RGB-D (Sturm et al. 2012): rgb.txt, depth.txt and groundtruth.txt, joined by their times.
+"""TUM RGB-D (Sturm et al. 2012): rgb.txt, depth.txt and groundtruth.txt, associated by time.
 
-Poses are camera-to-world of the colour camera, quaternions x y z w. Depth PNGs hold 1/5000 m, 0
-where unknown; their pixels are the colour image's, lens included. K is what the authors give for
-each of their three cameras, told by the folder's name; their pixel centres are at integers.
+Poses are camera-to-world of the colour camera, with quaternions x y z w. Depth PNGs have a unit of
+1/5000 m, 0 where unknown, and are registered to the distorted colour image. K is the authors' for
+each of their three cameras, identified by the directory name; their pixel centres are at integers.
 """
 
 from __future__ import annotations
@@ -35,32 +35,30 @@ INTRINSICS = {
     "2": intrinsics_matrix(520.9, 521.0, 325.1, 249.7),
     "3": intrinsics_matrix(535.4, 539.2, 320.1, 247.6),
 }
-LENSES = {  # the third camera's images were undistorted by the authors
+LENSES = {  # images of the third camera are already undistorted
     "1": Lens("radial", (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
     "2": Lens("radial", (0.2312, -0.7849, -0.0033, -0.0001, 0.9172)),
 }
-DEFAULT = intrinsics_matrix(
-    525.0, 525.0, 319.5, 239.5
-)  # ROS's default, for other people's recordings
+DEFAULT = intrinsics_matrix(525.0, 525.0, 319.5, 239.5)  # ROS's default, for other recordings
 SIZE = (640, 480)
-MAX_GAP = 0.02  # seconds between an image and its depth or pose, at most
+MAX_GAP = 0.02  # maximum seconds between an image and its depth or pose
 PER_METRE = 5000.0
-MAX_DEVIATION = 1e-2  # how far a quaternion's length may be from 1; the authors' have four digits
+MAX_DEVIATION = 1e-2  # of a quaternion's norm from 1; files have four digits
 
 
 def scenes(root: Path) -> list[Path]:
-    """The folders with all three lists."""
+    """Return the directories with all three lists."""
     return find_folders(root, lambda folder: all((folder / name).is_file() for name in LISTS))
 
 
 def capture(scene: Path) -> Capture:
-    """The images that have depth and a pose, by time."""
+    """Return the images with depth and a pose, by time."""
     images, depths = (_listed(scene / name) for name in LISTS[:2])
-    told = [(where, row(text, 8, where)) for where, text in lines(scene / LISTS[2])]
-    times = [_times(images), _times(depths), np.array([numbers[0] for _, numbers in told])]
+    poses = [(where, row(text, 8, where)) for where, text in lines(scene / LISTS[2])]
+    times = [_times(images), _times(depths), np.array([numbers[0] for _, numbers in poses])]
     depth_of, pose_of = (associate(times[0], other) for other in times[1:])
     camera = CAMERA.search(scene.resolve().name)
-    number = camera.group(1) if camera else None
+    number = camera.group(1) if camera else ""
 
     def frame(index: int) -> Frame:
         where, time, name = images[index]
@@ -76,7 +74,7 @@ def capture(scene: Path) -> Capture:
             size=SIZE,
             intrinsics=to_half_integer_centres(INTRINSICS.get(number, DEFAULT)),
             lens=LENSES.get(number),
-            cam_to_world=_pose(*told[pose_of[index]]),
+            cam_to_world=_pose(*poses[pose_of[index]]),
             depth=partial(read_depth, depth, PER_METRE),
         )
 
@@ -89,9 +87,15 @@ def capture(scene: Path) -> Capture:
 def associate(
     times: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"], apart: float = MAX_GAP
 ) -> dict[int, int]:
-    """For each time the other one nearest to it, each used once: the nearest pairs come first.
+    """Associate times one to one, nearest pairs first, as the authors' associate.py does.
 
-    As the authors' associate.py does.
+    Args:
+        times: seconds.
+        others: seconds.
+        apart: maximum difference, seconds.
+
+    Returns:
+        Index in `times` -> index in `others`.
     """
     order = np.argsort(others)
     ends = [np.searchsorted(others[order], times + way) for way in (-apart, apart)]
@@ -100,17 +104,17 @@ def associate(
         for i, (low, high) in enumerate(zip(*ends, strict=True))
         for j in order[low:high]
     )
-    found: dict[int, int] = {}
+    matches: dict[int, int] = {}
     taken: set[int] = set()
     for _, i, j in pairs:
-        if i not in found and j not in taken:
-            found[i] = j
+        if i not in matches and j not in taken:
+            matches[i] = j
             taken.add(j)
-    return found
+    return matches
 
 
 def _listed(path: Path) -> list[tuple[str, str, str]]:
-    """Of each line where it stands, its time as written, and the file that it names."""
+    """Return position, time as written and file name of each line."""
     found = []
     for where, text in lines(path):
         time, _, name = text.partition(" ")
@@ -127,7 +131,7 @@ def _times(listed: list[tuple[str, str, str]]) -> Float[np.ndarray, " n"]:
 def _pose(where: str, numbers: Float[np.ndarray, "8"]) -> Float[np.ndarray, "4 4"]:
     length = np.linalg.norm(numbers[4:])
     if not abs(length - 1) < MAX_DEVIATION:
-        raise FrameError("pose not rigid", f"{where}: a quaternion of length {length}")
+        raise FrameError("pose not rigid", f"{where}: a quaternion of norm {length}")
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_quat(numbers[4:]).as_matrix()
     pose[:3, 3] = numbers[1:4]

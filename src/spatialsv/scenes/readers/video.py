@@ -1,4 +1,4 @@
-"""Videos, by PyAV: a file, or a folder of its frames as pictures."""
+"""Videos, decoded by PyAV: a file, or a directory of its frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIDEOS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"}
 
 
 def scenes(root: Path) -> list[Path]:
-    """A video, or all videos at or below a folder."""
+    """Return a video file, or all videos at or below a directory."""
     if root.is_file():
         return [root] if root.suffix.lower() in VIDEOS else []
     found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEOS)
@@ -25,7 +25,7 @@ def scenes(root: Path) -> list[Path]:
 
 
 def capture(scene: Path) -> Capture:
-    """A video's frames, without any geometry."""
+    """Return the frames of a video, without geometry."""
     try:
         times = frame_times(scene)
     except ValueError as error:
@@ -38,14 +38,19 @@ def capture(scene: Path) -> Capture:
 
 
 def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
-    """At most `count` frames, and which these are, from 0; the first and the last are among them.
+    """Read up to `count` evenly spaced frames, including the first and the last.
 
     Args:
-        pixels: of a frame, at most; None keeps its size.
+        path: a video, or a directory of frames.
+        count: maximum number of frames.
+        pixels: maximum number of pixels per frame; None keeps the size.
+
+    Returns:
+        The frames, and their indices from 0.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: no frame, or one that cannot be read.
+        FileNotFoundError: `path` does not exist.
+        ValueError: there is no frame, or one cannot be read.
     """
     if path.is_dir():
         return _read_folder(path, count, pixels)
@@ -54,38 +59,41 @@ def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.
 
 
 def frame_times(path: Path) -> list[float]:
-    """When each frame of a video is shown, in seconds, without decoding any.
+    """Return the presentation time of each frame in seconds, without decoding.
 
     Raises:
-        FileNotFoundError: `path` is missing.
-        ValueError: no video, or one that is broken off.
+        FileNotFoundError: `path` does not exist.
+        ValueError: the file has no video stream or is truncated.
     """
     if not path.exists():
         raise FileNotFoundError(path)
     try:
         with av.open(path) as container:
             if not container.streams.video:
-                raise ValueError(f"{path}: no video in it")
+                raise ValueError(f"{path}: no video stream")
             stream = container.streams.video[0]
-            told, rate = stream.frames, float(stream.average_rate or 1)  # 0 where it does not say
-            shown = [(p.pts, p.time_base) for p in container.demux(stream) if p.size > 0]
+            declared, rate = stream.frames, float(stream.average_rate or 1)  # 0: not declared
+            packets = [(p.pts, p.time_base) for p in container.demux(stream) if p.size > 0]
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: not a video that can be read ({error})") from None
-    if not shown or len(shown) < told != _count_packets(path):
-        raise ValueError(f"{path}: broken off, {len(shown)} of {told} frames")
-    if any(pts is None for pts, _ in shown):
-        return [number / rate for number in range(len(shown))]
-    return sorted(float(pts * base) for pts, base in shown)
+        raise ValueError(f"{path}: cannot be read as video ({error})") from None
+    if not packets or len(packets) < declared != _count_packets(path):
+        raise ValueError(f"{path}: truncated, {len(packets)} of {declared} frames")
+    if any(pts is None for pts, _ in packets):
+        return [number / rate for number in range(len(packets))]
+    return sorted(float(pts * base) for pts, base in packets if pts is not None)
 
 
 def _count_packets(path: Path) -> int:
-    """The frames that are in the file, those too that an edit list hides, as trimming leaves it."""
+    """Count all frames in the file, including those hidden by an edit list (trimmed videos)."""
     with av.open(path, options={"ignore_editlist": "1"}) as container:
         return sum(p.size > 0 for p in container.demux(container.streams.video[0]))
 
 
 def decode_frames(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
-    """The frames of these numbers, which must rise, upright, in RGB.
+    """Decode the frames with these ascending indices, upright, in RGB.
+
+    Yields:
+        One image per index.
 
     Raises:
         ValueError: the video cannot be decoded that far.
@@ -102,15 +110,15 @@ def decode_frames(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
                     given += 1
                     yield Image.fromarray(upright)
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: not a video that can be read ({error})") from None
+        raise ValueError(f"{path}: cannot be read as video ({error})") from None
     if given < len(numbers):
-        raise ValueError(f"{path}: broken off, {given} of the frames {list(numbers)}")
+        raise ValueError(f"{path}: truncated, {given} of the frames {list(numbers)}")
 
 
 def _read_folder(path: Path, count: int, pixels: int | None) -> tuple[list[Image.Image], list[int]]:
-    found = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise ValueError(f"{path}: no frames in this folder")
-    found.sort(key=natural_key)
-    chosen = evenly_spaced(len(found), count)
-    return [limit_pixels(read_image(found[frame]), pixels) for frame in chosen], chosen
+    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise ValueError(f"{path}: no image files in this directory")
+    files.sort(key=natural_key)
+    chosen = evenly_spaced(len(files), count)
+    return [limit_pixels(read_image(files[frame]), pixels) for frame in chosen], chosen
