@@ -102,7 +102,7 @@ def test_the_format_is_found_out_or_asked_for(tmp_path):
     assert detect(photos(tmp_path / "a", "x.jpg")) == "photos"
     assert detect(save_video(tmp_path / "b" / "clip.mp4", 2)) == "video"
     save_video(tmp_path / "a" / "clip.mp4", 2)
-    with pytest.raises(ValueError, match="could be photos or video. Give --format"):
+    with pytest.raises(ValueError, match=r"could be photos or video\. Give --format"):
         detect(tmp_path / "a")
     (tmp_path / "c").mkdir()
     with pytest.raises(ValueError, match="unknown format"):
@@ -117,7 +117,7 @@ def test_a_split_that_counts_more_scenes_than_there_are_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"mine: 1 scenes, but scenes\.splits\.train is 3"):
         read_shard("photos", "train", 0, config, tmp_path / "out.json")
     with pytest.raises(
-        ValueError, match="unknown source 'fotos'. Known sources: rooms, mindcube, llava"
+        ValueError, match=r"unknown source 'fotos'\. Known sources: rooms, mindcube, llava"
     ):
         read_shard("fotos", "train", 0, config, tmp_path / "out.json")
 

@@ -59,7 +59,9 @@ def test_intrinsics_for_another_size_are_refused(tmp_path):
     halved = np.diag([577.9, 577.9, 1, 1])
     halved[:2, 2] = 319.9, 241.9
     save_text(scene / "intrinsic/intrinsic_color.txt", *halved)
-    with pytest.raises(CaptureError, match=r"intrinsic_color.txt: K is not for \(1296, 968\) pixels"):
+    with pytest.raises(
+        CaptureError, match=r"intrinsic_color.txt: K is not for \(1296, 968\) pixels"
+    ):
         scannet.capture(scene)
 
 

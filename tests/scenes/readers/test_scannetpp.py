@@ -71,7 +71,7 @@ def test_pictures_may_be_a_video(tmp_path):
     path.write_text(json.dumps({f"frame_{6 * i:06d}": entry for i, entry in enumerate(told)}))
     (folder / "rgb").rename(tmp_path / "elsewhere")
     (folder / "depth").rename(tmp_path / "too")
-    with pytest.raises(CaptureError, match=r"neither images in rgb nor rgb\.mkv"):
+    with pytest.raises(CaptureError, match=r"no images in rgb and no rgb\.mkv"):
         scannetpp_iphone.capture(made.scene)
     save_video(folder / "rgb.mp4", 13)
     (scenes,), skipped = load(scannetpp_iphone.capture(made.scene), 4, Sampling(), None)

@@ -61,11 +61,11 @@ def capture(scene: Path) -> Capture:
         CaptureError: the model is invalid (with file and line or offset) or its images are missing.
     """
     model = read_model(scene)
-    pictures = _image_folder(scene, [image.name for image in model.images])
+    images = _image_folder(scene, [image.name for image in model.images])
 
     def frame(image: Image) -> Frame:
         try:
-            return _frame(scene, pictures, image, model.cameras[image.camera], model.points)
+            return _frame(scene, images, image, model.cameras[image.camera], model.points)
         except OSError as error:  # not a valid file name
             raise FrameError("unsafe name", f"{image.where}: {error}") from None
 
@@ -91,7 +91,7 @@ def _image_folder(scene: Path, names: Iterable[str]) -> Path:
     raise CaptureError(f"{scene}: none of the model's images is in {', '.join(map(str, folders))}")
 
 
-def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Points) -> Frame:
+def _frame(scene: Path, images: Path, image: Image, camera: Camera, points: Points) -> Frame:
     length = np.hypot.reduce(image.pose[:4])
     if not np.isfinite(image.pose).all():
         raise FrameError("pose not finite", image.where)
@@ -103,7 +103,7 @@ def _frame(scene: Path, pictures: Path, image: Image, camera: Camera, points: Po
     visible = points.xyz[np.searchsorted(points.ids, np.unique(image.points))]
     return Frame(
         id=image.name,
-        image=resolve_below(pictures, image.name),
+        image=resolve_below(images, image.name),
         intrinsics=camera.intrinsics,
         size=camera.size,
         lens=camera.lens,

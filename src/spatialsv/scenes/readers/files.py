@@ -90,8 +90,8 @@ def lines(path: Path) -> list[tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CaptureError(f"{path}: cannot be read ({error})") from None
-    told = ((f"{path}:{n}", line.strip()) for n, line in enumerate(text.split("\n"), start=1))
-    return [(where, line) for where, line in told if line and not line.startswith("#")]
+    numbered = ((f"{path}:{n}", line.strip()) for n, line in enumerate(text.split("\n"), start=1))
+    return [(where, line) for where, line in numbered if line and not line.startswith("#")]
 
 
 def row(text: str, count: int, where: str) -> Float[np.ndarray, " n"]:

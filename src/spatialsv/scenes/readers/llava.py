@@ -57,7 +57,7 @@ def visuals_of(record: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
     """Return the image or video names, and whether it is a video.
 
     Raises:
-        RecordError: there are no images, images and a video, or several videos.
+        RecordError: expected images or one video.
     """
     fields = [name for name in ("image", "images", "video") if record.get(name)]
     if len(fields) != 1:
@@ -72,7 +72,7 @@ def turns_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the pairs of prompt and answer.
 
     Raises:
-        RecordError: there are no turns, an unknown role, or turns that do not alternate.
+        RecordError: turns are missing, have an unknown role, or do not alternate.
     """
     said = record.get("conversations")
     if not isinstance(said, list) or not said or not all(isinstance(t, Mapping) for t in said):

@@ -103,7 +103,7 @@ def rigid_pose(frame: Frame) -> Float[np.ndarray, "4 4"]:
     """Return the pose of a frame with the nearest orthonormal rotation.
 
     Raises:
-        FrameError: there is no pose, or it is not finite or not rigid.
+        FrameError: the pose is missing, not finite or not rigid.
     """
     pose = frame.pose
     if not np.isfinite(pose).all():
@@ -250,7 +250,7 @@ def resample_depth(
 ) -> Float[np.ndarray, "H W"]:
     """Resample a depth map to the pixels of an image, by nearest neighbour.
 
-    Depth is never interpolated: there is no surface between two objects.
+    Depth is never interpolated: no surface lies between two objects.
 
     Args:
         depth: z-depth as stored.
@@ -300,7 +300,7 @@ def splat_points(
         size: width and height of the map.
 
     Returns:
-        z-depth, 0 where there is no point.
+        z-depth, 0 where no point projects.
     """
     depth = np.zeros(size[::-1], np.float32)
     rays = np.concatenate([points[:, :2], np.ones((len(points), 1))], axis=1)

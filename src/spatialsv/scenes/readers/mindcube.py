@@ -43,7 +43,7 @@ def setting_of(record: Mapping[str, Any]) -> str:
     """Return the setting: rotation, among or around.
 
     Raises:
-        RecordError: neither id nor category names one.
+        RecordError: id and category do not name one.
     """
     category = record.get("category")
     for name in (str(record.get("id")).split("_")[0], *(category if category else ())):

@@ -139,7 +139,7 @@ def _find_image(folder: Path, name: str, reduced: bool) -> Path:
     If `reduced`, images_2, images_4 and images_8 are searched after images.
 
     Raises:
-        FrameError: there is no such file.
+        FrameError: the file does not exist.
     """
     given, (first, *rest) = resolve_below(folder, name), Path(name).parts
     candidates = [given]

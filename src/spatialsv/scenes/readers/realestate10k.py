@@ -55,7 +55,7 @@ def capture(scene: Path) -> Capture:
     """Return the frames of one clip, by time.
 
     Raises:
-        CaptureError: a line is invalid, or there are no frames.
+        CaptureError: a line is invalid, or no frame was found.
     """
     rows = sorted(_rows(scene), key=lambda row: row.time)
     locate, size = _locate_frames(scene, rows)

@@ -125,7 +125,7 @@ def names(value: Any) -> tuple[str, ...]:
     """Return one or several image names, relative to the image directory.
 
     Raises:
-        RecordError: there is no name, or one points outside the directory.
+        RecordError: the value has no name, or one points outside the directory.
     """
     listed = [value] if isinstance(value, str) else value
     if not (isinstance(listed, list) and listed and all(isinstance(n, str) and n for n in listed)):

@@ -50,7 +50,7 @@ def capture(scene: Path) -> Capture:
     images = files_by_stem(folder / "rgb")
     videos = [folder / name for name in VIDEOS if (folder / name).is_file()]
     if not images and not videos:
-        raise CaptureError(f"{folder}: neither images in rgb nor {VIDEOS[0]}")
+        raise CaptureError(f"{folder}: no images in rgb and no {VIDEOS[0]}")
     has_depth = (folder / "depth").is_dir()
 
     def frame(name: str) -> Frame:

@@ -50,7 +50,7 @@ def read_frames(path: Path, count: int, pixels: int | None) -> tuple[list[Image.
 
     Raises:
         FileNotFoundError: `path` does not exist.
-        ValueError: there is no frame, or one cannot be read.
+        ValueError: a frame is missing or cannot be read.
     """
     if path.is_dir():
         return _read_folder(path, count, pixels)
