@@ -17,18 +17,18 @@ from unittest import mock
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from spatialsv.config import from_mapping
+from spatialsv.optim import loop
+from spatialsv.optim.loop import Loop
 from spatialsv.samples.chat import IGNORED
 from spatialsv.samples.collate import Collate
 from spatialsv.train import TrainConfig, run
-from spatialsv.train.loss import arm_losses
-from spatialsv.train.trainer import SpatialTrainer
+from spatialsv.train.objective import arm_losses
 
 RANK = int(os.environ.get("RANK", 0))
-collate, log = Collate.__call__, SpatialTrainer.log
-clip, train = SpatialTrainer._clip_grad_norm, SpatialTrainer.train
+collate = Collate.__call__
+clip, train, train_step = Loop.clip_gradients, Loop.run, Loop.train_step
 
 
 class KilledError(Exception):
@@ -48,41 +48,43 @@ def spoilt(*args: Any) -> dict[str, torch.Tensor]:
     return terms | {"total": terms["total"] * float("nan")} if RANK == 1 else terms
 
 
-def killed(self: SpatialTrainer, *args: Any) -> None:
-    """Dies, in every process, when the second step is logged."""
-    log(self, *args)
-    if self.state.global_step == 2:
+def killed(self: Loop, passes: list) -> Any:
+    """Dies, in every process, at the end of the second step."""
+    line = train_step(self, passes)
+    if self.step == 1:
         raise KilledError
+    return line
 
 
 PATCHES = {
     None: mock.patch.dict({}),
     "stripped": mock.patch.object(Collate, "__call__", stripped),
-    "spoilt": mock.patch("spatialsv.train.trainer.arm_losses", spoilt),
-    "killed": mock.patch.object(SpatialTrainer, "log", killed),
+    "spoilt": mock.patch("spatialsv.train.objective.arm_losses", spoilt),
+    "killed": mock.patch.object(Loop, "train_step", killed),
 }
 
 
-def observed(told: Callable[[str, Any], None], out: Path) -> dict[str, Callable]:
-    """Methods of the trainer that tell what they see as well."""
+def observed(record: Callable[[str, Any], None], out: Path) -> dict[str, Callable]:
+    """Methods of the loop that also record what they see."""
 
-    def watched_train(self: SpatialTrainer, resume_from_checkpoint: str | None) -> Any:
-        told("from", resume_from_checkpoint and Path(resume_from_checkpoint).name)
+    def watched_run(self: Loop) -> Any:
+        path = loop.last_checkpoint(self.folder)
+        record("from", path and path.name)
         own = [getattr(p, "_local_tensor", p).numel() for p in self.model.parameters()]
-        told("held", sum(own))
-        return train(self, resume_from_checkpoint=resume_from_checkpoint)
+        record("held", sum(own))
+        return train(self)
 
-    def watched_clip(self: SpatialTrainer, model: nn.Module) -> Any:
-        told("weights", self.weighting and self.weighting.weights)
-        if self.state.global_step == 0:
-            named = self.accelerator.unwrap_model(model).named_parameters()
-            found = {n: p.grad for n, p in named if p.grad is not None}
+    def watched_clip(self: Loop, passes: list) -> Any:
+        weighting = self.objective.weighting
+        record("weights", weighting and weighting.weights)
+        if self.step == 0:
+            found = {n: p.grad for n, p in self.model.named_parameters() if p.grad is not None}
             whole = {n: getattr(g, "full_tensor", g.clone)() for n, g in found.items()}
             if RANK == 0:
                 save_file(whole, out / "gradients")
-        return clip(self, model)
+        return clip(self, passes)
 
-    return {"train": watched_train, "_clip_grad_norm": watched_clip}
+    return {"run": watched_run, "clip_gradients": watched_clip}
 
 
 def work(jobs: list[dict[str, Any]]) -> None:
@@ -91,7 +93,7 @@ def work(jobs: list[dict[str, Any]]) -> None:
         out, seen = Path(job["out"]), {}
         inputs = [[Path(path) for path in job[key]] for key in ("scenes", "labels", "pseudo")]
         config = from_mapping(TrainConfig, job["config"], "train")
-        watched = mock.patch.multiple(SpatialTrainer, **observed(seen.__setitem__, out))
+        watched = mock.patch.multiple(Loop, **observed(seen.__setitem__, out))
         with PATCHES[job["patch"]], watched:
             try:
                 run(job["arm"], 0, *inputs, config, out / "manifest.json", base=job["base"])

@@ -14,8 +14,7 @@ from spatialsv.samples.sampler import SPATIAL, TEXT, Draw
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import load_data
-from spatialsv.train.loss import arm_losses, losses_of
-from spatialsv.train.shares import UNCUT, counts, shares
+from spatialsv.train.objective import arm_counts, arm_losses
 from spatialsv.train.stage import make_model
 
 HEADS = {"projector_width": 8, "output_size": [8, 8]}
@@ -42,10 +41,10 @@ def taught(job, tiny_mllm):
         def batch(draws):
             return collate([data.pools[draw] for draw in draws])
 
-        def losses(batch, share=UNCUT):
-            return arm_losses(model(batch), batch, arm, config, None, share)
+        def losses(batch, counts=None):
+            return arm_losses(model(batch), batch, arm, config, None, counts)
 
-        losses.config = losses_of(arm, config)
+        losses.counts = lambda batch: arm_counts(batch, arm, config)
         return model, batch, losses
 
     return taught
@@ -67,33 +66,44 @@ def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduc
     whole["total"].backward()
     expected = gradients(model)
     cut = [batch(ASKED), batch(SHOWN)]
-    own = [counts(part, reduction, losses.config) for part in cut]
-    average = torch.stack(own).mean(dim=0)
-    found = [losses(part, shares(n, average)) for part, n in zip(cut, own, strict=True)]
-    sum(terms["total"] / 2 for terms in found).backward()
+    own = [losses.counts(part) for part in cut]
+    together = {name: own[0][name] + own[1][name] for name in own[0]}
+    assert {n: count.tolist() for n, count in losses.counts(full).items()} == {
+        n: count.tolist() for n, count in together.items()
+    }
+    found = [losses(part, together) for part in cut]
+    sum(terms["total"] for terms in found).backward()
     for name, value in whole.items():
-        mean = sum(terms.get(name, 0) for terms in found) / 2
-        torch.testing.assert_close(mean, value, rtol=1e-5, atol=1e-6)
+        value_of_passes = sum(terms.get(name, 0) for terms in found)
+        torch.testing.assert_close(value_of_passes, value, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradients(model), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_only_pass_of_a_step_counts_as_it_is(taught):
+def test_a_pass_that_is_the_full_step_has_the_counts_of_its_masks(taught):
     _, batch, losses = taught(**ALL)
-    own = counts(batch(ASKED), "mean", losses.config)
-    assert own[0] > 2 and own[1] == 4 and own[2] == 4 * 8 * 8
-    values, mask = torch.tensor([1.0, 5.0, 9.0]), torch.tensor([True, True, False])
-    text, views, mean = shares(own, own)
-    assert (text, views) == (1, 1) and mean(values, mask) == 6 / own[2]
-    text, views, mean = shares(0 * own, 0 * own)
-    assert (text, views) == (0, 0) and mean(values, ~mask & mask) == 0
+    own = losses.counts(batch(ASKED))
+    assert own["text"] > 2 and own["distill"] == 4 * 2 * 2 and own["depth/l2"] == 4 * 8 * 8
+    plain, divided = losses(batch(ASKED)), losses(batch(ASKED), own)
+    assert {n: v.item() for n, v in plain.items()} == {n: v.item() for n, v in divided.items()}
+
+
+def test_counts_of_nothing_give_losses_of_zero(taught):
+    _, batch, losses = taught(**ALL)
+    empty = invalid(batch(ASKED))
+    empty = replace(empty, labels=torch.full_like(empty.labels, -100))
+    own = losses.counts(empty)
+    assert not own["text"].any() and not own["depth/grad"].any()
+    assert all(v == 0 for n, v in losses(empty, own).items() if n not in ("distill", "total"))
 
 
 def test_a_pass_without_labels_counts_as_many_means(taught):
     _, batch, losses = taught(**ALL)
     seen = batch(ASKED)
-    own, none = (counts(b, "mean", losses.config) for b in (seen, unlabelled(seen)))
-    assert own.shape == none.shape == (2 + 2 + 8 + 2 + 2 + 3,)  # l2 and conf, grad, normal
-    assert not none[1:].any()
+    own, none = (losses.counts(one) for one in (seen, unlabelled(seen)))
+    sizes = {name: len(counts) for name, counts in own.items()}
+    assert sizes == {name: len(counts) for name, counts in none.items()}
+    assert sum(sizes.values()) == 2 + 2 + 8 + 2 + 2 + 3  # l2 and conf, grad, normal
+    assert not any(counts.any() for name, counts in none.items() if name != "text")
 
 
 def unlabelled(batch: Batch) -> Batch:

@@ -12,10 +12,10 @@ from spatialsv.config import from_mapping
 from spatialsv.io.manifest import read_manifest
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.model.vision_cache import CachedVisionEncoder
+from spatialsv.optim.log import StepLog, read_log
+from spatialsv.optim.loop import Loop
 from spatialsv.train import TrainConfig, run
-from spatialsv.train.log import StepLog, read_log
-from spatialsv.train.loss import arm_losses
-from spatialsv.train.trainer import SpatialTrainer
+from spatialsv.train.objective import arm_losses
 
 SMALL = {
     "batch_size": 4,
@@ -58,14 +58,14 @@ def same(one: Path, other: Path) -> bool:
 
 def kill_at(monkeypatch, step):
     """Let the run die right after `step` was logged, as a kill would."""
-    log = StepLog.on_log
+    write = StepLog.write
 
-    def dying(self, args, state, control, logs=None, **kwargs):
-        log(self, args, state, control, logs, **kwargs)
-        if state.global_step == step:
+    def dying(self, line):
+        write(self, line)
+        if line["step"] == step:
             raise KilledError
 
-    monkeypatch.setattr(StepLog, "on_log", dying)
+    monkeypatch.setattr(StepLog, "write", dying)
 
 
 def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
@@ -99,8 +99,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been(train, monkeypatch):
     work = whole.parent / "cut/.work"
     assert not (whole.parent / "cut/manifest.json").exists()
     assert len(read_log(work / "log.jsonl")) == 5
-    (work / "checkpoint-6").mkdir()  # the kill may fall into the writing of a checkpoint
-    (work / "checkpoint-6/model.safetensors").write_bytes(b"half")
+    (work / ".checkpoint-6").mkdir()  # the kill may fall into the writing of a checkpoint
+    (work / ".checkpoint-6/__0_0.distcp").write_bytes(b"half")
     cut = train("semi", "cut", batch_size=3, **settings)
     assert same(whole, cut)
     assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_questions(
         calls.append(1)
         return terms if len(calls) < 3 else terms | {"total": terms["total"] * float("nan")}
 
-    monkeypatch.setattr("spatialsv.train.trainer.arm_losses", spoilt)
+    monkeypatch.setattr("spatialsv.train.objective.arm_losses", spoilt)
     with pytest.raises(FloatingPointError, match=r"step 2: .*'total': 'nan'\}; .*not_finite.json"):
         train("text", "spoilt", steps=3, batch_size=2, accumulation=2, save_steps=1)
     work = tmp_path / "spoilt/.work"
@@ -212,16 +212,19 @@ def test_a_model_trained_on_videos_is_shown_videos_later(train):
 
 @pytest.mark.parametrize("part", ["mllm.", "heads."])
 def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(train, monkeypatch, part):
-    clip = SpatialTrainer._clip_grad_norm
+    clip = Loop.clip_gradients
 
-    def spoilt(self, model):
-        named = [(n, p) for n, p in model.named_parameters() if n.startswith(part)]
+    def spoilt(self, passes):
+        named = [(n, p) for n, p in self.model.named_parameters() if n.startswith(part)]
         next(p for _, p in named if p.grad is not None).grad.fill_(float("inf"))
-        return clip(self, model)
+        return clip(self, passes)
 
-    monkeypatch.setattr(SpatialTrainer, "_clip_grad_norm", spoilt)
-    told = {"mllm.": "'gradient, MLLM': '(inf|nan)'", "heads.": "'gradient, 3D parts': '(inf|nan)'"}
-    with pytest.raises(FloatingPointError, match=told[part]):
+    monkeypatch.setattr(Loop, "clip_gradients", spoilt)
+    expected = {
+        "mllm.": "'gradient, MLLM': '(inf|nan)'",
+        "heads.": "'gradient, heads': '(inf|nan)'",
+    }
+    with pytest.raises(FloatingPointError, match=expected[part]):
         train(steps=2)
 
 
@@ -288,7 +291,7 @@ def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatc
 
 @pytest.mark.parametrize("there", [True, False])
 def test_bf16_is_used_where_the_device_has_it(train, monkeypatch, there):
-    monkeypatch.setattr("spatialsv.train.trainer.has_bf16", lambda device: there)
+    monkeypatch.setattr("spatialsv.train.parameters.has_bf16", lambda device: there)
     folder = train(steps=1, precision="bf16")
     (line,) = read_log(folder / "log.jsonl")
     (plain,) = read_log(train(steps=1, out="plain") / "log.jsonl")

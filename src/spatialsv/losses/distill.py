@@ -6,29 +6,37 @@ Shapes: B samples, N views, h w visual tokens, H W the teacher's own patches, C 
 from __future__ import annotations
 
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from spatialsv.losses.terms import Term
 
-def distill_loss(
+
+def distill_term(
     distilled: Float[Tensor, "B N h w C"],
     features: Float[Tensor, "B N H W C"],
     present: Bool[Tensor, "B N"],
-) -> Float[Tensor, ""]:
-    """Minus the mean cosine, in [-1, 1], over the tokens of views that have geometry.
+) -> Term:
+    """Return minus the mean cosine, in [-1, 1], over the tokens of views that have geometry.
 
     Features are average-pooled to the grid of visual tokens and carry no gradient.
     """
-    target = pool_features(features.detach().to(distilled.dtype), distilled.shape[2:4])
+    target = _pool_features(features.detach().to(distilled.dtype), distilled.shape[2:4])
     cosine = F.cosine_similarity(distilled, target, dim=-1)  # (B, N, h, w)
-    counted = present[:, :, None, None].expand(cosine.shape)
-    return -(cosine.where(counted, 0).sum() / counted.sum().clamp_min(1))
+    mask = present[:, :, None, None].expand(cosine.shape)
+    return Term(((-cosine.where(mask, 0).sum(), count_tokens(present, distilled.shape[2:4])),))
 
 
-def pool_features(
-    features: Float[Tensor, "B N H W C"], size: tuple[int, int]
+def count_tokens(present: Bool[Tensor, "B N"], grid: tuple[int, ...]) -> Int[Tensor, ""]:
+    """Return the number of visual tokens, `grid` of each view, of views that have geometry."""
+    rows, columns = grid
+    return present.sum() * (rows * columns)
+
+
+def _pool_features(
+    features: Float[Tensor, "B N H W C"], size: tuple[int, ...]
 ) -> Float[Tensor, "B N h w C"]:
-    """2D averages over the cells of a coarser grid."""
+    """Average over the cells of a coarser grid."""
     flat = features.flatten(0, 1).movedim(-1, 1)  # (B N, C, H, W)
     pooled = F.adaptive_avg_pool2d(flat, tuple(size))
     return pooled.movedim(1, -1).unflatten(0, features.shape[:2])

@@ -1,8 +1,11 @@
-"""The terms that depth, rays and points are made of (Eq. 10 to 12): l2, conf, grad, normal.
+"""The terms of depth, rays and points (Eq. 10 to 12): l2, conf, grad, normal, temporal.
 
-D = y - m is the residual, c >= 1 the confidence, Omega the counted pixels of the whole batch, over
-which every `mean` runs; lambda_c keeps confidence from falling to its floor. Shapes: *lead samples
-and views, H W pixels, C channels; h w one pixel less, where terms are about neighbours.
+D = y - m is the residual and c >= 1 the confidence; every mean runs over the supervised pixels of
+the full batch; lambda_c keeps confidence from falling to its floor. Shapes: *lead samples and
+views, H W pixels, C channels; h w one pixel less, for terms about neighbouring pixels.
+
+Terms about neighbours have masks of their own (`gradient_masks`, `normal_masks`,
+`temporal_mask`), which depend on the labels alone.
 """
 
 from __future__ import annotations
@@ -13,9 +16,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, addcmul
 
-from spatialsv.losses.masked import Mean, masked_mean, root
+from spatialsv.losses.terms import Term, masked_sum, root
 
-Vectors = tuple[Tensor, Tensor, Tensor]  # x, y and z, each a map
+Vectors = tuple[Tensor, ...]  # x, y and z, each a map
+
+# A cross product shorter than this, in squared units of length, counts by its length: heads that
+# start flat would otherwise send gradients of thousands through normals that mean nothing yet.
+SHORT = 1e-4
 
 
 def vector_terms(
@@ -24,9 +31,8 @@ def vector_terms(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     l2: Literal["norm", "square"] = "norm",
-    mean: Mean = masked_mean,
-) -> dict[str, Float[Tensor, ""]]:
-    """The two terms that every task has, of its `residual`.
+) -> dict[str, Term]:
+    """Return the two terms that every task has, of its `residual`.
 
     l2 is mean ||D||_2, or with "square" mean ||D||_2^2, since the paper writes only L2; conf is
     mean ( ||D||_2 c - lambda_c log c ).
@@ -34,15 +40,15 @@ def vector_terms(
     squares = difference.square().sum(dim=0)
     error = root(squares)
     return {
-        "l2": mean(error if l2 == "norm" else squares, mask),
-        "conf": mean(weighed(error, confidence, lambda_c), mask),
+        "l2": Term((masked_sum(error if l2 == "norm" else squares, mask),)),
+        "conf": Term((masked_sum(_weight(error, confidence, lambda_c), mask),)),
     }
 
 
-def weighed(
+def _weight(
     error: Float[Tensor, "*size"], confidence: Float[Tensor, "*size"], lambda_c: float
 ) -> Float[Tensor, "*size"]:
-    """error c - lambda_c log c: least at c = lambda_c / error, so confidence tells the error."""
+    """error c - lambda_c log c: least at c = lambda_c / error, so confidence predicts the error."""
     return error * confidence - lambda_c * confidence.log()
 
 
@@ -52,36 +58,31 @@ def gradient_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 4,
-    mean: Mean = masked_mean,
-) -> Float[Tensor, ""]:
-    """sum over x and y of mean( |grad_k D| c - lambda_c log c ), averaged over `scales`.
+) -> Term:
+    """Return the sum over x and y of mean( |grad_k D| c - lambda_c log c ), averaged over scales.
 
     Scale s takes every 2^s-th pixel (VGGT's choice) and forward differences; c is that of the pixel
-    where the difference starts. Both pixels must be counted, so no difference crosses a hole.
-    Scales at which the map is a single pixel wide add nothing.
+    where the difference starts. Scales at which the map is a single pixel wide add nothing.
     """
-    total = difference.new_zeros(())
-    for scale in range(scales):
-        picked = (..., slice(None, None, 2**scale), slice(None, None, 2**scale))
-        for axis in (-1, -2):
-            total = total + _differences(
-                difference[picked], confidence[picked], mask[picked], lambda_c, axis, mean
-            )
-    return total / scales
+    pairs = []
+    for scale, masks in enumerate(gradient_masks(mask, scales)):
+        pixels = _every(2**scale)
+        for axis, both in zip((-1, -2), masks, strict=True):
+            steps = difference[pixels].diff(dim=axis).abs()
+            here, _ = _ends(confidence[pixels], axis)
+            pairs.append(masked_sum(_weight(steps, here, lambda_c), both))
+    return Term(tuple(pairs), scales)
 
 
-def _differences(
-    difference: Float[Tensor, "*lead h w"],
-    confidence: Float[Tensor, "*lead h w"],
-    mask: Bool[Tensor, "*lead h w"],
-    lambda_c: float,
-    axis: int,
-    mean: Mean,
-) -> Float[Tensor, ""]:
-    """mean( |D(next) - D| c - lambda_c log c ) along one axis."""
-    steps = difference.diff(dim=axis).abs()
-    here, _ = _ends(confidence, axis)
-    return mean(weighed(steps, here, lambda_c), _both(mask, axis))
+def gradient_masks(
+    mask: Bool[Tensor, "*lead H W"], scales: int
+) -> list[tuple[Bool[Tensor, "*lead _ _"], Bool[Tensor, "*lead _ _"]]]:
+    """Return for each scale the differences along x and y that count.
+
+    Both pixels must be supervised, so no difference crosses a hole.
+    """
+    picked = [mask[_every(2**scale)] for scale in range(scales)]
+    return [(_both(one, -1), _both(one, -2)) for one in picked]
 
 
 def normal_term(
@@ -91,40 +92,47 @@ def normal_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 3,
-    mean: Mean = masked_mean,
-) -> Float[Tensor, ""]:
-    """mean( (1 - <n(m), n(y)>) c - lambda_c log c ), averaged over `scales`.
+) -> Term:
+    """Return mean( (1 - <n(m), n(y)>) c - lambda_c log c ), averaged over `scales`.
 
-    Four normals a pixel, one for each pair of neighbours (VGGT's choice); a normal counts where
-    the pixel and both neighbours do. Scale s takes every 2^s-th pixel.
+    Four normals a pixel, one for each pair of neighbours (VGGT's choice). Scale s takes every
+    2^s-th pixel.
     """
-    total = confidence.new_zeros(())
-    for scale in range(scales):
-        rows = (..., slice(None, None, 2**scale), slice(None, None, 2**scale))
-        inside = mask[rows]
+    pairs = []
+    for scale, corners in enumerate(normal_masks(mask, scales)):
+        pixels = _every(2**scale)
         predicted, true = (
-            corner_normals(p[(*rows, slice(None))], inside) for p in (prediction, target)
+            _corner_normals(points[(*pixels, slice(None))], mask[pixels])
+            for points in (prediction, target)
         )
-        own = torch.stack(_ends(torch.stack(_ends(confidence[rows], -2)), -1))
-        values = weighed(1 - _cosine(predicted, true), own, lambda_c)
-        total = total + mean(values, _corners_there(inside))
-    return total / scales
+        own = torch.stack(_ends(torch.stack(_ends(confidence[pixels], -2)), -1))
+        values = _weight(1 - _cosine(predicted, true), own, lambda_c)
+        pairs.append(masked_sum(values, corners))
+    return Term(tuple(pairs), scales)
 
 
-# A cross product shorter than this, in squared units of length, counts by its length: heads that
-# start flat would otherwise send gradients of thousands through normals that mean nothing yet.
-SMALL = 1e-4
+def normal_masks(
+    mask: Bool[Tensor, "*lead H W"], scales: int
+) -> list[Bool[Tensor, "2 2 *lead _ _"]]:
+    """Return for each scale the normals that count: the pixel and both neighbours do."""
+    masks = []
+    for scale in range(scales):
+        picked = mask[_every(2**scale)]
+        down = torch.stack(_ends(_both(picked, -2), -1))
+        right = torch.stack(_ends(_both(picked, -1), -2))
+        masks.append(down[:, None] & right[None])
+    return masks
 
 
-def corner_normals(
+def _corner_normals(
     points: Float[Tensor, "*lead H W 3"], mask: Bool[Tensor, "*lead H W"]
 ) -> Vectors:
-    """Normals, of any length, at the four corners of each 2 x 2 pixels: (2, 2, *lead, h, w).
+    """Return normals, of any length, at the four corners of 2 x 2 pixels: (2, 2, *lead, h, w).
 
     The first two axes are the corner's column and its row. At every pixel the vertical edge is
     crossed with the horizontal one, each of which points down or right, so all four face the same
-    side. Component by component, and not by linalg's functions, which walk through triples one at
-    a time: several times slower on a CPU.
+    side. Component by component, and not by torch.linalg, which walks through triples one at a
+    time: several times slower on a CPU.
     """
     planes = points.movedim(-1, 0).where(mask, 0)
     down = torch.stack(_ends(planes.diff(dim=-2), -1))[:, None].unbind(2)
@@ -135,15 +143,36 @@ def corner_normals(
     )
 
 
-def _corners_there(mask: Bool[Tensor, "*lead H W"]) -> Bool[Tensor, "2 2 *lead h w"]:
-    """Where a corner of 2 x 2 pixels and both its neighbours are counted."""
-    down = torch.stack(_ends(_both(mask, -2), -1))
-    right = torch.stack(_ends(_both(mask, -1), -2))
-    return down[:, None] & right[None]
+def temporal_term(
+    depth: Float[Tensor, "B N H W"],
+    target: Float[Tensor, "B N H W"],
+    mask: Bool[Tensor, "B N H W"],
+    change: float,
+) -> Term:
+    """Return mean | (y_n+1 - y_n) - (m_n+1 - m_n) | over pixels and pairs of neighbouring views.
+
+    Temporal consistency of depth, beyond the paper: the temporal gradient matching of Video Depth
+    Anything (arXiv 2501.12375) with signs kept. It needs no correspondences and lets objects move.
+    Views must be in the order in which they were taken; 0 where there is one view.
+    """
+    pairs = temporal_mask(target, mask, change)
+    error = depth.diff(dim=1).where(pairs, 0) - (target[:, 1:] - target[:, :-1]).where(pairs, 0)
+    return Term((masked_sum(error.abs(), pairs),))
+
+
+def temporal_mask(
+    target: Float[Tensor, "B N H W"], mask: Bool[Tensor, "B N H W"], change: float
+) -> Bool[Tensor, "B M H W"]:
+    """Return the pixels that most likely show one surface in two neighbouring views.
+
+    Both views are supervised there, and the label changes by at most `change` of its depth.
+    """
+    before, after = target[:, :-1], target[:, 1:]
+    return mask[:, :-1] & mask[:, 1:] & ((after - before).abs() <= change * before)
 
 
 def _cosine(one: Vectors, other: Vectors) -> Float[Tensor, "*size"]:
-    lengths = (root(_dot(vectors, vectors)).clamp_min(SMALL) for vectors in (one, other))
+    lengths = (root(_dot(vectors, vectors)).clamp_min(SHORT) for vectors in (one, other))
     return _dot(one, other) / next(lengths) / next(lengths)
 
 
@@ -151,13 +180,18 @@ def _dot(one: Vectors, other: Vectors) -> Float[Tensor, "*size"]:
     return addcmul(addcmul(one[0] * other[0], one[1], other[1]), one[2], other[2])
 
 
+def _every(step: int) -> tuple:
+    """Index every `step`-th row and column."""
+    return (..., slice(None, None, step), slice(None, None, step))
+
+
 def _ends(maps: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """All but the last, and all but the first, along `axis`."""
+    """Return all but the last, and all but the first, along `axis`."""
     count = maps.shape[axis] - 1
     return maps.narrow(axis, 0, count), maps.narrow(axis, 1, count)
 
 
 def _both(mask: Bool[Tensor, "*lead H W"], axis: int) -> Bool[Tensor, "*lead h w"]:
-    """Where a pixel and the next one along `axis` are counted."""
+    """Return where a pixel and the next one along `axis` are both set."""
     here, following = _ends(mask, axis)
     return here & following

@@ -1,4 +1,4 @@
-"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1 unless told."""
+"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1 by default."""
 
 from __future__ import annotations
 
@@ -7,35 +7,67 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
-from spatialsv.geometry.rays import RayMap
-from spatialsv.losses.depth import depth_terms
-from spatialsv.losses.distill import distill_loss
-from spatialsv.losses.masked import Mean, at_size, counted, masked_mean
-from spatialsv.losses.points import point_terms
-from spatialsv.losses.rays import ray_terms
-from spatialsv.losses.temporal import temporal_term
+from spatialsv.losses.distill import count_tokens, distill_term
+from spatialsv.losses.regression import (
+    gradient_masks,
+    gradient_term,
+    normal_masks,
+    normal_term,
+    temporal_mask,
+    temporal_term,
+    vector_terms,
+)
+from spatialsv.losses.terms import Counts, Term, label_mask, residual, resize_to
 
 Signal = Literal["distill", "depth", "rays", "points"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpatialLossConfig:
-    """Which signals teach, and what the paper leaves open about their terms.
+    """The supervised signals, and what the paper leaves open about their terms.
 
     Leaving a signal out drops its terms; the others keep their weight of 1.
     """
 
-    tasks: tuple[Signal, ...] = ("distill", "depth", "rays", "points")
-    lambda_c: float = 0.2  # of log c; unpublished, VGGT's value
-    l2: Literal["norm", "square"] = "norm"
-    gradient_scales: int = 4  # of depth; 1: the paper's formula to the letter
-    normal_scales: int = 3  # of points
-    temporal: bool = False  # of depth, a term beyond the paper: neighbouring views change alike
-    temporal_change: float = 0.05  # where the label's own change is at most this part of its depth
+    tasks: tuple[Signal, ...] = ("distill", "depth", "rays", "points")  # signals to learn
+    lambda_c: float = 0.2  # weight of log c; unpublished, VGGT's value
+    l2: Literal["norm", "square"] = "norm"  # of residuals: mean ||D||, or mean ||D||^2
+    gradient_scales: int = 4  # scales of depth's gradient term; 1: the paper's formula
+    normal_scales: int = 3  # scales of the points' normal term
+    temporal: bool = False  # add a depth term beyond the paper: neighbouring views change alike
+    temporal_change: float = 0.05  # largest change of the label, as a fraction of its depth
+
+
+def spatial_terms(
+    lifted: GeometryPrediction | None,
+    labels: GeometryLabels,
+    config: SpatialLossConfig,
+    distilled: Float[Tensor, "B N h w C"] | None = None,
+) -> dict[str, Term]:
+    """Return every term by name: "distill", "depth/l2", "rays/conf", "points/normal", ...
+
+    Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
+    views whose `labels.present` is False add nothing, to values or gradients. Confidences are at
+    least 1, so that their logarithms exist.
+
+    Raises:
+        ValueError: a configured signal has no prediction or no label.
+    """
+    terms: dict[str, Term] = {}
+    if "distill" in config.tasks:
+        states = _require(distilled, "distill", "the heads need feature_channels")
+        features = _require(labels.features, "distill", "the labels have no features")
+        terms["distill"] = distill_term(states, features, labels.present)
+    mask = label_mask(labels)
+    for task in config.tasks:
+        if task != "distill":
+            own = _TERMS[task](lifted or GeometryPrediction(), labels, mask, config)
+            terms |= {f"{task}/{name}": term for name, term in own.items()}
+    return terms
 
 
 def spatial_losses(
@@ -44,102 +76,133 @@ def spatial_losses(
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
     weights: Mapping[str, float | Tensor] | None = None,
-    mean: Mean = masked_mean,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Every term by name ("depth/l2", "rays/conf", "points/normal", "distill"), and "total".
+    """Return the value of each of `spatial_terms`, and "total", their weighted sum.
 
-    Terms are as they are, and `weights`, by signal, count in the total alone; those left out are 1.
-    Predictions of another size than the labels' are bilinearly resized to it. Invalid pixels and
-    views whose `labels.present` is False add nothing, to values or gradients; where none is left,
-    all terms are exactly 0. Confidences are at least 1, so that their logarithms exist. `mean` is
-    how pixels are averaged; it does not touch the distillation, whose mean runs over tokens.
-
-    Raises:
-        ValueError: a configured signal for which there is no prediction or no label.
+    Args:
+        lifted: the predicted geometry; None if only "distill" is learned.
+        labels: the targets; without any valid pixel all values are exactly 0.
+        config: the signals and settings.
+        distilled: the predicted features.
+        weights: by signal; they count in the total alone, and missing ones are 1.
     """
-    terms: dict[str, Tensor] = {}
+    terms = spatial_terms(lifted, labels, config, distilled)
+    values = {name: term.mean() for name, term in terms.items()}
+    zero = torch.zeros((), device=labels.depth.device)
+    return values | {"total": weighted_sum(values, weights or {}, zero)}
+
+
+def weighted_sum(
+    values: Mapping[str, Tensor], weights: Mapping[str, float | Tensor], start: Tensor
+) -> Tensor:
+    """Add each of `values` times the weight of its signal (default 1) to `start`."""
+    return sum((weights.get(signal_of(name), 1.0) * v for name, v in values.items()), start)
+
+
+def count_terms(
+    labels: GeometryLabels | None,
+    config: SpatialLossConfig,
+    grid: tuple[int, ...],
+    device: torch.device,
+) -> dict[str, Counts]:
+    """Return what the means of each of `spatial_terms` run over, without any prediction.
+
+    Args:
+        labels: None where a batch has none: all counts are 0.
+        config: the signals and settings.
+        grid: height and width of a view in visual tokens.
+        device: where the counts are to be.
+    """
+    if labels is None:
+        present = torch.zeros(1, 1, dtype=torch.bool, device=device)
+        depth = torch.zeros(1, 1, 1, 1, device=device)
+        mask = depth > 0
+    else:
+        present, depth, mask = labels.present, labels.depth, label_mask(labels)
+    counts: dict[str, list[Tensor]] = {}
     if "distill" in config.tasks:
-        _require(distilled, "distill", "the heads need feature_channels")
-        _require(labels.features, "distill", "the labels have no features")
-        terms["distill"] = distill_loss(distilled, labels.features, labels.present)
+        counts["distill"] = [count_tokens(present, grid)]
     for task in config.tasks:
         if task != "distill":
-            found = GEOMETRY[task](lifted, labels, config, mean)
-            terms |= {f"{task}/{name}": value for name, value in found.items()}
-    zero = torch.zeros((), device=labels.depth.device)
-    weighed = [(weights or {}).get(signal_of(name), 1.0) * term for name, term in terms.items()]
-    return terms | {"total": sum(weighed, zero)}
+            counts |= {f"{task}/l2": [mask.sum()], f"{task}/conf": [mask.sum()]}
+    if "depth" in config.tasks:
+        both = gradient_masks(mask, config.gradient_scales)
+        counts["depth/grad"] = [one.sum() for masks in both for one in masks]
+        if config.temporal:
+            counts["depth/temporal"] = [temporal_mask(depth, mask, config.temporal_change).sum()]
+    if "points" in config.tasks:
+        corners = normal_masks(mask, config.normal_scales)
+        counts["points/normal"] = [one.sum() for one in corners]
+    return {name: torch.stack(own) for name, own in counts.items()}
 
 
 def signal_of(term: str) -> str:
-    """The signal that a term belongs to: "depth" of "depth/l2"."""
+    """Return the signal of a term: "depth" of "depth/l2"."""
     return term.split("/")[0]
 
 
-def _depth(
-    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
-) -> dict:
-    size = tuple(labels.depth.shape[2:])
-    depth = at_size(_predicted(lifted, "depth"), size)
-    target, mask = labels.depth.to(depth.dtype), counted(labels)
-    terms = depth_terms(
-        depth,
-        at_size(lifted.depth_confidence, size),
-        target,
-        mask,
-        lambda_c=config.lambda_c,
-        l2=config.l2,
-        scales=config.gradient_scales,
-        mean=mean,
+Mask = Bool[Tensor, "B N H W"]
+
+
+def _depth_terms(
+    lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
+) -> dict[str, Term]:
+    """l2 + conf + grad (Eq. 5, 10 and 11) of z-depth in the labels' unit."""
+    depth, confidence = _predicted(lifted, "depth", labels), _confidence(lifted, "depth", labels)
+    target = labels.depth.to(depth.dtype)
+    difference = residual(depth[..., None], target[..., None], mask)
+    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2)
+    terms["grad"] = gradient_term(
+        difference[0], confidence, mask, config.lambda_c, config.gradient_scales
     )
     if config.temporal:
-        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change, mean)
+        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change)
     return terms
 
 
-def _rays(
-    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
-) -> dict:
-    size = tuple(labels.depth.shape[2:])
-    directions = _predicted(lifted, "ray_directions")
-    target = RayMap(labels.ray_origins, labels.ray_directions)
-    return ray_terms(
-        RayMap(at_size(lifted.ray_origins, size), at_size(directions, size)),
-        at_size(lifted.ray_confidence, size),
-        RayMap(target.origins.to(directions.dtype), target.directions.to(directions.dtype)),
-        counted(labels),
-        lambda_c=config.lambda_c,
-        l2=config.l2,
-        mean=mean,
+def _ray_terms(
+    lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
+) -> dict[str, Term]:
+    """l2 + conf (Eq. 5 and 10) of origin and direction as one vector of six.
+
+    Directions are not normalised. Rays are defined wherever the camera is, but only pixels with
+    valid depth count, as for the other tasks: a teacher's camera is no better than its depth.
+    """
+    parts = []
+    for name in ("ray_origins", "ray_directions"):
+        rays = _predicted(lifted, name, labels)
+        parts.append(residual(rays, getattr(labels, name).to(rays.dtype), mask))
+    confidence = _confidence(lifted, "ray", labels)
+    return vector_terms(torch.cat(parts), confidence, mask, config.lambda_c, config.l2)
+
+
+def _point_terms(
+    lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
+) -> dict[str, Term]:
+    """l2 + conf + normal (Eq. 5, 10 and 12) of points in the first view's frame."""
+    points, confidence = _predicted(lifted, "points", labels), _confidence(lifted, "points", labels)
+    target = labels.points.to(points.dtype)
+    difference = residual(points, target, mask)
+    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2)
+    terms["normal"] = normal_term(
+        points, target, confidence, mask, config.lambda_c, config.normal_scales
     )
+    return terms
 
 
-def _points(
-    lifted: GeometryPrediction | None, labels: GeometryLabels, config: SpatialLossConfig, mean: Mean
-) -> dict:
-    size = tuple(labels.depth.shape[2:])
-    points = _predicted(lifted, "points")
-    return point_terms(
-        at_size(points, size),
-        at_size(lifted.points_confidence, size),
-        labels.points.to(points.dtype),
-        counted(labels),
-        lambda_c=config.lambda_c,
-        l2=config.l2,
-        scales=config.normal_scales,
-        mean=mean,
-    )
+_TERMS = {"depth": _depth_terms, "rays": _ray_terms, "points": _point_terms}
 
 
-GEOMETRY = {"depth": _depth, "rays": _rays, "points": _points}
+def _predicted(lifted: GeometryPrediction, name: str, labels: GeometryLabels) -> Tensor:
+    value = _require(getattr(lifted, name), name, "the model has no head for it")
+    return resize_to(value, tuple(labels.depth.shape[2:]))
 
 
-def _predicted(lifted: GeometryPrediction | None, field: str) -> Tensor:
-    value = getattr(lifted, field, None)
-    _require(value, field, "the model has no head for it")
-    return value
+def _confidence(lifted: GeometryPrediction, name: str, labels: GeometryLabels) -> Tensor:
+    return _predicted(lifted, f"{name}_confidence", labels)
 
 
-def _require(value: Tensor | None, signal: str, remedy: str) -> None:
+def _require(value: Tensor | None, signal: str, remedy: str) -> Tensor:
     if value is None:
         raise ValueError(f"losses.tasks asks for {signal}, but {remedy}: add it, or drop the task")
+    return value

@@ -11,14 +11,14 @@ from pathlib import Path
 from torch import Tensor
 
 from spatialsv.model.spatialsv import SpatialSV
+from spatialsv.optim.checkpoint import KEPT
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.lora import ADAPTER
 
 WORK = ".work"  # beside the manifest: checkpoints of a run that is not finished
 ENCODED = "encoded"  # in it: what the frozen encoder gives, where it is kept
-KEPT = 2  # checkpoints to resume from; the older goes when a newer one is whole
 STEP = 4  # bytes: AdamW counts each tensor's steps
-LINE = 1024  # bytes: what log and trainer_state.json say of a step, at most
+LINE = 1024  # bytes: what the log says of a step, at most
 TEXTS = 32 * 2**20  # bytes: tokenizer, settings, random states, headers of files, at most
 GIB = 2**30
 

@@ -29,11 +29,10 @@ from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
-from spatialsv.train.gradients import gradient_norms, shared_parameters
-from spatialsv.train.loss import arm_losses
+from spatialsv.train.objective import arm_losses, gradient_norms, shared_parameters
+from spatialsv.train.parameters import precision_of
 from spatialsv.train.rehearse import WINDOWS, Ledger, Rehearsal, rehearse, without_values
 from spatialsv.train.stage import make_model, steps_of
-from spatialsv.train.trainer import precision_of
 
 DRAWN = 8  # batches of the run, of which the longest is gone through
 # Of what plain matrix products reach, the part that training does (ours). Llama 3 was trained at 38

@@ -26,17 +26,34 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
+from spatialsv.optim.distributed import (
+    full_weights,
+    join,
+    rank,
+    shard,
+    transformer_layers,
+    wait_for_all,
+)
+from spatialsv.optim.log import make_loggers, mean_of_last, read_log
+from spatialsv.optim.loop import Loop
+from spatialsv.optim.schedule import WarmupDecay
+from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import ENCODED, WORK, check_disk, check_room, disk_use
-from spatialsv.train.distributed import join, shard, whole_weights
-from spatialsv.train.log import loggers, mean_of_last, read_log
 from spatialsv.train.lora import add_lora
-from spatialsv.train.trainer import SpatialTrainer, freeze, precision_of, rates_of
+from spatialsv.train.objective import ArmObjective
+from spatialsv.train.parameters import (
+    clipped_parts,
+    freeze,
+    parameter_groups,
+    precision_of,
+    rates_of,
+)
 
-LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
 
 
 def run(
@@ -52,14 +69,14 @@ def run(
 ) -> Manifest | None:
     """Fine-tune `base` as `arm` says and write mllm/, heads/, log.jsonl, metrics.json and `out`.
 
-    A run that was killed goes on from its last checkpoint, and ends as it would have without. Of
-    several processes all call this alike; only the first writes, and has the manifest back.
+    A run that was killed continues from its last checkpoint, and ends as it would have without. Of
+    several processes all call this alike, and only the first writes.
 
     Args:
         arm: a key of `ARMS`, or of `config.arms`. Its `text_share` and `teacher` are for the DAG,
-            which chooses the manifests: all questions of those given here are asked.
+            which chooses the manifests: all questions of those given here are used.
         seed: of the heads' first weights and of the order of the samples.
-        scenes: manifests of the scenes whose questions are asked.
+        scenes: manifests of the scenes with questions.
         labels: manifests of those scenes' labels; arms without geometry do not read them.
         pseudo: manifests of pseudo-labelled scenes; only arms that say so read them.
         config: the same for all arms.
@@ -67,20 +84,21 @@ def run(
         base: "rooms" for the shipped model, else any that `resolve_model` knows.
         family: the name of an adapter from outside, for `load_mllm`.
 
+    Returns:
+        The manifest, in the first process.
+
     Raises:
         ValueError: an unknown arm, data that do not fit it, another number of processes than
             `config` says, or a disk too small for the checkpoints; before any training.
     """
-    chosen, processes = config.arm(arm), join(config.processes)
+    chosen, device = config.arm(arm), join(config.processes)
     checkpoint = resolve_model(base).checkpoint
     mllm, adapter = load_mllm(checkpoint, attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
-    precision = precision_of(config)
+    bf16 = precision_of(config) == "bf16"
     work, encode = out.parent / WORK, None
     if config.cache_vision:
-        encode = FeatureCache(
-            CachedVisionEncoder(mllm, adapter, precision == "bf16"), work / ENCODED
-        )
+        encode = FeatureCache(CachedVisionEncoder(mllm, adapter, bf16), work / ENCODED)
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)
@@ -88,31 +106,22 @@ def run(
     about = _about(arm, seed, chosen, config, checkpoint, model, data)
     use = disk_use(model, config, steps)
     check_disk(out, use)
-    if processes.is_main_process:
+    if rank() == 0:
         open_work_directory(work, about | {"config": to_mapping(config), "steps": steps})
-    processes.wait_for_everyone()
+    wait_for_all()
     if config.gradient_checkpointing:
         model.mllm.activation_checkpointing_enable()
     if config.sharded:
-        shard(model, precision)
-    trainer = SpatialTrainer(
-        model,
-        arm=chosen,
-        config=config,
-        pools=data.pools,
-        sampler=data.sampler(config, steps * config.passes, seed),
-        collate=Collate(processor=adapter, packed=config.packed),
-        logs=loggers(work / "log.jsonl", arm, seed, config.log_steps),
-        steps=steps,
-        seed=seed,
-        work=work,
-    )
-    if encode:  # by now on its device
+        shard(model, transformer_layers(model.mllm), device, bf16)
+    model.to(device)
+    if encode:
         check_room(data.first.views.encoded, data.sets, out, use)
-    trainer.resume()
+    set_seed(seed)
+    loop = _make_loop(model, arm, seed, chosen, config, data, steps, work)
+    loop.run()
     if config.sharded:
-        weights = whole_weights(trainer.model)
-    if not processes.is_main_process:
+        weights = full_weights(model)
+    if rank() != 0:
         return None
     if config.sharded:
         mllm, _ = load_mllm(checkpoint, attn=config.attention, family=family)
@@ -121,6 +130,38 @@ def run(
     if lora is not None:
         lora.merge_and_unload()
     return _finish(out, work, model, config, about)
+
+
+def _make_loop(
+    model: SpatialSV,
+    name: str,
+    seed: int,
+    arm: ArmConfig,
+    config: TrainConfig,
+    data: TrainingData,
+    steps: int,
+    work: Path,
+) -> Loop[Batch]:
+    """Return the loop that trains `model`, which is on its device."""
+    collate = Collate(processor=model.family, packed=config.packed)
+    sampler = data.sampler(config, steps * config.passes, seed)
+    bf16 = precision_of(config) == "bf16"
+    warmup = math.ceil(steps * config.warmup_ratio)
+    return Loop(
+        model,
+        ArmObjective(model, arm, config, data.pools, sampler, collate, bf16),
+        [torch.optim.AdamW(parameter_groups(model, config))],
+        WarmupDecay(steps=steps, warmup=warmup, decay=config.schedule),
+        steps=steps,
+        folder=work,
+        save_steps=config.save_steps,
+        max_grad_norm=config.max_grad_norm,
+        parts=clipped_parts(model),
+        accumulation=config.accumulation,
+        loggers=make_loggers(
+            work / "log.jsonl", f"train {name} {seed}", config.log_steps, Path(name) / str(seed)
+        ),
+    )
 
 
 def make_model(
