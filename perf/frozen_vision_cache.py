@@ -17,7 +17,7 @@ from pathlib import Path
 from supervision_overhead import clock, describe, make_setup, parse, seconds, sides_of
 
 from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
-from spatialsv.train.trainer import precision_of
+from spatialsv.train.parameters import precision_of
 
 ROWS = ["text", "SpatialSV"]
 

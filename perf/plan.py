@@ -31,14 +31,14 @@ from spatialsv.config import from_mapping
 from spatialsv.labels import LabelsConfig
 from spatialsv.labels import run as label
 from spatialsv.model.mllm import find_family
+from spatialsv.optim.loop import Loop
 from spatialsv.rooms.stage import ScenesConfig
 from spatialsv.rooms.stage import run as make_scenes
-from spatialsv.train import TrainConfig, run, trainer
+from spatialsv.train import TrainConfig, parameters, run
 from spatialsv.train.plan import measured_flops, plan
-from spatialsv.train.trainer import SpatialTrainer
 
 # CPUs without bf16 instructions are slow, but use the same memory.
-trainer.has_bf16 = lambda _: True
+parameters.has_bf16 = lambda _: True
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers.tiny_families import SAVE  # noqa: E402
@@ -129,16 +129,15 @@ def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, fl
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     half = torch.bfloat16 if config.precision == "bf16" else torch.float32
     seconds: list[float] = []
-    step = SpatialTrainer.training_step
+    step = Loop.train_step
 
-    def timed(self: SpatialTrainer, *args: Any, **kwargs: Any) -> Any:
+    def timed(self: Loop, passes: Any) -> Any:
         start = time.perf_counter()
-        loss = step(self, *args, **kwargs)
-        float(loss)
+        line = step(self, passes)
         seconds.append(time.perf_counter() - start)
-        return loss
+        return line
 
-    SpatialTrainer.training_step = timed
+    Loop.train_step = timed
     start, highest, done = resident("RssAnon"), [0], threading.Event()
 
     def sample() -> None:

@@ -52,9 +52,9 @@ from spatialsv.samples.targets import Target
 from spatialsv.teachers.rooms import RoomsTeacher
 from spatialsv.train.arm import ARMS
 from spatialsv.train.config import TrainConfig
-from spatialsv.train.loss import arm_losses
+from spatialsv.train.objective import arm_losses
+from spatialsv.train.parameters import freeze, parameter_groups, precision_of
 from spatialsv.train.stage import make_heads
-from spatialsv.train.trainer import freeze, parameter_groups, precision_of
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))

@@ -15,7 +15,9 @@ rule base_part:
         mem_mb=18000,
         gpu=GPU,
     params:
-        code=code_version("base", "geometry", "model", "samples", "scenes", "teachers"),
+        code=code_version(
+            "base", "geometry", "model", "optim", "rooms", "samples", "scenes", "teachers"
+        ),
         config=base_section,
     message:
         "base {wildcards.part}"

@@ -22,6 +22,7 @@ rule train_arm:
             "geometry",
             "losses",
             "model",
+            "optim",
             "samples",
             "scenes/question",
             "scenes/scene",
