@@ -195,4 +195,4 @@ def test_the_command_line_asks_a_benchmark(tmp_path, data, capsys):
     assert main(["evaluate", "vsi_bench", *where, "--config", config]) == 0
     assert "scored by the rules of lmms_eval" in capsys.readouterr().out
     assert main(["evaluate", "vsi_bench", *where[:2], *where[4:]]) == 2
-    assert "give --data" in capsys.readouterr().err
+    assert "--data PATH" in capsys.readouterr().err

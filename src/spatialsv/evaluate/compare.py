@@ -31,7 +31,7 @@ class CompareConfig:
 
     benchmark: str | None = None  # None: as the runs' manifests say; else rooms
     data: Path | None = None  # the folder of the benchmark's files
-    scorer: str | None = None  # None: as the manifests say; else the authors'
+    protocol: str | None = None  # scoring protocol; None: as the manifests say, else the authors'
     allow: Collection[Allowed] = ()  # as for `spatialsv score`
 
 
@@ -155,7 +155,7 @@ def _of_benchmark(runs: Sequence[_Run], name: str, config: CompareConfig) -> lis
     known = benchmark(name)
     if config.data is None:
         raise ValueError(f"{runs[0].named}: give --data, the folder of the files of {name}")
-    scorer = config.scorer or _agreed(runs, "scorer", None)
+    scorer = config.protocol or _agreed(runs, "scorer", None)
     _, rules = rules_of(name, known, scorer)
     items = load(name, known, config.data)
     ids, found = [item.id for item in items], []
