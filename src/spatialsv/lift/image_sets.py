@@ -17,7 +17,7 @@ from PIL import Image
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
-from spatialsv.scenes.readers.formats import FORMATS, PLAIN, detect
+from spatialsv.scenes.readers.formats import FORMATS, GENERIC, detect
 from spatialsv.scenes.readers.load import load, read_images, read_thumbnails, validate_frames
 from spatialsv.scenes.readers.nerfstudio import is_transforms
 from spatialsv.scenes.readers.read_captures import capture_id
@@ -143,7 +143,7 @@ def _of_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
         raise ValueError(f"{root}: nothing here in the format {format}")
     for place in places:
         capture = replace(FORMATS[format].capture(place), id=capture_id(root, place))
-        yield from (_of_pictures if format in PLAIN else _of_posed)(capture, config)
+        yield from (_of_pictures if format in GENERIC else _of_posed)(capture, config)
 
 
 def _of_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
