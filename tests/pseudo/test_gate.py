@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.pseudo.gate import GateConfig, count_views, gate
+from spatialsv.geometry.rays import ray_map
+from spatialsv.pseudo.gate import GateConfig, count_views, gate, judge
 from spatialsv.scenes.scene import Reason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
@@ -83,3 +84,48 @@ def test_each_pair_of_limits_is_counted_as_if_alone(tiny_scenes):
     for pair, count in zip(limits, together, strict=True):
         assert_close(count_views(*views, limits=[pair])[1][0], count)
     assert (together[0] < together[2]).any() and (together[1] < together[2]).any()
+
+
+def test_the_confidence_percentile_is_of_valid_pixels_only():
+    """Invalid pixels, whatever their confidence, do not move the threshold."""
+    confidence = torch.rand(2, 1, 20, 20, generator=torch.Generator().manual_seed(0)).double()
+    valid = torch.ones_like(confidence, dtype=torch.bool)
+    valid[:, :, :10] = False
+    count = torch.ones(valid.shape, dtype=torch.int16)
+    config = GateConfig(confidence_percentile=30.0)
+    for value in (0.0, 1.0):  # of the invalid half
+        confidence[:, :, :10] = value
+        reason = judge(count, count, valid, confidence, config)
+        unsure = (reason == Reason.UNSURE).flatten(1).sum(dim=1)
+        assert unsure.tolist() == [60, 60]  # 30 % of 200
+
+
+def test_depth_between_pixels_is_exact_on_an_oblique_plane():
+    """1 / depth is linear in the image of a plane, so interpolating it is exact; depth is not."""
+    K = torch.tensor([[8.0, 0, 8], [0, 8, 8], [0, 0, 1]]).double().expand(2, 3, 3)
+    poses = torch.eye(4).double().repeat(2, 1, 1)
+    poses[1, 0, 3] = 0.3
+    rays = ray_map(K, poses, 16, 16)
+    normal = torch.tensor([0.8, 0.0, 1.0]).double()  # the plane normal . x = 2
+    depth = (2 - rays.origins @ normal) / (rays.directions @ normal)
+    assert depth.min() > 0 and depth.max() / depth.min() > 5
+    scene = (depth[None], torch.ones(1, 2, 16, 16, dtype=torch.bool), K[None], poses[None])
+    looks, (confirmed,) = count_views(*scene, limits=[(1e-9, 1e-9)])
+    assert looks.sum() > 200
+    assert torch.equal(confirmed, looks)
+
+
+def test_a_point_behind_its_own_camera_confirms_nothing():
+    """The second view faces the first; its depth lies behind the first, on the same pixel."""
+    K = torch.tensor([[4.0, 0, 4], [0, 4, 4], [0, 0, 1]]).double().expand(1, 2, 3, 3)
+    poses = torch.eye(4).double().repeat(1, 2, 1, 1)
+    poses[0, 1, :3, :3] = torch.diag(torch.tensor([-1.0, 1.0, -1.0]))
+    poses[0, 1, 2, 3] = 4
+    depth = torch.full((1, 2, 8, 8), 2.0).double()
+    views = (torch.ones(1, 2, 8, 8, dtype=torch.bool), K, poses)
+    limits = [(torch.inf, torch.inf)]
+    looks, (confirmed,) = count_views(depth, *views, limits)
+    assert confirmed[0, 0].all() and looks[0, 0].all()
+    depth[0, 1] = 6  # 2 behind the first camera
+    looks, (confirmed,) = count_views(depth, *views, limits)
+    assert looks[0, 0].all() and not confirmed[0, 0].any()
