@@ -57,11 +57,11 @@ clean:
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[workflow,figures]'
+	$(PIP) -e '.[workflow]'
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) -e '.[workflow,figures,test]'
+	$(PIP) -e '.[workflow,test]'
 	touch $@
 
 $(HARNESS)/stamp: pyproject.toml workflow/envs/harness.txt

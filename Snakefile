@@ -1,4 +1,4 @@
-# scenes -> labels -> pseudo -> train -> lift, probe, evaluate -> report
+# scenes -> labels -> pseudo -> train -> lift, probe, evaluate -> analysis -> report
 # `snakemake <stage>` makes one stage and what it needs; `snakemake -n` tells what would run and why.
 from snakemake.utils import min_version
 
@@ -28,6 +28,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/lift.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/paper.smk"

@@ -193,6 +193,18 @@ def _show_comparison(comparison: Any) -> None:
     print(table(comparison))
 
 
+def _present_ablations(manifest: Any) -> None:
+    from spatialsv.report.ablations import present
+
+    present(manifest.path)
+
+
+def _present_paper(manifest: Any) -> None:
+    from spatialsv.report.paper import present
+
+    present(manifest.path)
+
+
 _SCORING = {"replies": "responses", "scorer": "protocol", "blind": "no_image"}
 COMMANDS = {
     "scenes": Command(
@@ -253,9 +265,20 @@ COMMANDS = {
         names={"out": "json"},
         show=_show_overlap,
     ),
-    "report": Command("write the results table and the HTML report", "report:run"),
-    "ablations": Command("write the paper's tables of arms", "report.ablations:run"),
-    "paper": Command("write the paper's tables of models and benchmarks", "report.paper:run"),
+    "analysis": Command(
+        "compute all results as tidy tables with documented columns", "analysis:run"
+    ),
+    "report": Command("write tables, figures and one HTML page", "report:run"),
+    "ablations": Command(
+        "write the paper's ablation tables for our arms",
+        "analysis.ablations:run",
+        show=_present_ablations,
+    ),
+    "paper": Command(
+        "write the paper's tables of models and benchmarks",
+        "analysis.paper:run",
+        show=_present_paper,
+    ),
     "base": Command(
         "train the shipped MLLM or its geometry teacher from random weights (hours)",
         "base.stage:run",

@@ -16,6 +16,13 @@ T = TypeVar("T")
 RENAMED: dict[str, str] = {
     "arms.blind": "arms.no_image",
     "probe.scenes": "probe.max_scenes",
+    "report.browser_scenes": "analysis.browser_scenes",
+    "report.image_quality": "analysis.image_quality",
+    "report.image_side": "analysis.image_side",
+    "report.resamples": "analysis.resamples",
+    "report.seed": "analysis.seed",
+    "report.viewer_points": "analysis.viewer_points",
+    "report.viewer_scenes": "analysis.viewer_scenes",
     "scenes.shard": "scenes.shard_size",
 }
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from helpers.chrome import CHROMIUM, Chrome
+from spatialsv.analysis.jobs import read_jobs, read_responses
 from spatialsv.report import ReportConfig, run
-from spatialsv.report.jobs import read_answers, read_jobs
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, finished_run):
+def report(tmp_path_factory, analysed):
     out = tmp_path_factory.mktemp("page") / "manifest.json"
-    run(**finished_run, config=ReportConfig(resamples=50), out=out)
+    run(analysis=analysed, config=ReportConfig(), out=out)
     return out.with_name("report.html")
 
 
@@ -52,7 +52,7 @@ def focused(page):
 
 def scores(finished_run, arm):
     (job,) = [job for job in read_jobs(finished_run["evaluate"]) if job.arm == arm]
-    return {name: answer.scored.score for name, answer in read_answers(job).items()}
+    return {name: answer.scored.score for name, answer in read_responses(job).items()}
 
 
 def test_hostile_text_is_text(opened):
@@ -85,7 +85,7 @@ def test_filter_by_task_and_page(opened):
 @pytest.mark.parametrize("arm", ["text", "spatialsv"])
 def test_filter_by_outcome_of_a_model(opened, finished_run, arm):
     right = sum(score == 1 for score in scores(finished_run, arm).values())
-    page = opened(f"arm={arm}&outcome=right")
+    page = opened(f"arm={arm}&outcome=correct")
     assert count(page).split(",")[0] == f"{right} question{'s' * (right != 1)} of 18"
 
 
@@ -94,7 +94,7 @@ def test_models_that_differ(opened, finished_run):
     differ = sum(ours[name] != text[name] for name in ours)
     better = sum(ours[name] > text[name] for name in ours)
     assert better > 0 and better != differ
-    page = opened("outcome=differ&arm=spatialsv&against=text")
+    page = opened("outcome=disagree&arm=spatialsv&against=text")
     assert count(page).startswith(f"{differ} question")
     page.choose("filters", "outcome", "better")
     assert count(page).startswith(f"{better} question")

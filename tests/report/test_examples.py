@@ -1,141 +1,103 @@
-"""Disagreements in pictures: who is chosen, what is shown of it, and how clouds are seen."""
-
-import base64
-import io
-import re
-from dataclasses import replace
+"""Disagreements: which questions are selected, and the figure of them."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from spatialsv.analysis.clouds import EXACT, encode_cloud, load_cloud, model_maps, reference_maps
+from spatialsv.analysis.examples import disagreement_payload
+from spatialsv.analysis.jobs import read_jobs, read_runs
+from spatialsv.analysis.quality import disagreement_rows
 from spatialsv.io.manifest import read_manifest
-from spatialsv.report.examples import disagreements_of
-from spatialsv.report.examples_figure import PIXELS, examples_figure
-from spatialsv.report.figures import as_png
-from spatialsv.report.gate_figure import standing_alone
-from spatialsv.report.interpret import disagreement
-from spatialsv.report.jobs import read_jobs, read_runs
-from spatialsv.report.splat import points_of, splat
-from spatialsv.report.viewer import EXACT, cloud_of, known_maps, stored_maps
-
-SIZE = (60, 40)
-RED, BLUE = (255, 0, 0), (0, 0, 255)
+from spatialsv.report.examples import decode_cloud, examples_figure, pixel_colours
+from spatialsv.report.style import as_svg
 
 
 @pytest.fixture(scope="module")
-def told(finished_run):
-    """What the stage hands on: the record, replies, scenes, and where geometry lies."""
-    runs, scenes = (
-        read_runs(finished_run["evaluate"]),
-        [*map(read_manifest, finished_run["scenes"])],
-    )
-    known = known_maps(scenes, ())[EXACT]
-    lifted, probed = (stored_maps(read_jobs(finished_run[stage])) for stage in ("lift", "probe"))
-    record = [disagreement("spatialsv", runs, dict.fromkeys(known, 0.1))]
-    return record, runs, scenes, known, lifted, probed
+def inputs(finished_run):
+    """The table of disagreements, responses, scenes, and stored geometry."""
+    runs = read_runs(read_jobs(finished_run["evaluate"]))
+    scenes = [*map(read_manifest, finished_run["scenes"])]
+    exact = reference_maps(scenes, ())[EXACT]
+    lifted, probed = (model_maps(read_jobs(finished_run[stage])) for stage in ("lift", "probe"))
+    table = disagreement_rows("spatialsv", runs, dict.fromkeys(exact, 0.1))
+    return table, runs, scenes, exact, lifted, probed
 
 
 @pytest.fixture(scope="module")
-def found(told):
-    (one,) = disagreements_of(*told)
+def pair(inputs):
+    (one,) = disagreement_payload(*inputs)
     return one
 
 
-def test_choices_that_one_alone_got_right_are_shown(told, found):
-    record, (part,) = told[0], told[0]
-    assert found.arms == ("spatialsv", "text")
-    assert found.how == {"spatialsv": "lifted", "text": "probed"}
-    assert len(found.examples) >= 2
-    for example in found.examples:
-        scores = [example.replies[arm].scored.score for arm in found.arms]
-        own = record[0]["only_first"] if scores == [1, 0] else record[0]["only_second"]
-        assert sorted(scores) == [0, 1] and example.question.id in own
-        assert example.question.options and example.replies["text"].prompt
-        assert part["only_first"]
+def winner(example):
+    (arm,) = [arm for arm, one in example["responses"].items() if one["is_correct"]]
+    return arm
 
 
-def test_they_lie_evenly_over_all(told):
-    record, runs, *rest = told
+def test_examples_are_choices_that_only_one_arm_answers(inputs, pair):
+    assert pair["arms"] == ["spatialsv", "text"]
+    assert pair["sources"] == {"spatialsv": "lifted", "text": "probed"}
+    assert len(pair["examples"]) >= 2
+    for example in pair["examples"]:
+        (row,) = [row for row in inputs[0] if row["question"] == example["question"]]
+        assert row["correct_arm"] == winner(example)
+        assert len(example["text"].splitlines()) > 1  # with options
+
+
+def test_examples_are_evenly_spaced(inputs):
+    table, runs, *rest = inputs
     for each in (1, 3):
-        (more,) = disagreements_of(record, runs, *rest, each=each)
-        alone = [e for e in more.examples if e.replies["spatialsv"].scored.score == 1]
-        assert len(alone) == each and len({e.question.id for e in alone}) == each
-        fit = [name for name in record[0]["only_first"] if runs["text"][0][name].options]
-        places = [fit.index(e.question.id) for e in alone]
-        assert places == [i * len(fit) // each for i in range(each)]
+        (more,) = disagreement_payload(table, runs, *rest, each=each)
+        own = [e["question"] for e in more["examples"] if winner(e) == "spatialsv"]
+        assert len(own) == each and len(set(own)) == each
+        ids = [row["question"] for row in table if row["correct_arm"] == "spatialsv"]
+        fit = [name for name in ids if runs["text"][0][name].options]
+        assert [fit.index(name) for name in own] == [i * len(fit) // each for i in range(each)]
 
 
-def test_a_model_whose_depth_nobody_knows_has_no_figure(told):
-    record, runs, scenes, known, lifted, _ = told
-    assert disagreements_of(record, runs, scenes, known, lifted, {}) == []
-    assert disagreements_of([], *told[1:]) == []
+def test_an_arm_without_stored_depth_has_no_examples(inputs):
+    table, runs, scenes, exact, lifted, _ = inputs
+    assert disagreement_payload(table, runs, scenes, exact, lifted, {}) == []
+    assert disagreement_payload([], *inputs[1:]) == []
 
 
-def test_the_figure_shows_images_depth_and_clouds_of_both(found):
-    svg = examples_figure(found)
-    views = [min(4, len(example.question.views)) for example in found.examples]
-    assert svg.count("data:image/jpeg") == sum(4 * count for count in views)
-    assert svg.count("data:image/png") == 3 * len(found.examples)  # known, first, second
-    assert svg.count(">read by a probe,<") == svg.count(">lifted<") == len(found.examples)
-    for example in found.examples:
-        assert f"Right: {example.question.answer}. SpatialSV: " in svg
-    pytest.importorskip("resvg_py")
-    shown = np.asarray(Image.open(io.BytesIO(as_png(standing_alone(svg)))).convert("RGB"))
-    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 1000  # pictures, not boxes
+def test_the_figure_has_images_depth_and_clouds_of_both_arms(pair):
+    figure = examples_figure(pair).figure
+    axes = [ax for block in figure.subfigs for ax in block.axes]
+    images = [ax for ax in axes if ax.images]
+    clouds = [ax for ax in axes if ax.name == "3d"]
+    views = [min(4, len(example["views"])) for example in pair["examples"]]
+    assert len(images) == sum(4 * count for count in views)
+    assert len(clouds) == 3 * len(pair["examples"])  # ground truth, first, second
+    labels = [ax.get_ylabel() for ax in images]
+    assert sum("probed" in label for label in labels) == len(pair["examples"])
+    svg = as_svg(figure)
+    for example in pair["examples"]:
+        assert f"Correct answer: {example['answer']}. SpatialSV: " in svg
 
 
-def test_the_exact_cloud_looks_like_the_known_one_and_the_flat_one_does_not(found):
-    pictures = re.findall(r"data:image/png;base64,([^\"]*)", examples_figure(found))
-    known, lifted, probed = (
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))).convert("RGBA")).astype(int)
-        for uri in pictures[:3]
-    )
-    assert known.shape == (*PIXELS, 4) and (known[..., 3] > 0).mean() > 0.05
-    assert np.abs(known - lifted).mean() < 1 < 5 < np.abs(known - probed).mean()
+def test_the_exact_cloud_looks_like_the_true_one_and_the_flat_one_does_not(pair):
+    clouds = pair["examples"][0]["clouds"]
+    true, lifted, probed = (decode_cloud(clouds[name])[1] for name in clouds)
+    known = np.isfinite(true).all(axis=1)
+    assert list(clouds) == ["exact", "spatialsv", "text"] and known.mean() > 0.05
+    assert np.abs(true - lifted)[known].max() < 1e-3 < 0.05 < np.abs(true - probed)[known].mean()
 
 
-def test_words_from_outside_are_no_markup(found):
-    first = found.examples[0]
-    text = "<b>bold</b> & more\nA. <script>\nB. lamp"
-    hostile = replace(first, question=replace(first.question, text=text))
-    svg = examples_figure(replace(found, examples=[hostile]))
-    assert "<script>" not in svg and "&lt;b&gt;bold" in svg
+def test_foreign_words_are_not_markup(pair):
+    text = "<b>bold</b> & $more$\nA. <script>\nB. lamp"
+    hostile = pair | {"examples": [pair["examples"][0] | {"text": text}]}
+    svg = as_svg(examples_figure(hostile).figure)
+    assert "<script>" not in svg and "&lt;b&gt;bold" in svg and "$more$" in svg
 
 
-def test_a_near_point_hides_a_far_one_and_the_middle_is_in_the_middle():
-    around = np.random.default_rng(0).normal(size=(501, 3))
-    middle = np.median(around, axis=0)
-    back = np.array((0.45, -0.62, -0.75))
-    for nearer in (0, 1):  # whichever comes first
-        points = np.stack([middle, middle + 0.2 * back])
-        colours = np.array([BLUE, RED], np.uint8)
-        order = [0, 1] if nearer else [1, 0]
-        picture = splat(points[order], colours[order], around, SIZE)
-        assert tuple(picture[30, 20]) == (*RED, 255)
-        assert (picture[..., 3] > 0).sum() == 9  # one behind the other
-    alone = splat(middle[None], np.array([BLUE], np.uint8), around, SIZE)
-    assert tuple(alone[30, 20]) == (*BLUE, 255)
+def test_colours_are_those_of_the_pixels():
+    image = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(2, 4, 3)
+    colours = pixel_colours([image, image], (2, 1, 2)).reshape(2, 1, 2, 3)
+    np.testing.assert_array_equal(colours[1, 0], image[1, [1, 3]])
 
 
-def test_up_is_up_and_right_is_right():
-    around = np.random.default_rng(0).normal(size=(501, 3))
-    middle = np.median(around, axis=0)
-
-    def at(offset):
-        picture = splat(middle[None] + offset, np.array([RED], np.uint8), around, SIZE)
-        rows, columns = np.nonzero(picture[..., 3])
-        return rows.mean(), columns.mean()
-
-    row, column = at((0, 0, 0))
-    assert at((0, -0.5, 0))[0] < row and at((0.5, 0, 0))[1] > column  # y down, x right
-    assert at((0, 0, 0.5))[0] < row  # seen from above, far is up
-
-
-def test_unknown_points_are_left_out(tiny_scenes):
-    cloud = cloud_of(tiny_scenes, 0)
-    points = points_of(cloud)
+def test_points_without_depth_are_left_out(tiny_scenes):
+    cloud = load_cloud(tiny_scenes, 0)
+    _, points = decode_cloud(encode_cloud(cloud, 10**6))
     assert np.isfinite(points).all(axis=1).sum() == int(cloud.valid.sum())
-    nothing = np.full((4, 3), np.nan)
-    assert not splat(nothing, np.zeros((4, 3), np.uint8), points, SIZE).any()
-    assert not splat(points, np.zeros(points.shape, np.uint8), nothing, SIZE).any()

@@ -1,49 +1,83 @@
 import io
+import re
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 
-from spatialsv.report import figures
-from spatialsv.report.curves import curves_figure, terms_in_order
-from spatialsv.report.gate_figure import standing_alone
-
-CURVE = ([1.0, 2.0, 3.0], [2.0, 1.0, 0.5])
+from spatialsv.report.figures import curve_figure, draw_figures, smooth, terms_in_order
+from spatialsv.report.style import COLOURS, as_inline_svg, as_svg, write_figures
 
 
-def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+def curves(term: str = "text", arm: str = "text"):
+    return [
+        {"arm": arm, "term": term, "step": step, "value": value}
+        for step, value in ((1, 2.0), (2, 1.0), (3, 0.5))
+    ]
 
 
-def test_a_png_has_the_figures_colours_and_words():
-    pytest.importorskip("resvg_py")
-    curves = {"text": {"text": CURVE}}
-    shown = pixels(figures.as_png(standing_alone(curves_figure(curves, ["base", "text"]))))
-    assert (np.abs(shown - (0x0B, 0x62, 0xA8)).max(axis=-1) < 8).sum() > 100  # the arm's line
-    mute = curves_figure(curves, ["base", "text"]).replace("<text", "<desc")
-    silent = pixels(figures.as_png(standing_alone(mute.replace("</text", "</desc"))))
-    assert (np.abs(shown - silent).max(axis=-1) > 60).sum() > 200  # letters: a font was found
+def test_a_png_has_the_arms_colour(tmp_path):
+    drawing = curve_figure(curves(), ["base", "text"])
+    write_figures(tmp_path, {"one": as_svg(drawing.figure)}, {"one": drawing})
+    png = (tmp_path / "one.png").read_bytes()
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    assert (np.abs(pixels - (0x0B, 0x62, 0xA8)).max(axis=-1) < 8).sum() > 100
 
 
-def test_an_svg_stands_alone():
-    svg = standing_alone(curves_figure({"a/b": {"text": CURVE}}, ["text"]))
-    assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "var(--" not in svg
+def test_files_are_the_same_bytes_every_time_and_have_no_date(tmp_path):
+    for name in ("first", "second"):
+        drawing = curve_figure(curves(), ["text"])
+        (tmp_path / name).mkdir()
+        write_figures(tmp_path / name, {"one": as_svg(drawing.figure)}, {"one": drawing})
+    for kind in ("svg", "png"):
+        first, second = ((tmp_path / n / f"one.{kind}").read_bytes() for n in ("first", "second"))
+        assert first == second and b"202" + b"6-" not in first
 
 
-def test_what_is_not_drawn_any_more_is_removed(tmp_path):
-    svg = curves_figure({"text": {"text": CURVE}}, ["text"])
-    assert "one.svg" in figures.write_figures(tmp_path, {"one": svg})
-    assert figures.write_figures(tmp_path, {"one": None}) == []
+def test_an_inline_svg_has_the_pages_colours_and_its_own_ids():
+    svg = as_svg(curve_figure(curves("<loss> & co"), ["base", "text"]).figure)
+    inline = as_inline_svg(svg, "one")
+    root = ET.fromstring(inline.replace("xlink:", "").replace("xmlns:xlink", "xlink"))
+    assert root.tag.endswith("svg") and "width" not in root.attrib
+    assert "var(--c1)" in inline and COLOURS["c1"] not in inline
+    ids = re.findall(r'\bid="([^"]+)"', inline)
+    assert ids and all(name.startswith("one-") for name in ids)
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', inline)) <= set(ids)
+    assert "&lt;loss&gt; &amp; co" in inline
+
+
+def test_figures_of_an_earlier_run_are_deleted(tmp_path):
+    drawing = curve_figure(curves(), ["text"])
+    write_figures(tmp_path, {"one": as_svg(drawing.figure)}, {"one": drawing})
+    assert {path.name for path in tmp_path.iterdir()} == {"one.svg", "one.png"}
+    write_figures(tmp_path, {}, {})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_resvg_there_are_svgs_and_a_word(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
-    svg = curves_figure({"text": {"text": CURVE}}, ["text"])
-    assert figures.write_figures(tmp_path, {"one": svg}) == ["one.svg"]
-    assert "spatialsv[figures]" in capsys.readouterr().err
-
-
 def test_the_total_is_not_drawn_twice():
-    terms = {"rays/l2": {}, "total": {}, "loss": {}, "depth/l2": {}, "text": {}}
+    terms = ["rays/l2", "total", "loss", "depth/l2", "text"]
     assert terms_in_order(terms) == ["total", "text", "depth/l2", "rays/l2"]
+
+
+def test_smoothing_keeps_the_mean():
+    steps, values = np.arange(1000.0), np.random.default_rng(0).uniform(size=1000)
+    means = smooth(steps, values)
+    assert len(means[0]) == len(means[1]) == 120
+    assert_allclose(np.mean(means[1]), np.mean(values), atol=0.01)
+    assert smooth(np.array([1.0]), np.array([2.0])) == ([1.0], [2.0])
+
+
+def test_every_arm_has_its_scores_and_chance():
+    scores = [
+        {"arm": arm, "task": "spatial", "mean": mean, "low": low, "high": None, "chance": 0.25}
+        for arm, mean, low in (("base", 0.3, None), ("text", 0.6, None))
+    ]
+    tables = {"scores": scores}
+    names = ("gate_sweeps", "layers", "curves", "quality_by_arm", "quality_bins", "solver_scores")
+    drawings = draw_figures(tables | {name: [] for name in names}, ["base", "text"])
+    (ax,) = drawings["scores"].figure.axes
+    assert [container.lines[0].get_xdata()[0] for container in ax.containers] == [0.3, 0.6]
+    assert [text.get_text() for text in ax.texts] == ["30.0", "60.0"]
+    assert any(line.get_xdata()[0] == pytest.approx(0.25) for line in ax.lines)

@@ -1,36 +1,41 @@
+import csv
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
+from spatialsv.analysis import AnalysisConfig
+from spatialsv.analysis import run as analyse
+from spatialsv.analysis.browser import browser_payload
+from spatialsv.analysis.jobs import read_jobs, read_runs
 from spatialsv.io.manifest import read_manifest
 from spatialsv.report import ReportConfig, run
-from spatialsv.report.browser import browser_data
-from spatialsv.report.jobs import by_arm, read_answers, read_jobs
+from spatialsv.report.data import read_tables
 
-CONFIG = ReportConfig(resamples=100)
+CONFIG = ReportConfig()
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, finished_run):
+def report(tmp_path_factory, analysed, finished_run):
     out = tmp_path_factory.mktemp("report") / "manifest.json"
-    run(**finished_run, config=CONFIG, out=out)
+    run(analysis=analysed, benchmarks=finished_run["timings"], config=CONFIG, out=out)
     return out.parent
 
 
-def test_tables_are_printed_with_the_page_last(finished_run, tmp_path, capsys):
-    run(**finished_run, config=CONFIG, out=tmp_path / "manifest.json")
+def test_tables_are_printed_with_the_page_last(analysed, tmp_path, capsys):
+    run(analysis=analysed, config=CONFIG, out=tmp_path / "manifest.json")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Answers, pooled"
+    assert lines[0] == "Accuracy by pool of tasks"
     assert any(line.startswith("SpatialSV - text") for line in lines)
     assert any(line.startswith("depth AbsRel") for line in lines)
     assert lines[-1] == f"Report: {tmp_path / 'report.html'}"
 
 
-def test_what_is_written(report):
+def test_files_of_the_report(report):
     manifest = read_manifest(report / "manifest.json")
     assert set(manifest.payload) == {
-        *("results.json", "metrics.json", "scores.csv", "curves.csv"),
         *("table.md", "report.html"),
         *(
             f"{name}.{kind}"
@@ -38,66 +43,99 @@ def test_what_is_written(report):
             for kind in ("svg", "png")
         ),
     }
-    results = json.loads((report / "results.json").read_text())
-    metrics = json.loads((report / "metrics.json").read_text())
-    first = results["rows"][0]
-    assert metrics["evaluate"][first["arm"]]["spatial"] == first["scores"]["spatial"]["mean"]
-    assert [row["arm"] for row in results["rows"]] == [
-        *("base", "text", "distill", "spatialsv", "no_image", "random", "frequency")
-    ]
-    assert results["lift"]["spatialsv"]["abs_rel"] == {"mean": 0.12, "deviation": None, "n": 1}
     assert "| SpatialSV |" in (report / "table.md").read_text()
-    assert (report / "scores.csv").read_text().splitlines()[1].startswith("base,")
-    assert (report / "curves.csv").read_text().startswith("step,text,")
+    assert (report / "gate.svg").read_text().startswith("<?xml")
 
 
-def test_the_page_stands_alone(report):
+def test_files_of_the_analysis(analysed):
+    manifest, folder = read_manifest(analysed), analysed.parent
+    package = json.loads((folder / "datapackage.json").read_text())
+    paths = {resource["path"] for resource in package["resources"]}
+    assert paths < set(manifest.payload)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    tables = read_tables(manifest)
+    arms = list(dict.fromkeys(row["arm"] for row in tables["scores"]))
+    assert arms == ["base", "text", "distill", "spatialsv", "no_image", "random", "frequency"]
+    first = tables["scores"][0]
+    assert first["task"] == "spatial" and metrics["evaluate"]["base"]["spatial"] == first["mean"]
+    (row,) = [row for row in tables["geometry"] if row["metric"] == "abs_rel"]
+    assert row == {
+        **{"stage": "lift", "arm": "spatialsv", "metric": "abs_rel"},
+        **{"mean": 0.12, "deviation": None, "seeds": 1},
+    }
+    assert (folder / "plots/scores.csv").read_text().splitlines()[1].startswith("base,")
+    assert (folder / "plots/curves.csv").read_text().startswith("step,text,")
+
+
+def test_numbers_are_the_same_after_writing_and_reading(analysed):
+    """Types and missing values included, so that the report prints what was computed."""
+    tables = read_tables(read_manifest(analysed))
+    for name, rows in tables.items():
+        with (analysed.parent / f"{name}.csv").open(newline="") as file:
+            texts = list(csv.DictReader(file))
+        for row, text in zip(rows, texts, strict=True):
+            for column, value in row.items():
+                assert text[column] == ("" if value is None else str(value))
+
+
+def test_the_report_imports_no_torch():
+    """Nor what computes: it presents the files of the stage `analysis`."""
+    code = "import sys, spatialsv.report, spatialsv.report.paper; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "spatialsv.report.page" in loaded
+    assert not loaded & {"torch", "scipy", "zarr", "spatialsv.stats", "spatialsv.analysis"}
+
+
+def test_the_page_needs_no_network(report):
     html = (report / "report.html").read_text()
     assert len(html) < 15e6
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
     assert "{{" not in html
     assert "<b>bold</b>" not in html and html.count("</script>") == html.count("<script")
     assert "850" in html and "depth/l2" in html
-    assert "Kept pixels are truer than dropped ones" in html
+    assert "Kept pixels are more accurate than dropped ones" in html
+    assert '<td>12.0 <span class="interval">' not in html  # cells of tables
+    assert re.search(r'<td>[\d.]+ <span class="interval">\[[\d., ]+\]</span></td>', html)
 
 
-def test_the_gate_is_measured_and_drawn(report):
-    gate = json.loads((report / "metrics.json").read_text())["pseudo"]
+def test_the_gate_is_measured(analysed):
+    gate = json.loads((analysed.parent / "metrics.json").read_text())["pseudo"]
     assert gate["kept_share"] < 1 and gate["kept"]["precision"] > gate["all"]["precision"]
-    assert (report / "gate.svg").read_text().startswith("<svg xmlns=")
 
 
 def test_stages_may_be_absent(tmp_path, finished_run):
-    run(evaluate=finished_run["evaluate"][1:2], config=CONFIG, out=tmp_path / "manifest.json")
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["tests"] == [] and results["blind"] is None and results["lift"] == {}
-    assert results["pseudo"] is None and not (tmp_path / "gate.svg").exists()
+    config = AnalysisConfig(resamples=100)
+    analysis = tmp_path / "analysis/manifest.json"
+    analyse(evaluate=finished_run["evaluate"][1:2], config=config, out=analysis)
+    run(analysis=analysis, config=CONFIG, out=tmp_path / "report/manifest.json")
+    filled = {name for name, rows in read_tables(read_manifest(analysis)).items() if rows}
+    assert filled == {"scores"}
+    html = (tmp_path / "report/report.html").read_text()
+    assert re.findall(r'<h2 id="(\w+)">', html) == ["scores", "browser"]
 
 
-def test_nothing_to_report_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="nothing to report"):
-        run(evaluate=[], config=CONFIG, out=tmp_path / "manifest.json")
+def test_nothing_to_analyse_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="nothing to analyse"):
+        analyse(evaluate=[], config=AnalysisConfig(), out=tmp_path / "manifest.json")
 
 
-def test_scenes_are_left_out_until_the_page_fits(tmp_path, finished_run, report):
-    whole = (report / "report.html").stat().st_size
-    config = ReportConfig(resamples=100, max_megabytes=(whole - 3000) / 1e6)
-    run(**finished_run, config=config, out=tmp_path / "manifest.json")
-    assert (tmp_path / "report.html").stat().st_size < whole - 3000
+def test_the_page_has_fewer_scenes_until_it_fits(tmp_path, analysed, report):
+    full = (report / "report.html").stat().st_size
+    config = ReportConfig(max_megabytes=(full - 3000) / 1e6)
+    run(analysis=analysed, config=config, out=tmp_path / "manifest.json")
+    assert (tmp_path / "report.html").stat().st_size < full - 3000
     with pytest.raises(ValueError, match="without any scene"):
-        config = ReportConfig(resamples=100, max_megabytes=0.001)
-        run(**finished_run, config=config, out=tmp_path / "manifest.json")
+        config = ReportConfig(max_megabytes=0.001)
+        run(analysis=analysed, config=config, out=tmp_path / "manifest.json")
 
 
-def test_browsed_scenes_are_spread_and_carry_their_questions(finished_run):
-    runs = {
-        arm: [read_answers(job) for job in jobs]
-        for arm, jobs in by_arm(read_jobs(finished_run["evaluate"])).items()
-    }
+def test_scenes_of_the_browser_are_evenly_spaced_and_have_their_questions(finished_run):
+    runs = read_runs(read_jobs(finished_run["evaluate"]))
     scenes = [read_manifest(path) for path in finished_run["scenes"]]
-    data = browser_data(runs, scenes, {}, limit=3)
+    data = browser_payload(runs, scenes, {}, limit=3)
     assert list(data["scenes"]) == ["plane-0", "plane-2", "plane-4"]
     assert len(data["questions"]) == 9
     question = data["questions"][0]
-    assert len(question["replies"]) == 7 and question["replies"][0][1] in (0.0, 1.0)
+    assert len(question["responses"]) == 7 and question["responses"][0][1] in (0.0, 1.0)
     assert len(data["scenes"]["plane-0"]["images"]) == 2

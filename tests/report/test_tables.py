@@ -1,4 +1,5 @@
-from spatialsv.report.tables import Table, as_html, as_markdown, as_text, geometry_table
+from spatialsv.report.result_tables import geometry_tables
+from spatialsv.report.tables import Table, as_markdown, as_text
 
 TABLE = Table(
     title="Scores",
@@ -23,24 +24,17 @@ def test_markdown_is_a_table_and_escapes_its_bars():
     assert lines[-1] == "A note."
 
 
-def test_html_escapes_and_marks_intervals():
-    html = as_html(TABLE)
-    assert "a|b &lt;i&gt;" in html and "<i>" not in html
-    assert '50.0 <span class="interval">[40.0, 60.0]</span>' in html
-
-
 def test_geometry_headlines_are_in_words_and_the_rest_by_name():
-    arms = {
-        "text": {"rmse": {"mean": 0.512345, "deviation": None, "n": 1}},
-        "spatialsv": {
-            "abs_rel": {"mean": 0.1, "deviation": 0.012, "n": 2},
-            "view_rmse": {"mean": 2.0, "deviation": None, "n": 1},
-        },
-    }
-    table = geometry_table(arms, "Probe")
+    values = (("text", "rmse", 0.512345, None), ("spatialsv", "abs_rel", 0.1, 0.012))
+    values += (("spatialsv", "view_rmse", 2.0, None),)
+    rows = [
+        {"stage": "probe", "arm": arm, "metric": metric, "mean": mean, "deviation": deviation}
+        for arm, metric, mean, deviation in values
+    ]
+    (table,) = geometry_tables({"geometry": rows})
     assert table.head == ("", "text", "SpatialSV")
     assert table.rows == (("depth AbsRel", "-", "0.1 ± 0.012"), ("depth RMSE", "0.5123", "-"))
-    names = [row[0] for row in geometry_table(arms, "Probe", every=True).rows]
-    assert names == ["rmse", "abs_rel", "view_rmse"]
-    unknown = {"text": {"other": {"mean": 1.0, "deviation": None, "n": 1}}}
-    assert geometry_table(unknown, "Probe").rows == (("other", "1"),)
+    (full,) = geometry_tables({"geometry": rows}, every=True)
+    assert [row[0] for row in full.rows] == ["rmse", "abs_rel", "view_rmse"]
+    unknown = [rows[0] | {"metric": "other", "mean": 1.0}]
+    assert geometry_tables({"geometry": unknown})[0].rows == (("other", "1"),)

@@ -12,7 +12,8 @@ from helpers.outside import save_picture, save_video
 from helpers.workflow_copy import make_copy
 from spatialsv.scenes.store import read_groups
 
-SECTIONS = ("labels", "pseudo", "train", "lift", "probe", "evaluate", "report", "ablations")
+SECTIONS = ("labels", "pseudo", "train", "lift", "probe", "evaluate", "analysis", "report")
+SECTIONS += ("ablations",)
 
 
 @pytest.mark.xdist_group("captures")

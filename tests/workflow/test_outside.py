@@ -13,7 +13,7 @@ from helpers.workflow_copy import Copy, make_copy
 from spatialsv.scenes.store import read_groups
 
 pytestmark = pytest.mark.xdist_group("outside")
-STAGES = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report")
+STAGES = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "analysis", "report")
 OVERLAY = {
     "labels": {"teacher": "rooms"},
     "pseudo": {"splits": []},

@@ -14,7 +14,7 @@ rule ablations:
     resources:
         mem_mb=1000,
     params:
-        code=code_version("report", "scenes/question", "stats"),
+        code=code_version("analysis", "report", "scenes/question", "stats"),
         config=section("ablations"),
     message:
         "tables of ablations"

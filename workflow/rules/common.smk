@@ -13,7 +13,8 @@ from settings import adapter_files, code_digest, load_settings, minified, mllm_p
 from settings import place_digest
 from settings import source_of as source_in
 
-STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+STAGES = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate"]
+STAGES += ["analysis", "report"]
 # The target `paper` starts no job but its own.
 TABLES_ALONE = "paper" in sys.argv and not {"all", "ablations", *STAGES} & set(sys.argv)
 ALSO = config["also"]
@@ -130,7 +131,10 @@ def split_section(wildcards):
         return section("scenes", tasks={split: tasks[split]} if split in tasks else {})
     read, size = scenes.get("read", {}), scenes["shard_size"]
     own = {"files": {name: path for name, path in read.get("files", {}).items() if name == split}}
-    own |= {"shard_size": size, "stop": min(scenes["splits"][split], (int(wildcards.shard) + 1) * size)}
+    own |= {
+        "shard_size": size,
+        "stop": min(scenes["splits"][split], (int(wildcards.shard) + 1) * size),
+    }
     told = {key: scenes[key] for key in ("without_text",) if key in scenes}
     return minified(read | told | own)
 

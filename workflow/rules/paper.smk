@@ -17,7 +17,7 @@ rule paper:
     resources:
         mem_mb=1000,
     params:
-        code=code_version("report", "scenes/question", "stats"),
+        code=code_version("analysis", "report", "scenes/question", "stats"),
         evaluate=asked_before,
         contents=lambda wildcards: [place_digest(ROOT / path) for path in asked_before(wildcards)],
     message:

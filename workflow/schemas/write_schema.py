@@ -31,8 +31,9 @@ STAGES = {
     "lift": "spatialsv.lift:LiftConfig",
     "probe": "spatialsv.probe:ProbeConfig",
     "evaluate": "spatialsv.evaluate:EvaluateConfig",
+    "analysis": "spatialsv.analysis:AnalysisConfig",
     "report": "spatialsv.report:ReportConfig",
-    "ablations": "spatialsv.report.ablations:AblationsConfig",
+    "ablations": "spatialsv.analysis.ablations:AblationsConfig",
     "base": "spatialsv.base.stage:BaseConfig",
 }
 SPLIT = {"enum": ["train", "unlabelled", "validation", "test"]}

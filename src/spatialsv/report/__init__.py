@@ -1,4 +1,4 @@
-"""Results as a table to read, a record to compute with, and one page to look at."""
+"""Presentation of the results: tables, figures, and one page. It computes nothing."""
 
 from spatialsv.report.stage import ReportConfig, run
 

@@ -1,185 +1,128 @@
-"""The stage `ablations`: tables in the paper's shapes, its values beside ours, and what is real."""
+"""Presentation of the target `ablations`: the paper's tables for our arms, with its values."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.resources import files
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import matplotlib as mpl
 
-from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, write_manifest
-from spatialsv.report.comparisons import Runs, difference_by_seed, paired_tests, scored
-from spatialsv.report.figures import write_figures
-from spatialsv.report.interpret import against_error, answers_of_jobs, spatial
-from spatialsv.report.interpret_page import correlation_told, lifted_figure
-from spatialsv.report.jobs import Job, by_arm, read_jobs, read_runs
-from spatialsv.report.results import check_same_questions, pool_seeds
-from spatialsv.report.tables import Table, ablation_table, as_markdown, as_text
-from spatialsv.stats.seeds import summarise_seeds
-from spatialsv.stats.summary import QuestionScore
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.report.data import Row, Tables, read_tables, unique, where
+from spatialsv.report.figures import arm_order, quality_figure
+from spatialsv.report.findings import correlation_finding
+from spatialsv.report.labels import arm_label
+from spatialsv.report.result_tables import DETECTABLE, TESTED
+from spatialsv.report.style import RC, Drawing, as_svg, write_figures
+from spatialsv.report.tables import (
+    UNKNOWN,
+    Table,
+    as_markdown,
+    as_text,
+    format_mean,
+    format_test,
+)
 
-MINDCUBE = ("rotation", "among", "around")
-Paths = Sequence[str | Path]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableConfig:
-    """One table: an arm a row."""
-
-    arms: tuple[str, ...]
-    against: str  # the row that all others are compared with
-    paper: str | None = None  # the table of paper.json with the same rows, in the same order
-
-    def __post_init__(self) -> None:
-        if self.against not in self.arms:
-            raise ValueError(
-                f"ablations.tables: against {self.against!r} is none of {list(self.arms)}"
-            )
-        if self.paper is None:
-            return
-        if self.paper not in (known := paper_tables()):
-            told = f"known: {', '.join(known)}"
-            raise ValueError(f"ablations.tables: no table {self.paper!r} of the paper; {told}")
-        if len(rows := known[self.paper]["rows"]) != len(self.arms):
-            told = "; ".join(row["row"] for row in rows)
-            raise ValueError(
-                f"ablations.tables: {len(self.arms)} arms beside {len(rows)} rows of"
-                f" {self.paper}: {told}"
-            )
+POOLS = {"mindcube": "MindCube settings", "vsi_choice": "VSI choices"}  # the paper has them as well
+OTHERS = {"spatial": "all spatial", "recognition": "recognition"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationsConfig:
-    """Which tables there are."""
-
-    tables: dict[str, TableConfig] = field(default_factory=dict)
-    resamples: int = 2000  # of the bootstrap
-    seed: int = 0  # of bootstrap and permutations
-
-
-@cache
-def paper_tables() -> dict[str, Any]:
-    """The paper's own values: table -> title and rows, whose scores are in per cent."""
-    record = json.loads(files("spatialsv.report").joinpath("paper.json").read_text())
-    return {name: table for name, table in record.items() if name not in ("source", "models")}
-
-
-def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Paths = ()) -> Manifest:
-    """Write results.json, table.md and `out`; print the tables.
-
-    Beside the tables stands the paper's Figure 4: lifted depth against accuracy, over all arms that
-    lift it.
+def present(manifest: str | Path) -> Manifest:
+    """Write table.md and the figure of the target `ablations` next to its tables; print them.
 
     Args:
-        evaluate: manifests of the evaluate jobs of all arms in the tables.
-        lift: of the lift jobs of those that lift geometry.
-        out: where the manifest goes; payload beside it.
+        manifest: path of the target's manifest, which lists the tables.
 
-    Raises:
-        ValueError: no tables, an arm that was not evaluated, or arms asked different questions.
+    Returns:
+        The manifest with the new files.
     """
-    out = Path(out)
-    if not config.tables:
-        raise ValueError("ablations.tables is empty: there is no table to make")
-    runs = read_runs(evaluate)
-    lifted = read_jobs(lift)
-    lifts = by_arm(lifted)
-    results = [
-        ablation(name, table, runs, lifts, config.seed) for name, table in config.tables.items()
-    ]
-    pooled = {arm: spatial(pool_seeds(arm, seeds)) for arm, seeds in runs.items()}
-    answered = answers_of_jobs(runs, read_jobs(evaluate))
-    seen = against_error(lifted, answered, pooled, config.resamples, config.seed)
-    tables = [ablation_table(result) for result in results]
-    told = [correlation_told(seen)] if seen else []
-    write_json(out.parent / "results.json", {"tables": results, "lift": seen})
-    write_text(out.parent / "table.md", "\n\n".join([*map(as_markdown, tables), *told]) + "\n")
-    print("\n\n".join([*map(_with_note, tables), *told]))
-    drawn = write_figures(out.parent, {"lift_accuracy": lifted_figure(seen)})
-    names = ("results.json", "table.md", *drawn)
-    manifest = Manifest(
-        stage="ablations",
-        payload={name: digest_path(out.parent / name) for name in names},
-        counts={"tables": len(tables), "arms": len(runs)},
-        config=asdict(config),
-        path=out,
-    )
-    write_manifest(out, manifest)
-    return manifest
+    written = read_manifest(manifest)
+    folder = Path(manifest).parent
+    tables = read_tables(written)
+    words = ablation_tables(tables)
+    sentences = [correlation_finding(row) for row in tables["quality_correlation"]]
+    write_text(folder / "table.md", "\n\n".join([*map(as_markdown, words), *sentences]) + "\n")
+    texts = [f"{as_text(table)}\n\n{table.note}" for table in words]
+    sys.stdout.write("\n\n".join([*texts, *sentences]) + "\n")
+    drawings = ablation_figures(tables)
+    write_figures(folder, {name: as_svg(d.figure) for name, d in drawings.items()}, drawings)
+    names = ["table.md", *(f"{name}.{kind}" for name in drawings for kind in ("svg", "png"))]
+    payload = dict(written.payload) | {name: digest_path(folder / name) for name in names}
+    presented = replace(written, payload=payload)
+    write_manifest(manifest, presented)
+    return presented
 
 
-def ablation(
-    name: str,
-    table: TableConfig,
-    runs: Runs,
-    lifts: Mapping[str, Sequence[Job]],
-    seed: int = 0,
-) -> dict[str, Any]:
-    """One table as a record: a row an arm, with our scores, the paper's, and the test.
+@mpl.rc_context(RC)
+def ablation_figures(tables: Tables) -> dict[str, Drawing]:
+    """Draw lifted depth error against accuracy over the arms, where two arms or more lift depth."""
+    if len(tables["quality_by_arm"]) < 2:
+        return {}
+    return {"lift_accuracy": quality_figure("lift", tables, arm_order(tables))}
 
-    Scores are in [0, 1], means over seeds; the paper's are in per cent, as printed. `test` is that
-    of the arm against the table's reference, on all spatial questions; p-values are corrected
-    together within the table (Holm). `by_seed` is the spread of that difference over seeds.
-    `before` has the scores of the untuned base, where it was asked.
 
-    Raises:
-        ValueError: an arm that was not evaluated, or arms asked different questions.
-    """
-    if missing := [arm for arm in table.arms if arm not in runs]:
-        raise ValueError(f"ablations.tables.{name}: no evaluation of {', '.join(missing)}")
-    check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in table.arms})
-    pairs = [(arm, table.against) for arm in table.arms if arm != table.against]
-    tests = {test["first"]: test for test in paired_tests(runs, pairs, seed)}
-    paper = paper_tables()[table.paper] if table.paper else None
-    rows = []
-    for place, arm in enumerate(table.arms):
-        answers = [scored(run) for run in runs[arm]]
-        ratios = [job.metrics.get("abs_rel_over_mean_depth") for job in lifts.get(arm, ())]
-        rows.append(
-            {
-                "arm": arm,
-                "seeds": len(answers),
-                "scores": _scores(answers),
-                "lifted": _spread([ratio for ratio in ratios if ratio is not None]),
-                "paper": paper["rows"][place] if paper else {},
-                "test": tests.get(arm),
-                "by_seed": difference_by_seed(runs[arm], runs[table.against]),
-            }
+def ablation_tables(tables: Tables) -> list[Table]:
+    """Return the tables of words, one per ablation."""
+    return [
+        _table(
+            where(tables["ablation_arms"], table=name), where(tables["ablation_scores"], table=name)
         )
-    title = f"{paper['title']} ({name})" if paper else name
-    before = _scores([scored(run) for run in runs["base"]]) if "base" in runs else None
-    return {
-        **{"name": name, "title": title, "against": table.against},
-        **{"before": before, "rows": rows},
-    }
+        for name in unique(tables["ablation_arms"], "table")
+    ]
 
 
-def _scores(seeds: Sequence[Sequence[QuestionScore]]) -> dict[str, dict[str, Any] | None]:
-    """Pools of questions, each a mean over them, then over seeds."""
+def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
+    """One of the paper's tables: our scores, the paper's, and the test of each row."""
+    against = arm_label(arms[0]["against"])
+    cells = {(row["arm"], row["pool"]): row for row in scores}
+    has_paper = any(row["paper_row"] for row in arms)
+    head = ["", *(["the paper's row"] if has_paper else [])]
+    for pool, words in (POOLS | OTHERS).items():
+        count = cells[arms[0]["arm"], pool]["n"]
+        head.append(f"{words} (n {count})" if count else words)
+        head += ["paper"] if pool in POOLS else []
+    head += ["AbsRel / mean depth", f"difference to {against}", "p (Holm)", "at 5 %"]
+    rows = []
+    for row in arms:
+        line = [arm_label(row["arm"]), *([row["paper_row"] or UNKNOWN] if has_paper else [])]
+        for pool in POOLS | OTHERS:
+            cell = cells[row["arm"], pool]
+            line.append(format_mean(cell))
+            line += [_format_paper(cell["paper"])] if pool in POOLS else []
+        ratio = row["lifted_ratio"]
+        line.append(UNKNOWN if ratio is None else f"{ratio:.2f}")
+        rows.append((*line, *format_test(row)))
+    note = (
+        f"Per cent correct, means over seeds ± their standard deviation ({_seeds(arms)} training"
+        " seeds). Numbers, which score mean relative accuracy, are part of all spatial only. Each"
+        f" row is compared with {against}: in brackets the 95 % interval, ± the standard deviation"
+        f" over seeds. {TESTED} {DETECTABLE}{_before(cells)} The paper's values are of"
+        " Qwen2.5-VL-3B on MindCube-Tiny and VSI-Bench, other questions and another model: compare"
+        " differences between rows, not levels."
+    )
+    head.append("minimum detectable difference")
+    return Table(title=arms[0]["title"], head=tuple(head), rows=tuple(rows), note=note)
 
-    def pool(chosen) -> dict[str, Any] | None:
-        found = [[q.score for q in answers if chosen(q)] for answers in seeds]
-        spread = _spread([float(np.mean(scores)) for scores in found if scores])
-        return spread and spread | {"questions": len(found[0])}
 
-    return {
-        "mindcube": pool(lambda q: q.task in MINDCUBE),
-        "vsi_choice": pool(lambda q: q.spatial and q.kind == "choice" and q.task not in MINDCUBE),
-        "spatial": pool(lambda q: q.spatial),
-        "recognition": pool(lambda q: not q.spatial),
-    }
+def _seeds(arms: Sequence[Row]) -> str:
+    """The number of seeds of trained arms, or its range."""
+    counts = {row["seeds"] for row in arms if row["is_trained"]} or {1}
+    return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
-def _spread(values: Sequence[float]) -> dict[str, Any] | None:
-    return asdict(summarise_seeds(values)) if values else None
+def _before(cells: dict[tuple[str, str], Row]) -> str:
+    """The scores of the base before training, which show whether general ability is retained."""
+    before = [
+        f"{words} {format_mean(cells['base', pool])}"
+        for pool, words in OTHERS.items()
+        if cells.get(("base", pool), {}).get("n")
+    ]
+    return f" Before training: {', '.join(before)}." if before else ""
 
 
-def _with_note(table: Table) -> str:
-    return f"{as_text(table)}\n\n{table.note}"
+def _format_paper(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}"

@@ -1,75 +1,326 @@
-"""The page's figures as files beside it: SVG, and PNG where resvg is installed."""
+"""All figures of the report, from the tidy tables of the stage `analysis`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from spatialsv.io.atomic import write_bytes, write_text
-from spatialsv.report.curves import Curve, curves_figure
-from spatialsv.report.examples import Disagreement
-from spatialsv.report.gate_figure import gate_figure, standing_alone
-from spatialsv.report.interpret_page import figures as interpretability_figures
-from spatialsv.report.intervals import interval_figure
-from spatialsv.report.layers_figure import layers_figure
+from spatialsv.report.data import Row, Tables, unique, where
+from spatialsv.report.examples import examples_figure
+from spatialsv.report.labels import SOURCES, arm_label, task_label
+from spatialsv.report.result_tables import CONTROLS, PROBED
+from spatialsv.report.style import (
+    COLOURS,
+    DASHES,
+    RC,
+    Drawing,
+    add_arm_legend,
+    arm_colour,
+    arm_style,
+    new_figure,
+)
 
 POOLS = ("spatial", "spatial_choice", "spatial_number")  # of the scores
-ZOOM = 2  # pixels of a PNG for each unit of its SVG
+POINTS = 120  # per curve: steps are averaged into at most this many bins
+FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
+THRESHOLDS = {
+    "confidence_percentile": "confidence (percentile)",
+    "pixels": "reprojection (pixels)",
+    "relative_depth": "relative depth",
+}
+AXES = {
+    "probe": ("Frozen probe: depth error against accuracy", "depth RMSE of the probe"),
+    "lift": ("Lifted depth: error against accuracy", "RMSE of lifted depth"),
+}
+MARKERS = {"exact": "|", "lifted_cameras": "s", "lifted": "o", "response": "x"}
+BY_SCENE = "95 % interval, resampled by scene."
 
 
-def figures_of(
-    results: Mapping[str, Any],
-    curves: Mapping[str, Mapping[str, Curve]],
-    order: Sequence[str],
-    examples: Sequence[Disagreement] = (),
-) -> dict[str, str | None]:
-    """Each figure as SVG, by its file's name; None where there is nothing to draw."""
-    gate = results["pseudo"]
-    return {
-        "scores": interval_figure(results, POOLS),
-        "gate": gate_figure(gate["measured"]) if gate and gate["measured"] else None,
-        "layers": layers_figure(results) if results["layers"] else None,
-        "training": curves_figure(curves, order) if curves else None,
-        **interpretability_figures(results, examples),
-    }
+@mpl.rc_context(RC)
+def draw_figures(
+    tables: Tables, order: Sequence[str], examples: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Drawing]:
+    """Draw each figure that there is data for.
 
+    Args:
+        tables: of the stage `analysis`.
+        order: the arms in the order of their colours.
+        examples: of disagreements.json.
 
-def write_figures(folder: Path, figures: Mapping[str, str | None]) -> list[str]:
-    """Write `figures` as SVG and PNG. Returns: the names of the files.
-
-    Those of an earlier run that are not to be drawn any more are removed.
+    Returns:
+        Figures by file name without ending.
     """
-    drawn = find_spec("resvg_py") is not None
-    if not drawn:
-        print("no PNG of the figures: pip install 'spatialsv[figures]'", file=sys.stderr)
-    names = []
-    for name, figure in figures.items():
-        places = {kind: folder / f"{name}.{kind}" for kind in ("svg", "png")}
-        for place in places.values():
-            place.unlink(missing_ok=True)
-        if figure is None:
-            continue
-        svg = standing_alone(figure)
-        write_text(places["svg"], svg)
-        if drawn:
-            write_bytes(places["png"], as_png(svg))
-        names += [place.name for place in places.values() if place.is_file()]
-    return names
+    drawings: dict[str, Drawing] = {"scores": score_figure(tables["scores"], order)}
+    if tables["gate_sweeps"]:
+        drawings["gate"] = gate_figure(tables)
+    if tables["layers"]:
+        drawings["layers"] = layer_figure(tables["layers"], order)
+    if tables["curves"]:
+        drawings["training"] = curve_figure(tables["curves"], order)
+    for stage in AXES:
+        if len(where(tables["quality_by_arm"], stage=stage)) > 1:
+            drawings[f"{stage}_accuracy"] = quality_figure(stage, tables, order)
+    for arm in unique(tables["quality_bins"], "arm"):
+        drawings[f"bins_{arm}"] = bin_figure(arm, where(tables["quality_bins"], arm=arm), order)
+    for arm in unique(tables["solver_scores"], "arm"):
+        rows = where(tables["solver_scores"], arm=arm, is_pool=False)
+        drawings[f"solver_{arm}"] = solver_figure(arm, rows, order)
+    for pair in examples:
+        drawings[f"disagreements_{pair['arms'][0]}"] = examples_figure(pair)
+    return drawings
 
 
-def as_png(svg: str) -> bytes:
-    """An SVG that stands alone as PNG, in the font that matplotlib brings: alike everywhere."""
-    import resvg_py
+def arm_order(tables: Tables) -> list[str]:
+    """Return the arms in the order of their colours: those with scores, then all others."""
+    names = ("scores", "curves", "layers", "quality_by_arm")
+    return list(dict.fromkeys(row["arm"] for name in names for row in tables.get(name, ())))
 
-    return resvg_py.svg_to_bytes(
-        svg_string=svg,
-        zoom=ZOOM,
-        skip_system_fonts=True,
-        font_dirs=[str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")],
-        sans_serif_family="DejaVu Sans",
+
+def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Drawing:
+    """Draw scores with intervals: a panel per pool, a row per arm."""
+    pools = [pool for pool in POOLS if where(scores, task=pool)]
+    arms = unique(scores, "arm")
+    figure, axes = new_figure(0.9 + 0.24 * len(arms), columns=len(pools) or 1, sharey=True)
+    for ax, pool in zip(axes, pools, strict=False):
+        rows = where(scores, task=pool)
+        for row in rows:
+            y = arms.index(row["arm"])
+            ax.errorbar(
+                row["mean"], y, xerr=_reach(row), fmt="o", color=arm_colour(row["arm"], order)
+            )
+            ax.text(1.02, y, f"{100 * row['mean']:.1f}", va="center", fontsize=7)
+        if (chance := rows[0]["chance"]) is not None:
+            ax.axvline(chance, color=COLOURS["ink"], linestyle=(0, (4, 3)), linewidth=0.9)
+        ax.set(title=task_label(pool), xlim=(0, 1.12), ylim=(len(arms) - 0.5, -0.5))
+        ax.set_yticks(range(len(arms)), list(map(arm_label, arms)))
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return Drawing(
+        figure,
+        f"Mean score and {BY_SCENE} The dashed line is chance.",
+        "Scores of each arm with 95 % intervals; the tables below have the numbers",
     )
+
+
+def gate_figure(tables: Tables) -> Drawing:
+    """Draw precision over the share of pixels kept: a line per threshold, a dot per value."""
+    (summary,), sweeps = tables["gate_summary"], tables["gate_sweeps"]
+    rows = {row["pixels"]: row for row in tables["gate_pixels"]}
+    figure, (ax,) = new_figure(4.2)
+    chance = rows["all"]["precision"]
+    ax.axhline(chance, color=COLOURS["ink"], linestyle=(0, (4, 3)), linewidth=0.9)
+    ax.annotate("random dropping", (0, chance), (4, 3), textcoords="offset points", fontsize=7)
+    for number, name in enumerate(unique(sweeps, "threshold"), start=1):
+        sweep = [row for row in where(sweeps, threshold=name) if row["gain"]]
+        _gain_bars(
+            ax,
+            sweep,
+            color=COLOURS[f"c{number}"],
+            linestyle=DASHES[number],
+            marker="o",
+            label=THRESHOLDS[name],
+        )
+        offset = (-4, -10) if number == 2 else (4, 5)
+        for row in sweep:
+            if row["share"] < 0.97:  # where the lines meet, points have no labels
+                place = (row["share"], row["precision"])
+                ax.annotate(f"{row['value']:g}", place, offset, textcoords="offset points")
+    _gain_bars(ax, [rows["kept"]], color=COLOURS["ink"], fmt="D", label="all three, as set")
+    ax.set(
+        title=f"Precision of kept pixels: within {100 * summary['tolerance']:g} % of true depth",
+        xlabel="share of pixels kept",
+        xlim=(0, 1.02),
+    )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside upper left", ncols=4, handlelength=3)
+    return Drawing(
+        figure,
+        "Each threshold alone, the other two switched off, and all three as set. Bars: 95 %"
+        " interval of the difference to random dropping, resampled by scene.",
+        f"Precision {100 * rows['kept']['precision']:.1f} % of kept pixels,"
+        f" {100 * chance:.1f} % of all; the table has the numbers",
+    )
+
+
+def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Drawing:
+    """Draw the quality of linear probes over layers: a panel per task, controls in grey."""
+    tasks, arms = unique(layers, "task"), unique(layers, "arm")
+    places = [row["layer"] for row in where(layers, arm=arms[0], task=tasks[0], source="probe")]
+    figure, axes = new_figure(0.6 + 2.1 * -(-len(tasks) // 3), -(-len(tasks) // 3), 3)
+    for ax, task in zip(axes, tasks, strict=False):
+        for number, (name, words) in enumerate(CONTROLS.items()):
+            rows = where(layers, arm=arms[0], task=task, source=name)
+            rows = rows * len(places) if len(rows) == 1 else rows
+            style = {"color": COLOURS["c6"], "linestyle": DASHES[number], "linewidth": 1}
+            if any(row["mean"] is not None for row in rows):
+                label = f"control: {words}"
+                ax.plot(range(len(places)), _column(rows, "mean"), label=label, **style)
+        for arm in arms:
+            rows = where(layers, arm=arm, task=task, source="probe")
+            style = arm_style(arm, order) | {"marker": "o", "markersize": 3, "elinewidth": 0.8}
+            x, means = np.arange(len(rows)), _column(rows, "mean")
+            low, high = _column(rows, "low"), _column(rows, "high")
+            bars = np.nan_to_num(np.maximum([means - low, high - means], 0))
+            ax.errorbar(x, means, yerr=bars, label=arm_label(arm), **style)
+        taps = [i for i, row in enumerate(rows) if row["is_tap"]]
+        ax.plot(taps, [0] * len(taps), "^", color=COLOURS["ink"], markersize=5, clip_on=False,
+                transform=ax.get_xaxis_transform())  # fmt: skip
+        step = -(-len(places) // 12)
+        named = [(i, p) for i, p in enumerate(places) if p < 1 or p % step == 0]
+        ax.set_xticks([i for i, _ in named], [{-1: "enc", 0: "proj"}.get(p, p) for _, p in named])
+        better = "higher" if task in ("pose", "matches") else "lower"
+        ax.set_title(f"{PROBED[task]} ({better} is better)", fontsize=7.5)
+    _spare_for_legend(axes, len(tasks))
+    return Drawing(
+        figure,
+        "A linear probe of each layer of the frozen model: enc, the output of the vision encoder;"
+        " proj, the input of the LLM; then each layer of the LLM. Triangles mark the taps of the"
+        f" DPT probe. Bars: {BY_SCENE} Grey: controls, which have a cell's position only, the"
+        " states of other scenes, or an MLLM with random weights.",
+        "Quality of linear probes over layers; the table has the numbers",
+    )
+
+
+def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Drawing:
+    """Draw the losses over training: a panel per loss term, a line per arm."""
+    terms = terms_in_order(unique(curves, "term"))
+    figure, axes = new_figure(0.5 + 1.7 * -(-len(terms) // 3), -(-len(terms) // 3), 3)
+    for ax, term in zip(axes, terms, strict=False):
+        for arm in unique(where(curves, term=term), "arm"):
+            rows = where(curves, term=term, arm=arm)
+            steps, values = smooth(_column(rows, "step"), _column(rows, "value"))
+            marker = "o" if len(steps) == 1 else None
+            ax.plot(steps, values, marker=marker, **arm_style(arm, order))
+        ax.set_title(term)
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+    for ax in axes[len(terms) :]:
+        ax.set_axis_off()
+    add_arm_legend(figure, unique(curves, "arm"), order)
+    return Drawing(
+        figure,
+        "Losses over the optimiser's steps, averaged over neighbouring steps; first seeds.",
+        "Losses over training steps, a panel per loss term",
+    )
+
+
+def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Drawing:
+    """Draw accuracy over depth error: a ring per arm, a dot per seed."""
+    title, words = AXES[stage]
+    figure, (ax,) = new_figure(3.8)
+    for row in where(tables["quality_by_arm"], stage=stage):
+        colour = arm_colour(row["arm"], order)
+        seeds = where(tables["quality_by_job"], stage=stage, arm=row["arm"])
+        if len(seeds) > 1:
+            ax.scatter(_column(seeds, "error"), _column(seeds, "accuracy"), 5, color=colour)
+        bars = _reach(row | {"mean": row["accuracy"]})
+        style = {"fmt": "o", "mfc": COLOURS["paper"], "markersize": 6, "color": colour}
+        ax.errorbar(row["error"], row["accuracy"], yerr=bars, label=arm_label(row["arm"]), **style)
+    ax.set(title=title, xlabel=words, ylabel="accuracy on spatial questions")
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside right upper")
+    return Drawing(
+        figure,
+        f"A ring per arm, with its {BY_SCENE} A dot per seed.",
+        f"{title}; the table has the numbers",
+    )
+
+
+def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Drawing:
+    """Draw accuracy in bins of scenes, those with the best lifted depth on the right."""
+    figure, (ax,) = new_figure(3.4)
+    lines = [(arm, "")] + ([(r, "reference_")] if (r := bins[0]["reference"]) else [])
+    for number, (name, prefix) in enumerate(lines):
+        rows = [{end: row[prefix + end] for end in ("mean", "low", "high")} for row in bins]
+        x = np.arange(len(bins)) + 0.06 * number
+        bars = np.hstack([_reach(row) for row in rows])
+        style = arm_style(name, order) | {"marker": "o", "label": arm_label(name)}
+        ax.errorbar(x, _column(rows, "mean"), yerr=bars, **style)
+    ax.set_xticks(
+        range(len(bins)), [f"{row['error_low']:.2g} to {row['error_high']:.2g}" for row in bins]
+    )
+    title = f"Accuracy by quality of the depth that {arm_label(arm)} lifts"
+    ax.set(title=title, xlabel="RMSE of lifted depth, scenes in bins from worst to best")
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside right upper")
+    caption = f"Accuracy on spatial questions, and {BY_SCENE}"
+    return Drawing(figure, caption, f"{title}; the table has the numbers")
+
+
+def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Drawing:
+    """Draw what the geometry-only solver and the model score: a row per task."""
+    tasks = unique(scores, "task")
+    figure, (ax,) = new_figure(0.9 + 0.24 * len(tasks))
+    colours = {"exact": COLOURS["ink"], "lifted_cameras": COLOURS["c6"]}
+    for row in scores:
+        y = tasks.index(row["task"])
+        if row["source"] == "chance":
+            ax.plot([row["mean"]] * 2, [y - 0.4, y + 0.4], ":", color=COLOURS["ink"], linewidth=1)
+    for source, marker in MARKERS.items():
+        rows = where(scores, source=source)
+        style: dict[str, Any] = {"color": colours.get(source, arm_colour(arm, order))}
+        style |= {"markersize": 9, "markeredgewidth": 2} if source == "exact" else {"markersize": 6}
+        words = "lifted geometry" if source == "lifted" else SOURCES[source]
+        places = [tasks.index(row["task"]) for row in rows]
+        ax.plot(_column(rows, "mean"), places, marker, label=words, clip_on=False, **style)
+    counts = {row["task"]: row["n"] for row in scores}
+    ax.set_yticks(range(len(tasks)), [f"{task_label(task)} ({counts[task]})" for task in tasks])
+    ax.set(xlim=(0, 1.02), ylim=(len(tasks) - 0.5, -0.5))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    title = f"Geometry-only solver and responses: {arm_label(arm)}"
+    ax.set_title(title)
+    figure.legend(loc="outside upper left", ncols=4)
+    return Drawing(
+        figure,
+        "Scores by task. Dotted lines: chance. Masks, vertical and one length per scene are true.",
+        f"{title}; the table has the numbers",
+    )
+
+
+def terms_in_order(terms: Sequence[str]) -> list[str]:
+    """Return the loss terms that have a panel, those of all arms first."""
+    found = [term for term in terms if not (term == "loss" and "total" in terms)]  # the same
+    first = [term for term in FIRST_TERMS if term in found]
+    return first + sorted(set(found) - set(first))
+
+
+def smooth(steps: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Average neighbouring steps, so that at most POINTS remain."""
+    parts = min(POINTS, len(steps))
+    means = [[float(p.mean()) for p in np.array_split(axis, parts)] for axis in (steps, values)]
+    return means[0], means[1]
+
+
+def _spare_for_legend(axes: Sequence[Axes], used: int) -> None:
+    """Put the legend of the first axes into the first unused ones, and hide these."""
+    for ax in axes[used:]:
+        ax.set_axis_off()
+    handles, labels = axes[0].get_legend_handles_labels()
+    place = axes[used] if used < len(axes) else axes[0]
+    place.legend(handles, labels, loc="upper left" if used < len(axes) else "best", handlelength=3)
+
+
+def _gain_bars(ax: Axes, rows: Sequence[Row], **style: Any) -> None:
+    """Precision with the interval of its gain."""
+    below = [row["gain"] - row["gain_low"] for row in rows]
+    above = [row["gain_high"] - row["gain"] for row in rows]
+    x, y = _column(rows, "share"), _column(rows, "precision")
+    ax.errorbar(x, y, yerr=[below, above], elinewidth=0.8, **style)
+
+
+def _reach(row: Mapping[str, Any]) -> np.ndarray:
+    """Lengths of an interval's bars, (2, 1); 0 where it is unknown."""
+    if row["low"] is None:
+        return np.zeros((2, 1))
+    return np.maximum([[row["mean"] - row["low"]], [row["high"] - row["mean"]]], 0)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """A column of numbers; NaN where it is empty."""
+    return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=float)

@@ -1,0 +1,56 @@
+"""Training logs as a table: each loss term over the steps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spatialsv.analysis.jobs import Job, by_arm
+from spatialsv.analysis.tables import Row
+
+# What a line of the log has besides losses.
+NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm")
+
+
+def curve_table(train: Sequence[Job]) -> list[Row]:
+    """List the losses of each arm's first seed; an arm without a log has no rows."""
+    logs = {arm: jobs[0].manifest.resolve("log.jsonl") for arm, jobs in by_arm(train).items()}
+    return [
+        {"arm": arm, **row} for arm, log in logs.items() if log.is_file() for row in read_log(log)
+    ]
+
+
+def read_log(log: Path) -> list[Row]:
+    """Read the loss terms of a training log.
+
+    Args:
+        log: JSON lines with "step" and numbers; numbers of nested records are terms as well.
+
+    Returns:
+        Rows of step, term and value.
+
+    Raises:
+        ValueError: a line is not JSON.
+    """
+    rows = []
+    for number, line in enumerate(log.read_text().splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{log}:{number}: not JSON ({error}). Force the stage `train`."
+            ) from None
+        if isinstance(step := record.get("step"), int | float):
+            rows += [{"step": int(step), "term": t, "value": v} for t, v in _losses(record)]
+    return rows
+
+
+def _losses(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _losses(value)
+        elif isinstance(value, int | float) and math.isfinite(value) and name not in NOT_LOSSES:
+            yield name, float(value)

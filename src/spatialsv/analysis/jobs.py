@@ -1,0 +1,130 @@
+"""Jobs of the earlier stages, by arm and seed, with their metrics and scored responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.stats.summary import QuestionScore
+
+# Order of arms in every table; other arms follow in the order given.
+ARM_ORDER = (
+    *("base", "text", "distill", "spatialsv", "semi"),
+    *("no_image", "random", "frequency"),
+)
+NO_IMAGE = "no_image"  # the arm whose images are grey
+BASELINES = ("random", "frequency")  # arms that see neither image nor model
+WITHOUT_TRAINING = ("base", *BASELINES)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of one stage: data/{stage}/{base}/{arm}/{seed}/manifest.json."""
+
+    arm: str
+    seed: str
+    manifest: Manifest
+
+    @property
+    def metrics(self) -> dict[str, float | int | None]:
+        """The flat numbers of the job's metrics.json; empty without that file."""
+        path = self.manifest.resolve("metrics.json")
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+
+@dataclass(frozen=True)
+class ScoredResponse:
+    """One model's response to one question, and its score."""
+
+    scored: QuestionScore
+    prompt: str
+    options: int
+    answer: str
+    response: str
+    prediction: str | float | None = None  # the letter or number parsed from the response
+
+
+Responses = Mapping[str, ScoredResponse]  # by question id
+Runs = Mapping[str, Sequence[Responses]]  # by arm; one element per seed
+
+
+def read_jobs(paths: Iterable[str | Path]) -> list[Job]:
+    """Read the jobs, sorted by arm in ARM_ORDER, then by seed as given.
+
+    Args:
+        paths: manifests, .../{arm}/{seed}/manifest.json.
+
+    Returns:
+        One job per manifest.
+
+    Raises:
+        ValueError: a path is not a manifest.
+    """
+    jobs = [
+        Job(path.parent.parent.name, path.parent.name, read_manifest(path))
+        for path in map(Path, paths)
+    ]
+    order = {arm: number for number, arm in enumerate(ARM_ORDER)}
+    return sorted(jobs, key=lambda job: order.get(job.arm, len(order)))
+
+
+def by_arm(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Group jobs by arm; each arm has one job per seed."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.arm, []).append(job)
+    return groups
+
+
+def read_runs(jobs: Sequence[Job]) -> dict[str, list[dict[str, ScoredResponse]]]:
+    """Read the responses of evaluate jobs, by arm, seed and question."""
+    return {arm: [read_responses(job) for job in seeds] for arm, seeds in by_arm(jobs).items()}
+
+
+def read_responses(job: Job) -> dict[str, ScoredResponse]:
+    """Read an evaluate job's responses, by question id.
+
+    Args:
+        job: a job of the stage `evaluate`.
+
+    Returns:
+        The scored responses in the order of the file.
+
+    Raises:
+        ValueError: a line lacks a required field; the message names the line.
+    """
+    path = job.manifest.resolve("replies.jsonl")
+    responses = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            response = _response(json.loads(line))
+        except (KeyError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path}:{number}: invalid response ({error!r}). Run"
+                " `snakemake --forcerun evaluate_model` to write the file again."
+            ) from None
+        responses[response.scored.id] = response
+    return responses
+
+
+def _response(record: dict[str, Any]) -> ScoredResponse:
+    scored = QuestionScore(
+        id=record["id"],
+        scene=record["scene"],
+        task=record["task"],
+        kind=record["kind"],
+        spatial=record["spatial"],
+        score=float(record["score"]),
+    )
+    return ScoredResponse(
+        scored,
+        record["prompt"],
+        record["options"],
+        str(record["answer"]),
+        record["reply"],
+        record.get("extracted"),
+    )

@@ -1,0 +1,161 @@
+"""Scores of each arm by task and pool of tasks, with intervals and the score of guessing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spatialsv.analysis.jobs import NO_IMAGE, WITHOUT_TRAINING, Job, Responses, Runs, by_arm
+from spatialsv.analysis.tables import Row
+from spatialsv.scenes.question import TASKS
+from spatialsv.stats.seeds import summarise_metrics, summarise_seeds
+from spatialsv.stats.summary import GROUPS, QuestionScore, summarise
+
+POOLS = ("spatial", "spatial_choice", "spatial_number", "recognition")  # first columns
+
+
+def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
+    """List the score of each arm on each task and pool of tasks.
+
+    Args:
+        runs: responses by arm and seed.
+        resamples: of the bootstrap over scenes.
+        seed: of the bootstrap.
+
+    Returns:
+        Rows in the order of arms, then pools, then tasks as they are defined. The interval is
+        over scenes, the deviation over seeds. Scores are in [0, 1].
+
+    Raises:
+        ValueError: the arms answered different questions.
+    """
+    pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
+    check_same_questions(pooled)
+    summaries = {arm: summarise(scored, resamples, seed) for arm, scored in pooled.items()}
+    chance = guessing_scores(runs, seed)
+    order = _task_order(dict.fromkeys(name for found in summaries.values() for name in found))
+    rows = []
+    for arm, seeds in runs.items():
+        by_seed = [summarise(scores_of(run), resamples=1) for run in seeds]
+        for task in (task for task in order if task in summaries[arm]):
+            summary = summaries[arm][task]
+            low, high = summary.interval or (None, None)
+            rows.append(
+                {
+                    "arm": arm,
+                    "is_trained": arm not in WITHOUT_TRAINING,
+                    "seeds": len(seeds),
+                    "task": task,
+                    "is_pool": task in GROUPS,
+                    "n": summary.n,
+                    "mean": summary.mean,
+                    "low": low,
+                    "high": high,
+                    "deviation": summarise_seeds([one[task].mean for one in by_seed]).deviation,
+                    "chance": chance.get(task),
+                }
+            )
+    return rows
+
+
+def scores_of(run: Responses) -> list[QuestionScore]:
+    """Return one seed's scores."""
+    return [response.scored for response in run.values()]
+
+
+def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
+    """Average each question's score over an arm's seeds.
+
+    Args:
+        arm: for the error message.
+        seeds: responses of each seed.
+
+    Returns:
+        One score per question, in the order of the first seed.
+
+    Raises:
+        ValueError: the seeds answered different questions.
+    """
+    first = seeds[0]
+    if any(set(other) != set(first) for other in seeds):
+        raise ValueError(
+            f"Arm {arm!r}: its seeds answered different questions. Force the stage `evaluate`."
+        )
+    return [
+        replace(one.scored, score=float(np.mean([run[name].scored.score for run in seeds])))
+        for name, one in first.items()
+    ]
+
+
+def check_same_questions(pooled: Mapping[str, Sequence[QuestionScore]]) -> None:
+    """Check that all arms answered the same questions.
+
+    Args:
+        pooled: each arm's scores.
+
+    Raises:
+        ValueError: two arms answered different questions, which makes them incomparable.
+    """
+    ids = {arm: {question.id for question in scored} for arm, scored in pooled.items()}
+    for arm, own in ids.items():
+        first = next(iter(ids))
+        if own != ids[first]:
+            raise ValueError(
+                f"Arms {first!r} and {arm!r} answered different questions"
+                f" ({len(ids[first] ^ own)} are not shared). Force the stage `evaluate`."
+            )
+
+
+def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
+    """Return the score of guessing by task and pool.
+
+    A guess is a random option, and for numbers the training set's best constant. Tasks for which
+    that constant is unknown have no entry.
+    """
+    if not runs:
+        return {}
+    constant = {name: one.scored.score for name, one in runs.get("frequency", [{}])[0].items()}
+    guesses = []
+    for response in next(iter(runs.values()))[0].values():
+        question = response.scored
+        if question.kind == "choice":
+            guesses.append(replace(question, score=1 / response.options))
+        elif question.id in constant:
+            guesses.append(replace(question, score=constant[question.id]))
+    means = {name: summary.mean for name, summary in summarise(guesses, 1, seed).items()}
+    if "frequency" not in runs:  # without constants, a pool with numbers has no chance level
+        means.pop("spatial", None)
+    return means
+
+
+def no_image_table(scores: Sequence[Row]) -> list[Row]:
+    """List whether the interval of the no-image arm contains chance, by pool of spatial tasks."""
+    columns = ("mean", "low", "high", "chance")
+    return [
+        {"pool": row["task"]}
+        | {name: row[name] for name in columns}
+        | {"contains_chance": row["low"] <= row["chance"] <= row["high"]}
+        for row in scores
+        if row["arm"] == NO_IMAGE
+        and row["task"] in ("spatial", "spatial_choice")
+        and None not in (row["chance"], row["low"])
+    ]
+
+
+def geometry_table(stage: str, jobs: Sequence[Job]) -> list[Row]:
+    """List each metric of a geometry stage by arm, over its seeds."""
+    return [
+        {"stage": stage, "arm": arm, "metric": name}
+        | {"mean": spread.mean, "deviation": spread.deviation, "seeds": spread.n}
+        for arm, seeds in by_arm(jobs).items()
+        for name, spread in summarise_metrics([job.metrics for job in seeds]).items()
+    ]
+
+
+def _task_order(names: Mapping[str, None]) -> list[str]:
+    """Pools first, then tasks in the order of their definition, then others."""
+    tasks = [name for name in TASKS if name in names]
+    others = [name for name in names if name not in TASKS and name not in GROUPS]
+    return [*(pool for pool in POOLS if pool in names), *tasks, *others]

@@ -1,0 +1,277 @@
+"""Scores of the geometry-only solver, and whether models respond as their geometry does.
+
+Responses agree with the solver beyond chance if the model uses what its heads can read, or if both
+are correct. Agreement is therefore also measured where the solver is wrong: a model that uses its
+geometry makes the geometry's mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatialsv.analysis.geometry_solver import SOURCES, Answers, load_rooms, solve_rooms
+from spatialsv.analysis.jobs import BASELINES, Job, Responses, ScoredResponse, by_arm
+from spatialsv.analysis.quality import REFERENCE, ByJob, ends, trend_rows
+from spatialsv.analysis.tables import Row
+from spatialsv.io.manifest import Manifest
+from spatialsv.rooms.questions.candidate import LETTERS
+from spatialsv.rooms.questions.directions import SECTORS
+from spatialsv.rooms.questions.route import TURNS
+from spatialsv.rooms.questions.solve import SOLVERS
+from spatialsv.scenes.question import TASKS, Question
+from spatialsv.scenes.singly import ById
+from spatialsv.scenes.store import read_groups
+from spatialsv.stats.accuracy import mean_relative_accuracy
+from spatialsv.stats.agreement import cohen_kappa
+from spatialsv.stats.intervals import cluster_bootstrap
+from spatialsv.stats.trend import Trend, dummy_variables, fit_trend
+
+# Options that mean the same in every question, so that their frequency is a habit of a model.
+DIRECTIONS = frozenset({"left", "right", *TURNS, *(s for part in SECTORS.values() for s in part)})
+STORE = "lifted.zarr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolvedQuestion:
+    """A question that one seed of an arm and the solver answered."""
+
+    question: Question
+    answers: Answers  # of the solver; every source has one
+    responses: Mapping[str, ScoredResponse]  # of this arm and of others, by arm
+
+    @property
+    def scene(self) -> str:
+        """Return the question's scene."""
+        return self.question.scene
+
+    def score(self, answer: str | float | None) -> float:
+        """Return what an answer scores, in [0, 1]."""
+        if self.question.kind == "choice":
+            return float(answer == self.question.answer)
+        truth = np.array(float(self.question.answer))
+        return float(mean_relative_accuracy(np.array(answer, dtype=float), truth))
+
+    def meaning(self, letter: str | float | None) -> str | float | None:
+        """Return the option of a letter where options mean the same in other questions."""
+        if self.stratum[1] == len(self.question.options) or letter is None:
+            return letter
+        return self.question.options[LETTERS.index(str(letter))]
+
+    @property
+    def stratum(self) -> tuple[str, tuple[str, ...] | int]:
+        """Questions of one stratum have answers that can be counted together."""
+        options = self.question.options
+        is_fixed = set(options) <= DIRECTIONS
+        return self.question.task, tuple(sorted(options)) if is_fixed else len(options)
+
+
+def solver_tables(
+    lift: Sequence[Job],
+    responses: ByJob,
+    scenes: Sequence[Manifest],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, list[Row]]:
+    """Build the tables of each arm that lifted rooms and was evaluated on them, all seeds pooled.
+
+    Args:
+        lift: jobs of the stage `lift`.
+        responses: by arm and seed.
+        scenes: manifests of the rooms.
+        resamples: of the bootstrap.
+        seed: of bootstrap and permutations.
+
+    Returns:
+        `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
+    """
+    # The answers of these tasks follow from the masks alone.
+    without = [name for name in TASKS if TASKS[name].spatial and name not in SOLVERS]
+    jobs = [j for j in lift if (j.arm, j.seed) in responses and STORE in j.manifest.payload]
+    rooms = load_rooms(scenes) if jobs else []
+    questions = {question.id: question for one in rooms for question in one.questions}
+    tables: dict[str, list[Row]] = {
+        name: [] for name in ("solver_summary", "solver_scores", "solver_agreement", "trends")
+    }
+    for arm, seeds in by_arm(jobs).items():
+        solved, unsolved = [], 0
+        for job in seeds:
+            lifted = ById(read_groups(job.manifest.resolve(STORE)))
+            own = _responses_of_seed(responses, job.seed)
+            for id, answers in solve_rooms(rooms, lifted).items():
+                if id not in own[arm]:
+                    continue
+                if None in answers.values():
+                    unsolved += 1
+                    continue
+                given = {other: found[id] for other, found in own.items()}
+                solved.append(
+                    SolvedQuestion(question=questions[id], answers=answers, responses=given)
+                )
+        if solved:
+            summary = {"arm": arm, "n": len(solved), "unsolved": unsolved, "seeds": len(seeds)}
+            tables["solver_summary"].append(summary | {"without_solver": " ".join(without)})
+            for name, rows in arm_tables(arm, solved, resamples, seed).items():
+                tables[name] += rows
+    return tables
+
+
+def arm_tables(
+    arm: str, solved: Sequence[SolvedQuestion], resamples: int, seed: int
+) -> dict[str, list[Row]]:
+    """Build one arm's scores by pool and task, its agreement, and its trends."""
+    pools = {
+        kind: [one for one in solved if one.question.kind == kind] for kind in ("choice", "number")
+    }
+    choices, numbers = pools.values()
+    scores = [
+        {"arm": arm, "task": kind, "is_pool": True} | row
+        for kind, part in pools.items()
+        if part
+        for row in score_rows(arm, part, (resamples, seed))
+    ]
+    for task in TASKS:
+        if part := [one for one in solved if one.question.task == task]:
+            scores += [
+                {"arm": arm, "task": task, "is_pool": False} | row for row in score_rows(arm, part)
+            ]
+    agreement = [
+        {"arm": arm} | agreement_row(name, choices, resamples, seed)
+        for name in (solved[0].responses if choices else ())
+    ]
+    trends = solver_trends(arm, choices, seed) | {"log_number": number_trend(arm, numbers, seed)}
+    return {
+        "solver_scores": scores,
+        "solver_agreement": agreement,
+        "trends": trend_rows(arm, "solver", trends),
+    }
+
+
+def score_rows(
+    arm: str, solved: Sequence[SolvedQuestion], bootstrap: tuple[int, int] | None = None
+) -> Iterator[Row]:
+    """Compute the mean scores of each source, of the responses, and of guessing among choices.
+
+    Args:
+        arm: whose responses count.
+        solved: questions of one task or pool.
+        bootstrap: resamples and seed, clustered by scene; None for no interval.
+
+    Yields:
+        A row per source.
+    """
+    columns = {name: [one.score(one.answers[name]) for one in solved] for name in SOURCES}
+    columns["response"] = [one.responses[arm].scored.score for one in solved]
+    if solved[0].question.options:
+        columns["chance"] = [1 / len(one.question.options) for one in solved]
+    for name, values in columns.items():
+        interval = None
+        if bootstrap:
+            clusters = [one.scene for one in solved]
+            interval = cluster_bootstrap(
+                np.array(values), clusters, resamples=bootstrap[0], seed=bootstrap[1]
+            )
+        row = {"source": name, "n": len(solved), "mean": float(np.mean(values))}
+        yield row | ends(interval)
+
+
+def agreement_row(name: str, choices: Sequence[SolvedQuestion], resamples: int, seed: int) -> Row:
+    """Compare one arm's responses to choices with the solver's answers.
+
+    `same_mistake` is, of questions with three options or more that both answered wrongly, the share
+    with the same wrong option; its chance is a wrong option at random.
+
+    Args:
+        name: the arm.
+        choices: questions with options.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns of `solver_agreement`; None where nothing can be compared.
+    """
+    predictions = [one.responses[name].prediction for one in choices]
+    kappa = cohen_kappa(
+        [one.meaning(letter) for one, letter in zip(choices, predictions, strict=True)],
+        [one.meaning(one.answers["lifted"]) for one in choices],
+        [one.stratum for one in choices],
+        [one.scene for one in choices],
+        resamples,
+        seed,
+    )
+    wrong = [
+        (float(letter == one.answers["lifted"]), 1 / (len(one.question.options) - 1), one.scene)
+        for one, letter in zip(choices, predictions, strict=True)
+        if len(one.question.options) > 2
+        and one.question.answer not in (letter, one.answers["lifted"])
+        and letter is not None
+    ]
+    row: Row = {"responses_of": name, "n": len(choices), "kappa": kappa and kappa.kappa}
+    row |= {f"kappa_{end}": value for end, value in ends(kappa.interval if kappa else None).items()}
+    row |= dict.fromkeys(("same_mistake", "low", "high", "chance"))
+    if wrong:
+        values, chance, clusters = zip(*wrong, strict=True)
+        interval = cluster_bootstrap(np.array(values), clusters, resamples=resamples, seed=seed)
+        row |= {"same_mistake": float(np.mean(values)), "chance": float(np.mean(chance))}
+        row |= ends(interval)
+    return row | {"both_wrong": len(wrong)}
+
+
+def solver_trends(
+    arm: str, choices: Sequence[SolvedQuestion], seed: int
+) -> dict[str, Trend | None]:
+    """Test whether an arm's score of choices is higher where its geometry gives the right answer.
+
+    Returns:
+        `correct`: task controlled; `correct_controlled`: the reference arm's score as well;
+        `correct_lead`: of the difference to that score, task controlled. The latter two are absent
+        without the reference arm.
+    """
+    if not choices:
+        return {}
+    own = np.array([one.responses[arm].scored.score for one in choices])
+    correct = np.array([one.score(one.answers["lifted"]) for one in choices])
+    names = [one.scene for one in choices]
+    tasks = dummy_variables([one.question.task for one in choices])
+    trends = {"correct": fit_trend(own, correct, names, tasks, seed=seed)}
+    if arm != REFERENCE and REFERENCE in choices[0].responses:
+        reference = np.array([one.responses[REFERENCE].scored.score for one in choices])
+        known = np.column_stack([tasks, reference])
+        trends["correct_controlled"] = fit_trend(own, correct, names, known, seed=seed)
+        trends["correct_lead"] = fit_trend(own - reference, correct, names, tasks, seed=seed)
+    return trends
+
+
+def number_trend(arm: str, numbers: Sequence[SolvedQuestion], seed: int) -> Trend | None:
+    """Regress the logarithm of a predicted number on that of the solver's number.
+
+    Task and the logarithm of the truth, by task, are controlled. The slope is 1 if the prediction
+    has the geometry's error, 0 if the two are unrelated.
+
+    Returns:
+        The trend; None without positive predictions.
+    """
+    logs, names, kinds = [], [], []
+    for one in numbers:
+        values = (one.responses[arm].prediction, one.answers["lifted"], float(one.question.answer))
+        if all(isinstance(value, int | float) and value > 0 for value in values):
+            logs.append(np.log(np.array(values, dtype=float)))
+            names.append(one.scene)
+            kinds.append(one.question.task)
+    if not logs:
+        return None
+    predicted, solved, truth = np.array(logs).T
+    tasks = np.column_stack([np.ones(len(kinds)), dummy_variables(kinds)])
+    tasks[:, 0] -= tasks[:, 1:].sum(axis=1)
+    controls = np.column_stack([tasks, tasks * truth[:, None]])
+    return fit_trend(predicted, solved, names, controls, seed=seed)
+
+
+def _responses_of_seed(responses: ByJob, seed: str) -> dict[str, Responses]:
+    """Each model's responses of this seed, or of its first where it has no such seed."""
+    first: dict[str, Responses] = {}
+    for (arm, _), found in responses.items():
+        first.setdefault(arm, found)
+    return {a: responses.get((a, seed), own) for a, own in first.items() if a not in BASELINES}

@@ -1,0 +1,238 @@
+"""The stage: tidy tables, metrics, and the data of the report's viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spatialsv.analysis.browser import browser_payload, evenly_spaced
+from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, reference_maps
+from spatialsv.analysis.comparisons import comparison_table, detectable_per_task, text_pairs
+from spatialsv.analysis.curves import curve_table
+from spatialsv.analysis.examples import disagreement_payload
+from spatialsv.analysis.gate import gate_tables
+from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
+from spatialsv.analysis.layers import layer_table
+from spatialsv.analysis.quality import (
+    arm_tables,
+    correct_together,
+    disagreement_rows,
+    responses_by_job,
+    scene_errors,
+    scene_properties,
+    scene_tables,
+    spatial_scores,
+)
+from spatialsv.analysis.scores import geometry_table, no_image_table, score_table
+from spatialsv.analysis.solver_scores import solver_tables
+from spatialsv.analysis.tables import Row, Tables, loss_by_step, scores_by_arm, write_tables
+from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+
+Paths = Sequence[str | Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisConfig:
+    """Statistics of the tables, and size of the viewers' data."""
+
+    resamples: int = 2000  # of the bootstrap
+    seed: int = 0  # of bootstrap and permutations
+    browser_scenes: int = 96  # scenes in the question browser
+    image_side: int = 160  # pixels; larger images are reduced
+    image_quality: int = 85  # of JPEG
+    viewer_scenes: int = 32  # scenes of the browser that the 3D viewer has as well
+    viewer_points: int = 20_000  # upper limit of a point cloud; larger ones are thinned
+
+
+def run(
+    *,
+    evaluate: Paths,
+    config: AnalysisConfig,
+    out: str | Path,
+    lift: Paths = (),
+    probe: Paths = (),
+    train: Paths = (),
+    pseudo: Paths = (),
+    scenes: Paths = (),
+    labels: Paths = (),
+) -> Manifest:
+    """Write the tables, metrics.json, plots for DVC, and the data of the report's viewers.
+
+    Args:
+        evaluate: manifests of the evaluate jobs.
+        config: statistics and sizes.
+        out: path of the manifest; all files go to the same folder.
+        lift: manifests of the lift jobs.
+        probe: manifests of the probe jobs.
+        train: manifests of the training jobs.
+        pseudo: manifests of pseudo-labels.
+        scenes: manifests of the test scenes.
+        labels: manifests of a teacher's labels of these scenes.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: there is no evaluate manifest, or arms answered different questions.
+    """
+    out = Path(out)
+    if not evaluate:
+        raise ValueError("No evaluate manifests: there is nothing to analyse. Give --evaluate.")
+    evaluated, lifts, probes = map(read_jobs, (evaluate, lift, probe))
+    runs = read_runs(evaluated)
+    shown = [read_manifest(path) for path in scenes]
+    tables = build_tables(runs, evaluated, lifts, probes, read_jobs(train), pseudo, shown, config)
+    texts = {
+        "plots/scores.csv": scores_by_arm(tables["scores"]),
+        "plots/curves.csv": loss_by_step(tables["curves"]),
+    }
+    records = {
+        "metrics.json": flat_metrics(tables),
+        **viewer_records(runs, lifts, probes, shown, labels, tables["disagreements"], config),
+    }
+    names = write_tables(out.parent, tables)
+    for name, text in texts.items():
+        write_text(out.parent / name, text)
+    for name, record in records.items():
+        write_json(out.parent / name, record)
+    manifest = Manifest(
+        stage="analysis",
+        payload={name: digest_path(out.parent / name) for name in (*names, *texts, *records)},
+        counts={"arms": len(runs), "comparisons": len(tables["comparisons"])},
+        config=asdict(config),
+        path=out,
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def build_tables(
+    runs: Runs,
+    evaluated: Sequence[Job],
+    lifts: Sequence[Job],
+    probes: Sequence[Job],
+    trains: Sequence[Job],
+    pseudo: Paths,
+    scenes: Sequence[Manifest],
+    config: AnalysisConfig,
+) -> dict[str, list[Row]]:
+    """Build all tables; `datapackage.json` documents their columns."""
+    bootstrap = (config.resamples, config.seed)
+    scores = score_table(runs, *bootstrap)
+    comparisons = comparison_table(runs, text_pairs(runs), config.seed)
+    for row in comparisons:
+        size = detectable_per_task(runs[row["first"]], runs[row["second"]])
+        row["minimum_detectable_difference_per_task"] = size
+    return {
+        "scores": scores,
+        "comparisons": comparisons,
+        "no_image": no_image_table(scores),
+        "geometry": geometry_table("lift", lifts) + geometry_table("probe", probes),
+        "layers": layer_table(probes),
+        "curves": curve_table(trains),
+        **gate_tables(pseudo, *bootstrap),
+        **quality_tables(runs, evaluated, lifts, probes, scenes, *bootstrap),
+    }
+
+
+def quality_tables(
+    runs: Runs,
+    evaluated: Sequence[Job],
+    lifts: Sequence[Job],
+    probes: Sequence[Job],
+    scenes: Sequence[Manifest],
+    resamples: int,
+    seed: int,
+) -> dict[str, list[Row]]:
+    """Build the tables of geometry quality against accuracy and of the geometry-only solver."""
+    responses, pooled = responses_by_job(runs, evaluated), spatial_scores(runs)
+    seeds = {arm: [job for job in lifts if job.arm == arm] for arm in pooled}
+    errors = {arm: error for arm, jobs in seeds.items() if (error := scene_errors(jobs))}
+    properties = scene_properties(scenes) if errors else {}
+    parts = [
+        arm_tables(stage, jobs, responses, pooled, resamples, seed)
+        for stage, jobs in (("probe", probes), ("lift", lifts))
+    ]
+    parts += [
+        scene_tables(arm, error, pooled, properties, resamples, seed)
+        for arm, error in errors.items()
+    ]
+    parts.append(solver_tables(lifts, responses, scenes, resamples, seed))
+    tables: dict[str, list[Row]] = {"quality_bins": []}
+    for part in parts:
+        for name, rows in part.items():
+            tables.setdefault(name, []).extend(rows)
+    tables["trends"] = correct_together(tables["trends"], ["log_number"])
+    tables["disagreements"] = [
+        row for arm, error in errors.items() for row in disagreement_rows(arm, runs, error)
+    ]
+    return tables
+
+
+def viewer_records(
+    runs: Runs,
+    lifts: Sequence[Job],
+    probes: Sequence[Job],
+    scenes: Sequence[Manifest],
+    labels: Paths,
+    disagreements: Sequence[Row],
+    config: AnalysisConfig,
+) -> dict[str, Any]:
+    """Build the data of the question browser, the 3D viewer, and the figure of disagreements."""
+    references = reference_maps(scenes, [read_manifest(path) for path in labels])
+    lifted, probed = model_maps(lifts), model_maps(probes)
+    models = {f"lifted:{arm}": maps for arm, maps in lifted.items()}
+    models |= {f"probed:{arm}": maps for arm, maps in probed.items()}
+    depths = {source: maps for source, maps in references.items() if source != EXACT} | models
+    browser = browser_payload(
+        runs, scenes, depths, config.browser_scenes, config.image_side, config.image_quality
+    )
+    count = min(config.viewer_scenes, config.browser_scenes)
+    viewed = evenly_spaced(list(browser["scenes"]), count)
+    exact = references.get(EXACT, {})
+    return {
+        "browser.json": browser,
+        "clouds.json": cloud_payload(references, models, viewed, config.viewer_points),
+        "disagreements.json": disagreement_payload(
+            disagreements, runs, scenes, exact, lifted, probed
+        ),
+    }
+
+
+def flat_metrics(tables: Tables) -> dict[str, Any]:
+    """Return the means alone, by stage, arm and name, for `dvc metrics`."""
+    metrics: dict[str, Any] = {"evaluate": {}, "lift": {}, "probe": {}, "pseudo": {}}
+    for row in tables["scores"]:
+        metrics["evaluate"].setdefault(row["arm"], {})[row["task"]] = row["mean"]
+    for row in tables["geometry"]:
+        metrics[row["stage"]].setdefault(row["arm"], {})[row["metric"]] = row["mean"]
+    for row in tables["gate_summary"]:
+        metrics["pseudo"]["kept_share"] = row["kept_mean"]
+        metrics["pseudo"]["excluded_share"] = row["excluded_scenes"] / row["scenes"]
+    for row in tables["gate_pixels"]:
+        if row["precision"] is not None:
+            columns = ("share", "abs_rel", "precision")
+            metrics["pseudo"][row["pixels"]] = {name: row[name] for name in columns}
+    return metrics | {"quality": _quality_metrics(tables)}
+
+
+def _quality_metrics(tables: Tables) -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
+    for row in tables["quality_correlation"]:
+        if row["rho"] is not None:
+            numbers = {"rho": row["rho"], "p": row["p"], "n": row["arms"]}
+            metrics[f"{row['stage']}_accuracy"] = numbers
+    for row in tables["trends"]:
+        metrics.setdefault(row["arm"], {})[row["trend"]] = row["slope"]
+    for row in tables["solver_scores"]:
+        if row["is_pool"]:
+            pools = metrics.setdefault(row["arm"], {})
+            pools.setdefault(row["task"], {})[row["source"]] = row["mean"]
+    for row in tables["solver_agreement"]:
+        if row["arm"] == row["responses_of"] and row["kappa"] is not None:
+            metrics.setdefault(row["arm"], {})["kappa"] = row["kappa"]
+    return metrics

@@ -1,0 +1,1 @@
+from helpers.finished_run import finished_run  # noqa: F401

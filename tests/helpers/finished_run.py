@@ -1,0 +1,137 @@
+"""A finished run in small: five arms' replies to planes' questions, logs, lifted depth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spatialsv.evaluate import EvaluateConfig
+from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
+from spatialsv.evaluate.replies import expected, judged, write_replies
+from spatialsv.evaluate.stage import metrics
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.pseudo import PseudoConfig
+from spatialsv.pseudo import run as pseudo
+from spatialsv.scenes.question import write_questions
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.store import write_store
+from spatialsv.teachers.exact import ExactTeacher
+
+SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "no_image": 0.5}
+HOSTILE = "</script><script>document.title='broken'</script> & <b>bold</b> \u2028"
+
+
+def write_job(folder: Path, stage: str, arm: str, files: dict, seed: int = 0) -> Path:
+    """One job's folder with a metrics.json and other JSON or text files."""
+    place = folder / stage / "rooms" / arm / str(seed)
+    place.mkdir(parents=True)
+    for name, content in files.items():
+        if isinstance(content, str):
+            (place / name).write_text(content)
+        else:
+            write_json(place / name, content)
+    manifest = Manifest(stage=stage, payload=dict.fromkeys(files, "0"))
+    write_manifest(place / "manifest.json", manifest)
+    return place / "manifest.json"
+
+
+def write_evaluate(folder: Path, arm: str, replies: list, seed: int = 0) -> Path:
+    path = write_job(
+        folder, "evaluate", arm, {"metrics.json": metrics(replies, EvaluateConfig())}, seed
+    )
+    write_replies(path.with_name("replies.jsonl"), replies)
+    return path
+
+
+def answers(questions, skill, seed):
+    """Right with probability `skill`, else another letter, or a number 30 % off."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for question in questions:
+        reply = question.answer
+        if rng.uniform() > skill:
+            wrong = "B" if question.answer == "A" else "A"
+            reply = wrong if question.options else f"{1.3 * float(question.answer) + 0.3:.2f}"
+        found.append(judged(question, reply, "key"))
+    return found
+
+
+def curve(arm: str, steps: int = 60) -> str:
+    terms = {"text": 2.0, **({"depth/l2": 0.6, "rays/l2": 0.3} if arm == "spatialsv" else {})}
+    lines = [
+        {"step": s, "learning_rate": 1e-4, **{k: v / (1 + s / 10) for k, v in terms.items()}}
+        for s in range(1, steps + 1)
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def write_pseudo(folder: Path, scenes: Scenes) -> Path:
+    """The real stage on exact labels, a third of each first view too far."""
+
+    class Astray:
+        def label(self, scenes: Scenes) -> Scenes:
+            labels = ExactTeacher().label(scenes)
+            depth = labels.depth.copy()
+            depth[:, 0, 20:] *= 1.3
+            return replace(labels, depth=depth)
+
+    path = folder / "unlabelled" / "0000.json"
+    path.parent.mkdir()
+    digest = write_store(path.with_suffix(".zarr"), scenes)
+    write_manifest(path, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    return pseudo(path, PseudoConfig(), folder / "pseudo" / "0000.json", teacher=Astray()).path
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, list[Path]]:
+    """Manifests by stage, and Snakemake's benchmark files as `timings`."""
+    folder = tmp_path_factory.mktemp("run")
+    questions = [
+        replace(tiny_questions[0], text=f"{HOSTILE}\nA. lamp\nB. table"),
+        *tiny_questions[1:],
+    ]
+    place = folder / "scenes" / "test"
+    place.mkdir(parents=True)
+    write_store(place / "0000.zarr", tiny_scenes)
+    write_questions(place / "0000.questions.jsonl", questions)
+    payload = {"0000.zarr": "0", "0000.questions.jsonl": "0"}
+    write_manifest(place / "0000.json", Manifest(stage="scenes", payload=payload))
+
+    paths: dict[str, list[Path]] = {"scenes": [place / "0000.json"], "evaluate": []}
+    for seed, (arm, skill) in enumerate(SKILL.items()):
+        paths["evaluate"].append(write_evaluate(folder, arm, answers(questions, skill, seed)))
+    for baseline in (RandomBaseline.fit(questions), FrequencyBaseline.fit(questions)):
+        replies = []
+        for question in questions:
+            words, value = baseline.answer(question)
+            replies.append(expected(question, words, "key", value))
+        paths["evaluate"].append(write_evaluate(folder, baseline.name, replies))
+    paths["train"] = [
+        write_job(folder, "train", arm, {"log.jsonl": curve(arm)}) for arm in SKILL if arm != "base"
+    ]
+    lift = write_job(
+        folder, "lift", "spatialsv", {"metrics.json": {"abs_rel": 0.12, "delta1": 0.9}}
+    )
+    lifted = ExactTeacher().label(tiny_scenes)  # a model that is never wrong
+    write_store(lift.with_name("depth.zarr"), lifted)
+    write_manifest(lift, Manifest(stage="lift", payload={"metrics.json": "0", "depth.zarr": "0"}))
+    paths["lift"] = [lift]
+    paths["probe"] = [
+        write_job(folder, "probe", arm, {"metrics.json": {"rmse": value}})
+        for arm, value in (("base", 0.5), ("text", 0.45), ("spatialsv", 0.3))
+    ]
+    flat = replace(lifted, depth=np.full_like(lifted.depth, 0.8), confidence=None)
+    write_store(paths["probe"][1].with_name("depth.zarr"), flat)  # a model that tells nothing apart
+    payload = {"metrics.json": "0", "depth.zarr": "0"}
+    write_manifest(paths["probe"][1], Manifest(stage="probe", payload=payload))
+    paths["pseudo"] = [write_pseudo(folder, tiny_scenes)]
+    timing = folder / "benchmarks" / "evaluate" / "rooms" / "text" / "0.tsv"
+    timing.parent.mkdir(parents=True)
+    timing.write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t850.5\n")
+    paths["timings"] = [timing]
+    return paths

@@ -1,0 +1,64 @@
+"""Sections of the page that other commands or stages add."""
+
+import pytest
+
+from spatialsv.analysis.ablations import AblationsConfig
+from spatialsv.analysis.ablations import run as analyse_ablations
+from spatialsv.config import from_mapping
+from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.report import ReportConfig, run
+from spatialsv.report.findings import power_findings
+from spatialsv.report.labels import source_label
+
+
+@pytest.fixture(scope="module")
+def ablations(finished_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablations")
+    lift = []
+    for arm, error in {"text": 0.4, "distill": 0.5, "base": 0.6, "spatialsv": 0.1}.items():
+        lift.append(folder / f"lift/{arm}/0/manifest.json")
+        write_json(lift[-1].with_name("metrics.json"), {"rmse": error})
+        write_manifest(lift[-1], Manifest(stage="lift", payload={"metrics.json": "0"}))
+    table = {"arms": ["text", "distill", "spatialsv"], "against": "text"}
+    config = from_mapping(AblationsConfig, {"tables": {"mine": table}}, "ablations")
+    out = folder / "manifest.json"
+    analyse_ablations(evaluate=finished_run["evaluate"], lift=lift, config=config, out=out)
+    return out
+
+
+def test_the_tables_of_the_ablations_are_part_of_the_page(analysed, ablations, tmp_path):
+    config = ReportConfig()
+    run(analysis=analysed, config=config, out=tmp_path / "without/manifest.json")
+    run(analysis=analysed, ablations=[ablations], config=config, out=tmp_path / "with/m.json")
+    without, html = ((tmp_path / n / "report.html").read_text() for n in ("without", "with"))
+    assert '<h2 id="ablations">' not in without
+    assert '<a href="#ablations">Ablations</a>' in html
+    assert "<caption>mine</caption>" in html and ">paper</th>" in html
+    assert "Lifted depth: error against accuracy" in html and "Spearman -1.00" in html
+
+
+def test_what_a_test_of_this_size_detects(analysed):
+    row = {
+        **{"first": "spatialsv", "second": "text", "n": 120, "scenes": 40},
+        **{"minimum_detectable_difference": 0.0623, "seed_pairs": 1, "seed_deviation": None},
+        "minimum_detectable_difference_per_task": 0.2,
+    }
+    scores = [{"arm": "text", "is_trained": True, "seeds": 1}]
+    words = " ".join(power_findings({"comparisons": [row], "scores": scores}))
+    assert "between SpatialSV and text (80 % power): 6.2 points" in words
+    assert (
+        "120 spatial questions about 40 scenes" in words and "single task it is 20 points" in words
+    )
+    assert "not the variance across seeds" in words
+    row |= {"seed_pairs": 2, "seed_deviation": 0.01}
+    scores[0]["seeds"] = 2
+    words = " ".join(power_findings({"comparisons": [row], "scores": scores}))
+    assert "over 2 training seeds" in words and "not the variance across seeds" not in words
+
+
+def test_sources_of_depth_have_names():
+    names = ("exact", "teacher:rooms", "lifted:spatialsv", "probed:text")
+    assert [source_label(name) for name in names] == [
+        *("ground truth", "teacher rooms", "lifted from SpatialSV", "probed from text")
+    ]
