@@ -15,9 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
-from spatialsv.geometry.maps import GeometryPrediction
+from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
 from spatialsv.io.atomic import atomic_directory, delete
+from spatialsv.losses.text import text_loss
+from spatialsv.losses.total import SpatialLossConfig, spatial_losses
 from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import Component, Family
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
@@ -27,18 +30,19 @@ from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import IGNORED
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SpatialSVOutput:
+@dataclass(kw_only=True, eq=False)
+class SpatialSVOutput(ModelOutput):
     """The result of one forward pass.
 
     If the batch has labels, logits are computed only at the K positions where a sample's next token
     is scored.
     """
 
-    logits: Float[Tensor, "B K vocabulary"]
-    targets: Int[Tensor, "B K"] | None  # the id of the next token at each position, or -100
-    lifted: GeometryPrediction | None  # the heads' geometry
-    distilled: Float[Tensor, "B N h w C"] | None  # in the teacher's width
+    loss: Float[Tensor, ""] | None = None  # if the model has `losses` and the batch has labels
+    logits: Float[Tensor, "B K vocabulary"] | None = None  # always there
+    targets: Int[Tensor, "B K"] | None = None  # the next token's id at each position, or -100
+    lifted: GeometryPrediction | None = None  # the heads' geometry
+    distilled: Float[Tensor, "B N h w C"] | None = None  # in the teacher's width
 
 
 class SpatialSV(nn.Module):
@@ -48,18 +52,25 @@ class SpatialSV(nn.Module):
         mllm: a model that `load_mllm` loads.
         family: its adapter.
         heads: the 3D heads; None for the MLLM only.
+        losses: if given, `forward` returns a loss, as transformers' Trainer and others expect: the
+            text's plus these signals', all at weight 1. The stage `train` computes losses itself.
 
     Raises:
         ValueError: the heads have another width than the MLLM, or taps that it does not have.
     """
 
     def __init__(
-        self, mllm: PreTrainedModel, family: Family, heads: SpatialHeads | None = None
+        self,
+        mllm: PreTrainedModel,
+        family: Family,
+        heads: SpatialHeads | None = None,
+        losses: SpatialLossConfig | None = None,
     ) -> None:
         super().__init__()
         self.mllm = mllm
         self.family = family
         self.heads = heads
+        self.losses = losses
         text = mllm.config.get_text_config()
         self.last = text.num_hidden_layers  # the index of the final, normed hidden state
         if heads is None:
@@ -100,9 +111,26 @@ class SpatialSV(nn.Module):
         if self.heads is not None:
             states = {i: batch.visual_states(result.hidden_states[i]) for i in required}
             lifted, distilled = self._lift(self.heads, states)
-        return SpatialSVOutput(
+        output = SpatialSVOutput(
             logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
         )
+        if self.losses is not None and targets is not None:
+            output.loss = self._loss(output, batch.geometry, self.losses)
+        return output
+
+    def _loss(
+        self,
+        output: SpatialSVOutput,
+        geometry: GeometryLabels | None,
+        losses: SpatialLossConfig,
+    ) -> Float[Tensor, ""]:
+        """Return the text's loss plus, with labels, the spatial loss (Eq. 6)."""
+        assert output.logits is not None and output.targets is not None
+        text = text_loss(output.logits, output.targets)
+        if geometry is None:
+            return text
+        spatial = spatial_losses(output.lifted, geometry, losses, output.distilled)
+        return text + spatial["total"]
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
         """Return the visual states at these hidden states (0 = embeddings), without logits."""

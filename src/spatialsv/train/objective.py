@@ -141,6 +141,7 @@ def arm_losses(
         weights: by signal, in the total only; missing ones are 1.
         counts: those of the full step, if `batch` is not all of it.
     """
+    assert output.logits is not None and output.targets is not None  # as batches have labels
     weights = weights or {}
     terms = {}
     if arm.text:
