@@ -49,9 +49,9 @@ def test_standard_error_counts_repeated_values_once():
 
 
 def test_values_and_clusters_must_pair_up():
-    with pytest.raises(ValueError, match="2 values for 1 cluster"):
+    with pytest.raises(ValueError, match="2 values and 1 cluster"):
         cluster_bootstrap(np.array([0.0, 1.0]), ["a"])
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="average 0 values"):
         cluster_bootstrap(np.array([]), [])
 
 

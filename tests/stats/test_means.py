@@ -45,7 +45,7 @@ def test_a_score_is_its_mean_and_a_join_weighs_parts_alike():
     assert (one.score, one.n) == (0.25, 4)
     assert (MeanOfMeans((one, two)).score, MeanOfMeans((one, two)).n) == (0.625, 5)
     assert np.isnan(Mean((), ()).score) and np.isnan(MeanOfMeans(()).score)
-    with pytest.raises(ValueError, match="2 values for 1 cluster"):
+    with pytest.raises(ValueError, match="2 values and 1 cluster"):
         Mean((1.0, 0.0), ("a",))
 
 

@@ -97,5 +97,5 @@ def test_permutation_swaps_how_many_count_as_well():
 
 
 def test_scores_of_other_make_cannot_be_paired():
-    with pytest.raises(ValueError, match="different things"):
+    with pytest.raises(ValueError, match="means of different groups"):
         paired_permutation_test(Mean((1.0,), ("a",)), MeanOfMeans((Mean((1.0,), ("a",)),)))

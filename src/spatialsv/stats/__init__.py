@@ -1,1 +1,1 @@
-"""Intervals, paired tests, power, and aggregation over seeds: numpy and scipy, no files."""
+"""Intervals, paired tests, power and aggregation over seeds: NumPy and SciPy, no files."""

@@ -1,4 +1,4 @@
-"""How right a number is: mean relative accuracy (MRA, arXiv 2412.14171)."""
+"""Mean relative accuracy (MRA, arXiv 2412.14171), and the constant that maximises it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ TOLERANCES = np.arange(50, 0, -5)  # per cent; one minus VSI-Bench's thresholds 
 def mean_relative_accuracy(
     predicted: Float[np.ndarray, "*shape"], truth: Float[np.ndarray, "*shape"]
 ) -> Float[np.ndarray, "*shape"]:
-    """Share of TOLERANCES that |predicted - truth| / |truth| stays within.
+    """Return the share of `TOLERANCES` that |predicted - truth| / |truth| does not exceed.
 
-    A truth of 0 has no relative error; its absolute error stands in. Errors are compared with a
-    slack of 1e-9: 1.1 for 1 is 10 % off, although floating point makes it a little more.
+    Args:
+        predicted: Predicted numbers.
+        truth: True numbers; where one is 0, the absolute error is used.
+
+    Returns:
+        Accuracies in [0, 1]. Errors are compared with a slack of 1e-9, so that 1.1 for 1 is 10 %
+        off in spite of rounding.
     """
     error = np.abs(predicted - truth) / np.where(truth == 0, 1.0, np.abs(truth))
     return np.asarray((100 * error[..., None] <= TOLERANCES + 1e-9).mean(axis=-1))
 
 
 def best_constant(truths: Float[np.ndarray, " A"], tolerances: Float[np.ndarray, " T"]) -> float:
-    """The number whose mean relative accuracy over `truths` is greatest.
+    """Return the number whose mean relative accuracy over `truths` is greatest.
 
-    That accuracy is the share of `tolerances` that the relative error does not exceed; of a truth
-    of 0 the absolute error. Each truth and tolerance scores on an interval of predictions; the best
-    prediction lies in most intervals. Coverage peaks at the start of one, and stays up to the next
-    interval's end: the middle of that stretch is returned, away from the rounding at its ends.
+    Each truth and tolerance scores on an interval of predictions; the best prediction lies in most
+    intervals. Coverage peaks at the start of an interval and holds until the next end.
+
+    Args:
+        truths: True numbers; where one is 0, its error is absolute.
+        tolerances: Relative errors; accuracy is the share of them that an error does not exceed.
+
+    Returns:
+        The centre of the best stretch, away from the rounding at its ends.
     """
     reach = np.outer(np.where(truths == 0, 1.0, np.abs(truths)), tolerances)
     starts = np.sort((truths[:, None] - reach).ravel())

@@ -1,6 +1,6 @@
-"""Do two answerers agree more than their habits alone would make them?
+"""Agreement of two models on the same questions (kappa), and rank correlation over a few models.
 
-Q questions, R resamples.
+Shapes: Q questions, C clusters, R resamples.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from scipy.stats import rankdata
 from spatialsv.stats.intervals import Interval, percentile_interval
 from spatialsv.stats.means import draw_weights
 
+MIN_POINTS = 4  # of a correlation; three have only six orders
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kappa:
-    """Cohen's kappa (1960): 0 as by chance, 1 always."""
+    """Cohen's kappa (1960): 0 is chance agreement, 1 perfect agreement."""
 
     kappa: float
-    interval: Interval | None  # 95 %, clusters resampled; None of fewer than two
-    observed: float  # share of questions on which both say the same
-    expected: float  # share if each kept its habits and looked at nothing
+    interval: Interval | None  # 95 %, clusters resampled; None with fewer than two clusters
+    observed: float  # share of questions with equal answers
+    expected: float  # the same if answers were independent, with each model's frequencies
     n: int
 
 
@@ -37,30 +39,37 @@ def cohen_kappa(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Kappa | None:
-    """Agreement of two answers a question, beyond chance within each stratum.
+    """Return the agreement of two models' answers beyond chance within each stratum.
 
-    A habit is how often an answerer says what in a stratum: questions of one kind, whose answers
-    mean the same. Chance is taken anew in every resample.
+    Args:
+        first: Answers of the first model.
+        second: Answers of the second model to the same questions.
+        strata: Kind of each question; answers of one kind have the same meaning. Chance agreement
+            follows from each model's answer frequencies within a kind, also in every resample.
+        clusters: Cluster (scene) of each question.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
 
-    Returns: None of no questions, or where chance alone makes all agree.
+    Returns:
+        Kappa, or None without questions or if chance agreement is perfect.
     """
     if not len(first):
         return None
-    said = [list(zip(strata, answers, strict=True)) for answers in (first, second)]
-    kinds = dict.fromkeys([*said[0], *said[1]])
-    own = _columns([kind for kind, _ in kinds], strata)  # each answer's stratum
+    answers = [list(zip(strata, side, strict=True)) for side in (first, second)]
+    kinds = dict.fromkeys([*answers[0], *answers[1]])
+    stratum = _indices([kind for kind, _ in kinds], strata)  # of each kind of answer
     names = list(dict.fromkeys(clusters))
-    row = _columns(clusters, names)
-    tables = [_counts(row, _columns(answers, kinds), len(names), len(kinds)) for answers in said]
-    sizes = _counts(row, _columns(strata, strata), len(names), max(own) + 1)
+    row = _indices(clusters, names)
+    tables = [_counts(row, _indices(side, kinds), len(names), len(kinds)) for side in answers]
+    sizes = _counts(row, _indices(strata, strata), len(names), max(stratum) + 1)
     same = np.bincount(row, weights=[a == b for a, b in zip(first, second, strict=True)])
 
     def kappas(weights: Float[np.ndarray, "R C"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Kappa, and the shares observed and expected, a cluster counting as often as it weighs."""
+        """Return kappa, observed and expected agreement with weighted clusters."""
         size = weights @ sizes
-        habits = [weights @ table for table in tables]
+        frequencies = [weights @ table for table in tables]
         with np.errstate(invalid="ignore", divide="ignore"):
-            chance = np.nansum(habits[0] * habits[1] / size[:, own], axis=1)
+            chance = np.nansum(frequencies[0] * frequencies[1] / size[:, stratum], axis=1)
             total = size.sum(axis=1)
             observed = weights @ same
             return (observed - chance) / (total - chance), observed / total, chance / total
@@ -70,24 +79,22 @@ def cohen_kappa(
         return None
     interval = None
     if len(names) > 1:
-        found = [kappas(weights)[0] for weights in draw_weights(len(names), resamples, seed)]
-        interval = percentile_interval(np.concatenate(found), len(names))
+        resampled = [kappas(weights)[0] for weights in draw_weights(len(names), resamples, seed)]
+        interval = percentile_interval(np.concatenate(resampled), len(names))
     return Kappa(kappa=kappa, interval=interval, observed=observed, expected=expected, n=len(first))
 
 
-def _columns(items: Sequence[Hashable], order: Iterable[Hashable]) -> list[int]:
-    """The place of each item among the distinct ones of `order`."""
-    places = {name: number for number, name in enumerate(dict.fromkeys(order))}
-    return [places[item] for item in items]
+def _indices(items: Sequence[Hashable], order: Iterable[Hashable]) -> list[int]:
+    """Return the index of each item among the distinct ones of `order`."""
+    index = {name: number for number, name in enumerate(dict.fromkeys(order))}
+    return [index[item] for item in items]
 
 
 def _counts(rows: list[int], columns: list[int], height: int, width: int) -> np.ndarray:
-    found = np.zeros((height, width))
-    np.add.at(found, (rows, columns), 1)
-    return found
-
-
-MIN_POINTS = 4  # points; three are in one of six orders, whatever they mean
+    """Return a table of how often each pair of row and column occurs."""
+    table = np.zeros((height, width))
+    np.add.at(table, (rows, columns), 1)
+    return table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +102,9 @@ class Correlation:
     """Spearman's rank correlation of `n` independent points."""
 
     rho: float
-    interval: Interval | None  # 95 %, points resampled; None where most resamples are constant
-    p: float  # two-sided, over all orders of the points, or many
-    least_p: float  # that so few points can show, however well they agree
+    interval: Interval | None  # 95 %, points resampled; None if most resamples are constant
+    p: float  # two-sided permutation test, over all orders or many
+    least_p: float  # smallest p that so few points can reach
     n: int
 
 
@@ -107,9 +114,16 @@ def spearman(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Correlation | None:
-    """The correlation of ranks, its percentile bootstrap interval and its permutation test.
+    """Return the rank correlation, its percentile bootstrap interval and its permutation test.
 
-    Returns: None of fewer than FEWEST points, or where one side is constant.
+    Args:
+        x: First coordinate of each point.
+        y: Second coordinate of each point.
+        resamples: Number of resamples; up to ten times as many orders are tested.
+        seed: Seed of resamples and orders.
+
+    Returns:
+        The correlation, or None with fewer than MIN_POINTS points or a constant coordinate.
     """
     n = len(x)
     if n < MIN_POINTS or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -122,14 +136,14 @@ def spearman(
         extra = 0
     else:
         orders = generator.permuted(np.tile(np.arange(n), (10 * resamples, 1)), axis=1)
-        extra = 1  # the order at hand is one of them
+        extra = 1  # the observed order is one of them
     extreme = int((np.abs(_correlate(first, second[orders])) >= abs(rho) - 1e-9).sum())
     drawn = generator.integers(0, n, size=(resamples, n))
-    found = _correlate(rankdata(x[drawn], axis=1), rankdata(y[drawn], axis=1))
-    found = found[np.isfinite(found)]
+    resampled = _correlate(rankdata(x[drawn], axis=1), rankdata(y[drawn], axis=1))
+    resampled = resampled[np.isfinite(resampled)]
     interval = None
-    if 2 * len(found) > resamples:
-        interval = percentile_interval(found, n)
+    if 2 * len(resampled) > resamples:
+        interval = percentile_interval(resampled, n)
     return Correlation(
         rho=rho,
         interval=interval,
@@ -141,8 +155,9 @@ def spearman(
 
 def _correlate(
     x: Float[np.ndarray, "*lead n"], y: Float[np.ndarray, "*more n"]
-) -> Float[np.ndarray, "*most"] | Float[np.generic, ""]:
-    """Pearson's correlation over the last axis; NaN where a side is constant."""
+) -> Float[np.ndarray, "*most"]:
+    """Return Pearson's correlation over the last axis; NaN where a side is constant."""
     x, y = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
+        covariance = (x * y).sum(axis=-1)
+        return np.asarray(covariance / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1)))

@@ -1,4 +1,4 @@
-"""Two models that answered the same questions: what is between them, and what could have shown."""
+"""Comparison of two models' scores on the same questions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spatialsv.stats.paired import (
 )
 from spatialsv.stats.seeds import SeedStatistics, interval_over_seeds, summarise_seeds
 
-LEVEL = 0.05  # of Holm-corrected p-values
+LEVEL = 0.05  # significance level of Holm-corrected p-values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +29,14 @@ class Comparison:
 
     n: int
     scenes: int
-    first: float  # scores in [0, 1], over seeds their means
+    first: float  # score in [0, 1]; with several seeds their mean
     second: float
     difference: float
-    interval: Interval | None  # 95 %, resampled by scene, and by seed; None of a single scene
-    p: float  # two-sided: permutation, clustered by scene; over seeds `p_over_seeds`
-    mcnemar: float | None  # exact; takes questions as independent; None but for right and wrong
-    error: float | None  # the difference's standard error; None of a single scene
-    freedom: float | None  # the error's degrees of freedom; None: taken as known, at one seed each
+    interval: Interval | None  # 95 %, resampled by scene and seed; None with a single scene
+    p: float  # two-sided: permutation test clustered by scene; with several seeds a t test
+    mcnemar: float | None  # exact, assumes independent questions; None unless scores are 0 or 1
+    standard_error: float | None  # of the difference; None with a single scene
+    degrees_of_freedom: float | None  # of the standard error; None: infinite, at one seed each
     first_seeds: SeedStatistics
     second_seeds: SeedStatistics
 
@@ -44,85 +44,104 @@ class Comparison:
 def compare_scores(
     first: Sequence[Tree], second: Sequence[Tree], seed: int = 0, resamples: int = 2000
 ) -> Comparison:
-    """Two models' scores on the same questions, each of one seed of training or of several.
+    """Compare two models' scores on the same questions, over one or several seeds of training.
 
     Args:
-        first: the score at each seed; the items of all are the same and in the same order.
-        second: the same of the other model.
-        seed: of the resampling.
+        first: The first model's score at each seed, with the same items in the same order.
+        second: The second model's score at each seed.
+        seed: Seed of the resamples.
+        resamples: Number of resamples.
+
+    Returns:
+        The comparison.
 
     Raises:
-        ValueError: no seed, or scores that are not made of the same means.
+        ValueError: A model has no seed, or the scores are made of different means.
     """
-    spreads = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
+    statistics = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
     scenes = set(chain.from_iterable(map(clusters_of, (*first, *second))))
     error, freedom = difference_error(first, second)
-    if len(first) == len(second) == 1:
+    mcnemar = None
+    if freedom is None:
         draws = resample_scores([first[0], second[0]], resamples, seed)
         interval = percentile_interval(draws[:, 0] - draws[:, 1], len(scenes))
-        p, mcnemar = (
-            paired_permutation_test(first[0], second[0], seed=seed),
-            _mcnemar(first[0], second[0]),
-        )
+        p = paired_permutation_test(first[0], second[0], seed=seed)
+        mcnemar = _mcnemar(first[0], second[0])
     else:
         interval = interval_over_seeds(first, second, freedom, resamples, seed)
-        p, mcnemar = _p_over_seeds(spreads, error, freedom), None
+        p = _p_over_seeds(statistics, error, freedom)
     return Comparison(
         n=first[0].n,
         scenes=len(scenes),
-        first=spreads[0].mean,
-        second=spreads[1].mean,
-        difference=spreads[0].mean - spreads[1].mean,
+        first=statistics[0].mean,
+        second=statistics[1].mean,
+        difference=statistics[0].mean - statistics[1].mean,
         interval=interval if len(scenes) > 1 else None,
         p=p,
         mcnemar=mcnemar,
-        error=error,
-        freedom=freedom,
-        first_seeds=spreads[0],
-        second_seeds=spreads[1],
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        first_seeds=statistics[0],
+        second_seeds=statistics[1],
     )
 
 
 def difference_error(
     first: Sequence[Tree], second: Sequence[Tree]
 ) -> tuple[float | None, float | None]:
-    """The difference's standard error over scenes and seeds, and its degrees of freedom.
+    """Return the difference's standard error over scenes and seeds, and its degrees of freedom.
 
-    As in `Comparison`.
+    The variance over scenes is that of the linearised score, averaged over seeds; the variance over
+    seeds is their sample variance. The degrees of freedom are Satterthwaite's (1946). Interactions
+    of seed and scene are in both parts, so that the error tends to be too large.
 
-    Scenes by the linearised score of the seeds' mean, seeds by their own deviation; the degrees are
-    Satterthwaite's (1946). What a seed adds on one scene alone is in both parts, so that the error
-    is, if anything, too large.
+    Args:
+        first: The first model's score at each seed.
+        second: The second model's score at each seed.
+
+    Returns:
+        Standard error and degrees of freedom, as in `Comparison`.
     """
     table = Table([*first, *second])
-    pulls = [np.mean([table.influence(t) for t in side], axis=0) for side in (first, second)]
-    scenes = standard_error(pulls[0] - pulls[1])
+    influences = [np.mean([table.influence(t) for t in side], axis=0) for side in (first, second)]
+    scenes = standard_error(influences[0] - influences[1])
     if len(first) == len(second) == 1:
         return scenes, None
     if scenes is None:
         return None, 1.0
-    spreads = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
+    statistics = [summarise_seeds([tree.score for tree in side]) for side in (first, second)]
     parts = [(scenes**2, len(table.order) - 1)]
-    parts += [(s.deviation**2 / s.n, s.n - 1) for s in spreads if s.deviation is not None]
+    parts += [(s.deviation**2 / s.n, s.n - 1) for s in statistics if s.deviation is not None]
     total = sum(variance for variance, _ in parts)
     if total == 0:
         return 0.0, 1.0
     return float(np.sqrt(total)), total**2 / sum(v**2 / freedom for v, freedom in parts)
 
 
-def _p_over_seeds(spreads: Sequence[SeedStatistics], error: float | None, freedom: float) -> float:
-    """Two-sided t test that models trained again, and asked about other scenes, would be equal.
+def _p_over_seeds(
+    statistics: Sequence[SeedStatistics], error: float | None, freedom: float
+) -> float:
+    """Test the difference by a two-sided t test over seeds and scenes.
 
-    A permutation of answers takes the trained models as given, and would call the luck of training
+    A permutation of answers is conditional on the trained models: variance across seeds would look
     significant.
+
+    Args:
+        statistics: Of both models.
+        error: Standard error of the difference.
+        freedom: Its degrees of freedom.
+
+    Returns:
+        The p-value.
     """
-    difference = abs(spreads[0].mean - spreads[1].mean)
+    difference = abs(statistics[0].mean - statistics[1].mean)
     if not error:
         return 1.0 if error is None or difference == 0 else 0.0
     return float(2 * stdtr(freedom, -difference / error))
 
 
 def _mcnemar(first: Tree, second: Tree) -> float | None:
+    """Return the exact McNemar test's p-value, or None unless all scores are 0 or 1."""
     if not isinstance(first, Mean) or not isinstance(second, Mean) or first.n != second.n:
         return None
     answers = [np.array(tree.scores) for tree in (first, second)]
@@ -132,22 +151,32 @@ def _mcnemar(first: Tree, second: Tree) -> float | None:
 
 
 def compare_jointly(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Each as a record, `corrected` over all, with `minimum_detectable_difference`.
+    """Return comparisons as records with p-values corrected over all.
 
-    That is the true difference that would be found at least four times out of five after the
-    correction, which at first asks for LEVEL divided by their number.
+    Args:
+        comparisons: The comparisons of one family of tests.
+
+    Returns:
+        Records as from `correct_p_values`, with the `minimum_detectable_difference` at 80 % power
+        and the level that the Holm correction starts from, LEVEL divided by their number.
     """
     tests = correct_p_values([asdict(comparison) for comparison in comparisons])
     for test in tests:
-        error, freedom = test["error"], test["freedom"]
         test["minimum_detectable_difference"] = detectable_difference(
-            error, freedom, LEVEL / len(tests)
+            test["standard_error"], test["degrees_of_freedom"], LEVEL / len(tests)
         )
     return tests
 
 
 def correct_p_values(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each test, which has a `p`, with `p_holm`, corrected over all, and `significant` at LEVEL."""
+    """Add Holm-corrected p-values to tests.
+
+    Args:
+        tests: Records with a `p`.
+
+    Returns:
+        The records with `p_holm`, corrected over all, and `significant` at LEVEL.
+    """
     adjusted = holm([test["p"] for test in tests])
     return [
         {**test, "p_holm": p, "significant": p < LEVEL}

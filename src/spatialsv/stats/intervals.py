@@ -1,4 +1,4 @@
-"""Intervals: how far a score could be from what an endless test set would give.
+"""Confidence intervals of scores.
 
 Questions about one scene share its images, so their scores are not independent. Scores are
 therefore resampled by cluster (the scene), never by question.
@@ -32,13 +32,24 @@ class Interval(NamedTuple):
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a proportion of independent trials (Wilson 1927).
+    """Return Wilson's score interval of a proportion of independent trials (Wilson 1927).
+
+    Args:
+        successes: Number of successes.
+        trials: Number of trials.
+        level: Confidence level.
+
+    Returns:
+        The interval.
 
     Raises:
-        ValueError: no trials, or more successes than trials.
+        ValueError: There are no trials, or more successes than trials.
     """
     if not 0 <= successes <= trials or trials == 0:
-        raise ValueError(f"{successes} successes of {trials} trials is no proportion")
+        raise ValueError(
+            f"Expected 0 <= successes <= trials and at least one trial, found {successes}"
+            f" successes of {trials} trials."
+        )
     z = float(ndtri(0.5 + level / 2))
     share = successes / trials
     centre = share + z**2 / (2 * trials)
@@ -57,12 +68,20 @@ def cluster_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval | None:
-    """Percentile bootstrap interval of the mean of `values`, whole clusters resampled.
+    """Return a percentile bootstrap interval of the mean of `values`, resampled by cluster.
 
-    Returns: the interval, or None with fewer than two clusters, which say nothing about spread.
+    Args:
+        values: Scores.
+        clusters: Cluster of each score.
+        level: Confidence level.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        The interval, or None with fewer than two clusters.
 
     Raises:
-        ValueError: no values, or not one cluster a value.
+        ValueError: There are no values, or not one cluster per value.
     """
     return intervals([clustered_mean(values, clusters)], level, resamples, seed)[0]
 
@@ -70,15 +89,22 @@ def cluster_bootstrap(
 def intervals(
     trees: Sequence[Tree], level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> list[Interval | None]:
-    """Percentile bootstrap intervals of several scores, whole clusters resampled for all at once.
+    """Return percentile bootstrap intervals of several scores, with the same resampled clusters.
 
-    Scores that are all 0, or all 1, resample to themselves, which is not certainty: for these the
-    interval is Wilson's of as many trials as there are clusters, each of which voted as one.
+    Scores that are all 0, or all 1, do not vary over resamples, although they are uncertain. These
+    get Wilson's interval of as many trials as there are clusters.
 
-    Returns: None for a score of fewer than two clusters, which say nothing about spread.
+    Args:
+        trees: Scores.
+        level: Confidence level.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        An interval per score, or None for a score of fewer than two clusters.
     """
-    found = resample_scores(trees, resamples, seed).T
-    return [_interval(tree, values, level) for tree, values in zip(trees, found, strict=True)]
+    resampled = resample_scores(trees, resamples, seed).T
+    return [_interval(tree, values, level) for tree, values in zip(trees, resampled, strict=True)]
 
 
 def _interval(tree: Tree, values: Float[np.ndarray, " R"], level: float) -> Interval | None:
@@ -97,28 +123,43 @@ def resample_ratios(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Float[np.ndarray, "resamples ..."]:
-    """The mean, sum of `sums` / sum of `counts`, in each resample of whole clusters.
+    """Return the mean, sum of `sums` / sum of `counts`, in each resample of whole clusters.
 
-    The same seed and number of clusters give the same draws: what is measured on the same clusters
-    can be compared draw by draw. NaN where a draw counts nothing.
+    Args:
+        sums: Sums per cluster.
+        counts: Counts per cluster.
+        resamples: Number of resamples.
+        seed: Seed of the draws. The same seed and number of clusters give the same draws, so
+            measurements on the same clusters can be compared draw by draw.
+
+    Returns:
+        Means; NaN where a draw has a count of 0.
     """
     generator = np.random.default_rng(seed)
     draws = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
     with np.errstate(invalid="ignore"):
-        return (draws @ sums) / (draws @ counts)
+        return np.asarray((draws @ sums) / (draws @ counts))
 
 
 def percentile_interval(
     resampled: Float[np.ndarray, " resamples"], clusters: float | int, level: float = 0.95
 ) -> Interval:
-    """The percentile interval of scores in resamples of `clusters`; of those that are known.
+    """Return the expanded percentile interval of resampled scores (Hesterberg 2015, section 5.2).
 
-    Percentiles alone fall short where clusters are few: a resample varies (C - 1) / C as much as
-    the truth does, and has no tails for not knowing the spread. They are taken further out, where
-    sqrt(C / (C - 1)) * t_{C-1} is on the normal (the expanded percentile interval, Hesterberg 2015,
-    section 5.2); of 20 clusters 1.6 and 98.4 in place of 2.5 and 97.5, of endless ones these.
+    Plain percentiles are too narrow for few clusters: a resample varies (C - 1) / C as much as the
+    truth, and its tails ignore that the variance is estimated. The percentiles are therefore moved
+    out to where sqrt(C / (C - 1)) * t_{C-1} is on the normal distribution: for 20 clusters to 1.6
+    and 98.4 instead of 2.5 and 97.5.
+
+    Args:
+        resampled: Scores in resamples; NaN entries are skipped.
+        clusters: Number of clusters C; infinite for plain percentiles.
+        level: Confidence level.
+
+    Returns:
+        The interval.
     """
-    freedom = max(clusters, 2) - 1  # of a single cluster all resamples are alike
+    freedom = max(clusters, 2) - 1  # with a single cluster all resamples are equal
     tail = ndtr(np.sqrt(1 + 1 / freedom) * stdtrit(freedom, 0.5 - level / 2))
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return Interval(float(low), float(high))
@@ -127,20 +168,32 @@ def percentile_interval(
 def cluster_standard_error(
     values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]
 ) -> float | None:
-    """Standard error of the mean of `values`, with clusters as the independent units.
+    """Return the standard error of the mean of `values`, with clusters as the independent units.
 
-    Returns: the error, or None with fewer than two clusters.
+    Args:
+        values: Scores.
+        clusters: Cluster of each score.
+
+    Returns:
+        The standard error, or None with fewer than two clusters.
     """
     mean = clustered_mean(values, clusters)
     return standard_error(Table([mean]).influence(mean))
 
 
 def clustered_mean(values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]) -> Mean:
-    """The mean of values in clusters.
+    """Return the mean of values in clusters.
+
+    Args:
+        values: Scores.
+        clusters: Cluster of each score.
+
+    Returns:
+        A tree of one leaf.
 
     Raises:
-        ValueError: no values, or not one cluster a value.
+        ValueError: There are no values, or not one cluster per value.
     """
     if len(values) == 0:
-        raise ValueError("no values to average: need at least one")
+        raise ValueError("Cannot average 0 values. Give at least one.")
     return Mean(tuple(values.tolist()), tuple(clusters))

@@ -1,12 +1,12 @@
-"""Scores as trees of means, which can be taken again with whole clusters resampled or swapped.
+"""Scores as trees of means, which can be recomputed with whole clusters resampled or swapped.
 
-A benchmark's score is a mean over answers, or over groups that must be right at once, or a mean of
-such means, each weighing the same. Whatever its shape, it follows from two numbers a cluster
-(scene) and leaf: the sum of scores, and how many there are. Taking it again over resampled scenes
-is therefore one matrix product, and exact; no answer is scored again. What is joined with what is
-decided once, on all answers; a mean that a draw of scenes holds nothing of is left out of its join.
+A benchmark's score is a mean over answers, a mean over groups of answers that count only if all are
+correct, or an unweighted mean of such means. In every case it follows from two numbers per cluster
+(scene) and leaf: the sum of scores and their count. Recomputing it over resampled scenes is
+therefore one matrix product, and exact. The tree is built once, on all answers; a mean without
+scores in a resample is left out of its parent.
 
-C clusters, L leaves, R resamples.
+Shapes: C clusters, L leaves, R resamples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Shaped
 
-BLOCK = 2**21  # weights that are held in memory at once
+BLOCK = 2**21  # weights that are held in memory at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,29 +30,36 @@ class Mean:
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.clusters):
-            raise ValueError(f"{len(self.scores)} values for {len(self.clusters)} cluster names")
+            raise ValueError(
+                f"Expected one cluster name per value, found {len(self.scores)} values and"
+                f" {len(self.clusters)} cluster names."
+            )
 
     @property
     def n(self) -> int:
+        """Number of scores."""
         return len(self.scores)
 
     @cached_property
     def score(self) -> float:
+        """The mean."""
         return sum(self.scores) / len(self.scores) if self.scores else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class MeanOfMeans:
-    """The mean of means, each weighing the same; NaN of none."""
+    """The unweighted mean of means; NaN of none."""
 
     parts: tuple[Tree, ...]
 
     @property
     def n(self) -> int:
+        """Number of scores in all parts."""
         return sum(part.n for part in self.parts)
 
     @cached_property
     def score(self) -> float:
+        """The mean."""
         values = [part.score for part in self.parts]
         return sum(values) / len(values) if values else float("nan")
 
@@ -61,21 +68,30 @@ Tree = Mean | MeanOfMeans
 
 
 def leaves_of(tree: Tree) -> list[Mean]:
-    """The means that a tree joins, in order."""
+    """Return the leaves of a tree, in order."""
     if isinstance(tree, Mean):
         return [tree]
     return [leaf for part in tree.parts for leaf in leaves_of(part)]
 
 
 def clusters_of(tree: Tree) -> tuple[Hashable, ...]:
-    """The clusters that a tree's scores lie in, as they come."""
+    """Return the clusters of a tree's scores, in order of appearance."""
     return tuple(dict.fromkeys(name for leaf in leaves_of(tree) for name in leaf.clusters))
 
 
 class Table:
-    """Sums and numbers of scores, by cluster and leaf, of one tree or several.
+    """Sums and counts of scores by cluster and leaf, for one tree or several.
 
-    A leaf that stands in several trees is one column. `order` holds the clusters, as they come.
+    A leaf of several trees is one column.
+
+    Args:
+        trees: The trees.
+
+    Attributes:
+        column: The column of each leaf.
+        order: The clusters, in order of appearance; one row each.
+        sums: Sums of scores, (C, L).
+        counts: Numbers of scores, (C, L).
     """
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -92,70 +108,84 @@ class Table:
             self.counts[:, column] = np.bincount(rows, minlength=len(names))
 
     def means(self, weights: Shaped[np.ndarray, "R C"]) -> Float[np.ndarray, "R L"]:
-        """Each leaf's mean, a cluster counting as often as its weight says; NaN of nothing."""
+        """Return each leaf's mean with weighted clusters; NaN where the weights are all 0."""
         with np.errstate(invalid="ignore"):
-            return (weights @ self.sums) / (weights @ self.counts)
+            return np.asarray((weights @ self.sums) / (weights @ self.counts))
 
     def value(self, tree: Tree, means: Float[np.ndarray, "R L"]) -> Float[np.ndarray, " R"]:
-        """The tree's score, given its leaves'. What is NaN is not there, and is not joined."""
+        """Return the tree's score, given its leaves' means; NaN means are left out."""
         if isinstance(tree, Mean):
-            return means[:, self.column[tree]]
+            return np.asarray(means[:, self.column[tree]])
         parts = [self.value(part, means) for part in tree.parts]
         values = np.reshape(parts, (len(parts), len(means)))
-        there = ~np.isnan(values)
+        present = ~np.isnan(values)
         with np.errstate(invalid="ignore"):
-            return np.where(there, values, 0).sum(axis=0) / there.sum(axis=0)
+            return np.asarray(np.where(present, values, 0).sum(axis=0) / present.sum(axis=0))
 
     def influence(self, tree: Tree) -> Float[np.ndarray, " C"]:
-        """How far each cluster pulls the tree's score, to first order; sums to 0.
+        """Return each cluster's influence on the tree's score, to first order.
 
-        Of a leaf: (S_c - n_c * mean) / n, the linearised ratio; of a join the mean of its parts'.
+        Args:
+            tree: A tree of the table.
+
+        Returns:
+            For a leaf, (S_c - n_c * mean) / n, the linearised ratio; otherwise the mean over the
+            parts. The influences sum to 0.
         """
         if isinstance(tree, MeanOfMeans):
-            return np.mean([self.influence(part) for part in tree.parts], axis=0)
+            return np.asarray(np.mean([self.influence(part) for part in tree.parts], axis=0))
         sums, counts = (table[:, self.column[tree]] for table in (self.sums, self.counts))
-        return (sums - counts * (sums.sum() / counts.sum())) / counts.sum()
+        return np.asarray((sums - counts * (sums.sum() / counts.sum())) / counts.sum())
 
 
 def resample_scores(
     trees: Sequence[Tree], resamples: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, "R trees"]:
-    """The trees' scores in resamples of whole clusters, the same clusters drawn for all trees.
+    """Recompute scores in resamples of whole clusters, with the same draws for all trees.
 
-    Clusters are those of all trees together. The same seed and number of clusters give the same
-    draws. NaN where a draw holds nothing of a tree.
+    Args:
+        trees: Scores; their clusters are pooled.
+        resamples: Number of resamples.
+        seed: Seed of the draws. The same seed and number of clusters give the same draws.
+
+    Returns:
+        Scores; NaN where a resample has no score of a tree.
     """
     table = Table(trees)
     if not table.order:
         return np.full((resamples, len(trees)), np.nan)
-    found = [
+    scores = [
         np.stack([table.value(tree, means) for tree in trees], axis=-1)
         for means in map(table.means, draw_weights(len(table.order), resamples, seed))
     ]
-    return np.concatenate(found)
+    return np.concatenate(scores)
 
 
 def draw_weights(
     clusters: int, resamples: int, seed: int
 ) -> Iterator[Shaped[np.ndarray, "block C"]]:
-    """How often each of the clusters is drawn, in blocks of resamples."""
+    """Yield how often each cluster is drawn, in blocks of resamples."""
     generator = np.random.default_rng(seed)
-    share = np.full(clusters, 1 / clusters)
+    probabilities = np.full(clusters, 1 / clusters)
     for size in block_sizes(clusters, resamples):
-        yield generator.multinomial(clusters, share, size=size).astype(float)
+        yield generator.multinomial(clusters, probabilities, size=size).astype(float)
 
 
 def block_sizes(clusters: int, resamples: int) -> Iterator[int]:
-    """Sizes of blocks of resamples that memory holds."""
+    """Yield the sizes of blocks of resamples that fit in memory."""
     size = max(1, BLOCK // clusters)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
 
 
 def standard_error(influence: Float[np.ndarray, " C"]) -> float | None:
-    """Of a score, from its clusters' influence; None of fewer than two clusters.
+    """Return a score's standard error, with clusters as the independent units.
 
-    sqrt(C / (C - 1) * sum of squares), with clusters as the independent units.
+    Args:
+        influence: The clusters' influences, as from `Table.influence`.
+
+    Returns:
+        sqrt(C / (C - 1) * sum of squares), or None with fewer than two clusters.
     """
     count = len(influence)
     return float(np.sqrt(count / (count - 1) * (influence**2).sum())) if count > 1 else None

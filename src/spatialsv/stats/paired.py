@@ -1,9 +1,10 @@
-"""Paired tests: two models answered the same questions; is one better?"""
+"""Paired tests of two models on the same questions, Holm's correction, and power."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -13,11 +14,18 @@ from spatialsv.stats.means import Mean, Table, Tree, block_sizes, leaves_of
 
 
 def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"]) -> float:
-    """Two-sided exact McNemar test on independent pairs of right and wrong answers.
+    """Test two models by McNemar's exact two-sided test, which assumes independent questions.
 
-    Only questions that exactly one model got right say which is better: under the null they
-    split like fair coins. Questions about one scene are not independent pairs: where there are
-    several a scene, p is too small, and `permutation` is the test to go by.
+    Only questions that exactly one model answers correctly are informative; under the null
+    hypothesis they split like fair coin flips. With several questions per scene p is too small; use
+    `paired_permutation_test`.
+
+    Args:
+        first: Whether the first model's answers are correct.
+        second: Whether the second model's answers are correct.
+
+    Returns:
+        The p-value.
     """
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
@@ -28,41 +36,49 @@ def mcnemar_exact(first: Bool[np.ndarray, " Q"], second: Bool[np.ndarray, " Q"])
 def paired_permutation_test(
     first: Tree, second: Tree, resamples: int = 20_000, seed: int = 0
 ) -> float:
-    """Two-sided paired permutation test that two scores on the same questions are one, clustered.
+    """Test by permutation whether two scores on the same questions are equal, two-sided.
 
-    Under the null the two models are exchangeable within each cluster, so each cluster's answers
-    may as well be the other's. Each resample swaps the answers of some clusters and takes both
-    scores again, whatever means they are made of. All ways to swap are tried where there are at
-    most `resamples` of them, else `resamples` random ones (p is then at least 1 / (resamples + 1)).
+    Under the null hypothesis the two models are exchangeable within each cluster. Each permutation
+    swaps the models' answers in some clusters and recomputes both scores.
+
+    Args:
+        first: The first model's score.
+        second: The second model's score.
+        resamples: All permutations are used if there are at most so many, else so many random ones.
+        seed: Seed of the random permutations.
+
+    Returns:
+        The p-value; at least 1 / (resamples + 1) with random permutations.
 
     Raises:
-        ValueError: the scores are not made of the same means.
+        ValueError: The scores are not made of the same means.
     """
     trees = (first, second)
     if _structure(first) != _structure(second):
-        raise ValueError("the two scores are means of different things: they cannot be paired")
+        raise ValueError("Cannot pair the two scores: they are means of different groups.")
     table = Table(trees)
     columns = [[table.column[leaf] for leaf in leaves_of(tree)] for tree in trees]
-    # What swapping a cluster does to each leaf of the first; the opposite to those of the second.
+    # Change of the first's leaves when a cluster is swapped; the second's change by the opposite.
     gains = [part[:, columns[1]] - part[:, columns[0]] for part in (table.sums, table.counts)]
-    moved = (gains[0] != 0).any(axis=1) | (gains[1] != 0).any(axis=1)
-    if not moved.any():  # a cluster that tells no difference has nothing to swap
+    differs = (gains[0] != 0).any(axis=1) | (gains[1] != 0).any(axis=1)
+    if not differs.any():
         return 1.0
-    gains = [gain[moved] for gain in gains]
+    gains = [gain[differs] for gain in gains]
     totals = [part.sum(axis=0) for part in (table.sums, table.counts)]
 
     def difference(swapped: Shaped[np.ndarray, "R C"]) -> Float[np.ndarray, " R"]:
-        """The first score minus the second, after swaps."""
+        """Return the first score minus the second after swaps."""
         means = np.empty((len(swapped), len(table.column)))
         for own, sign in zip(columns, (1, -1), strict=True):
-            shifts = [
-                total[own] + sign * (swapped @ g) for total, g in zip(totals, gains, strict=True)
-            ]
+            sums, counts = (
+                total[own] + sign * (swapped @ gain)
+                for total, gain in zip(totals, gains, strict=True)
+            )
             with np.errstate(invalid="ignore"):
-                means[:, own] = shifts[0] / shifts[1]
-        return table.value(first, means) - table.value(second, means)
+                means[:, own] = sums / counts
+        return np.asarray(table.value(first, means) - table.value(second, means))
 
-    count = int(moved.sum())
+    count = int(differs.sum())
     # Sums of scores such as 0.1 differ in the last bit between orders of summation.
     observed = abs(difference(np.zeros((1, count)))[0]) - 1e-9
     if 2**count <= resamples:
@@ -76,13 +92,13 @@ def paired_permutation_test(
     return (extreme + 1) / (resamples + 1)
 
 
-def _structure(tree: Tree) -> tuple | None:
-    """How means are joined to a score."""
+def _structure(tree: Tree) -> tuple[Any, ...] | None:
+    """Return the shape of a tree: nested tuples, None for a leaf."""
     return None if isinstance(tree, Mean) else tuple(map(_structure, tree.parts))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that may be compared with one level, all at once."""
+    """Return p-values corrected by Holm's step-down method, in the order of `p_values`."""
     adjusted, floor = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -93,13 +109,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def detectable_difference(
     error: float | None, freedom: float | None = None, level: float = 0.05, power: float = 0.8
 ) -> float | None:
-    """The true difference that a two-sided test at `level` would find with probability `power`.
+    """Return the minimum detectable difference of a two-sided test.
 
-    (t_{1 - level / 2} + t_power) times a standard error: 2.80 times at the usual settings.
+    It is (t_{1 - level / 2} + t_power) standard errors: 2.80 at the default settings.
 
     Args:
-        error: of the difference, such as `Comparison.error`; None gives None.
-        freedom: degrees of freedom of the error; None: it is known, t is normal.
+        error: Standard error of the difference; None gives None.
+        freedom: Degrees of freedom of the error; None: infinite, so that t is normal.
+        level: Significance level.
+        power: Probability of a significant result if the true difference is of this size.
+
+    Returns:
+        The difference, or None if `error` is None.
     """
     if error is None:
         return None

@@ -1,4 +1,4 @@
-"""Scores of many questions as scores of tasks and groups of tasks, each with its interval."""
+"""Scores of questions summarised by task and group of tasks, with intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = ("spatial_choice", "spatial_number", "spatial", "recognition")
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionScore:
-    """One question's score."""
+    """The score of one question."""
 
     id: str
     scene: str
@@ -33,11 +33,11 @@ class Summary:
     mean: float
     n: int
     scenes: int
-    interval: Interval | None  # 95 %; None where a single scene shows no spread
+    interval: Interval | None  # 95 %; None with a single scene
 
 
 def groups_of(question: QuestionScore) -> tuple[str, ...]:
-    """What a question's score is pooled into, besides its task: each a mean over questions."""
+    """Return the groups that a question counts in; a group's score is a mean over questions."""
     if not question.spatial:
         return ("recognition",)
     return (f"spatial_{question.kind}", "spatial")
@@ -46,25 +46,34 @@ def groups_of(question: QuestionScore) -> tuple[str, ...]:
 def summarise(
     questions: Sequence[QuestionScore], resamples: int = 2000, seed: int = 0
 ) -> dict[str, Summary]:
-    """Tasks in order of appearance, then the GROUPS that have questions.
+    """Summarise scores by task and group.
 
-    The share of right choices, one a scene, gets Wilson's interval; means of fractions, and of
-    several questions a scene, get the bootstrap clustered by scene.
+    Proportions of correct choices with one question per scene get Wilson's interval; other means
+    get the bootstrap clustered by scene.
+
+    Args:
+        questions: Scored questions.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        Tasks in order of appearance, then the GROUPS that have questions.
     """
     members: dict[str, list[QuestionScore]] = defaultdict(list)
-    pooled: dict[str, list[QuestionScore]] = {name: [] for name in GROUPS}
+    groups: dict[str, list[QuestionScore]] = {name: [] for name in GROUPS}
     for question in questions:
         members[question.task].append(question)
         for name in groups_of(question):
-            pooled[name].append(question)
-    members |= {name: found for name, found in pooled.items() if found}
-    return {name: _summary(found, resamples, seed) for name, found in members.items()}
+            groups[name].append(question)
+    members |= {name: group for name, group in groups.items() if group}
+    return {name: _summarise_group(group, resamples, seed) for name, group in members.items()}
 
 
-def _summary(questions: list[QuestionScore], resamples: int, seed: int) -> Summary:
+def _summarise_group(questions: list[QuestionScore], resamples: int, seed: int) -> Summary:
     scores = np.array([question.score for question in questions], dtype=float)
     scenes = [question.scene for question in questions]
     choices = all(question.kind == "choice" for question in questions)
+    interval: Interval | None
     if choices and len(set(scenes)) == len(scenes) and np.isin(scores, (0, 1)).all():
         interval = wilson_interval(int(scores.sum()), len(scores))
     else:

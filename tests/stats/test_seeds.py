@@ -14,7 +14,7 @@ def test_one_seed_shows_no_spread():
 
 
 def test_no_seed_is_an_error():
-    with pytest.raises(ValueError, match="no seeds"):
+    with pytest.raises(ValueError, match="over 0 seeds"):
         summarise_seeds([])
 
 
