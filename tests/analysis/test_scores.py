@@ -143,7 +143,7 @@ def test_the_variance_across_seeds_counts_over_several_seeds(runs):
     (row,) = comparison_table(seeds, [("spatialsv", "text")])
     expected = compare_scores(trees, [trees[1]] * 2)
     assert row["p"] == expected.p > paired_permutation_test(*trees)  # two seeds that differ
-    size = detectable_difference(expected.error, expected.freedom)
+    size = detectable_difference(expected.standard_error, expected.degrees_of_freedom)
     assert row["minimum_detectable_difference"] == size
 
 
