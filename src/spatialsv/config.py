@@ -15,6 +15,8 @@ T = TypeVar("T")
 # error that names the new one.
 RENAMED: dict[str, str] = {
     "arms.blind": "arms.no_image",
+    "lift.points": "lift.max_points",
+    "lift.shown_pixels": "lift.input_pixels",
     "probe.scenes": "probe.max_scenes",
     "report.browser_scenes": "analysis.browser_scenes",
     "report.image_quality": "analysis.image_quality",

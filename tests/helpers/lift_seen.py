@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spatialsv.lift.files.result import Cloud, Result
+from spatialsv.lift.result import LiftResult, PointCloud
 
 
-def seen(result: Result, points: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def seen(result: LiftResult, points: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pixel (u, v) in its map, and depth, of each point in its own view."""
     K, poses = result.scenes.intrinsics[0][view], result.scenes.cam_to_world[0][view]
     there = np.einsum("pji,pj->pi", poses[:, :3, :3], points - poses[:, :3, 3])
@@ -17,7 +17,9 @@ def seen(result: Result, points: np.ndarray, view: np.ndarray) -> tuple[np.ndarr
     return pixels[:, :2] / there[:, 2:], there[:, 2]
 
 
-def assert_seen_where_they_came_from(result: Result, cloud: Cloud, points: np.ndarray) -> None:
+def assert_seen_where_they_came_from(
+    result: LiftResult, cloud: PointCloud, points: np.ndarray
+) -> None:
     """In float32, each point lies on its pixel's ray at its pixel's depth."""
     pixels, depth = seen(result, points.astype(float), cloud.view)
     column, row = np.floor(cloud.pixels).astype(int).T
@@ -29,8 +31,8 @@ def assert_seen_where_they_came_from(result: Result, cloud: Cloud, points: np.nd
     assert (np.abs(pixels - cloud.pixels).max(axis=1) <= 40 * slack / expected).all()
 
 
-def with_pictures(folder: Path, result: Result) -> None:
+def with_pictures(folder: Path, result: LiftResult) -> None:
     """images/ as it stands beside the other files."""
     (folder / "images").mkdir()
-    for name, view in zip(result.names(), result.views, strict=True):
-        view.picture.save(folder / "images" / f"{name}.jpg")
+    for name, view in zip(result.names, result.views, strict=True):
+        view.image.save(folder / "images" / f"{name}.jpg")

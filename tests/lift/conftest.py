@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from spatialsv.lift.files.result import Cloud, Result, cloud_of
-from spatialsv.lift.view import view_of
+from spatialsv.lift.result import LiftResult, PointCloud, make_point_cloud, make_view
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
@@ -31,11 +30,11 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def result() -> Result:
+def result() -> LiftResult:
     rng = np.random.default_rng(7)
     height, width = MAPS
     views = [
-        view_of(name, noise(size, seed), size, SHOWN, 10**6)
+        make_view(name, noise(size, seed), size, SHOWN, 10**6)
         for seed, (name, size) in enumerate(PHOTOS.items())
     ]
     count = len(views)
@@ -59,12 +58,12 @@ def result() -> Result:
         unit="relative",
         source="nobody",
     )
-    return Result(scenes=scenes, views=views)
+    return LiftResult(scenes=scenes, views=views)
 
 
 @pytest.fixture(scope="session")
-def cloud(result) -> Cloud:
-    return cloud_of(result.scenes, percentile=25, most=10**6)
+def cloud(result) -> PointCloud:
+    return make_point_cloud(result, percentile=25, max_points=10**6)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from helpers.tiny import synthetic_scenes
-from spatialsv.lift.errors import errors_of
-from spatialsv.lift.measure import summarise
-from spatialsv.lift.truth import truth_of
+from spatialsv.lift.errors import compare_with_source
+from spatialsv.lift.measure import ground_truth, summarise
 from spatialsv.scenes.scene import Scenes
 
 
@@ -24,7 +23,7 @@ def wide() -> Scenes:
 
 def lifted_as(truth: Scenes, size: tuple[int, int]) -> Scenes:
     """What a model without errors makes of `truth`, whose views are of its shape."""
-    known = truth_of(truth, size)
+    known = ground_truth(truth, size)
     return Scenes(
         ids=truth.ids,
         depth=known.depth.float().numpy(),
@@ -36,7 +35,7 @@ def lifted_as(truth: Scenes, size: tuple[int, int]) -> Scenes:
 
 
 def middle_of(scene: Scenes) -> Scenes:
-    """The middle 20 of 32 columns, cut by hand."""
+    """The centre_crop 20 of 32 columns, cut by hand."""
     K = scene.intrinsics.copy()
     K[..., 0, 2] -= 6
     cut = {name: getattr(scene, name)[..., 6:26] for name in ("depth", "valid")}
@@ -45,7 +44,7 @@ def middle_of(scene: Scenes) -> Scenes:
 
 @pytest.mark.parametrize("size", [(20, 20), (10, 10)])
 def test_truth_lifted_has_no_errors(wide, size):
-    found = errors_of(lifted_as(middle_of(wide), size), wide, (64, 64))
+    found = compare_with_source(lifted_as(middle_of(wide), size), wide, (64, 64))
     for name, value in found.row.items():
         if name in ("abs_rel", "view_abs_rel", "raw_abs_rel", "rotation_error"):
             assert value == pytest.approx(0, abs=2e-6), name
@@ -58,26 +57,26 @@ def test_truth_lifted_has_no_errors(wide, size):
 def test_a_scale_shows_in_raw_errors_alone(wide):
     exact = lifted_as(middle_of(wide), (20, 20))
     doubled = replace(exact, depth=2 * exact.depth)
-    row = errors_of(doubled, wide, (64, 64)).row
+    row = compare_with_source(doubled, wide, (64, 64)).row
     assert row["raw_abs_rel"] == pytest.approx(1)
     assert row["abs_rel"] == pytest.approx(0, abs=1e-6)
 
 
 def test_whole_pictures_are_measured_whole(wide):
-    row = errors_of(lifted_as(wide, (20, 32)), wide, None).row
+    row = compare_with_source(lifted_as(wide, (20, 32)), wide, None).row
     assert row["raw_abs_rel"] == pytest.approx(0, abs=1e-6)
 
 
-def test_posed_scenes_without_depth_have_errors_of_poses_alone(wide):
+def test_posed_scenes_without_depth_have_compare_with_source_poses_alone(wide):
     posed = replace(wide, depth=None, valid=None)
     exact = lifted_as(wide, (20, 32))
-    found = errors_of(exact, posed, None)
+    found = compare_with_source(exact, posed, None)
     assert set(found.row) == {"scene", "rotation_error", "translation_error"}
     assert found.row["rotation_error"] == pytest.approx(0, abs=1e-5)
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
     poses = exact.cam_to_world.copy()
     poses[0, 1] = poses[0, 1] @ turn
-    row = errors_of(replace(exact, cam_to_world=poses), posed, None).row
+    row = compare_with_source(replace(exact, cam_to_world=poses), posed, None).row
     assert row["rotation_error"] == pytest.approx(np.degrees(0.1))
     assert summarise([row], found.pairs)["pose_auc30"] == 1

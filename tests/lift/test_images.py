@@ -12,8 +12,8 @@ from PIL import Image
 
 from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
-from spatialsv.lift.files.result import Result, cloud_of
 from spatialsv.lift.images import LiftImagesConfig, folder_of, lift_images
+from spatialsv.lift.result import LiftResult, make_point_cloud
 from spatialsv.scenes.store import read_store, write_groups
 
 FILES = {
@@ -47,10 +47,10 @@ def test_photos_of_several_shapes_become_one_place(lifted, photos):
 
 def test_the_cloud_on_disk_agrees_with_the_store(lifted):
     scenes = read_store(lifted / "lifted.zarr")
-    cloud = cloud_of(scenes, 20, 10**6)
+    cloud = make_point_cloud(LiftResult(scenes=scenes, views=[]), 20, 10**6)
     assert 0.79 < len(cloud.points) / scenes.depth.size < 0.81
     points = trimesh.load(lifted / "sparse_pc.ply").vertices
-    assert_seen_where_they_came_from(Result(scenes=scenes, views=[]), cloud, points)
+    assert_seen_where_they_came_from(LiftResult(scenes=scenes, views=[]), cloud, points)
 
 
 def test_an_earlier_lift_of_more_views_leaves_nothing(photos, headed, tmp_path):
@@ -65,7 +65,7 @@ def test_an_earlier_lift_of_more_views_leaves_nothing(photos, headed, tmp_path):
 def test_the_shipped_teacher_lifts_the_middle_and_says_so(photos, tmp_path, capsys):
     assert main(["lift", *map(str, photos[:2]), "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "only the middle is lifted, such as 50 x 50 of 90 x 50 (44% left out)" in told
+    assert "only the centre of 2 of 2 images is lifted, such as 50 x 50 of 90 x 50 (44%" in told
     assert "the shipped teacher was trained on rendered rooms only" in told
     view = json.loads((tmp_path / "cameras.json").read_text())["views"][0]
     assert view["part"] == {"left": 20, "top": 0, "width": 50, "height": 50}
@@ -92,19 +92,19 @@ def test_scenes_of_a_store_have_a_folder_each_and_errors(tmp_path, tiny_scenes, 
     mean = np.mean([row["abs_rel"] for row in errors["scenes"]])
     assert errors["mean"]["abs_rel"] == pytest.approx(mean) and mean > 0.01
     told = capsys.readouterr().out
-    assert f"AbsRel {mean:.3f} with one median scale a scene" in told
+    assert f"AbsRel {mean:.3f} with one median scale per scene" in told
 
 
 def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys):
     assert main(["lift", *[str(photos[0])] * 9, "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
-    assert "photos: 9 views, and the shipped teacher takes at most 8" in told
+    assert "photos: 9 views, but the shipped teacher takes at most 8" in told
     assert not (tmp_path / "out").exists()
 
 
 def test_two_places_of_one_name_are_not_written_into_one_folder(tmp_path, tiny_scenes, headed):
     write_groups(tmp_path / "s.zarr", [tiny_scenes.select([0])])
-    with pytest.raises(ValueError, match="two places of this name"):
+    with pytest.raises(ValueError, match="Two image sets are named"):
         lift_images([tmp_path / "s.zarr"] * 2, tmp_path / "out", None, headed)
 
 

@@ -12,7 +12,7 @@ from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.rays import RayMap
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.lift import LiftConfig, run
-from spatialsv.lift.forward import Lifter
+from spatialsv.lift.models import Lifter
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv

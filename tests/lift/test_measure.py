@@ -9,14 +9,20 @@ import torch
 from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.rays import ray_map
 from spatialsv.io.manifest import Manifest, write_manifest
-from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
-from spatialsv.lift.truth import mean_depth, of_views, truth_of
+from spatialsv.lift.measure import (
+    baseline_batch,
+    ground_truth,
+    mean_depth,
+    measure_batch,
+    summarise,
+    with_views,
+)
 from spatialsv.scenes.store import write_groups, write_store
 
 
 @pytest.fixture
 def truth(tiny_scenes):
-    return truth_of(tiny_scenes, (16, 16))
+    return ground_truth(tiny_scenes, (16, 16))
 
 
 def lifted_truth(truth) -> GeometryPrediction:
@@ -76,7 +82,7 @@ def test_tasks_that_a_model_lacks_are_left_out(truth):
 
 
 def test_scenes_of_any_size_are_measured_at_the_heads_size(tiny_scenes):
-    found = truth_of(tiny_scenes, (12, 20))
+    found = ground_truth(tiny_scenes, (12, 20))
     assert found.points.shape == (6, 2, 12, 20, 3)
     assert float(found.points[found.valid].norm(dim=-1).mean()) == pytest.approx(1, abs=0.02)
 
@@ -88,8 +94,8 @@ def test_mean_depth_covers_the_most_views_and_the_rest_is_the_mean_of_all(tmp_pa
     digest = write_groups(tmp_path / "0.zarr", [one, tiny_scenes.select([2])])
     write_manifest(tmp_path / "0.json", Manifest(stage="scenes", payload={"0.zarr": digest}))
     mean = mean_depth([tmp_path / "0.json"], (16, 16))
-    parts = [truth_of(group, (16, 16)).depth for group in (one, tiny_scenes.select([2]))]
+    parts = [ground_truth(group, (16, 16)).depth for group in (one, tiny_scenes.select([2]))]
     first = torch.cat([part[:, 0] for part in parts]).mean(dim=0)
     torch.testing.assert_close(mean, torch.stack([first, parts[1][0, 1]]))
-    torch.testing.assert_close(of_views(mean, 3, 7.0)[2], torch.full((16, 16), 7.0).double())
-    assert of_views(mean, 1).shape == (1, 16, 16)
+    torch.testing.assert_close(with_views(mean, 3, 7.0)[2], torch.full((16, 16), 7.0).double())
+    assert with_views(mean, 1).shape == (1, 16, 16)

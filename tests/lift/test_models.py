@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from helpers.tiny_families import SAVE
-from spatialsv.lift.models import BY_ROOMS, ROOMS, load_model, notice_of
+from spatialsv.lift.models import (
+    TEACHER_TRAINED_ON_ROOMS,
+    TRAINED_ON_ROOMS,
+    load_model,
+    training_notice,
+)
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
@@ -19,23 +24,26 @@ OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
         ({"teachers": [OTHER_TEACHER]}, None),
         ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["scannet"]}}, None),
         ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms", "scannet"]}}, None),
-        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms"]}}, ROOMS),
-        ({"teachers": [ROOMS_TEACHER], "shown": {"sources": ["scannet"]}}, BY_ROOMS),
-        ({"teachers": [ROOMS_TEACHER]}, BY_ROOMS),
+        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms"]}}, TRAINED_ON_ROOMS),
+        (
+            {"teachers": [ROOMS_TEACHER], "shown": {"sources": ["scannet"]}},
+            TEACHER_TRAINED_ON_ROOMS,
+        ),
+        ({"teachers": [ROOMS_TEACHER]}, TEACHER_TRAINED_ON_ROOMS),
     ],
 )
 def test_the_notice_comes_from_what_the_model_was_trained_on(told, notice):
-    assert notice_of(told) == notice
+    assert training_notice(told) == notice
 
 
 def test_the_shipped_teacher_says_its_shape_its_limit_and_its_rooms():
     model = load_model(None)
-    assert (model.shape, model.most_views, model.notice) == ((64, 64), 8, ROOMS)
+    assert (model.shape, model.max_views, model.notice) == ((64, 64), 8, TRAINED_ON_ROOMS)
 
 
 def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
     model = load_model(headed)
-    assert model.shape is None and model.most_views is None and model.notice is None
+    assert model.shape is None and model.max_views is None and model.notice is None
     rng = np.random.default_rng(0)
     sizes = ((32, 48), (64, 16), (40, 40))
     images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
@@ -60,17 +68,17 @@ def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
 
 def test_more_views_than_the_llm_has_positions_are_refused(headed):
     images = [np.zeros((64, 64, 3), np.uint8)] * 64
-    with pytest.raises(ValueError, match=r"64 views are .* tokens, and .* has 1024 positions"):
+    with pytest.raises(ValueError, match=r"64 views are .* tokens, but .* has 1024 positions"):
         load_model(headed).lift(images)
 
 
 def test_pictures_of_several_shapes_are_no_video(headed):
     model = load_model(headed)
     model.lifter.model.family.views_as = "video"
-    with pytest.raises(ValueError, match="pictures must be of one shape"):
+    with pytest.raises(ValueError, match="images must have one shape"):
         model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
 
 
 def test_a_model_without_heads_is_refused(tiny_mllm):
-    with pytest.raises(ValueError, match="no 3D heads beside mllm/"):
+    with pytest.raises(ValueError, match="no 3D heads next to mllm/"):
         load_model(tiny_mllm)

@@ -1,6 +1,6 @@
-"""Stage `lift`: the geometry that a model's visual states hold, of test scenes.
+"""Stage `lift`: read geometry out of a model's visual states, for test scenes.
 
-`pictures.py` beside it lifts any photos, videos and stores, for `spatialsv lift PHOTO...`.
+`images.py` lifts any photos, videos and stores, for `spatialsv lift PHOTO...`.
 """
 
 from spatialsv.lift.stage import LiftConfig, run

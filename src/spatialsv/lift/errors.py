@@ -1,12 +1,11 @@
-"""Errors of a lifted place against what its source knows, each by a named alignment.
-
-Shapes: N views, H W pixels of the maps.
-"""
+"""Errors of a lifted image set against the geometry of its source, each by a named alignment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,13 +13,13 @@ import torch
 from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import PoseErrors, pose_errors
 from spatialsv.geometry.rays import ray_map
-from spatialsv.lift.measure import measure_batch
-from spatialsv.lift.truth import truth_of
-from spatialsv.lift.view import middle
+from spatialsv.io.atomic import write_json
+from spatialsv.lift.measure import ground_truth, measure_batch, pose_columns, summarise
+from spatialsv.lift.result import centre_crop
 from spatialsv.scenes.scene import Scenes
 
 ALIGNMENT = {
-    "abs_rel, rmse, delta1": "depth times one median scale for the whole scene",
+    "abs_rel, rmse, delta1": "depth times one median scale for the scene",
     "view_*": "depth times one median scale for each view",
     "raw_*": "depth as it is; in both the mean distance of points to the first camera is 1",
     "rotation_error, translation_error": "degrees between pairs of views; nothing is aligned",
@@ -30,42 +29,48 @@ ALIGNMENT = {
 
 
 @dataclass(frozen=True)
-class Errors:
-    """What was measured of one scene."""
+class SourceErrors:
+    """The errors of one scene."""
 
-    row: dict[str, Any]
+    row: dict[str, Any]  # its id as `scene`, and the errors by name
     pairs: list[PoseErrors]
 
 
-def errors_of(lifted: Scenes, truth: Scenes, shape: tuple[int, int] | None) -> Errors:
-    """Errors of one scene; of its cameras alone, where no depth is known.
+def compare_with_source(
+    lifted: Scenes, source: Scenes, shape: tuple[int, int] | None
+) -> SourceErrors:
+    """Measure one lifted scene; only its cameras, if the source has no depth.
 
     Args:
-        truth: the same scene's geometry, for its whole pictures.
-        shape: as `view_of` has it: the middle of this shape was lifted.
+        lifted: the scene.
+        source: the same scene's geometry, for full images.
+        shape: as for `make_view`: only the centre of this shape was lifted.
+
+    Returns:
+        The errors.
     """
+    row: dict[str, Any] = {"scene": source.ids[0]}
     poses = torch.from_numpy(lifted.cam_to_world).double()
-    if not truth.has_geometry:
-        pairs = pose_errors(poses[0], torch.from_numpy(truth.cam_to_world[0]))
-        row = {"rotation_error": float(pairs.rotation.mean())}
-        row["translation_error"] = float(pairs.translation.nanmean())
-        return Errors({"scene": truth.ids[0]} | row, [pairs])
-    known = truth_of(cropped(truth, shape), lifted.shape[1:])
+    if not source.has_geometry:
+        pairs = [pose_errors(poses[0], torch.from_numpy(source.cam_to_world[0]))]
+        columns = pose_columns(pairs)
+        return SourceErrors(row | {name: value for name, (value,) in columns.items()}, pairs)
+    truth = ground_truth(_crop(source, shape), lifted.shape[1:])
     rays = ray_map(torch.from_numpy(lifted.intrinsics).double(), poses, *lifted.shape[1:])
     predicted = GeometryPrediction(
         depth=torch.from_numpy(lifted.depth),
         ray_origins=rays.origins.float(),
         ray_directions=rays.directions.float(),
     )
-    [row], pairs = measure_batch(predicted, known, poses)
-    return Errors({"scene": truth.ids[0]} | row, pairs)
+    [errors], pairs = measure_batch(predicted, truth, poses)
+    return SourceErrors(row | errors, pairs)
 
 
-def cropped(scenes: Scenes, shape: tuple[int, int] | None) -> Scenes:
-    """The geometry of the middle of each view, without the images."""
+def _crop(scenes: Scenes, shape: tuple[int, int] | None) -> Scenes:
+    """Return the geometry of the centre of each view, without images."""
     height, width = scenes.shape[1:]
-    left, top, across, down = middle((width, height), shape)
-    window = (..., slice(top, top + down), slice(left, left + across))
+    left, top, box_width, box_height = centre_crop((width, height), shape)
+    window = (..., slice(top, top + box_height), slice(left, left + box_width))
     intrinsics = scenes.intrinsics.copy()
     intrinsics[..., 0, 2] -= left
     intrinsics[..., 1, 2] -= top
@@ -78,18 +83,30 @@ def cropped(scenes: Scenes, shape: tuple[int, int] | None) -> Scenes:
     )
 
 
-def told(metrics: Mapping[str, float]) -> str:
-    """Two lines for people."""
+def write_errors(path: Path, errors: Sequence[SourceErrors]) -> None:
+    """Write errors.json, with a row for each scene, means and alignments, and print the means."""
+    rows = [
+        {name: v for name, v in error.row.items() if isinstance(v, str) or isfinite(v)}
+        for error in errors
+    ]
+    means = summarise(rows, [pair for error in errors for pair in error.pairs])
+    write_json(path, {"alignment": ALIGNMENT, "mean": means, "scenes": rows})
+    print(f"Mean errors against the source's geometry over {len(rows)} scenes (details in {path}):")
+    print(format_errors(means))
+
+
+def format_errors(metrics: Mapping[str, float]) -> str:
+    """Return mean errors as up to two lines of text."""
     lines = []
     if "abs_rel" in metrics:
         lines.append(
-            f"AbsRel {metrics['abs_rel']:.3f} with one median scale a scene,"
-            f" {metrics['view_abs_rel']:.3f} with one a view, {metrics['raw_abs_rel']:.3f} with"
-            f" none; delta1 {metrics['delta1']:.3f} with one a scene"
+            f"AbsRel {metrics['abs_rel']:.3f} with one median scale per scene,"
+            f" {metrics['view_abs_rel']:.3f} with one per view, {metrics['raw_abs_rel']:.3f}"
+            f" unaligned; delta1 {metrics['delta1']:.3f} with one scale per scene"
         )
     if "rotation_error" in metrics:
-        line = f"between views: rotation off by {metrics['rotation_error']:.1f} degrees"
+        line = f"Pairs of views: rotation error {metrics['rotation_error']:.1f} degrees"
         if "translation_error" in metrics:
-            line += f", direction by {metrics['translation_error']:.1f}"
+            line += f", direction error {metrics['translation_error']:.1f} degrees"
         lines.append(line)
     return "\n".join(lines)

@@ -1,8 +1,7 @@
-"""What `spatialsv lift` is given, as places: the pictures of one place each, and truth if known.
+"""Read the inputs of `spatialsv lift` as image sets: images of one place, with known geometry.
 
-Photos named one by one are views of one place, in their order. A folder of photos or a video is
-read as `spatialsv ingest` reads it, and so is any dataset that it knows. A store, or the manifest
-of one, gives its own scenes.
+Photos named one by one are the views of one place, in their order. Folders of photos, videos and
+datasets are read like `spatialsv ingest` reads them. A store, or a manifest of one, has scenes.
 """
 
 from __future__ import annotations
@@ -27,161 +26,153 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.singly import Singly
 from spatialsv.scenes.store import open_groups
 
-STORE = "zarr.json"  # at a Zarr folder's root
+STORE = "zarr.json"  # at the root of a Zarr folder
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSetConfig:
-    """What is taken of videos, folders and datasets; photos named one by one are all taken."""
+    """Which images of videos, folders and datasets are lifted; single photos are all lifted."""
 
-    format: str | None = None  # of folders, such as "colmap"; None: found out
-    frames: int = 8  # of one place, at most
+    format: str | None = None  # of folders, such as "colmap"; None: detected
+    frames: int = 8  # largest number of images of one place
     sampling: Sampling = field(default_factory=Sampling)
-    max_pixels: int = 1_000_000  # of the pictures in images/; larger ones are made smaller
+    max_pixels: int = 1_000_000  # of the files in images/; larger images are reduced
 
     def __post_init__(self) -> None:
         for name in ("frames", "max_pixels"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}")
+                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}.")
         if self.format is not None and self.format not in FORMATS:
-            raise ValueError(f"format {self.format!r}: known are {', '.join(FORMATS)}")
+            known = ", ".join(FORMATS)
+            raise ValueError(f"format: unknown format {self.format!r}. Known formats: {known}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """N pictures of one place, upright, of any sizes."""
+    """N images of one place, upright, of any sizes."""
 
     id: str
-    names: tuple[str, ...]  # of each picture: its path, or what its source calls it
-    sizes: tuple[tuple[int, int], ...]  # width and height of each, before it was made smaller
-    pictures: tuple[Image.Image, ...]
-    truth: Scenes | None = None  # a stack of one, with cameras at least
-    skipped: tuple[str, ...] = ()  # pictures that could not be read
-    of: int | None = None  # how many there were to choose from, where some were left out
+    names: tuple[str, ...]  # of each image: its path, or its name at its source
+    sizes: tuple[tuple[int, int], ...]  # width and height of each image before it was reduced
+    images: tuple[Image.Image, ...]
+    truth: Scenes | None = None  # one scene, with cameras at least
+    skipped: tuple[str, ...] = ()  # why images could not be read
+    available: int | None = None  # the number of images of the place, if some were not selected
 
 
 def read_image_sets(
-    inputs: Sequence[Path], config: ImageSetConfig, wanted: Sequence[str] = ()
+    inputs: Sequence[Path], config: ImageSetConfig, ids: Sequence[str] = ()
 ) -> Iterator[ImageSet]:
-    """The places at `inputs`, one read after the other.
+    """Read image sets one after the other.
 
     Args:
-        wanted: the ids of those that are meant; none: all.
+        inputs: photos, videos, folders, stores or their manifests.
+        config: settings.
+        ids: the image sets to read; by default all.
+
+    Yields:
+        Each image set.
 
     Raises:
-        ValueError: an input that is missing or cannot be read, or none of an id that is wanted.
+        ValueError: an input is missing or cannot be read, or an id does not exist.
     """
     if not inputs:
-        raise ValueError("nothing to lift: give photos, a video, a folder or a store")
-    if absent := [path for path in inputs if not path.exists()]:
-        raise ValueError(f"{absent[0]}: no such photo, file or folder")
+        raise ValueError("There is nothing to lift. Give photos, a video, a folder or a store.")
+    if missing := [path for path in inputs if not path.exists()]:
+        raise ValueError(f"{missing[0]}: no such photo, file or folder.")
     photos = [path for path in inputs if _is_photo(path)]
-    seen: list[str] = []
-    for place in _all(photos, [path for path in inputs if path not in photos], config, wanted):
-        if not wanted or place.id in wanted:
-            yield place
-        seen.append(place.id)
-    if lacking := [name for name in wanted if name not in seen]:
-        raise ValueError(f"no scene {lacking[0]!r}; there are {', '.join(seen[:20])}")
+    found: list[str] = []
+    for images in _read(photos, [path for path in inputs if path not in photos], config, ids):
+        if not ids or images.id in ids:
+            yield images
+        found.append(images.id)
+    if unknown := [name for name in ids if name not in found]:
+        raise ValueError(f"Unknown scene {unknown[0]!r}. Known scenes: {', '.join(found[:20])}.")
 
 
-def _all(
-    photos: Sequence[Path], others: Sequence[Path], config: ImageSetConfig, wanted: Sequence[str]
+def _read(
+    photos: Sequence[Path], others: Sequence[Path], config: ImageSetConfig, ids: Sequence[str]
 ) -> Iterator[ImageSet]:
     if photos:
-        yield _of_photos(photos, config.max_pixels)
+        images = [(str(path), read_image(path)) for path in photos]
+        yield _image_set("photos", images, config.max_pixels)
     for path in others:
         if path.suffix == ".json" and not is_transforms(path):
-            yield from _of_store(read_manifest(path).find(".zarr"), config.max_pixels, wanted)
+            yield from _from_store(read_manifest(path).find(".zarr"), config.max_pixels, ids)
         elif (path / STORE).is_file():
-            yield from _of_store(path, config.max_pixels, wanted)
+            yield from _from_store(path, config.max_pixels, ids)
         else:
-            yield from _of_captures(path, config)
+            yield from _from_captures(path, config)
 
 
 def _is_photo(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() not in {*VIDEOS, ".json"}
 
 
-def _of_photos(paths: Sequence[Path], pixels: int) -> ImageSet:
-    read = []
-    for path in paths:
-        picture = read_image(path)
-        read.append((picture.size, limit_pixels(picture, pixels)))
-    sizes, shown = zip(*read, strict=True)
-    return ImageSet(id="photos", names=tuple(map(str, paths)), sizes=sizes, pictures=shown)
-
-
-def _of_store(path: Path, pixels: int, wanted: Sequence[str]) -> Iterator[ImageSet]:
-    for scene in Singly(open_groups(path, ["image"])):
-        if wanted and scene.ids[0] not in wanted:
-            yield ImageSet(
-                id=scene.ids[0], names=(), sizes=(), pictures=()
-            )  # is there, is not read
-        elif scene.image is None:
-            raise ValueError(f"{path}: scene {scene.ids[0]!r} has no images to lift")
-        else:
-            yield _of_scene(scene.read(), pixels)
-
-
-def _of_scene(scene: Scenes, pixels: int) -> ImageSet:
-    images = [Image.fromarray(image) for image in scene.image[0]]
-    names = range(len(images)) if scene.frame_ids is None else scene.frame_ids[0]
+def _image_set(id: str, images: Sequence[tuple[str, Image.Image]], max_pixels: int) -> ImageSet:
+    """Return images, with their names, as an image set; large ones are reduced."""
     return ImageSet(
-        id=scene.ids[0],
-        names=tuple(str(name) for name in names),
-        sizes=tuple(image.size for image in images),
-        pictures=tuple(limit_pixels(image, pixels) for image in images),
-        truth=scene if scene.has_cameras else None,
+        id=id,
+        names=tuple(name for name, _ in images),
+        sizes=tuple(image.size for _, image in images),
+        images=tuple(limit_pixels(image, max_pixels) for _, image in images),
     )
 
 
-def _of_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
+def _from_store(path: Path, max_pixels: int, ids: Sequence[str]) -> Iterator[ImageSet]:
+    for scene in Singly(open_groups(path, ["image"])):
+        if ids and scene.ids[0] not in ids:
+            yield _image_set(scene.ids[0], [], max_pixels)  # its images are not read
+        elif scene.image is None:
+            raise ValueError(f"{path}: scene {scene.ids[0]!r} has no images to lift.")
+        else:
+            yield _from_scene(scene.read(), max_pixels)
+
+
+def _from_scene(scene: Scenes, max_pixels: int) -> ImageSet:
+    images = [Image.fromarray(image) for image in scene.image[0]]
+    names = range(len(images)) if scene.frame_ids is None else scene.frame_ids[0]
+    truth = scene if scene.has_cameras else None
+    named = list(zip(map(str, names), images, strict=True))
+    return replace(_image_set(scene.ids[0], named, max_pixels), truth=truth)
+
+
+def _from_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
     format = config.format or detect(root)
-    places = FORMATS[format].scenes(root)
-    if not places:
-        raise ValueError(f"{root}: nothing here in the format {format}")
-    for place in places:
-        capture = replace(FORMATS[format].capture(place), id=capture_id(root, place))
-        yield from (_of_pictures if format in GENERIC else _of_posed)(capture, config)
+    paths = FORMATS[format].scenes(root)
+    if not paths:
+        raise ValueError(f"{root}: found nothing in the format {format}.")
+    for path in paths:
+        capture = replace(FORMATS[format].capture(path), id=capture_id(root, path))
+        yield from (_from_images if format in GENERIC else _from_posed)(capture, config)
 
 
-def _of_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
+def _from_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
     scenes, skipped = load(capture, config.frames, config.sampling, None)
-    taken = sum(scene.shape[0] for scene in scenes) + len(skipped)
+    selected = sum(scene.shape[0] for scene in scenes) + len(skipped)
     for scene in scenes:
         yield replace(
-            _of_scene(scene, config.max_pixels),
+            _from_scene(scene, config.max_pixels),
             skipped=tuple(map(str, skipped)),
-            of=len(capture.frames) if taken < len(capture.frames) else None,
+            available=len(capture.frames) if selected < len(capture.frames) else None,
         )
 
 
-def _of_pictures(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
-    """Each picture in its own shape, where `load` would pad them to the first one's."""
+def _from_images(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
+    """Yield images in their own shapes, where `load` pads them to the first one's."""
     frames, _ = validate_frames(capture)
-    clips = select_frames(
-        frames,
-        config.frames,
-        config.sampling,
-        partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL),
-    )
+    thumbnails = partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL)
+    clips = select_frames(frames, config.frames, config.sampling, thumbnails)
+    selected = sum(map(len, clips))
     for number, clip in enumerate(clips):
-        names, read, skipped = [], [], []
-        for frame, shown in zip(clip, read_images(clip), strict=True):
-            if isinstance(shown, FrameError):
-                skipped.append(str(shown))
-                continue
-            names.append(frame.id)
-            read.append((shown.size, limit_pixels(shown, config.max_pixels)))
-        if not read:
-            raise CaptureError(f"{capture.id}: no picture of {len(clip)} can be read; {skipped[0]}")
-        sizes, shown = zip(*read, strict=True)
-        yield ImageSet(
-            id=capture.id if len(clips) == 1 else f"{capture.id}/{number:04d}",
-            names=tuple(names),
-            sizes=sizes,
-            pictures=shown,
+        results = list(zip(clip, read_images(clip), strict=True))
+        skipped = [str(image) for _, image in results if isinstance(image, FrameError)]
+        images = [(f.id, image) for f, image in results if not isinstance(image, FrameError)]
+        if not images:
+            raise CaptureError(f"{capture.id}: no image of {len(clip)} can be read: {skipped[0]}")
+        id = capture.id if len(clips) == 1 else f"{capture.id}/{number:04d}"
+        yield replace(
+            _image_set(id, images, config.max_pixels),
             skipped=tuple(skipped),
-            of=len(frames) if sum(map(len, clips)) < len(frames) else None,
+            available=len(frames) if selected < len(frames) else None,
         )

@@ -1,51 +1,56 @@
-"""`spatialsv lift PHOTO... | VIDEO | FOLDER | STORE`: pictures in; depth, cameras, points out.
+"""`spatialsv lift PHOTO... | VIDEO | FOLDER | STORE`: images in; depth, cameras and points out.
 
-Inputs are read as `places.py` says, shown as `view.py` says, written as `files/written.py` says.
+`image_sets.py` reads the inputs, `models.py` lifts them, `files/` describes and writes the outputs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from spatialsv.geometry.maps import resize_maps
-from spatialsv.io.atomic import write_json
-from spatialsv.lift.errors import ALIGNMENT, Errors, errors_of, told
-from spatialsv.lift.files.rerun import check_rerun
-from spatialsv.lift.files.result import Cloud, Result, cloud_of
-from spatialsv.lift.files.written import write_result
+from spatialsv.lift.errors import SourceErrors, compare_with_source, write_errors
+from spatialsv.lift.files.cameras import write_cameras, write_colmap, write_transforms
+from spatialsv.lift.files.maps import write_figures, write_maps, write_npz
+from spatialsv.lift.files.points import check_rerun, write_glb, write_ply, write_rrd
 from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
-from spatialsv.lift.measure import summarise
-from spatialsv.lift.models import Model, load_model
-from spatialsv.lift.view import View, view_of
+from spatialsv.lift.models import GeometryModel, load_model
+from spatialsv.lift.result import LiftResult, PointCloud, View, make_point_cloud, make_view
 from spatialsv.scenes.scene import as_frame_ids, fault
+from spatialsv.scenes.store import write_store
+
+FOLDERS = ("depth", "confidence", "depth_vis", "images", "sparse/0")  # with files of each view
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiftImagesConfig(ImageSetConfig):
-    """What is lifted, and what of it goes into clouds."""
+    """What is lifted, and which pixels become points."""
 
-    shown_pixels: int = 307_200  # of a picture, to a model that takes any shape; 640 x 480
-    # Less sure pixels are not in the clouds; DA3's 40 would cut away smaller things in a room.
+    input_pixels: int = 307_200  # largest input of a model that takes any image size; 640 x 480
+    # Pixels below this percentile of confidence are not in the clouds; DA3's 40 removes objects.
     confidence_percentile: float = 10.0
-    points: int = 1_000_000  # of a cloud, at most, as with DA3
-    rrd: bool = False  # scene.rrd for rerun
+    max_points: int = 1_000_000  # largest number of points of a cloud, as in DA3
+    rrd: bool = False  # also write scene.rrd for rerun
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("shown_pixels", "points"):
+        for name in ("input_pixels", "max_points"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}")
-        if not 0 <= (found := self.confidence_percentile) < 100:
-            raise ValueError(f"confidence_percentile: expected 0 to below 100, found {found}")
+                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}.")
+        if not 0 <= self.confidence_percentile < 100:
+            raise ValueError(
+                "confidence_percentile: expected 0 to below 100, found"
+                f" {self.confidence_percentile}."
+            )
 
 
 def lift_images(
@@ -56,129 +61,165 @@ def lift_images(
     family: str | None = None,
     scenes: Sequence[str] = (),
 ) -> list[Path]:
-    """Lift each place among `inputs`, whose first picture is its frame, and write into `out`.
+    """Lift each image set among the inputs, in the frame of its first image.
 
-    Of several places each has a folder there, named by its id. Where a source knows its geometry,
-    errors.json tells how far off the lifted one is.
+    If a source has geometry, errors.json compares the lifted geometry with it.
 
     Args:
-        out: a folder; files of an earlier lift in it are replaced.
-        model: a train manifest, or a folder with mllm/ and heads/. None: the shipped teacher.
-        family: the name of an adapter from outside, for `load_mllm`.
-        scenes: the ids of the places that are meant; none: all.
+        inputs: photos of one place; videos, folders and datasets; stores or their manifests
+        out: folder for the results, with one folder for each image set if there are several;
+            files of an earlier lift are replaced
+        config: settings
+        model: train manifest, or folder with mllm/ and heads/; by default the shipped teacher
+        family: MODULE:CLASS of an MLLM adapter outside this package; its code is executed
+        scenes: ids of the image sets to lift; by default all
 
-    Returns: the folder of each place.
+    Returns:
+        The folder of each image set.
 
     Raises:
-        ValueError: nothing to lift, an input that cannot be read, a model without heads, or more
-            views than it takes.
+        ValueError: There is nothing to lift, an input cannot be read, the model has no heads, or
+            there are more views than it takes.
     """
     config = config or LiftImagesConfig()
     if config.rrd:
         check_rerun()
-    places = read_image_sets(inputs, config, scenes)
-    first = next(places)  # so that a fault of the input is told before a model is loaded
-    second = next(places, None)
-    lifts = load_model(model, family)
-    folders, errors = [], []
-    for place in chain([first], [second] if second else [], places):
-        folder = out if second is None else out / folder_of(place.id)
+    image_sets = read_image_sets(inputs, config, scenes)
+    first = next(image_sets)  # an invalid input is reported before a model is loaded
+    second = next(image_sets, None)
+    loaded = load_model(model, family)
+    folders: list[Path] = []
+    errors: list[SourceErrors] = []
+    for images in chain([first], [second] if second else [], image_sets):
+        folder = out if second is None else out / folder_of(images.id)
         if folder in folders:
-            raise ValueError(f"{place.id}: two places of this name; lift one into another folder")
+            raise ValueError(f"Two image sets are named {images.id!r}. Lift them separately.")
         folders.append(folder)
-        result, cloud = lift_image_set(place, lifts, config)
-        write_result(folder, result, cloud, _about(lifts, cloud, config), config.rrd)
-        print("\n".join(_told(place, result, cloud, lifts, folder)))
-        if place.truth is not None:
-            errors.append(errors_of(result.scenes, place.truth, lifts.shape))
+        result, cloud = lift_image_set(images, loaded, config)
+        write_result(folder, result, cloud, _record(loaded, cloud, config), config.rrd)
+        print("\n".join(_summary(images, result, cloud, loaded, folder)))
+        if images.truth is not None:
+            errors.append(compare_with_source(result.scenes, images.truth, loaded.shape))
     if errors:
-        _write_errors(out / "errors.json", errors)
-    if lifts.notice:
-        print(f"note: {lifts.name} {lifts.notice}")
+        write_errors(out / "errors.json", errors)
+    if loaded.notice:
+        print(f"note: {loaded.name} {loaded.notice}")
     print("note: lengths are relative, 1 = the mean distance of points to the first camera")
     return folders
 
 
-def lift_image_set(place: ImageSet, model: Model, config: LiftImagesConfig) -> tuple[Result, Cloud]:
-    """One place's geometry.
+def lift_image_set(
+    images: ImageSet, model: GeometryModel, config: LiftImagesConfig
+) -> tuple[LiftResult, PointCloud]:
+    """Lift one image set.
+
+    Args:
+        images: the image set.
+        model: the model.
+        config: settings.
+
+    Returns:
+        The geometry, and its point cloud.
 
     Raises:
-        ValueError: more views than the model takes, or geometry that is not finite.
+        ValueError: There are more views than the model takes, or its geometry is not finite.
     """
-    if model.most_views is not None and len(place.pictures) > model.most_views:
+    if model.max_views is not None and len(images.images) > model.max_views:
         raise ValueError(
-            f"{place.id}: {len(place.pictures)} views, and {model.name} takes at most"
-            f" {model.most_views}: give fewer photos, or set frames for folders and videos"
+            f"{images.id}: {len(images.images)} views, but {model.name} takes at most"
+            f" {model.max_views}. Give fewer photos, or set --frames for folders and videos."
         )
     views = [
-        view_of(name, picture, size, model.shape, config.shown_pixels)
-        for name, picture, size in zip(place.names, place.pictures, place.sizes, strict=True)
+        make_view(name, image, size, model.shape, config.input_pixels)
+        for name, image, size in zip(images.names, images.images, images.sizes, strict=True)
     ]
-    lifted = model.lift([view.shown for view in views])
-    if wrong := fault(lifted):
-        raise ValueError(f"{place.id}: {model.name} gives no usable geometry: {wrong}")
+    lifted = model.lift([view.model_input for view in views])
+    if error := fault(lifted):
+        raise ValueError(f"{images.id}: {model.name} predicts no usable geometry: {error}")
     scenes = replace(
         lifted,
-        ids=(place.id,),
-        image=np.stack([_small(view, lifted.shape[1:]) for view in views])[None],
-        frame_ids=as_frame_ids(place.names),
+        ids=(images.id,),
+        image=np.stack([_resize_input(view, lifted.shape[1:]) for view in views])[None],
+        frame_ids=as_frame_ids(images.names),
     )
-    result = Result(scenes=scenes, views=views)
-    return result, cloud_of(scenes, config.confidence_percentile, config.points)
+    result = LiftResult(scenes=scenes, views=views)
+    return result, make_point_cloud(result, config.confidence_percentile, config.max_points)
+
+
+def _resize_input(view: View, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return the model's input at the maps' size."""
+    pixels = torch.from_numpy(view.model_input.copy()).movedim(-1, 0).float()
+    resized = resize_maps(pixels[None, None], *size)[0, 0].round().clamp(0, 255).byte()
+    return resized.movedim(0, -1).contiguous().numpy()
+
+
+def write_result(
+    out: Path, result: LiftResult, cloud: PointCloud, record: Mapping[str, Any], rrd: bool = False
+) -> None:
+    """Write all files of one image set, see `lift.files`.
+
+    Args:
+        out: the folder; files of an earlier lift in it are replaced.
+        result: the geometry.
+        cloud: its points.
+        record: what cameras.json says of the model and the clouds.
+        rrd: also write scene.rrd.
+    """
+    for name in ("scene.rrd", "errors.json"):
+        (out / name).unlink(missing_ok=True)
+    for folder in FOLDERS:  # an earlier lift may have had more views
+        shutil.rmtree(out / folder, ignore_errors=True)
+        (out / folder).mkdir(parents=True)
+    for name, view in zip(result.names, result.views, strict=True):
+        view.image.save(out / "images" / f"{name}.jpg", quality=95, subsampling=0)
+    write_maps(out, result)
+    write_figures(out, result, cloud)
+    write_npz(out / "exports" / "mini_npz" / "results.npz", result)
+    write_cameras(out / "cameras.json", result, record)
+    write_glb(out / "scene.glb", result, cloud)
+    write_ply(out / "scene.ply", result, cloud)
+    write_ply(out / "sparse_pc.ply", result, cloud, cameras=False)
+    write_colmap(out / "sparse" / "0", result, cloud)
+    write_transforms(out / "transforms.json", result)
+    if rrd:
+        write_rrd(out / "scene.rrd", result, cloud)
+    write_store(out / "lifted.zarr", result.scenes)
 
 
 def folder_of(name: str) -> Path:
-    """A scene's id as a path below another; what no file system likes is replaced."""
+    """Return a scene's id as a relative path, without characters that file systems reject."""
     parts = [re.sub(r"[^\w.~#-]", "_", part) for part in name.split("/")]
     return Path(*(part if part.strip(".") else "_" for part in parts))
 
 
-def _small(view: View, size: tuple[int, int]) -> np.ndarray:
-    """The picture that was shown, at the maps' size."""
-    pixels = torch.from_numpy(view.shown.copy()).movedim(-1, 0).float()
-    small = resize_maps(pixels[None, None], *size)[0, 0].round().clamp(0, 255).byte()
-    return small.movedim(0, -1).contiguous().numpy()
-
-
-def _about(model: Model, cloud: Cloud, config: LiftImagesConfig) -> dict[str, Any]:
+def _record(model: GeometryModel, cloud: PointCloud, config: LiftImagesConfig) -> dict[str, Any]:
     return {
         "model": {"name": model.name, "trained_at": model.shape, "notice": model.notice},
         "cloud": {
             "points": len(cloud.points),
-            "left_out": cloud.left_out,
+            "skipped": cloud.skipped,
             "confidence_percentile": config.confidence_percentile,
-            "least_confidence": cloud.least,
+            "min_confidence": cloud.min_confidence,
         },
     }
 
 
-def _told(
-    place: ImageSet, result: Result, cloud: Cloud, model: Model, folder: Path
+def _summary(
+    images: ImageSet, result: LiftResult, cloud: PointCloud, model: GeometryModel, folder: Path
 ) -> Iterator[str]:
-    """What was done, and what was left out, for people."""
-    count, size = len(result.views), result.size
-    yield f"{place.id}: {count} views, maps of {size[1]} x {size[0]}, in {folder}"
-    if place.of is not None:
-        yield f"  {place.of} pictures were there; frames and sampling say which are taken"
-    yield from (f"  left out: {skipped}" for skipped in place.skipped[:5])
-    if cut := [view for view in result.views if view.cut > 0.001]:
-        worst = max(cut, key=lambda view: view.cut)
+    """Yield lines on what was lifted, and what was not."""
+    count, (height, width) = len(result.views), result.size
+    yield f"{images.id}: {count} views, maps of {width} x {height}, in {folder}"
+    if images.available is not None:
+        yield f"  {count} of {images.available} images selected (--frames, --sampling)"
+    yield from (f"  skipped: {reason}" for reason in images.skipped[:5])
+    cropped = [view for view in result.views if view.cropped_share > 0.001]
+    if cropped and model.shape is not None:
+        worst = max(cropped, key=lambda view: view.cropped_share)
         yield (
-            f"  cut: of {len(cut)} of {count} pictures only the middle is lifted, such as"
-            f" {worst.part[2]:.0f} x {worst.part[3]:.0f} of {worst.size[0]} x {worst.size[1]}"
-            f" ({worst.cut:.0%} left out), since {model.name} was trained at"
+            f"  cropped: only the centre of {len(cropped)} of {count} images is lifted, such as"
+            f" {worst.crop[2]:.0f} x {worst.crop[3]:.0f} of {worst.size[0]} x {worst.size[1]}"
+            f" ({worst.cropped_share:.0%} cropped), since {model.name} was trained at"
             f" {model.shape[1]} x {model.shape[0]}"
         )
-    yield f"  clouds: {len(cloud.points)} points; {cloud.left_out} pixels left out, the least sure"
-
-
-def _write_errors(path: Path, errors: Sequence[Errors]) -> None:
-    """errors.json: a row a scene, their means, and what was aligned. It is told as well."""
-    rows = [
-        {k: v for k, v in error.row.items() if isinstance(v, str) or isfinite(v)}
-        for error in errors
-    ]
-    means = summarise(rows, [pair for error in errors for pair in error.pairs])
-    write_json(path, {"alignment": ALIGNMENT, "mean": means, "scenes": rows})
-    print(f"against the geometry of the source, {len(rows)} scenes, mean; all in {path}:")
-    print(told(means))
+    yield f"  clouds: {len(cloud.points)} points; {cloud.skipped} pixels of low confidence skipped"

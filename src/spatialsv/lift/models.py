@@ -1,129 +1,229 @@
-"""What lifts pictures: the shipped teacher, or an MLLM that kept its heads, under one interface.
+"""Models that lift images: the shipped teacher, or an MLLM with 3D heads, with one interface.
 
-A model also says at what shape it was trained and on what, as far as that is known: from the
-manifest of its training, or from what `spatialsv export` put beside an exported one.
+A model also says at which image shape and on which data it was trained, if its checkpoint records
+that: in the manifest of its training, or in what `spatialsv export` copied from there.
 
-Shapes: N views, h w pixels of one picture, H W of the maps.
+Shapes: B scenes of a batch, N views, h w pixels of one image, H W pixels of the maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
-from spatialsv.lift.forward import Lifter, as_scenes, lift_batch
+from spatialsv.geometry.cameras_from_rays import cameras_from_rays
+from spatialsv.geometry.maps import GeometryPrediction, to_first_view
+from spatialsv.geometry.rays import RayMap
 from spatialsv.model.checkpoint import resolve_model
+from spatialsv.model.spatialsv import load_spatialsv
+from spatialsv.progress import progress
+from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
-from spatialsv.samples.dataset import Sample
+from spatialsv.samples.dataset import Sample, SceneDataset
 from spatialsv.scenes.scene import Scenes
 from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
 
-Picture = UInt8[np.ndarray, "_ _ 3"]
-ROOMS = (
-    "was trained on rendered rooms only: on real photos take its geometry as a demonstration, not a"
-    " measurement"
+Image = UInt8[np.ndarray, "_ _ 3"]
+TRAINED_ON_ROOMS = (
+    "was trained on rendered rooms only; on real photos, treat its geometry as a demonstration, not"
+    " as a measurement"
 )
-BY_ROOMS = (
-    "learnt its geometry from a teacher that was trained on rendered rooms only: on real photos"
-    " take it as a demonstration, not a measurement"
+TEACHER_TRAINED_ON_ROOMS = (
+    "was trained on labels of a teacher that saw rendered rooms only; on real photos, treat its"
+    " geometry as a demonstration, not as a measurement"
 )
 
 
 @runtime_checkable
-class Model(Protocol):
-    """What turns pictures of one place into geometry."""
+class GeometryModel(Protocol):
+    """Predicts the geometry of an image set."""
 
     name: str
-    shape: tuple[int, int] | None  # height, width at which it was trained; None: any, or unknown
-    most_views: int | None
-    notice: str | None  # what to mind, as the end of a sentence about the model
+    shape: tuple[int, int] | None  # height and width in training; None: any, or unknown
+    max_views: int | None
+    notice: str | None  # a limitation, as a sentence that begins with the model's name
 
-    def lift(self, images: Sequence[Picture]) -> Scenes:
-        """One scene of relative unit, without images, in the first view's frame."""
+    def lift(self, images: Sequence[Image]) -> Scenes:
+        """Return one scene of relative unit, without images, in the first view's frame."""
         ...
 
 
-class Shipped:
-    """The teacher in this package: the shipped MLLM is bare of heads."""
+class ShippedTeacher:
+    """The geometry teacher in this package; the shipped MLLM has no heads."""
 
-    name, notice = "the shipped teacher", ROOMS
+    name = "the shipped teacher"
+    notice: str | None = TRAINED_ON_ROOMS
 
     def __init__(self) -> None:
         self.teacher = RoomsTeacher(load_network())
         config = self.teacher.network.config
-        self.shape, self.most_views = (config.image_size, config.image_size), config.max_views
+        self.shape: tuple[int, int] | None = (config.image_size, config.image_size)
+        self.max_views: int | None = config.max_views
 
-    def lift(self, images: Sequence[Picture]) -> Scenes:
-        shown = Scenes(ids=("",), image=np.stack(images)[None], unit="relative")
-        return replace(self.teacher.label(shown), features=None)
+    def lift(self, images: Sequence[Image]) -> Scenes:
+        """See `GeometryModel`."""
+        scenes = Scenes(ids=("",), image=np.stack(images)[None], unit="relative")
+        return replace(self.teacher.label(scenes), features=None)
 
 
-class Headed:
-    """An MLLM with its 3D heads; one forward pass a place.
+class Lifter:
+    """An MLLM with its 3D heads.
+
+    Args:
+        model: a train manifest, or a folder with mllm/ and heads/.
+        batch_size: scenes in a forward pass.
+        family: the name of an adapter from outside this package, for `load_mllm`.
+
+    Raises:
+        ValueError: the model has no 3D heads.
+    """
+
+    def __init__(self, model: Path, batch_size: int = 8, family: str | None = None) -> None:
+        self.ref = resolve_model(model)
+        self.model = load_spatialsv(self.ref.folder, family=family)
+        if self.model.heads is None or not self.model.heads.config.tasks:
+            raise ValueError(
+                f"{model}: there are no 3D heads next to mllm/, so nothing can be lifted. Train an"
+                " arm with tasks, such as spatialsv."
+            )
+        self.heads = self.model.heads
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_size = batch_size
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of the heads."""
+        return self.heads.config.tasks
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the maps."""
+        return self.heads.config.output_size
+
+    def lift(self, scenes: Scenes) -> Iterator[tuple[slice, GeometryPrediction]]:
+        """Yield the geometry of each batch, with its rows in `scenes`, which must have images."""
+        data = SceneDataset(scenes, [], self.model.family)
+        collate = Collate(processor=self.model.family)
+        for start in progress(range(0, len(scenes), self.batch_size), "lift"):
+            rows = slice(start, min(start + self.batch_size, len(scenes)))
+            batch = collate([data.images_only(row) for row in range(rows.start, rows.stop)])
+            yield rows, self.lift_batch(batch)
+
+    @torch.no_grad()
+    def lift_batch(self, batch: Batch) -> GeometryPrediction:
+        """Return the heads' geometry of one batch on the CPU, without computing logits."""
+        device = next(self.model.parameters()).device
+        states = self.model.visual_states(batch.to(device), list(self.heads.config.taps or ()))
+        return self.heads(states).to("cpu")
+
+
+class ModelWithHeads:
+    """An MLLM with its 3D heads, which lifts an image set in one forward pass.
 
     Args:
         path: a train manifest, or a folder with mllm/ and heads/.
-        family: the name of an adapter from outside, for `load_mllm`.
+        family: the name of an adapter from outside this package, for `load_mllm`.
 
     Raises:
-        ValueError: a model without heads, or without those for depth and rays.
+        ValueError: the model has no heads, or not those for depth and rays.
     """
 
-    most_views = None
+    max_views: int | None = None
 
     def __init__(self, path: Path, family: str | None = None) -> None:
         self.name = str(path)
         self.lifter = Lifter(path, family=family)
-        if lacking := [task for task in ("depth", "rays") if task not in self.lifter.tasks]:
+        if missing := [task for task in ("depth", "rays") if task not in self.lifter.tasks]:
             raise ValueError(
-                f"{path}: no head for {lacking[0]}, and cameras and points need both depth and rays"
+                f"{path}: there is no head for {missing[0]}. Cameras and points require the heads"
+                " for depth and rays."
             )
-        told = resolve_model(path).about
-        size = told.get("shown", {}).get("size")
-        self.shape = None if size is None else tuple(size)
-        self.notice = notice_of(told)
+        about = self.lifter.ref.about
+        size = about.get("shown", {}).get("size")
+        self.shape = None if size is None else (size[0], size[1])
+        self.notice = training_notice(about)
 
-    def lift(self, images: Sequence[Picture]) -> Scenes:
-        """As `Model` says.
+    def lift(self, images: Sequence[Image]) -> Scenes:
+        """See `GeometryModel`.
+
+        Args:
+            images: the views.
+
+        Returns:
+            One scene.
 
         Raises:
-            ValueError: more tokens than the LLM has positions for, or pictures of several shapes
-                for a model to which they are shown as one video.
+            ValueError: there are more tokens than the LLM has positions, or the model gets views as
+                one video and images have several shapes.
         """
-        model, family = self.lifter.model, self.lifter.model.family
+        model = self.lifter.model
+        family = model.family
         if family.views_as == "video" and len({image.shape for image in images}) > 1:
             raise ValueError(
-                f"{self.name} is shown views as one video, so pictures must be of one shape; lift"
-                " those of each shape by themselves"
+                f"{self.name} reads views as one video, so images must have one shape. Lift the"
+                " images of each shape separately."
             )
         views = family.prepare(list(images), family.views_as)
         tokens = Chat(family).images_only(views)
         most = getattr(model.mllm.config.get_text_config(), "max_position_embeddings", None)
         if most is not None and len(tokens) > most:
             raise ValueError(
-                f"{len(images)} views are {len(tokens)} tokens, and {self.name} has {most}"
-                " positions: give fewer views, or smaller ones by shown_pixels"
+                f"{len(images)} views are {len(tokens)} tokens, but {self.name} has {most}"
+                " positions. Give fewer views, or smaller ones (--input-pixels)."
             )
         sample = Sample(ids=("",), tokens=tokens, views=views, target=None)
-        lifted = lift_batch(model, Collate(processor=family)([sample]))
-        return as_scenes(lifted, ("",), source=f"lifted:{self.name}")
+        prediction = self.lifter.lift_batch(Collate(processor=family)([sample]))
+        return as_scenes(prediction, ("",), source=f"lifted:{self.name}")
 
 
-def load_model(path: Path | None, family: str | None = None) -> Model:
-    """The model at `path`, see `Headed`; None: what ships."""
-    return Shipped() if path is None else Headed(path, family)
+def load_model(path: Path | None, family: str | None = None) -> GeometryModel:
+    """Load the model at `path`, see `ModelWithHeads`; None for the shipped teacher."""
+    return ShippedTeacher() if path is None else ModelWithHeads(path, family)
 
 
-def notice_of(told: Mapping[str, Any]) -> str | None:
-    """What to mind of a model, from what it was shown, and who labelled that."""
-    if set(told.get("shown", {}).get("sources", [])) == {"rooms"}:
-        return ROOMS
-    if any(labels["teacher"] == SOURCE for labels in told.get("teachers", [])):
-        return BY_ROOMS
+def training_notice(about: Mapping[str, Any]) -> str | None:
+    """Return a model's limitation, from the record of its training images and teachers."""
+    if set(about.get("shown", {}).get("sources", [])) == {"rooms"}:
+        return TRAINED_ON_ROOMS
+    if any(labels["teacher"] == SOURCE for labels in about.get("teachers", [])):
+        return TEACHER_TRAINED_ON_ROOMS
     return None
+
+
+def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str) -> Scenes:
+    """Return predicted depth, with the cameras read from the rays, in the first view's frame.
+
+    Args:
+        prediction: depth and rays.
+        ids: of the scenes.
+        source: of the geometry.
+
+    Returns:
+        The scenes.
+
+    Raises:
+        ValueError: there is no depth, or there are no rays.
+    """
+    depth, confidence = prediction.depth, prediction.depth_confidence
+    origins, directions = prediction.ray_origins, prediction.ray_directions
+    if depth is None or confidence is None or origins is None or directions is None:
+        raise ValueError("Cameras and points require the heads for depth and rays.")
+    cameras = cameras_from_rays(RayMap(origins, directions), prediction.ray_confidence)
+    maps = depth.numpy().astype(np.float32)
+    return Scenes(
+        ids=ids,
+        depth=maps,
+        valid=np.isfinite(maps) & (maps > 0),
+        confidence=confidence.numpy().astype(np.float32),
+        intrinsics=cameras.intrinsics.numpy(),
+        cam_to_world=to_first_view(cameras.cam_to_world).numpy(),
+        unit="relative",
+        source=source,
+    )

@@ -1,4 +1,4 @@
-"""The stage: a model and test scenes in; lifted geometry, a row of errors a scene, metrics out."""
+"""The stage: lift test scenes with a trained model, and measure the result."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from typing import Any
 import torch
 
 from spatialsv.config import to_mapping
+from spatialsv.geometry.pose_metrics import PoseErrors
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.digests import digest_bytes, digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.lift.forward import Lifter, as_scenes
-from spatialsv.lift.measure import baseline_batch, measure_batch, summarise
-from spatialsv.lift.truth import mean_depth, of_views, truth_of
+from spatialsv.lift.measure import (
+    baseline_batch,
+    ground_truth,
+    mean_depth,
+    measure_batch,
+    summarise,
+    with_views,
+)
+from spatialsv.lift.models import Lifter, as_scenes
 from spatialsv.scenes.scene import Scenes, grouped
 from spatialsv.scenes.singly import ById, labelled
 from spatialsv.scenes.store import read_groups, write_groups
@@ -25,9 +32,9 @@ from spatialsv.scenes.store import read_groups, write_groups
 
 @dataclass(frozen=True, kw_only=True)
 class LiftConfig:
-    """How geometry is read out of a model."""
+    """How scenes are lifted."""
 
-    batch_size: int = 8  # scenes a forward pass
+    batch_size: int = 8  # scenes in a forward pass
 
 
 def run(
@@ -39,49 +46,55 @@ def run(
     labels: Sequence[Path] = (),
     family: str | None = None,
 ) -> Manifest:
-    """Lift `scenes`; write lifted.zarr, rows.jsonl, metrics.json, and `out`.
+    """Lift scenes; write lifted.zarr, rows.jsonl, metrics.json and their manifest.
 
     Args:
-        model: a train manifest, or a folder with mllm/ and heads/.
-        scenes: manifests of the test scenes; their geometry is what the errors are against.
-        train_scenes: manifests to fit the per-pixel mean depth on, of scenes with geometry or of
-            labels; without them that baseline is left out.
-        labels: manifests of labels, which stand in for geometry that scenes have not.
-        family: the name of an adapter from outside, for `load_mllm`.
+        model: train manifest, or folder with mllm/ and heads/
+        scenes: manifests of the test scenes, whose geometry is the ground truth
+        config: settings
+        out: manifest to write; its payload goes into the same folder
+        train_scenes: manifests of training scenes with geometry, or of their labels, for the
+            baseline of mean depth; by default it is not computed
+        labels: manifests of labels, for scenes without geometry
+        family: MODULE:CLASS of an MLLM adapter outside this package; its code is executed
+
+    Returns:
+        The manifest.
 
     Raises:
-        ValueError: a model without heads, no scenes, or scenes without geometry and labels.
+        ValueError: The model has no heads, there are no scenes, or a scene has neither geometry
+            nor labels.
     """
     if not scenes:
-        raise ValueError("no scenes to lift: give the manifests of the test scenes, or photos")
+        raise ValueError("There are no scenes to lift. Give manifests of test scenes, or photos.")
     lifter = Lifter(model, config.batch_size, family)
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
-    pairs, parts = [], []
+    pairs: list[PoseErrors] = []
+    parts: list[Scenes] = []
     known = ById(group for path in labels for group in _read(path))
-    for seen in (labelled(group, known) for path in scenes for group in _read(path)):
-        truth = truth_of(seen, lifter.size)
-        for where, lifted in lifter.lift(seen):
-            ids, true = seen.ids[where], truth.rows(where)
-            poses = None
+    for group in (labelled(group, known) for path in scenes for group in _read(path)):
+        truth = ground_truth(group, lifter.size)
+        for batch, lifted in lifter.lift(group):
+            ids, poses = group.ids[batch], None
             if {"depth", "rays"} <= set(lifter.tasks):
-                parts.append(as_scenes(lifted, ids, source=f"lifted:{_name(model)}"))
+                parts.append(as_scenes(lifted, ids, source=f"lifted:{_model_name(model)}"))
                 poses = torch.from_numpy(parts[-1].cam_to_world)
-            measured, found = measure_batch(lifted, true, poses)
+            errors, pose_pairs = measure_batch(lifted, truth.select(batch), poses)
             if baseline is not None:
-                guess = of_views(baseline, seen.shape[0], float(baseline.mean()))
-                extra = baseline_batch(guess, true)
-                measured = [a | b for a, b in zip(measured, extra, strict=True)]
-            pairs += found
-            rows += [{"scene": i} | row for i, row in zip(ids, measured, strict=True)]
-    return _finish(out, config, model, rows, summarise(rows, pairs), parts)
+                mean = with_views(baseline, group.shape[0], float(baseline.mean()))
+                extra = baseline_batch(mean, truth.select(batch))
+                errors = [a | b for a, b in zip(errors, extra, strict=True)]
+            pairs += pose_pairs
+            rows += [{"scene": i} | row for i, row in zip(ids, errors, strict=True)]
+    return _write(out, config, model, rows, summarise(rows, pairs), parts)
 
 
 def _read(path: Path) -> list[Scenes]:
     return read_groups(read_manifest(path).find(".zarr"), ["image"])
 
 
-def _finish(
+def _write(
     out: Path,
     config: LiftConfig,
     model: Path,
@@ -92,7 +105,7 @@ def _finish(
     folder = out.parent
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", metrics)
-    _write_rows(folder / "rows.jsonl", rows)
+    write_text(folder / "rows.jsonl", "".join(json.dumps(_finite(row)) + "\n" for row in rows))
     payload = {name: digest_path(folder / name) for name in ("metrics.json", "rows.jsonl")}
     if parts:
         payload["lifted.zarr"] = write_groups(folder / "lifted.zarr", grouped(parts))
@@ -110,18 +123,15 @@ def _finish(
     return replace(manifest, path=out)
 
 
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """JSON lines in one piece; what could not be measured is null."""
-    lines = []
-    for row in rows:
-        clean = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()
-        }
-        lines.append(json.dumps(clean) + "\n")
-    write_text(path, "".join(lines))
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with null for values that could not be measured."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
-def _name(model: Path) -> str:
-    """The model's own folder names: base/arm/seed for a training job."""
+def _model_name(model: Path) -> str:
+    """Return the last three folder names: base/arm/seed for a training job."""
     folder = model.parent if model.suffix == ".json" else model
     return "/".join(folder.parts[-3:])

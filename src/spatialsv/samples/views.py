@@ -46,9 +46,12 @@ class ViewProcessor(Protocol):
     """What samples need to know of an MLLM; `model.families` has them."""
 
     tokenizer: Any
-    visual_tokens: frozenset[int]  # ids that hold visual states
     views_as: Kind  # separate images, or the frames of one video
     template_ids: dict[Kind, tuple[int, ...]]  # what the chat template writes for one item
+
+    @property
+    def visual_tokens(self) -> frozenset[int]:
+        """The ids of all tokens that hold visual states."""
 
     def prepare(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], kind: Kind) -> PreparedViews:
         """The views of one sample, in the order in which they are shown."""

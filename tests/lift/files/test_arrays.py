@@ -1,20 +1,20 @@
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from spatialsv.lift.files.arrays import write_npz
-from spatialsv.lift.files.result import cloud_of
+from spatialsv.lift.files.maps import write_npz
+from spatialsv.lift.result import make_point_cloud
 
 
 def test_the_arrays_give_the_cloud_as_da3s_do(result, tmp_path):
     """Depth times K^-1 (u, v, 1), through the inverse of the extrinsics."""
-    write_npz(tmp_path, result)
-    with np.load(tmp_path / "exports/mini_npz/results.npz") as read:
+    write_npz(tmp_path / "results.npz", result)
+    with np.load(tmp_path / "results.npz") as read:
         depth, conf, extrinsics, K = (
             read[name] for name in ("depth", "conf", "extrinsics", "intrinsics")
         )
     assert extrinsics.shape == (3, 3, 4)
     assert_array_equal(conf, result.scenes.confidence[0])
-    cloud = cloud_of(result.scenes, percentile=0, most=10**6)
+    cloud = make_point_cloud(result, percentile=0, max_points=10**6)
     view, row, column = np.nonzero(depth)
     rays = (
         np.linalg.inv(K)[view]

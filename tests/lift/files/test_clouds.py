@@ -3,7 +3,7 @@ import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 
 from helpers.lift_seen import assert_seen_where_they_came_from
-from spatialsv.lift.files.clouds import (
+from spatialsv.lift.files.points import (
     DOTS,
     EDGES,
     GLTF_AXES,
@@ -12,7 +12,7 @@ from spatialsv.lift.files.clouds import (
     write_glb,
     write_ply,
 )
-from spatialsv.lift.files.result import cloud_of
+from spatialsv.lift.result import make_point_cloud
 
 
 def test_the_ply_holds_each_point_on_its_pixels_ray_at_its_depth(result, cloud, tmp_path):
@@ -75,11 +75,11 @@ def test_a_pyramids_base_is_what_the_camera_sees(result, cloud):
 
 def test_clouds_leave_out_the_invalid_and_the_least_sure(result):
     valid = result.scenes.valid[0]
-    everything = cloud_of(result.scenes, percentile=0, most=10**6)
-    assert len(everything.points) == valid.sum() and everything.left_out == 0
-    half = cloud_of(result.scenes, percentile=50, most=10**6)
+    everything = make_point_cloud(result, percentile=0, max_points=10**6)
+    assert len(everything.points) == valid.sum() and everything.skipped == 0
+    half = make_point_cloud(result, percentile=50, max_points=10**6)
     assert len(half.points) == (valid.sum() + 1) // 2
     assert half.confidence.min() >= np.median(result.scenes.confidence[0][valid])
-    few = cloud_of(result.scenes, percentile=0, most=50)
+    few = make_point_cloud(result, percentile=0, max_points=50)
     assert len(few.points) == 50 and set(few.view) == {0, 1, 2}
-    assert few.left_out == valid.sum() - 50
+    assert few.skipped == valid.sum() - 50

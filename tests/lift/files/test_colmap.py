@@ -3,7 +3,7 @@ import pycolmap
 from numpy.testing import assert_allclose
 
 from helpers.lift_seen import with_pictures
-from spatialsv.lift.files.colmap import write_colmap
+from spatialsv.lift.files.cameras import write_colmap
 from spatialsv.scenes.readers import colmap
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.sampling import Sampling
@@ -13,12 +13,12 @@ def test_pycolmap_sees_every_point_where_it_was_seen(result, cloud, tmp_path):
     write_colmap(tmp_path, result, cloud)
     model = pycolmap.Reconstruction(tmp_path)
     assert len(model.points3D) == len(cloud.points)
-    pictures = result.picture_intrinsics()
+    pictures = result.image_intrinsics()
     for number, view in enumerate(result.views):
         image = model.images[number + 1]
         assert image.name == f"{number:04d}.jpg"
         camera = model.cameras[image.camera_id]
-        assert (camera.width, camera.height) == view.picture.size
+        assert (camera.width, camera.height) == view.image.size
         assert_allclose(camera.calibration_matrix(), pictures[number], rtol=1e-15)
         pose = np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]])
         assert_allclose(pose @ result.scenes.cam_to_world[0, number], np.eye(4), atol=1e-14)
@@ -41,7 +41,7 @@ def test_keypoints_lie_in_the_picture_where_the_map_says(result, cloud, tmp_path
     """The map's pixel (0, 0) stands for pixel (1, 1) of what was shown, 24 x 32 of the picture."""
     write_colmap(tmp_path, result, cloud)
     image = pycolmap.Reconstruction(tmp_path).images[1]
-    width, height = result.views[0].picture.size
+    width, height = result.views[0].image.size
     u, v = cloud.pixels[0]
     expected = [(2 * (u - 0.5) + 1.5) * width / 32, (2 * (v - 0.5) + 1.5) * height / 24]
     assert_allclose(image.points2D[0].xy, expected, rtol=1e-12)
@@ -52,7 +52,7 @@ def test_our_own_reader_reads_it(result, cloud, tmp_path):
     with_pictures(tmp_path, result)
     (place,) = colmap.scenes(tmp_path)
     frames = colmap.capture(place).frames
-    assert_allclose([f.intrinsics for f in frames], result.picture_intrinsics(), rtol=1e-12)
+    assert_allclose([f.intrinsics for f in frames], result.image_intrinsics(), rtol=1e-12)
     assert_allclose([f.cam_to_world for f in frames], result.scenes.cam_to_world[0], atol=1e-12)
     scenes, skipped = load(colmap.capture(place), 8, Sampling(), None)
     assert not skipped and scenes[0].has_geometry

@@ -11,7 +11,7 @@ from PIL import Image
 
 from spatialsv.lift.files.maps import (
     DEPTH_STEPS,
-    proportioned,
+    repeat_to_aspect,
     show_map,
     write_figures,
     write_maps,
@@ -21,7 +21,7 @@ from spatialsv.lift.files.maps import (
 def test_depth_and_confidence_png_hold_the_maps(result, tmp_path):
     write_maps(tmp_path, result)
     scenes = result.scenes
-    for number, name in enumerate(result.names()):
+    for number, name in enumerate(result.names):
         steps = np.asarray(Image.open(tmp_path / "depth" / f"{name}.png"))
         assert steps.dtype == np.uint16 or steps.dtype == np.int32
         assert_array_equal(steps > 0, scenes.valid[0, number])
@@ -38,7 +38,7 @@ def test_depth_and_confidence_png_hold_the_maps(result, tmp_path):
 )
 def test_maps_take_the_pictures_proportions_by_repeating_pixels(size, shape):
     values = np.arange(900).reshape(30, 30)
-    found = proportioned(values, size)
+    found = repeat_to_aspect(values, size)
     assert found.shape == shape
     assert set(found.ravel()) == set(range(900))
     assert (np.diff(found, axis=0) >= 0).all() and (np.diff(found, axis=1) >= 0).all()
@@ -72,6 +72,6 @@ def test_what_is_invalid_is_hatched_grey_and_nothing_else_is():
 
 def test_each_view_has_a_figure_and_all_share_one(result, cloud, tmp_path):
     write_figures(tmp_path, result, cloud)
-    for name in result.names():
+    for name in result.names:
         assert Image.open(tmp_path / "depth_vis" / f"{name}.png").width > 600
     assert Image.open(tmp_path / "scene.jpg").width > 500

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from helpers.lift_seen import with_pictures
+from spatialsv.lift.files.cameras import write_transforms
 from spatialsv.lift.files.maps import DEPTH_STEPS, write_maps
-from spatialsv.lift.files.nerfstudio import write_transforms
 from spatialsv.scenes.readers import nerfstudio
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.sampling import Sampling
@@ -21,7 +21,7 @@ def test_our_own_reader_reads_back_what_was_lifted(result, tmp_path):
     assert not capture.skipped and capture.unit == "relative"
     lifted = result.scenes
     for number, frame in enumerate(capture.frames):
-        assert_allclose(frame.intrinsics, result.picture_intrinsics()[number], rtol=1e-12)
+        assert_allclose(frame.intrinsics, result.image_intrinsics()[number], rtol=1e-12)
         assert_allclose(frame.cam_to_world, lifted.cam_to_world[0, number], atol=1e-12)
         expected = np.where(lifted.valid[0, number], lifted.depth[0, number], 0)
         assert_allclose(frame.depth(), expected, atol=0.51 / DEPTH_STEPS)
@@ -31,7 +31,9 @@ def test_where_picture_and_map_are_of_one_size_pixels_keep_their_depths(result, 
     """Through the whole reader, as `spatialsv ingest` goes."""
     size = result.size
     views = [
-        replace(v, picture=v.picture.resize(size[::-1]), shown=v.shown[: size[0], : size[1]])
+        replace(
+            v, image=v.image.resize(size[::-1]), model_input=v.model_input[: size[0], : size[1]]
+        )
         for v in result.views
     ]
     small = replace(result, views=views)

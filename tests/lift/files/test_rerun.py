@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from spatialsv.lift.files.rerun import check_rerun, write_rrd
+from spatialsv.lift.files.points import check_rerun, write_rrd
 
 
 def test_the_recording_is_whole_and_holds_all_views(result, cloud, tmp_path):
@@ -17,7 +17,7 @@ def test_the_recording_is_whole_and_holds_all_views(result, cloud, tmp_path):
     printed = subprocess.run([*tool, "print", path], capture_output=True, text=True).stdout
     for entity in (
         "/world/points",
-        *(f"/world/{n}/{m}" for n in result.names() for m in ("image", "depth")),
+        *(f"/world/{n}/{m}" for n in result.names for m in ("image", "depth")),
     ):
         assert entity in printed
 

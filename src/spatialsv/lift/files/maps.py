@@ -1,13 +1,15 @@
-"""Maps as pictures: numbers to compute with, and figures to look at.
+"""Depth and confidence maps: images and arrays to compute with, and figures to look at.
 
-`depth/`, `confidence/` and `depth_vis/` hold one PNG a view; scene.jpg shows up to eight views.
-depth_vis/ and scene.jpg are DA3's names, whose figures have no scales.
+`depth/`, `confidence/` and `depth_vis/` contain one PNG for each view; scene.jpg shows up to eight
+views. depth_vis/, scene.jpg and exports/mini_npz are names of Depth Anything 3 (DA3), whose figures
+have no scales.
 
 Shapes: N views, H W pixels.
 """
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,120 +20,139 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from spatialsv.lift.files.result import Cloud, Result
+from spatialsv.io.atomic import write_bytes
+from spatialsv.lift.result import LiftResult, PointCloud
 
 DEPTH_STEPS = 1000  # of a depth PNG, in one unit of length: nerfstudio's millimetres
-NEAR_TO_FAR, UNSURE_TO_SURE = "magma_r", "cividis"
-UNITS = ("1 = mean distance of the points", "1 = unsure")
-PANEL, GAP, BAR = 3.2, 0.15, 0.75  # inches: a map's height at most, between maps, a scale's width
-SMALL = 2.1  # inches: a map's height in scene.jpg, at most
-SHOWN = 8  # views in scene.jpg, evenly spread
+UNITS = ("1 = mean distance of the points", "1 = unsure")  # of depth and of confidence
+PANEL, GAP, BAR = 3.2, 0.15, 0.75  # inches: largest height of a map, gap of maps, width of a scale
+SMALL = 2.1  # inches: largest height of a map in scene.jpg
+MAX_VIEWS = 8  # in scene.jpg, evenly spaced
+Scales = tuple[ScalarMappable, ScalarMappable]  # of depth and of confidence
 
 
-def write_maps(out: Path, result: Result) -> None:
-    """depth/ as 16-bit PNG, 0 = invalid; confidence/ as 8-bit PNG, 255 (1 - 1 / confidence).
+def write_npz(path: Path, result: LiftResult) -> None:
+    """Write DA3's results.npz: `depth`, `conf`, `extrinsics` and `intrinsics`.
 
-    Where the maps are of other proportions than the picture, rows or columns are repeated, so that
-    both files are of its proportions; depths are picked, never blended.
+    Extrinsics (N, 3, 4) are world-to-camera, like DA3's. K (N, 3, 3) has pixel centres at half
+    integers, as everywhere here: where (0, 0) is the centre of the first pixel, subtract 0.5 from
+    cx and cy.
+
+    Args:
+        path: the file.
+        result: the maps (N, H, W) and cameras; depth is written as 0 where it is invalid.
     """
-    for folder in ("depth", "confidence"):
+    content = BytesIO()
+    np.savez_compressed(
+        content,
+        depth=np.where(result.valid, result.depth, 0),
+        conf=result.confidence,
+        extrinsics=result.world_to_cam()[:, :3],
+        intrinsics=result.intrinsics,
+    )
+    write_bytes(path, content.getvalue())
+
+
+def write_maps(out: Path, result: LiftResult) -> None:
+    """Write depth/ as 16-bit PNG, 0 = invalid, and confidence/ as 8-bit PNG.
+
+    A confidence is written as 255 (1 - 1 / confidence). Where the maps have another aspect ratio
+    than the image, rows or columns are repeated; depths are never interpolated.
+    """
+    steps = np.clip(np.round(result.depth * DEPTH_STEPS), 1, 65535)
+    depth = np.where(result.valid, steps, 0).astype(np.uint16)
+    confidence = (255 * (1 - 1 / np.maximum(result.confidence, 1))).astype(np.uint8)
+    for folder, maps in (("depth", depth), ("confidence", confidence)):
         (out / folder).mkdir(exist_ok=True)
-    scenes = result.scenes
-    steps = np.clip(np.round(scenes.depth[0] * DEPTH_STEPS), 1, 65535)
-    steps = np.where(scenes.valid[0], steps, 0).astype(np.uint16)
-    sure = (255 * (1 - 1 / np.maximum(scenes.confidence[0], 1))).astype(np.uint8)
-    for number, (name, view) in enumerate(zip(result.names(), result.views, strict=True)):
-        for folder, values in (("depth", steps), ("confidence", sure)):
-            shown = proportioned(values[number], view.picture.size)
-            Image.fromarray(shown).save(out / folder / f"{name}.png")
+        for name, view, values in zip(result.names, result.views, maps, strict=True):
+            padded = repeat_to_aspect(values, view.image.size)
+            Image.fromarray(padded).save(out / folder / f"{name}.png")
 
 
-def proportioned(
+def repeat_to_aspect(
     values: Shaped[np.ndarray, "H W"], size: tuple[int, int]
 ) -> Shaped[np.ndarray, "_ _"]:
-    """`values` with as many rows or columns repeated as give it the shape of `size` (w, h)."""
+    """Repeat rows or columns of a map so that it gets the aspect ratio of `size` (w, h)."""
     height, width = values.shape
-    across = max(width, round(height * size[0] / size[1]))
-    down = max(height, round(width * size[1] / size[0]))
-    rows = (np.arange(down) * height + height // 2) // down
-    columns = (np.arange(across) * width + width // 2) // across
+    new_width = max(width, round(height * size[0] / size[1]))
+    new_height = max(height, round(width * size[1] / size[0]))
+    rows = (np.arange(new_height) * height + height // 2) // new_height
+    columns = (np.arange(new_width) * width + width // 2) // new_width
     return values[rows[:, None], columns]
 
 
-def write_figures(out: Path, result: Result, cloud: Cloud) -> None:
-    """depth_vis/: picture, depth and confidence of each view, with scales; invalid pixels hatched.
+def write_figures(out: Path, result: LiftResult, cloud: PointCloud) -> None:
+    """Write depth_vis/, with image, depth and confidence of each view, and scene.jpg of all.
 
-    All views share the scales. A line in the confidence rings what clouds leave out.
+    All views share the scales. Invalid pixels are hatched; a contour in the confidence encloses
+    pixels that are not in the clouds.
     """
     (out / "depth_vis").mkdir(exist_ok=True)
-    scales = _scales(result)
-    for number, name in enumerate(result.names()):
-        figure = _figure(result, number, scales, cloud.least)
+    scales = (
+        _scale(result.depth[result.valid], "magma_r"),
+        _scale(result.confidence[result.valid], "cividis"),
+    )
+    for number, name in enumerate(result.names):
+        figure = _view_figure(result, number, scales, cloud.min_confidence)
         figure.savefig(out / "depth_vis" / f"{name}.png", dpi=120)
     _overview(result, scales).savefig(out / "scene.jpg", dpi=120, pil_kwargs={"quality": 92})
 
 
-def _scales(result: Result) -> tuple[ScalarMappable, ScalarMappable]:
-    """Colours of depth and of confidence, from what all but 1 % of the valid pixels have."""
-    scenes, found = result.scenes, []
-    for values, colours in ((scenes.depth, NEAR_TO_FAR), (scenes.confidence, UNSURE_TO_SURE)):
-        known = values[scenes.valid]
-        low, high = np.quantile(known, [0.01, 0.99]) if known.size else (0.0, 1.0)
-        found.append(ScalarMappable(Normalize(low, max(high, low + 1e-6)), colours))
-    return found[0], found[1]
+def _scale(values: Float[np.ndarray, " p"], colours: str) -> ScalarMappable:
+    """Return the colours of values from the 1st to the 99th percentile."""
+    low, high = np.quantile(values, [0.01, 0.99]) if values.size else (0.0, 1.0)
+    return ScalarMappable(Normalize(low, max(high, low + 1e-6)), colours)
 
 
-def _figure(
-    result: Result, number: int, scales: tuple[ScalarMappable, ScalarMappable], least: float
-) -> Figure:
-    """Laid out by hand, in inches: a layout engine takes longer than all else together."""
-    view, scenes = result.views[number], result.scenes
-    valid, confidence = scenes.valid[0, number], scenes.confidence[0, number]
-    aspect = view.picture.width / view.picture.height
-    wide, high = (PANEL * min(1.5, aspect), PANEL * min(1, 1.5 / aspect))
-    figure = Figure(figsize=(3 * wide + 2 * (GAP + BAR) + GAP, high + 0.5))
+def _view_figure(result: LiftResult, number: int, scales: Scales, least: float) -> Figure:
+    """Draw one view, laid out in inches, since a layout engine takes longer than all else."""
+    view, valid, confidence = result.views[number], result.valid[number], result.confidence[number]
+    aspect = view.image.width / view.image.height
+    width, height = PANEL * min(1.5, aspect), PANEL * min(1, 1.5 / aspect)
+    figure = Figure(figsize=(3 * width + 2 * (GAP + BAR) + GAP, height + 0.5))
+    full_width, full_height = figure.get_size_inches()
 
-    def axes(left: float, width: float) -> Axes:
-        across, down = figure.get_size_inches()
-        return figure.add_axes((left / across, 0.1 / down, width / across, high / down))
+    def add_axes(left: float, width: float) -> Axes:
+        return figure.add_axes(
+            (left / full_width, 0.1 / full_height, width / full_width, height / full_height)
+        )
 
-    lefts = (0.1, 0.1 + wide + GAP, 0.1 + 2 * (wide + GAP) + BAR)
-    panels = [axes(left, wide) for left in lefts]
-    panels[0].imshow(view.picture)
-    show_map(panels[1], scenes.depth[0, number], valid, scales[0], view.picture.size)
-    show_map(panels[2], confidence, valid, scales[1], view.picture.size)
-    ringed = (confidence < least).any() and (confidence >= least).any()
-    if ringed:
-        height, width = confidence.shape
-        x = (np.arange(width) + 0.5) * view.picture.width / width
-        y = (np.arange(height) + 0.5) * view.picture.height / height
+    lefts = (0.1, 0.1 + width + GAP, 0.1 + 2 * (width + GAP) + BAR)
+    panels = [add_axes(left, width) for left in lefts]
+    panels[0].imshow(view.image)
+    show_map(panels[1], result.depth[number], valid, scales[0], view.image.size)
+    show_map(panels[2], confidence, valid, scales[1], view.image.size)
+    contour = bool((confidence < least).any() and (confidence >= least).any())
+    if contour:
+        rows, columns = confidence.shape
+        x = (np.arange(columns) + 0.5) * view.image.width / columns
+        y = (np.arange(rows) + 0.5) * view.image.height / rows
         known = np.ma.masked_array(confidence, ~valid)
         panels[2].contour(x, y, known, [least], colors="white", linewidths=0.8)
-    unsure = "confidence (line: below it, not in clouds)" if ringed else "confidence"
-    for panel, title in zip(panels, (Path(view.name).name, "depth", unsure), strict=True):
-        panel.set_title(title, fontsize=9)
-        _bare(panel)
-    for panel, scale, meaning in zip(lefts[1:], scales, UNITS, strict=True):
-        bar = figure.colorbar(scale, cax=axes(panel + wide + 0.08, 0.13), extend="both")
-        bar.set_label(meaning, fontsize=8)
+    title = "confidence (line: below it, not in clouds)" if contour else "confidence"
+    for panel, text in zip(panels, (Path(view.name).name, "depth", title), strict=True):
+        panel.set_title(text, fontsize=9)
+        _hide_axes(panel)
+    for left, scale, unit in zip(lefts[1:], scales, UNITS, strict=True):
+        bar = figure.colorbar(scale, cax=add_axes(left + width + 0.08, 0.13), extend="both")
+        bar.set_label(unit, fontsize=8)
         bar.ax.tick_params(labelsize=8)
     return figure
 
 
-def _overview(result: Result, scales: tuple[ScalarMappable, ScalarMappable]) -> Figure:
-    views = np.linspace(0, len(result.views) - 1, min(SHOWN, len(result.views))).astype(int)
-    wide = max(view.picture.width / view.picture.height for view in result.views)
-    across, down = SMALL * min(1.5, wide), SMALL * min(1, 1.5 / wide)
-    figure = Figure(figsize=(len(views) * across + 1.2, 2 * down + 0.5), layout="constrained")
+def _overview(result: LiftResult, scales: Scales) -> Figure:
+    views = np.linspace(0, len(result.views) - 1, min(MAX_VIEWS, len(result.views))).astype(int)
+    aspect = max(view.image.width / view.image.height for view in result.views)
+    width, height = SMALL * min(1.5, aspect), SMALL * min(1, 1.5 / aspect)
+    figure = Figure(figsize=(len(views) * width + 1.2, 2 * height + 0.5), layout="constrained")
     axes = figure.subplots(2, len(views), squeeze=False)
     for column, number in enumerate(views):
-        view = result.views[number]
-        depth, valid = result.scenes.depth[0, number], result.scenes.valid[0, number]
-        axes[0, column].imshow(view.picture)
+        view, valid = result.views[number], result.valid[number]
+        axes[0, column].imshow(view.image)
         axes[0, column].set_title(Path(view.name).name, fontsize=8)
-        show_map(axes[1, column], depth, valid, scales[0], view.picture.size)
+        show_map(axes[1, column], result.depth[number], valid, scales[0], view.image.size)
     for axis in axes.flat:
-        _bare(axis)
+        _hide_axes(axis)
     bar = figure.colorbar(scales[0], ax=axes[1], extend="both", aspect=15)
     bar.set_label(f"depth, {UNITS[0]}", fontsize=7)
     bar.ax.tick_params(labelsize=8)
@@ -145,22 +166,30 @@ def show_map(
     scale: ScalarMappable,
     size: tuple[int, int],
 ) -> None:
-    """A map over a picture of `size` (width, height); hatched grey where it is not valid."""
+    """Draw a map over an image of `size` (width, height); invalid pixels are hatched grey."""
     axis.set_facecolor("0.88")
     if not valid.all():
-        hatched = {"facecolor": "0.88", "edgecolor": "0.65", "hatch": "////", "linewidth": 0}
-        axis.fill_between([0, size[0]], 0, size[1], zorder=0, **hatched)
+        axis.fill_between(
+            [0, size[0]],
+            0,
+            size[1],
+            zorder=0,
+            facecolor="0.88",
+            edgecolor="0.65",
+            hatch="////",
+            linewidth=0,
+        )
     axis.imshow(
         np.ma.masked_array(values, ~valid),
         cmap=scale.get_cmap(),
-        norm=scale.norm,
+        norm=scale.norm,  # type: ignore[arg-type]  # stubs of matplotlib: Norm is a Normalize
         extent=(0, size[0], size[1], 0),
         interpolation="nearest",
     )
     axis.set(xlim=(0, size[0]), ylim=(size[1], 0))
 
 
-def _bare(axis: Axes) -> None:
+def _hide_axes(axis: Axes) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)

@@ -1,0 +1,137 @@
+"""scene.glb, scene.ply and scene.rrd: points and cameras; sparse_pc.ply has points only.
+
+In scene.glb a camera is a wireframe pyramid. Few viewers draw lines of a PLY file, and some do not
+read such a file as a cloud, so there pyramids are dotted: vertices after the points, with
+confidence 0, where a point has 1 or more. The property `view` is the view that a point is from.
+nerfstudio initialises from sparse_pc.ply, where dots would be taken for surfaces.
+
+Shapes: N views, p points.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import trimesh
+from jaxtyping import Float, UInt8
+
+from spatialsv.io.atomic import write_bytes
+from spatialsv.lift.result import LiftResult, PointCloud
+
+GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
+# Of a pyramid: its tip is corner 0, the image's corners are 1 to 4.
+EDGES = np.array([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)])
+LENGTH = 0.05  # of a pyramid, as a share of the cloud's extent; DA3's is 0.03
+DOTS = 32  # on each edge of a pyramid in scene.ply
+VERTEX = {  # the properties of a PLY vertex, in NumPy's and in PLY's types
+    **dict.fromkeys("xyz", ("<f4", "float")),
+    **dict.fromkeys(("red", "green", "blue"), ("u1", "uchar")),
+    "confidence": ("<f4", "float"),
+    "view": ("<i4", "int"),
+}
+VERTEX_TYPE = np.dtype([(name, kind) for name, (kind, _) in VERTEX.items()])
+
+
+def write_glb(path: Path, result: LiftResult, cloud: PointCloud) -> None:
+    """Write the cloud as `points` and cameras as `camera_0000` and so on, in glTF's axes."""
+    colours = np.concatenate([cloud.colours, np.full_like(cloud.colours[:, :1], 255)], axis=1)
+    points = trimesh.transform_points(cloud.points, GLTF_AXES)
+    scene = trimesh.Scene()
+    scene.add_geometry(trimesh.PointCloud(points, colors=colours), geom_name="points")
+    shapes = pyramids(result, cloud.extent())
+    for name, corners, colour in zip(
+        result.names, shapes, view_colours(len(result.views)), strict=True
+    ):
+        lines = trimesh.load_path(trimesh.transform_points(corners, GLTF_AXES)[EDGES])
+        lines.colors = np.tile([*colour, 255], (len(lines.entities), 1))
+        scene.add_geometry(lines, geom_name=f"camera_{name}")
+    write_bytes(path, scene.export(file_type="glb"))
+
+
+def write_ply(path: Path, result: LiftResult, cloud: PointCloud, cameras: bool = True) -> None:
+    """Write the cloud and, by default, the cameras, in the first camera's frame."""
+    points = _vertices(cloud.points, cloud.colours)
+    points["confidence"], points["view"] = cloud.confidence, cloud.view
+    dots = _dotted_pyramids(result, cloud.extent()) if cameras else points[:0]
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment first camera's frame: x right, y down, z forward",
+        f"comment {len(points)} points, then {len(dots)} dots of confidence 0 that draw cameras",
+        f"element vertex {len(points) + len(dots)}",
+        *(f"property {kind} {name}" for name, (_, kind) in VERTEX.items()),
+        "end_header\n",
+    ]
+    write_bytes(path, "\n".join(header).encode() + points.tobytes() + dots.tobytes())
+
+
+def _dotted_pyramids(result: LiftResult, extent: float) -> np.ndarray:
+    ends = pyramids(result, extent)[:, EDGES]  # (N, 8, 2, 3)
+    along = np.linspace(0, 1, DOTS)[:, None]
+    dots = ends[:, :, :1] * (1 - along) + ends[:, :, 1:] * along  # (N, 8, DOTS, 3)
+    vertices = _vertices(dots, view_colours(len(dots))[:, None, None])
+    vertices["view"] = np.arange(len(dots))[:, None, None]
+    return vertices.ravel()
+
+
+def _vertices(points: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    vertices = np.zeros(points.shape[:-1], VERTEX_TYPE)
+    for i, (axis, channel) in enumerate(zip("xyz", ("red", "green", "blue"), strict=True)):
+        vertices[axis], vertices[channel] = points[..., i], colours[..., i]
+    return vertices
+
+
+def pyramids(result: LiftResult, extent: float) -> Float[np.ndarray, "N 5 3"]:
+    """Return each camera's centre and its image's corners at a small depth, clockwise."""
+    height, width = result.size
+    pixels = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], dtype=float)
+    K, poses = result.intrinsics, result.cam_to_world
+    rays = LENGTH * extent * np.einsum("nij,cj->nci", np.linalg.inv(K), pixels)
+    corners = np.concatenate([np.zeros((len(K), 1, 3)), rays], axis=1)
+    return np.einsum("nij,ncj->nci", poses[:, :3, :3], corners) + poses[:, None, :3, 3]
+
+
+def view_colours(views: int) -> UInt8[np.ndarray, "N 3"]:
+    """Return colours from dark blue, the first view, to yellow, the last."""
+    colours = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.9, views))
+    return (255 * colours[:, :3]).astype(np.uint8)
+
+
+def check_rerun() -> None:
+    """Check that rerun is installed, before anything is computed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        import rerun  # noqa: F401
+    except ImportError:
+        raise ValueError("scene.rrd requires rerun: pip install 'spatialsv[rerun]'.") from None
+
+
+def write_rrd(path: Path, result: LiftResult, cloud: PointCloud) -> None:
+    """Write `world/points`, and a camera `world/0000` with `image` and `depth` for each view."""
+    import rerun as rr
+
+    height, width = result.size
+    depth = np.where(result.valid, result.depth, 0)
+    with rr.RecordingStream("spatialsv") as stream:
+        stream.save(path)
+        stream.log("world", rr.ViewCoordinates.RDF, static=True)
+        points = rr.Points3D(cloud.points, colors=cloud.colours, radii=0.002 * cloud.extent())
+        stream.log("world/points", points, static=True)
+        for number, (name, pose) in enumerate(zip(result.names, result.cam_to_world, strict=True)):
+            entity = f"world/{name}"
+            transform = rr.Transform3D(translation=pose[:3, 3], mat3x3=pose[:3, :3])
+            stream.log(entity, transform, static=True)
+            camera = rr.Pinhole(
+                image_from_camera=result.intrinsics[number],
+                resolution=[width, height],
+                camera_xyz=rr.ViewCoordinates.RDF,
+                image_plane_distance=LENGTH * cloud.extent(),
+            )
+            stream.log(entity, camera, static=True)
+            stream.log(f"{entity}/image", rr.Image(result.images[number]), static=True)
+            stream.log(f"{entity}/depth", rr.DepthImage(depth[number], meter=1.0), static=True)
