@@ -90,7 +90,7 @@ class Lifter:
         self.model = load_spatialsv(self.ref.folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:
             raise ValueError(
-                f"{model}: there are no 3D heads next to mllm/, so nothing can be lifted. Train an"
+                f"{model}: found no 3D heads next to mllm/, so nothing can be lifted. Train an"
                 " arm with tasks, such as spatialsv."
             )
         self.heads = self.model.heads
@@ -142,8 +142,8 @@ class ModelWithHeads:
         self.lifter = Lifter(path, family=family)
         if missing := [task for task in ("depth", "rays") if task not in self.lifter.tasks]:
             raise ValueError(
-                f"{path}: there is no head for {missing[0]}. Cameras and points require the heads"
-                " for depth and rays."
+                f"{path}: the head for {missing[0]} is missing. Cameras and points require the"
+                " heads for depth and rays."
             )
         about = self.lifter.ref.about
         size = about.get("shown", {}).get("size")
@@ -209,7 +209,7 @@ def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str)
         The scenes.
 
     Raises:
-        ValueError: there is no depth, or there are no rays.
+        ValueError: depth or rays are missing.
     """
     depth, confidence = prediction.depth, prediction.depth_confidence
     origins, directions = prediction.ray_origins, prediction.ray_directions

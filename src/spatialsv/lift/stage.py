@@ -62,11 +62,11 @@ def run(
         The manifest.
 
     Raises:
-        ValueError: The model has no heads, there are no scenes, or a scene has neither geometry
-            nor labels.
+        ValueError: The model has no heads, scenes are missing, or a scene has no geometry and no
+            labels.
     """
     if not scenes:
-        raise ValueError("There are no scenes to lift. Give manifests of test scenes, or photos.")
+        raise ValueError("Found no scenes to lift. Give manifests of test scenes, or photos.")
     lifter = Lifter(model, config.batch_size, family)
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
