@@ -244,8 +244,7 @@ def autocast(setup: Setup) -> torch.autocast:
 
 def adamw(model: SpatialSV, config: TrainConfig, *parts: str) -> torch.optim.Optimizer:
     """Return the trainer's optimiser for these parts."""
-    matrices = [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
-    groups = parameter_groups(model, config, matrices)
+    groups = parameter_groups(model, config)
     return torch.optim.AdamW([g for g in groups if g["name"].split(" (")[0] in parts])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from helpers.tiny_families import save_internvl
 from spatialsv.scenes.store import write_store
@@ -14,6 +15,7 @@ from spatialsv.scenes.store import write_store
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # it also has old names
 README_LINES = 150
 
 
@@ -51,12 +53,11 @@ def test_links_and_anchors_resolve(page):
             assert anchor in anchors_of(linked), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
 def test_files_named_in_the_text_exist(page):
     names = re.findall(r"`((?:workflow|perf|src|tests|docs)/[\w./-]+)`", text_of(page))
     for name in names:
-        if page.name != "CHANGELOG.md":  # names removed files as well
-            assert (ROOT / name).exists(), f"{page.name}: {name}"
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
 def test_the_index_links_every_page():
@@ -112,3 +113,25 @@ def test_pre_commit_uses_the_tested_versions():
     named = dict(d.split("==") for hook in hooks for d in hook["additional_dependencies"])
     assert {"ruff", "snakefmt"} <= named.keys()
     assert all(pins.get(name, version) == version for name, version in named.items())
+
+
+def schema() -> dict:
+    """Return the schema of the settings."""
+    return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_in_yaml_examples_exist(page):
+    for code in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        Draft202012Validator(schema() | {"required": []}).validate(yaml.safe_load(code))
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_settings_named_in_the_text_exist(page):
+    stages = "|".join(schema()["properties"])
+    for path in re.findall(rf"`((?:{stages})\.[a-z_.]+)[`:]", text_of(page)):
+        node = schema()
+        for key in path.split("."):
+            node = node.get("properties", {}).get(key) or node.get("additionalProperties")
+            assert node, f"{page.name}: {path}"
+            node = next((n for n in node.get("anyOf", []) if "properties" in n), node)
