@@ -91,7 +91,7 @@ def job(folder: Path, base: str, arm: str, settings: dict[str, Any], out: str) -
 
 def make_data(folder: Path) -> None:
     """Write 48 rooms of four views with questions and labels."""
-    settings = {"shard": 48, "questions": 12}
+    settings = {"shard_size": 48, "questions": 12}
     scenes = from_mapping(ScenesConfig, settings, "scenes")
     make_scenes(split="train", shard=0, config=scenes, out=folder / "scenes.json")
     label(
