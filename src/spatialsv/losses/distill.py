@@ -38,5 +38,5 @@ def _pool_features(
 ) -> Float[Tensor, "B N h w C"]:
     """Average over the cells of a coarser grid."""
     flat = features.flatten(0, 1).movedim(-1, 1)  # (B N, C, H, W)
-    pooled = F.adaptive_avg_pool2d(flat, tuple(size))
-    return pooled.movedim(1, -1).unflatten(0, features.shape[:2])
+    pooled = F.adaptive_avg_pool2d(flat, (size[0], size[1])).movedim(1, -1)
+    return pooled.reshape(*features.shape[:2], *pooled.shape[1:])

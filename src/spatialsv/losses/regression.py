@@ -10,6 +10,7 @@ Terms about neighbours have masks of their own (`gradient_masks`, `normal_masks`
 
 from __future__ import annotations
 
+from types import EllipsisType
 from typing import Literal
 
 import torch
@@ -180,7 +181,7 @@ def _dot(one: Vectors, other: Vectors) -> Float[Tensor, "*size"]:
     return addcmul(addcmul(one[0] * other[0], one[1], other[1]), one[2], other[2])
 
 
-def _every(step: int) -> tuple:
+def _every(step: int) -> tuple[EllipsisType, slice, slice]:
     """Index every `step`-th row and column."""
     return (..., slice(None, None, step), slice(None, None, step))
 

@@ -195,7 +195,8 @@ _TERMS = {"depth": _depth_terms, "rays": _ray_terms, "points": _point_terms}
 
 def _predicted(lifted: GeometryPrediction, name: str, labels: GeometryLabels) -> Tensor:
     value = _require(getattr(lifted, name), name, "the model has no head for it")
-    return resize_to(value, tuple(labels.depth.shape[2:]))
+    height, width = labels.depth.shape[2:]
+    return resize_to(value, (height, width))
 
 
 def _confidence(lifted: GeometryPrediction, name: str, labels: GeometryLabels) -> Tensor:
