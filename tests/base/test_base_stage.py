@@ -15,7 +15,7 @@ from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.rooms import RoomsTeacher
 
 ROOMS = {"views": 2, "image_size": 16, "samples": 1}
-LOOP = {"steps": 2, "lr": 1e-3, "batch": 2, "log_every": 1, "save_every": 1}
+LOOP = {"steps": 2, "lr": 1e-3, "batch_size": 2, "log_steps": 1, "save_steps": 1}
 SMALL = {
     "mllm": {
         "rooms": ROOMS,
@@ -24,8 +24,8 @@ SMALL = {
             **{"image_size": 16, "patch_size": 4, "vision_width": 32, "vision_layers": 1},
             **{"vision_heads": 2, "width": 32, "layers": 2, "heads": 2, "mlp": 32},
         },
-        "lessons": {"questions": 2, "drills": 1, "drills_alone": 2, "without": ["rotation"]},
-        **dict.fromkeys(("vision", "drills", "language"), LOOP),
+        "tasks": {"questions": 2, "letters": 1, "letters_only": 2, "exclude": ["rotation"]},
+        **dict.fromkeys(("vision", "letters", "language"), LOOP),
     },
     "teacher": {
         "rooms": ROOMS,
@@ -34,7 +34,7 @@ SMALL = {
             **{"image_size": 16, "patch_size": 4, "width": 32, "layers": 4, "heads": 2},
             **{"global_layers": [3], "taps": [0, 1, 2, 3], "head_width": 32},
         },
-        "loop": LOOP,
+        "training": LOOP,
     },
     "check_rooms": 1,
 }
@@ -55,7 +55,7 @@ def test_from_nothing_to_a_checkpoint_that_loads(part, few_rooms, tmp_path):
     recipe = json.loads((checkpoint / "RECIPE.json").read_text())
     assert recipe["config"]["rooms"]["image_size"] == 16
     first = out.read_text()
-    run(part, config, out)  # its rungs are finished: nothing is trained again
+    run(part, config, out)  # its phases are finished: nothing is trained again
     assert json.loads(first)["config"] == json.loads(out.read_text())["config"]
     if part == "mllm":
         model, _ = load_mllm(checkpoint)

@@ -1,4 +1,4 @@
-"""Packed lessons: the chat template's tokens, and exactly the answers of questions asked alone."""
+"""Packed samples: the chat template's tokens, and exactly the answers of questions asked alone."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from spatialsv.base.architecture import (
     build_tokenizer,
 )
 from spatialsv.base.corpus import patchify
-from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import Asked
+from spatialsv.base.encode import TaskEncoder
+from spatialsv.base.tasks import PretrainingQuestion
 from spatialsv.model.packed import enable_packed_attention
 from spatialsv.samples.chat import IGNORED
 
 CONFIG = ArchitectureConfig(width=48, layers=2, heads=2, mlp=48, vision_width=32, vision_layers=1)
-LESSONS = [
+SAMPLES = [
     [
-        Asked(question="What is it?", answer="red chair, ball"),
-        Asked(question="Where is the lamp?\nA. left\nB. right", answer="B"),
-        Asked(question="And this?", answer="box"),
+        PretrainingQuestion(question="What is it?", answer="red chair, ball"),
+        PretrainingQuestion(question="Where is the lamp?\nA. left\nB. right", answer="B"),
+        PretrainingQuestion(question="And this?", answer="box"),
     ],
-    [Asked(question="Which of all images shows the ball?", answer="2")],
+    [PretrainingQuestion(question="Which of all images shows the ball?", answer="2")],
 ]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    texts = [part for lesson in LESSONS for asked in lesson for part in (asked.question, "chair")]
+    texts = [part for lesson in SAMPLES for asked in lesson for part in (asked.question, "chair")]
     return build_tokenizer(texts * 4, ArchitectureConfig(vocabulary=320))
 
 
@@ -55,8 +55,8 @@ def _packed_logits(model, batch, **images):
 
 
 def test_each_question_follows_the_prompt_as_the_chat_template_writes_it(tokenizer) -> None:
-    encoder = LessonEncoder(tokenizer, views=2, side=1)
-    asked = LESSONS[0][0]
+    encoder = TaskEncoder(tokenizer, views=2, side=1)
+    asked = SAMPLES[0][0]
     images = [{"type": "image"}, {"type": "image"}]
     messages = [
         {"role": "user", "content": [*images, {"type": "text", "text": asked.question}]},
@@ -68,22 +68,25 @@ def test_each_question_follows_the_prompt_as_the_chat_template_writes_it(tokeniz
     assert [*encoder.prompt, *ids] == whole[: len(encoder.prompt) + len(ids)]
     assert tokenizer.decode(whole[len(encoder.prompt) + len(ids) :]) == "\n"
     assert tokenizer.decode([i for i in labels if i != IGNORED]) == "red chair, ball<|im_end|>"
-    assert encoder.ask(asked.question).tolist() == [*encoder.prompt, *ids[: labels.count(IGNORED)]]
+    assert encoder.encode_prompt(asked.question).tolist() == [
+        *encoder.prompt,
+        *ids[: labels.count(IGNORED)],
+    ]
 
 
 @pytest.mark.parametrize("views", [0, 2])
 def test_packed_questions_get_the_logits_of_questions_asked_alone(
     model, tokenizer, pixels, views: int
 ) -> None:
-    encoder = LessonEncoder(tokenizer, views, side=4)
-    batch = encoder.batch(LESSONS)
+    encoder = TaskEncoder(tokenizer, views, side=4)
+    batch = encoder.batch(SAMPLES)
     values, grid = pixels
     images, one = {}, {}
     if views:
         images = {"pixel_values": values, "image_grid_thw": grid}
     with torch.no_grad():
         logits = _packed_logits(model, batch, **images)
-        for row, lesson in enumerate(LESSONS):
+        for row, lesson in enumerate(SAMPLES):
             at = len(encoder.prompt)
             for asked in lesson:
                 ids = encoder.encode(asked)[0]
@@ -98,12 +101,17 @@ def test_packed_questions_get_the_logits_of_questions_asked_alone(
                 at += len(ids)
 
 
-def test_blinkers_hide_the_other_views(model, tokenizer, pixels) -> None:
-    encoder = LessonEncoder(tokenizer, views=2, side=4)
+def test_view_masks_hide_the_other_views(model, tokenizer, pixels) -> None:
+    encoder = TaskEncoder(tokenizer, views=2, side=4)
     values, grid = pixels[0][:128], pixels[1][:2]
     changed = values.clone()
     changed[64:] += 1.0  # the second view
-    asked = [[Asked(question="What is it?", answer="box", view=view) for view in (0, 1, None)]]
+    asked = [
+        [
+            PretrainingQuestion(question="What is it?", answer="box", view=view)
+            for view in (0, 1, None)
+        ]
+    ]
     batch = encoder.batch(asked)
     start, length = len(encoder.prompt), len(encoder.encode(asked[0][0])[0])
     with torch.no_grad():
@@ -116,20 +124,20 @@ def test_blinkers_hide_the_other_views(model, tokenizer, pixels) -> None:
 
 
 def test_answers_are_labelled_and_weigh_the_root_of_their_length(tokenizer) -> None:
-    batch = LessonEncoder(tokenizer, views=1, side=2).batch(LESSONS)
+    batch = TaskEncoder(tokenizer, views=1, side=2).batch(SAMPLES)
     scored = batch["labels"] != IGNORED
     assert torch.equal(batch["labels"][scored], batch["input_ids"][scored])
     assert torch.equal(batch["weights"] > 0, scored)
-    lengths = [[len(tokenizer(a.answer)["input_ids"]) + 1 for a in lesson] for lesson in LESSONS]
+    lengths = [[len(tokenizer(a.answer)["input_ids"]) + 1 for a in lesson] for lesson in SAMPLES]
     expected = torch.tensor([sum(n**0.5 for n in row) for row in lengths])
     torch.testing.assert_close(batch["weights"].sum(dim=1), expected)
 
 
 def test_what_a_letter_stands_for_is_asked_for_at_the_end_of_the_first_line(tokenizer) -> None:
-    encoder = LessonEncoder(tokenizer, views=1, side=2)
+    encoder = TaskEncoder(tokenizer, views=1, side=2)
     plain, asked = (
-        Asked(question="Where is it?\nA. chair\nB. box", answer="B", meant=meant)
-        for meant in (None, "box")
+        PretrainingQuestion(question="Where is it?\nA. chair\nB. box", answer="B", option=option)
+        for option in (None, "box")
     )
     ids, labels = encoder.encode(asked)
     assert (ids, labels[-2:]) == (encoder.encode(plain)[0], ids[-2:])
@@ -139,9 +147,9 @@ def test_what_a_letter_stands_for_is_asked_for_at_the_end_of_the_first_line(toke
 
 
 def test_gradients_pass_through_packed_attention(model, tokenizer) -> None:
-    encoder = LessonEncoder(tokenizer, views=0, side=4)
+    encoder = TaskEncoder(tokenizer, views=0, side=4)
     model.zero_grad()
-    _packed_logits(model, encoder.batch(LESSONS)).square().mean().backward()
+    _packed_logits(model, encoder.batch(SAMPLES)).square().mean().backward()
     packed_gradient = model.lm_head.weight.grad.clone()
     assert packed_gradient.isfinite().all()
     query = model.model.language_model.layers[0].self_attn.q_proj.weight.grad

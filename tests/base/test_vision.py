@@ -10,7 +10,14 @@ import torch
 
 from spatialsv.base.architecture import ArchitectureConfig, build_image_processor, build_model
 from spatialsv.base.corpus import patchify, rooms_of
-from spatialsv.base.vision import KINDS, SURFACES, CellReader, cell_classes, settle, surfaces
+from spatialsv.base.vision import (
+    KINDS,
+    SURFACES,
+    CellReader,
+    cell_classes,
+    find_surfaces,
+    rescale_merger,
+)
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.parts import COLOURS
 from spatialsv.rooms.views import render_views
@@ -56,7 +63,7 @@ def test_cell_classes_name_what_covers_a_cell() -> None:
 
 
 def test_surfaces_lie_where_a_level_camera_sees_them() -> None:
-    kinds = surfaces(ROOMS, SCENES)
+    kinds = find_surfaces(ROOMS, SCENES)
     bare = SCENES.instance == 0
     row = np.broadcast_to(np.arange(64)[:, None], kinds.shape)
     wall, floor, ceiling = (row[bare & (kinds == kind)] for kind in range(3))
@@ -68,7 +75,7 @@ def test_tokens_settle_to_the_size_of_words() -> None:
     model = build_model(CONFIG, seed=0)
     pixels, grid = patchify(SCENES.image[0], build_image_processor(CONFIG))
     tokens = model.model.visual(pixels, grid_thw=grid).pooler_output
-    settle(model.model.visual.merger, tokens, 0.7)
+    rescale_merger(model.model.visual.merger, tokens, 0.7)
     settled = model.model.visual(pixels, grid_thw=grid).pooler_output
     torch.testing.assert_close(settled, tokens * (0.7 / tokens.norm(dim=-1).mean()))
 

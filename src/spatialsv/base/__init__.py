@@ -1,1 +1,1 @@
-"""The shipped weights, from nothing: a small Qwen2.5-VL that names what it sees, and a teacher."""
+"""The shipped weights from random ones: a small Qwen2.5-VL that names objects, and a teacher."""

@@ -1,4 +1,4 @@
-"""The base MLLM before training: a real Qwen2.5-VL, a few million parameters small."""
+"""The base MLLM before training: a Qwen2.5-VL of a few million parameters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -48,17 +50,17 @@ CHAT_TEMPLATE = (  # Qwen2.5-VL's turns; no system turn unless one is given
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureConfig:
-    """Sizes of the base MLLM. An image of 64 px is 8 x 8 patches and 4 x 4 LLM tokens."""
+    """Sizes of the base MLLM. An image of 64 pixels is 8 x 8 patches and 4 x 4 LLM tokens."""
 
     image_size: int = 64  # pixels, square
-    patch_size: int = 8
-    vision_width: int = 128
-    vision_layers: int = 3
-    vision_heads: int = 4
-    width: int = 160
-    layers: int = 8
-    heads: int = 5
-    mlp: int = 480
+    patch_size: int = 8  # pixels, square
+    vision_width: int = 128  # channels of the encoder
+    vision_layers: int = 3  # of the encoder
+    vision_heads: int = 4  # attention heads of the encoder
+    width: int = 160  # channels of the LLM
+    layers: int = 8  # of the LLM
+    heads: int = 5  # attention heads of the LLM
+    mlp: int = 480  # channels inside the LLM's MLPs
     vocabulary: int = 1024  # tokens, special ones and 256 bytes included
 
 
@@ -92,7 +94,7 @@ def build_tokenizer(texts: Iterable[str], config: ArchitectureConfig) -> PreTrai
 
 
 def build_image_processor(config: ArchitectureConfig) -> Qwen2VLImageProcessorPil:
-    """The image processor of Qwen2.5-VL: any image becomes about `image_size` squared pixels."""
+    """Return Qwen2.5-VL's image processor: any image becomes about `image_size` squared pixels."""
     pixels = config.image_size**2
     return Qwen2VLImageProcessorPil(
         patch_size=config.patch_size,
@@ -103,7 +105,7 @@ def build_image_processor(config: ArchitectureConfig) -> Qwen2VLImageProcessorPi
 
 
 def build_model(config: ArchitectureConfig, seed: int) -> Qwen2_5_VLForConditionalGeneration:
-    """The model with random weights."""
+    """Return the model with random weights."""
     head = config.width // config.heads
     third = head // 6  # M-RoPE's height and width each turn this many of head / 2 frequencies
     ids = {token: number for number, token in enumerate(SPECIAL)}
@@ -154,11 +156,17 @@ def build_model(config: ArchitectureConfig, seed: int) -> Qwen2_5_VLForCondition
     return model
 
 
-def save_mllm(model, tokenizer, image_processor, folder: Path, dtype=torch.bfloat16) -> None:
+def save_mllm(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    image_processor: Qwen2VLImageProcessorPil,
+    folder: Path,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
     """Save a checkpoint that `load_mllm` and `from_pretrained` open."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     model.to(dtype).save_pretrained(folder)
-    model.to(torch.float32).load_state_dict(kept)  # the caller's model keeps its precision
+    model.to(torch.float32).load_state_dict(weights)  # the caller's model keeps its precision
     tokenizer.save_pretrained(folder)
     image_processor.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What the base names and places, and how well the teacher measures, on rooms neither has seen."""
+"""How well the base lists objects and the teacher measures depth, on validation rooms."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from jaxtyping import UInt8
 
 from spatialsv.base.corpus import patchify
-from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import list_question
+from spatialsv.base.encode import TaskEncoder
+from spatialsv.base.tasks import caption_question
 from spatialsv.base.teacher import exact_labels
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
@@ -27,25 +27,26 @@ SCENES = 16  # at a time
 
 @dataclass(frozen=True, kw_only=True)
 class ListingScores:
-    """How well lists of things agree with the truth, over all views."""
+    """How well lists of objects agree with the truth, over all views."""
 
-    category_f1: float  # micro-averaged over things, by category
+    category_f1: float  # micro-averaged over objects, by category
     name_f1: float  # by colour and category
-    order: float  # share of pairs, both rightly named, whose left-to-right order is right
+    order: float  # fraction of correctly named pairs in the correct left-to-right order
 
 
-def score_listings(replies: Sequence[str], truths: Sequence[str]) -> ListingScores:
-    """Score replies such as "red chair, blue lamp" against the true lists."""
-    pairs = [(_names(reply), _names(truth)) for reply, truth in zip(replies, truths, strict=True)]
-    right = total = 0
-    for reply, truth in pairs:
-        known = [n for n in truth if truth.count(n) == 1 and reply.count(n) == 1]
-        for a, b in combinations(known, 2):
-            right += (reply.index(a) < reply.index(b)) == (truth.index(a) < truth.index(b))
+def score_listings(responses: Sequence[str], truths: Sequence[str]) -> ListingScores:
+    """Score responses such as "red chair, blue lamp" against the true lists."""
+    texts = zip(responses, truths, strict=True)
+    pairs = [(_names(response), _names(truth)) for response, truth in texts]
+    correct = total = 0
+    for names, truth in pairs:
+        unique = [n for n in truth if truth.count(n) == 1 and names.count(n) == 1]
+        for a, b in combinations(unique, 2):
+            correct += (names.index(a) < names.index(b)) == (truth.index(a) < truth.index(b))
             total += 1
     kinds = [([n.split()[-1] for n in r], [n.split()[-1] for n in t]) for r, t in pairs]
     return ListingScores(
-        category_f1=_f1(kinds), name_f1=_f1(pairs), order=right / total if total else float("nan")
+        category_f1=_f1(kinds), name_f1=_f1(pairs), order=correct / total if total else float("nan")
     )
 
 
@@ -54,21 +55,21 @@ def _names(text: str) -> list[str]:
 
 
 def _f1(pairs: Sequence[tuple[list[str], list[str]]]) -> float:
-    hits = sum(sum((Counter(reply) & Counter(truth)).values()) for reply, truth in pairs)
-    named = sum(len(reply) + len(truth) for reply, truth in pairs)
+    hits = sum(sum((Counter(names) & Counter(truth)).values()) for names, truth in pairs)
+    named = sum(len(names) + len(truth) for names, truth in pairs)
     return 2 * hits / named if named else float("nan")
 
 
 @torch.inference_mode()
-def list_things(
+def list_objects(
     model, tokenizer, image_processor, images: UInt8[np.ndarray, "S N H W 3"]
 ) -> list[str]:
-    """The base's list for each view of each scene; it sees all views, as in any later question."""
+    """Return the base's list of objects for each view of each scene; all views are visible."""
     _, views, height, _, _ = images.shape
     side = height // image_processor.patch_size // image_processor.merge_size
-    encoder = LessonEncoder(tokenizer, views, side)
-    prompts = torch.stack([encoder.ask(list_question(view)) for view in range(views)])
-    replies: list[str] = []
+    encoder = TaskEncoder(tokenizer, views, side)
+    prompts = torch.stack([encoder.encode_prompt(caption_question(view)) for view in range(views)])
+    responses: list[str] = []
     for start in progress(range(0, len(images), SCENES), "listing"):
         scenes = images[start : start + SCENES]
         pixels, grid = patchify(np.concatenate(scenes.repeat(views, axis=0)), image_processor)
@@ -81,21 +82,21 @@ def list_things(
             image_grid_thw=grid.to(model.device),
             max_new_tokens=48,
         )
-        replies += tokenizer.batch_decode(output[:, batch.shape[1] :], skip_special_tokens=True)
-    return replies
+        responses += tokenizer.batch_decode(output[:, batch.shape[1] :], skip_special_tokens=True)
+    return responses
 
 
 def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int) -> ListingScores:
-    """List every view of the first `count` validation rooms."""
-    made, scenes = render_views(split_seeds("validation", 0, count), rooms)
-    seen = zip(made, scenes.instance, strict=True)
-    truths = [line for room, instance in seen for line in list_views(room, instance)]
-    return score_listings(list_things(model, tokenizer, image_processor, scenes.image), truths)
+    """Score the base's lists of every view of the first `count` validation rooms."""
+    layouts, scenes = render_views(split_seeds("validation", 0, count), rooms)
+    pairs = zip(layouts, scenes.instance, strict=True)
+    truths = [line for room, instance in pairs for line in list_views(room, instance)]
+    return score_listings(list_objects(model, tokenizer, image_processor, scenes.image), truths)
 
 
 @torch.inference_mode()
 def check_teacher(network: TeacherNetwork, rooms: RoomsConfig, count: int) -> dict[str, float]:
-    """Errors over the first `count` validation rooms, in the labels' own unit, nothing aligned."""
+    """Return errors over the first `count` validation rooms, in the labels' unit, not aligned."""
     _, scenes = render_views(split_seeds("validation", 0, count), rooms)
     device = next(network.parameters()).device
     ratios, angles, offsets = [], [], []

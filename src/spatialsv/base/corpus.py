@@ -1,4 +1,4 @@
-"""The rooms that base and teacher learn from: rendered once, in shards, kept in memory later."""
+"""The rooms that base and teacher learn from: rendered once, in shards, then held in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from spatialsv.base.lessons import RoomText, read_texts, room_text, write_texts
+from spatialsv.base.tasks import (
+    RoomQuestions,
+    read_room_questions,
+    room_questions,
+    write_room_questions,
+)
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.room import Room, room_seed
@@ -26,15 +31,15 @@ SHARD = 512  # rooms
 
 
 def render_corpus(folder: Path, split: str, shards: int, config: RoomsConfig) -> list[Path]:
-    """Render the shards of `split` that `folder` lacks, as many at once as there are cores."""
+    """Render the shards of `split` that `folder` lacks, one a core at a time, and return all."""
     folder.mkdir(parents=True, exist_ok=True)
     stores = [folder / f"{shard:04d}.zarr" for shard in range(shards)]
-    wanted = [
+    missing = [
         (store, split_seeds(split, shard * SHARD, SHARD), config)
         for shard, store in enumerate(stores)
         if not store.exists()
     ]
-    _each(_render, wanted, f"rooms of {split}")
+    _run_parallel(_render, missing, f"rooms of {split}")
     return stores
 
 
@@ -42,33 +47,33 @@ def _render(store: Path, seeds: range, config: RoomsConfig) -> None:
     write_store(store, render_views(seeds, config)[1])
 
 
-def _each(work: Callable[..., None], wanted: Sequence[tuple], title: str) -> None:
-    """Call `work` with each of `wanted`, in processes of their own."""
-    if not wanted:
+def _run_parallel(work: Callable[..., None], calls: Sequence[tuple], title: str) -> None:
+    """Call `work` with each of these arguments, in separate processes."""
+    if not calls:
         return
-    cores = min(os.cpu_count() or 1, len(wanted))
+    cores = min(os.cpu_count() or 1, len(calls))
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(work, *arguments) for arguments in wanted]
+        jobs = [pool.submit(work, *arguments) for arguments in calls]
         for job in progress(as_completed(jobs), title, total=len(jobs)):
             job.result()
 
 
-def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomText]:
-    """What can be said of all rooms; each shard's texts are written once, beside it."""
-    paths = {store: store.with_suffix(".lessons.jsonl") for store in stores}
-    wanted = [(store, path, config) for store, path in paths.items() if not path.exists()]
-    _each(_describe, wanted, "describing rooms")
-    return [text for path in paths.values() for text in read_texts(path)]
+def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomQuestions]:
+    """Return the questions about all rooms; each shard's are written once, next to its store."""
+    paths = {store: store.with_suffix(".questions.jsonl") for store in stores}
+    missing = [(store, path, config) for store, path in paths.items() if not path.exists()]
+    _run_parallel(_describe, missing, "describing rooms")
+    return [room for path in paths.values() for room in read_room_questions(path)]
 
 
 def _describe(store: Path, path: Path, config: RoomsConfig) -> None:
     scenes = read_store(store, ["instance"])
     pairs = zip(rooms_of(scenes, config), scenes.instance, strict=True)
-    write_texts(path, [room_text(room, instance) for room, instance in pairs])
+    write_room_questions(path, [room_questions(room, instance) for room, instance in pairs])
 
 
 def rooms_of(scenes: Scenes, config: RoomsConfig) -> list[Room]:
-    """The rooms that `scenes` show, made again from their seeds.
+    """Return the rooms of `scenes`, generated again from their seeds.
 
     Raises:
         ValueError: they were rendered by other code or settings, so names would not fit the images.
@@ -77,23 +82,23 @@ def rooms_of(scenes: Scenes, config: RoomsConfig) -> list[Room]:
     for room, poses in zip(rooms, scenes.cam_to_world, strict=True):
         if not np.allclose(room.cam_to_world, poses, atol=1e-5):
             raise ValueError(
-                f"{room.id}: its stored cameras are not those that its seed gives now; the store"
-                " was rendered by other code or settings: delete it, and it is rendered anew"
+                f"{room.id}: its stored cameras differ from those of its seed. The store was"
+                " rendered by other code or settings: delete it to render it again."
             )
     return rooms
 
 
 def load_corpus(stores: list[Path], variables: list[str]) -> Scenes:
-    """All of `stores` in memory, with `variables` beside the geometry."""
+    """Load all of `stores`, with `variables` in addition to the geometry."""
     return stack([read_store(store, variables) for store in progress(stores, "loading rooms")])
 
 
 def patchify(
     images: UInt8[np.ndarray, "M H W 3"], image_processor
 ) -> tuple[Float[Tensor, "R D"], Tensor]:
-    """`pixel_values` and `image_grid_thw`, equal to the image processor's own but for batches.
+    """Return `pixel_values` and `image_grid_thw` as the image processor does, but for batches.
 
-    The processor takes images one by one; a test holds the two together.
+    The processor takes images one by one; a test compares both.
     """
     count, height, width, _ = images.shape
     patch, merge = image_processor.patch_size, image_processor.merge_size

@@ -1,7 +1,8 @@
-"""The base MLLM from random weights: encoder on cells, LLM on drills, LLM and merger on lessons."""
+"""The base MLLM from random weights: encoder on cells, LLM on letters, LLM and merger on tasks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
+from jaxtyping import UInt8
+from torch import Tensor
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    Qwen2_5_VLForConditionalGeneration,
+)
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from spatialsv.base.architecture import (
     ArchitectureConfig,
@@ -26,187 +34,192 @@ from spatialsv.base.corpus import (
     render_corpus,
     rooms_of,
 )
-from spatialsv.base.encode import LessonEncoder
-from spatialsv.base.lessons import LessonConfig, RoomText, drills, lesson
-from spatialsv.base.loop import LoopConfig, accelerator, batch_rows, run_loop
-from spatialsv.base.vision import CellReader, cell_classes, settle
+from spatialsv.base.encode import TaskEncoder
+from spatialsv.base.phase import PhaseConfig, batch_rows, run_phase
+from spatialsv.base.tasks import PretrainingConfig, RoomQuestions, TaskSampler
+from spatialsv.base.vision import CellReader, cell_classes, rescale_merger
 from spatialsv.config import to_mapping
 from spatialsv.model.mllm import use_linear_patch_embedding
 from spatialsv.model.packed import enable_packed_attention
+from spatialsv.optim.distributed import accelerator
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.questions import generate_questions
 from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.scene import Scenes
 
+Model = Qwen2_5_VLForConditionalGeneration
+
+
+def _default_phase(steps: int, batch_size: int = 24) -> PhaseConfig:
+    return PhaseConfig(steps=steps, lr=1e-3, lr_muon=3e-3, batch_size=batch_size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MllmConfig:
     """The recipe of the shipped base MLLM."""
 
-    rooms: RoomsConfig = field(default_factory=RoomsConfig)
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)  # the rooms to learn from
     shards: int = 48  # of 512 rooms
-    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
-    lessons: LessonConfig = field(default_factory=LessonConfig)
-    cell: int = 4  # pixels; the encoder tells what covers each cell
-    vision: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1200, lr=1e-3, lr_muon=3e-3)
-    )
-    drills: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=300, lr=1e-3, lr_muon=3e-3, batch=32)
-    )
-    language: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4600, lr=1e-3, lr_muon=3e-3)
-    )
-    seed: int = 0
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)  # sizes
+    tasks: PretrainingConfig = field(default_factory=PretrainingConfig)  # questions
+    cell: int = 4  # pixels; the encoder learns what covers each cell
+    vision: PhaseConfig = field(default_factory=lambda: _default_phase(1200))  # encoder alone
+    letters: PhaseConfig = field(default_factory=lambda: _default_phase(300, 32))  # LLM alone
+    language: PhaseConfig = field(default_factory=lambda: _default_phase(4600))  # LLM and merger
+    seed: int = 0  # of the first weights
 
 
 def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
-    """Train and save the base MLLM; a second call goes on where the first was stopped.
+    """Train and save the base MLLM; a second call resumes where the first was stopped.
 
     Args:
-        work: rooms and checkpoints are kept here.
+        config: the recipe.
+        work: the folder of rooms and checkpoints.
         out: the folder of the finished checkpoint.
 
-    Returns: seconds spent on each rung.
+    Returns:
+        Seconds of each phase.
     """
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
-    texts = describe_corpus(stores, config.rooms)
+    rooms = describe_corpus(stores, config.rooms)
     scenes = load_corpus(stores, ["image", "instance"])
-    tokenizer = _tokenizer(work / "tokenizer", texts, scenes, config)
+    tokenizer = _tokenizer(work / "tokenizer", rooms, scenes, config)
     processor = build_image_processor(config.architecture)
-    model = build_model(config.architecture, config.seed).to(accelerator())
+    model = build_model(config.architecture, config.seed)
+    model.to(accelerator())
     enable_packed_attention(model)
     use_linear_patch_embedding(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
-    blind, seeing = (LessonEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
+    letters, tasks = (TaskEncoder(tokenizer, views, side) for views in (0, config.rooms.views))
     seconds = {
         "vision": _train_vision(model, scenes, processor, config, work / "vision"),
-        "drills": _train_drills(model, texts, blind, config, work / "drills"),
+        "letters": _train_letters(model, rooms, letters, config, work / "letters"),
     }
     pixels, grid = patchify(np.concatenate(scenes.image[:32]), processor)
     tokens = model.model.visual(pixels.to(model.device), grid_thw=grid).pooler_output
     words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
-    settle(model.model.visual.merger, tokens, words)
+    rescale_merger(model.model.visual.merger, tokens, words)
     model.model.visual.blocks.requires_grad_(False)
     model.model.visual.patch_embed.requires_grad_(False)
     images = scenes.image
     del scenes  # depth and instances, two gigabytes
     seconds["language"] = _train_language(
-        model, images, texts, seeing, processor, config, work / "language"
+        model, images, rooms, tasks, processor, config, work / "language"
     )
     save_mllm(model.to("cpu"), tokenizer, processor, out)
     return seconds
 
 
-def _tokenizer(folder: Path, texts: list[RoomText], scenes: Scenes, config: MllmConfig):
-    """The tokenizer; kept in `folder`, because checkpoints mean nothing under another one."""
+def _tokenizer(
+    folder: Path, rooms: list[RoomQuestions], scenes: Scenes, config: MllmConfig
+) -> PreTrainedTokenizerBase:
+    """Return the tokenizer, stored in `folder`: checkpoints mean nothing under another one."""
     if not (folder / "tokenizer.json").exists():
-        words = [*_lesson_words(texts[: 4 * SHARD]), *_question_words(scenes, config.rooms)]
-        build_tokenizer(words, config.architecture).save_pretrained(folder)
+        texts = [*_task_texts(rooms[: 4 * SHARD]), *_question_texts(scenes, config.rooms)]
+        build_tokenizer(texts, config.architecture).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def _lesson_words(texts: list[RoomText]) -> list[str]:
-    """For the tokenizer: one lesson of each kind a room."""
-    rng = np.random.default_rng(0)
-    lessons = [lesson(text, done, LessonConfig(), rng) for text in texts for done in (0.0, 1.0)]
-    asked = [one for lesson_ in lessons for one in lesson_]
-    return [part for one in asked for part in (one.question, one.answer)] + ["user", "assistant"]
+def _task_texts(rooms: list[RoomQuestions]) -> list[str]:
+    """Return an early and a late sample of each room, for the tokenizer."""
+    rng, sampler = np.random.default_rng(0), TaskSampler(PretrainingConfig())
+    samples = [sampler.sample(room, done, rng) for room in rooms for done in (0.0, 1.0)]
+    questions = [question for sample in samples for question in sample]
+    return [text for q in questions for text in (q.question, q.answer)] + ["user", "assistant"]
 
 
-def _question_words(scenes: Scenes, config: RoomsConfig) -> list[str]:
-    """For the tokenizer: questions of all tasks, so that fine-tuning meets whole words."""
+def _question_texts(scenes: Scenes, config: RoomsConfig) -> list[str]:
+    """Return questions of all tasks, so that fine-tuning meets known tokens."""
     few = scenes.select(slice(0, 128))
     pairs = zip(rooms_of(few, config), few.instance, strict=True)
-    asked = [
-        candidate for room, instance in pairs for candidate in generate_questions(room, instance)
-    ]
-    return [text for c in asked for text in (c.stem, *c.options)]
+    candidates = [c for room, instance in pairs for c in generate_questions(room, instance)]
+    return [text for c in candidates for text in (c.stem, *c.options)]
 
 
-def _train_vision(model, scenes: Scenes, processor, config: MllmConfig, folder: Path) -> float:
-    """Rung zero: `vision.py`."""
+def _train_vision(
+    model: Model,
+    scenes: Scenes,
+    processor: Qwen2VLImageProcessorPil,
+    config: MllmConfig,
+    folder: Path,
+) -> float:
+    """Train the encoder on single images: `vision.py`."""
     architecture, cell = config.architecture, config.cell
     token = 2 * architecture.patch_size
 
     @cache
-    def classes() -> torch.Tensor:  # not needed where the rung is finished
+    def classes() -> Tensor:  # not needed where the phase is finished
         shards = [scenes.select(slice(at, at + SHARD)) for at in range(0, len(scenes), SHARD)]
-        found = [
+        parts = [
             cell_classes(rooms_of(shard, config.rooms), shard, token, cell)
             for shard in progress(shards, "cell classes")
         ]
-        return torch.from_numpy(np.concatenate(found))
+        return torch.from_numpy(np.concatenate(parts))
 
     device = model.device
     reader = CellReader(architecture.width, (token // cell) ** 2).to(device)
     both = torch.nn.ModuleDict({"visual": model.model.visual, "reader": reader})
 
-    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(scenes), config.vision.batch, config.vision.seed)
+    def step_losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = batch_rows(step, len(scenes), config.vision.batch_size, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
         tokens = model.model.visual(pixels.to(device), grid_thw=grid).pooler_output
         return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
-    settings = _without(config, "drills", "language", "lessons")
-    return run_loop(both, step_loss, config.vision, folder, settings)
+    settings = _without(config, "letters", "language", "tasks")
+    return run_phase(both, step_losses, config.vision, folder, settings)
 
 
 def _without(config: MllmConfig, *later: str) -> dict[str, Any]:
-    """What a rung depends on: all settings but those of `later` ones."""
+    """Return what a phase depends on: all settings but those of `later` ones."""
     return {name: value for name, value in to_mapping(config).items() if name not in later}
 
 
-def _train_drills(
-    model, texts: list[RoomText], encoder: LessonEncoder, config: MllmConfig, folder: Path
+def _train_letters(
+    model: Model, rooms: list[RoomQuestions], encoder: TaskEncoder, config: MllmConfig, folder: Path
 ) -> float:
-    """The LLM alone learns to find the letter of an option, from text alone."""
-    loop = config.drills
+    """Train the LLM alone to find the letter of an option, from text alone."""
+    phase, count = config.letters, config.tasks.letters_only
 
-    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(texts), loop.batch, loop.seed)
-        return _answers(
-            model,
-            encoder.batch([drills(texts[row], config.lessons.drills_alone, rng) for row in rows]),
-        )
+    def step_losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = batch_rows(step, len(rooms), phase.batch_size, phase.seed)
+        samples = [TaskSampler.sample_letters(rooms[row], count, rng) for row in rows]
+        return _answer_losses(model, encoder.batch(samples))
 
-    settings = _without(config, "language", "lessons")
-    settings["drills_alone"] = config.lessons.drills_alone
-    return run_loop(model.model.language_model, step_loss, loop, folder, settings)
+    settings = _without(config, "language", "tasks") | {"letters_only": count}
+    return run_phase(model.model.language_model, step_losses, phase, folder, settings)
 
 
 def _train_language(
-    model,
-    images,
-    texts: list[RoomText],
-    encoder: LessonEncoder,
-    processor,
+    model: Model,
+    images: UInt8[np.ndarray, "S N H W 3"],
+    rooms: Sequence[RoomQuestions],
+    encoder: TaskEncoder,
+    processor: Qwen2VLImageProcessorPil,
     config: MllmConfig,
     folder: Path,
 ) -> float:
-    """All other rungs: `lessons.py`. The encoder's blocks stay as they are, as is usual."""
-    loop = config.language
+    """Train LLM and merger on all tasks: `tasks.py`. The encoder's blocks stay as they are."""
+    phase, sampler = config.language, TaskSampler(config.tasks)
 
-    def step_loss(step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        rows = batch_rows(step, len(texts), loop.batch, loop.seed)
-        done = step / loop.steps
-        lessons = [lesson(texts[row], done, config.lessons, rng) for row in rows]
+    def step_losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = batch_rows(step, len(rooms), phase.batch_size, phase.seed)
+        samples = [sampler.sample(rooms[row], step / phase.steps, rng) for row in rows]
         pixels, grid = patchify(np.concatenate(images[rows]), processor)
-        return _answers(
-            model, encoder.batch(lessons) | {"pixel_values": pixels, "image_grid_thw": grid}
-        )
+        inputs = {"pixel_values": pixels, "image_grid_thw": grid}
+        return _answer_losses(model, encoder.batch(samples) | inputs)
 
-    return run_loop(model, step_loss, loop, folder, to_mapping(config))
+    return run_phase(model, step_losses, phase, folder, to_mapping(config))
 
 
-def _answers(model, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Next-token cross-entropy on the answers, and the share of their tokens guessed right."""
+def _answer_losses(model: Model, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the next-token cross-entropy on the answers, and the accuracy of their tokens."""
     batch = {name: value.to(model.device) for name, value in batch.items()}
     labels, weights = batch.pop("labels")[:, 1:], batch.pop("weights")[:, 1:]
     scored = labels != IGNORED
     states = model.model(**batch, use_cache=False).last_hidden_state[:, :-1][scored]
-    guesses, truth, weights = model.lm_head(states).float(), labels[scored], weights[scored]
-    losses = torch.nn.functional.cross_entropy(guesses, truth, reduction="none")
-    right = (guesses.argmax(-1) == truth).float().mean()
-    return {"total": (losses * weights).sum() / weights.sum(), "right": right}
+    logits, truth, weights = model.lm_head(states).float(), labels[scored], weights[scored]
+    losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none")
+    accuracy = (logits.argmax(-1) == truth).float().mean()
+    return {"total": (losses * weights).sum() / weights.sum(), "accuracy": accuracy}

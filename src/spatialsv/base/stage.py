@@ -1,4 +1,4 @@
-"""The stage `base`: train an MLLM and a teacher from nothing, and say beside them how."""
+"""The stage `base`: train an MLLM or a teacher from random weights, and record the recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 
 from spatialsv.base.check import check_mllm, check_teacher
-from spatialsv.base.loop import accelerator
 from spatialsv.base.mllm import MllmConfig, train_mllm
 from spatialsv.base.teacher import TeacherConfig, train_teacher
 from spatialsv.config import to_mapping
@@ -19,6 +18,7 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
+from spatialsv.optim.distributed import accelerator
 from spatialsv.teachers.rooms import load_network
 
 CHECKPOINT = "checkpoint"  # beside the manifest
@@ -28,15 +28,15 @@ CHECKPOINT = "checkpoint"  # beside the manifest
 class BaseConfig:
     """Both recipes."""
 
-    mllm: MllmConfig = field(default_factory=MllmConfig)
-    teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    check_rooms: int = 256  # validation rooms that the scores are measured on
+    mllm: MllmConfig = field(default_factory=MllmConfig)  # of the base MLLM
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)  # of the geometry teacher
+    check_rooms: int = 256  # validation rooms to score on
 
 
 def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None:
-    """Train `part`, save it with its RECIPE.json in checkpoint/ beside the manifest `out`.
+    """Train `part` and save it with a RECIPE.json in checkpoint/, next to the manifest `out`.
 
-    A killed run goes on from where it was: rungs and their states lie beside `out` too.
+    A killed run resumes from its phases' checkpoints, which are in the folder of `out` too.
     """
     work, target = out.parent, out.parent / CHECKPOINT
     rooms = (config.mllm if part == "mllm" else config.teacher).rooms

@@ -1,12 +1,12 @@
-"""Rung zero: the vision encoder learns what stands where in one image.
+"""The first phase: the vision encoder learns which object is where in one image.
 
 As the encoders of real MLLMs come pretrained on single images, ours learns, from single images, to
-tell for each small cell of pixels which category and which colour covers most of it, or which
-surface: wall, floor or ceiling. No depth and no camera is shown or asked. The linear reader is
-thrown away afterwards, and the encoder's blocks learn no more.
+predict for each small cell of pixels which category and which colour covers most of it, or which
+surface: wall, floor or ceiling. Depth and cameras are neither input nor target. The linear reader
+is discarded afterwards, and the encoder's blocks are frozen.
 
-Cells are finer than patches: so tokens say where in them an edge runs, which is what tells a
-list's order and a wall's distance.
+Cells are finer than patches: so tokens encode where in them an edge runs, which determines a list's
+order and a wall's distance.
 
 Shapes: S scenes, N views, T visual tokens, C cells.
 """
@@ -31,26 +31,30 @@ KINDS = (*SURFACES, *CATEGORIES)
 def cell_classes(
     rooms: list[Room], scenes: Scenes, token: int, cell: int
 ) -> Int8[np.ndarray, "S N C 2"]:
-    """What covers each cell most: which of `KINDS`, and which colour (0 = a surface).
+    """Return what covers most of each cell: the index in `KINDS`, and the colour (0 = a surface).
 
-    A thing goes before surfaces where it covers an eighth. Cells come token by token, row by row
-    within each.
+    An object takes precedence over surfaces where it covers an eighth.
 
     Args:
+        rooms: those of `scenes`.
+        scenes: with instances and depth.
         token: the pixels that a visual token covers, in rows and in columns.
         cell: the same of a cell; it divides `token`.
+
+    Returns:
+        Two classes a cell, token by token, row by row within each.
     """
     count = len(SURFACES)
     most = count + max(len(room.objects) for room in rooms)
     kinds = np.zeros((len(rooms), most, 2), np.int8)
     kinds[:, :count, 0] = np.arange(count)
     for scene, room in enumerate(rooms):
-        for k, thing in enumerate(room.objects, start=count):
-            kinds[scene, k] = KINDS.index(thing.category), list(COLOURS).index(thing.colour) + 1
+        for k, item in enumerate(room.objects, start=count):
+            kinds[scene, k] = KINDS.index(item.category), list(COLOURS).index(item.colour) + 1
     instance = scenes.instance.astype(np.int64)
-    shown = np.where(instance > 0, instance + count - 1, surfaces(rooms, scenes))
+    visible = np.where(instance > 0, instance + count - 1, find_surfaces(rooms, scenes))
     cells = rearrange(
-        shown,
+        visible,
         "s n (row r h) (column c w) -> s n (row column r c) (h w)",
         r=token // cell,
         c=token // cell,
@@ -58,15 +62,15 @@ def cell_classes(
         w=cell,
     )
     counts = np.stack([(cells == k).sum(-1) for k in range(most)], axis=-1)
-    things = counts[..., count:]
+    objects = counts[..., count:]
     winner = np.where(
-        things.max(-1) >= cell**2 / 8, things.argmax(-1) + count, counts[..., :count].argmax(-1)
+        objects.max(-1) >= cell**2 / 8, objects.argmax(-1) + count, counts[..., :count].argmax(-1)
     )
     return kinds[np.arange(len(rooms))[:, None, None], winner]
 
 
-def surfaces(rooms: list[Room], scenes: Scenes) -> Int[np.ndarray, "S N H W"]:
-    """Which of `SURFACES` lies at each pixel's depth; what is on things counts for nothing."""
+def find_surfaces(rooms: list[Room], scenes: Scenes) -> Int[np.ndarray, "S N H W"]:
+    """Return the index in `SURFACES` at each pixel's depth; on objects it is meaningless."""
     rays = ray_map(
         torch.from_numpy(scenes.intrinsics).double(),
         torch.from_numpy(scenes.cam_to_world).double(),
@@ -78,13 +82,13 @@ def surfaces(rooms: list[Room], scenes: Scenes) -> Int[np.ndarray, "S N H W"]:
 
 
 @torch.no_grad()
-def settle(merger: nn.Module, tokens: Float[Tensor, "T D"], size: float) -> None:
-    """Rescale `merger`'s last layer, which gave `tokens`, until their mean norm is `size`.
+def rescale_merger(merger: nn.Module, tokens: Float[Tensor, "T D"], norm: float) -> None:
+    """Rescale `merger`'s last layer, which returned `tokens`, so that their mean norm is `norm`.
 
-    Trained alone, it grows tokens many times longer than word embeddings. An LLM's layers add to
-    what comes in, and could hardly write beside such tokens which view they belong to.
+    The first phase leaves tokens many times longer than word embeddings. An LLM's layers add to
+    the residual stream, and could hardly add to such tokens which view they belong to.
     """
-    factor = size / tokens.norm(dim=-1).mean()
+    factor = norm / tokens.norm(dim=-1).mean()
     merger.mlp[-1].weight.mul_(factor)
     merger.mlp[-1].bias.mul_(factor)
 
@@ -100,16 +104,18 @@ class CellReader(nn.Module):
     def loss(
         self, tokens: Float[Tensor, "T D"], classes: Int[Tensor, "C 2"]
     ) -> dict[str, Float[Tensor, ""]]:
-        """Cross-entropy over all cells, category and colour together.
+        """Return the cross-entropy over all cells, and accuracies.
 
-        Returns: "total", and "category" and "colour", the shares of cells with a thing that are
-            told right.
+        Returns:
+            "total", of category and colour together, and the accuracies of "category" and "colour"
+            over the cells with an object.
         """
         logits = self.linear(tokens).float().view(len(classes), -1).split(self.sizes, dim=-1)
         classes = classes.long()
-        shown = classes[:, 1] > 0
+        has_object = classes[:, 1] > 0
         losses = {"total": torch.zeros((), device=tokens.device)}
         for i, (name, part) in enumerate(zip(("category", "colour"), logits, strict=True)):
             losses["total"] = losses["total"] + nn.functional.cross_entropy(part, classes[:, i])
-            losses[name] = (part.argmax(-1) == classes[:, i])[shown].float().mean()
+            correct = (part.argmax(-1) == classes[:, i])[has_object]
+            losses[name] = correct.sum() / has_object.sum().clamp_min(1)
         return losses

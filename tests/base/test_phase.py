@@ -1,4 +1,4 @@
-"""The loop: a run that was stopped goes on as if it had not been."""
+"""A phase: a run that was stopped ends as if it had not been."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from spatialsv.base.loop import (
-    LoopConfig,
-    batch_rows,
-    learning_rate,
-    make_optimisers,
-    run_loop,
-)
+from spatialsv.base.phase import PhaseConfig, batch_rows, make_optimisers, run_phase
+from spatialsv.optim.schedule import WarmupDecay
 
-CONFIG = LoopConfig(steps=12, lr=1e-2, batch=4, warmup=3, save_every=4, log_every=2, bf16=False)
+CONFIG = PhaseConfig(
+    steps=12, lr=1e-2, batch_size=4, warmup=3, save_steps=4, log_steps=2, bf16=False
+)
 
 
 needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch 2.9 has Muon")
 
 
-def _train(folder, config: LoopConfig, steps_before_the_kill: int | None = None) -> torch.nn.Linear:
+def _train(
+    folder, config: PhaseConfig, steps_before_the_kill: int | None = None
+) -> torch.nn.Linear:
     torch.manual_seed(0)
     module = torch.nn.Linear(3, 1)
     data = torch.randn(20, 3)
@@ -32,15 +31,15 @@ def _train(folder, config: LoopConfig, steps_before_the_kill: int | None = None)
     def step_loss(step: int, rng: np.random.Generator):
         if step == steps_before_the_kill:
             raise KeyboardInterrupt
-        rows = batch_rows(step, len(data), config.batch, config.seed)
+        rows = batch_rows(step, len(data), config.batch_size, config.seed)
         noise = torch.from_numpy(rng.normal(size=(len(rows), 1)).astype(np.float32))
         return {"total": ((module(data[rows]) - noise) ** 2).mean()}
 
     if steps_before_the_kill is None:
-        run_loop(module, step_loss, config, folder, asdict(config))
+        run_phase(module, step_loss, config, folder, asdict(config))
     else:
         with pytest.raises(KeyboardInterrupt):
-            run_loop(module, step_loss, config, folder, asdict(config))
+            run_phase(module, step_loss, config, folder, asdict(config))
     return module
 
 
@@ -53,7 +52,7 @@ def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill, l
     again = _train(tmp_path / "killed", config)
     assert torch.equal(again.weight, whole.weight) and torch.equal(again.bias, whole.bias)
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "killed")]
-    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 6
+    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 12
     assert json.loads(logs[0].splitlines()[-1])["step"] == 12
 
 
@@ -90,7 +89,8 @@ def test_every_epoch_sees_every_row_once() -> None:
 
 def test_the_rate_warms_up_and_falls() -> None:
     config = replace(CONFIG, steps=100, warmup=10)
-    rates = [learning_rate(step, config) for step in range(101)]
+    schedule = WarmupDecay(steps=100, warmup=10, floor=config.floor, first=1)
+    rates = [schedule(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1
     assert rates[100] == pytest.approx(config.floor)
     assert all(a >= b for a, b in pairwise(rates[10:]))
