@@ -26,6 +26,19 @@ RENAMED: dict[str, str] = {
     "report.viewer_points": "analysis.viewer_points",
     "report.viewer_scenes": "analysis.viewer_scenes",
     "scenes.shard": "scenes.shard_size",
+    "base.mllm.lessons": "base.mllm.tasks",
+    "base.mllm.drills": "base.mllm.letters",
+    "base.teacher.loop": "base.teacher.training",
+    "base.mllm.tasks.within_until": "base.mllm.tasks.single_view_until",
+    "base.mllm.tasks.blinkers": "base.mllm.tasks.view_mask",
+    "base.mllm.tasks.lettered_from": "base.mllm.tasks.options_from",
+    "base.mllm.tasks.open": "base.mllm.tasks.open_fraction",
+    "base.mllm.tasks.without": "base.mllm.tasks.exclude",
+    "base.mllm.tasks.drills": "base.mllm.tasks.letters",
+    "base.mllm.tasks.drills_alone": "base.mllm.tasks.letters_only",
+    "base.*.*.batch": "base.*.*.batch_size",
+    "base.*.*.save_every": "base.*.*.save_steps",
+    "base.*.*.log_every": "base.*.*.log_steps",
 }
 
 
