@@ -1,5 +1,5 @@
 # scenes -> labels -> pseudo -> train -> lift, probe, evaluate -> analysis -> report
-# `snakemake <stage>` makes one stage and what it needs; `snakemake -n` tells what would run and why.
+# `snakemake <stage>` makes one stage and what it needs; `snakemake -n` lists what would run, and why.
 from snakemake.utils import min_version
 
 min_version("9.10")
@@ -17,7 +17,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [f"data/{stage}/manifest.json" for stage in [*STAGES, *ALSO]],
+        [dag.stage_manifests(stage) for stage in [*STAGES, *dag.also]],
 
 
 include: "workflow/rules/gather.smk"

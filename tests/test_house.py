@@ -15,10 +15,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from dag import STAGES
+from sources import TARGETS, find_modules, with_deps
+from spatialsv.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "spatialsv"
-STAGES = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate")
-STAGES += ("analysis", "report")
 CONDA_NAMES = {"torch": "pytorch"}
 
 
@@ -31,36 +33,13 @@ def imports() -> grimp.ImportGraph:
     return grimp.build_graph("spatialsv", include_external_packages=True, cache_dir=None)
 
 
-def imported_by(stage: str) -> set[str]:
-    """Our modules that a stage needs, itself included, as paths: `geometry/rays`.
+def imported_by(*modules: str) -> set[str]:
+    """Return these modules and what they import of ours, by another tool's import graph.
 
-    A stage is what its package offers; what only another command imports of it is not the stage.
+    It counts the modules that packages import at their top, `if TYPE_CHECKING` included, and no
+    dynamic imports.
     """
-    own = imports().find_upstream_modules(f"spatialsv.{stage}") - {f"spatialsv.{stage}"}
-    return needed_by(
-        {m for m in own or imports().modules if m.split(".")[:2] == ["spatialsv", stage]}
-    )
-
-
-def needed_by(modules: set[str]) -> set[str]:
-    """These modules and what they import of ours, as paths."""
-    found = modules.union(*(imports().find_upstream_modules(module) for module in modules))
-    paths = {m.removeprefix("spatialsv.").replace(".", "/") for m in found if "spatialsv." in m}
-    return {path for path in paths if not (SOURCE / path / "__init__.py").is_file()}
-
-
-def listed_in_rules(stage: str) -> list[set[str]]:
-    """What the code digest of each rule of a stage covers, as paths; its own rule comes first."""
-    text, found = (ROOT / f"workflow/rules/{stage}.smk").read_text(), []
-    for code in re.finditer(r"code=\w+\(([^)]*)\)", text):
-        names = set(re.findall(r'"([^"]+)"', code.group(1))) | {"config", "io"}
-        found.append(names | ({"weights/mllm"} if "code=model_code(" in code.group() else set()))
-    return found
-
-
-def listed_in_rule(stage: str) -> set[str]:
-    """What the code digest of a stage's own rule covers."""
-    return listed_in_rules(stage)[0]
+    return set(modules).union(*(imports().find_upstream_modules(module) for module in modules))
 
 
 @pytest.mark.parametrize(
@@ -92,67 +71,55 @@ def test_only_scenes_knows_zarr():
 
 
 def test_only_the_command_line_parses_arguments():
-    users = imports().find_modules_that_directly_import("argparse")
-    assert users == {"spatialsv.cli"}
+    users = imports().find_modules_that_directly_import("tyro")
+    assert users == {"spatialsv.options"} and "argparse" not in imports().modules
 
 
 def test_nothing_is_pickled():
     assert "pickle" not in imports().modules
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "benchmark"])
+def test_the_code_of_a_command_is_what_it_imports(command):
+    targets = TARGETS.get(command) or (COMMANDS[command].target,)
+    entries = [f"spatialsv.{target.partition(':')[0]}" for target in targets]
+    code = find_modules(ROOT, entries)
+    known = {module for module in imported_by(*entries) if module.startswith("spatialsv.")}
+    known -= {"spatialsv", "spatialsv.progress"}
+    typed_only = {module for module in known - code if "TYPE_CHECKING" in importers_text(module)}
+    assert known - code <= typed_only
+    dynamic = {module for module in code if module.startswith("spatialsv.benchmarks.")}
+    assert code - known <= dynamic
+
+
+def importers_text(module: str) -> str:
+    """Return the sources of the modules that import `module` directly."""
+    files = [SOURCE.parent / Path(*name.split(".")) for name in importers(module)]
+    paths = [file / "__init__.py" if file.is_dir() else file.with_suffix(".py") for file in files]
+    return "".join(path.read_text() for path in paths)
+
+
+def importers(module: str) -> set[str]:
+    return imports().find_modules_that_directly_import(module)
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_code_digest_of_a_rule_covers_what_its_stage_imports(stage):
-    listed = listed_in_rule(stage)
-    shown = {"progress"}  # shows, and changes nothing
-    missing = {
-        module
-        for module in imported_by(stage) - shown
-        if not any(module == name or module.startswith(f"{name}/") for name in listed)
-    }
-    assert not missing, f"{stage}.smk: code_version lacks {sorted(missing)}"
+def test_a_rule_has_the_digest_of_its_stages_code(stage):
+    text = (ROOT / f"workflow/rules/{stage}.smk").read_text()
+    assert re.search(rf'code=(lambda wildcards: )?code_version\("{stage}"', text)
 
 
-def test_the_code_digest_of_a_benchmark_covers_what_asks_it():
-    """Which benchmark is imported when it is asked; all of them are covered."""
-    (listed,) = listed_in_rules("evaluate")[1:]
-    files = needed_by({"spatialsv.evaluate.benchmark"}) - {"progress"}
-    assert {"benchmarks", "evaluate"} <= listed
-    missing = {f for f in files if not any(f == n or f.startswith(f"{n}/") for n in listed)}
-    assert not missing, f"evaluate.smk: code_version lacks {sorted(missing)}"
-    names = {name for name in listed if not name.startswith("weights/")}
-    assert all(any(f == n or f.startswith(f"{n}/") for f in files) for n in names)
+def test_every_benchmark_is_part_of_the_code_that_evaluates_on_one():
+    code = find_modules(ROOT, ["spatialsv.evaluate.benchmark"])
+    for file in (SOURCE / "benchmarks").glob("*.py"):
+        if file.stem != "__init__":
+            assert f"spatialsv.benchmarks.{file.stem}" in code
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_code_digest_of_a_rule_covers_nothing_else(stage):
-    """Or an edit elsewhere would redo the stage."""
-    modules = imported_by(stage)
-    needless = {
-        name
-        for name in listed_in_rule(stage)
-        if not name.startswith("weights/")
-        and name != "config"  # the command line reads every stage's settings by it
-        and not any(module == name or module.startswith(f"{name}/") for module in modules)
-    }
-    assert not needless, f"{stage}.smk: nothing of {sorted(needless)} is imported"
-
-
-@pytest.mark.parametrize("stage", [*STAGES, "ablations"])
-def test_dvc_and_the_rule_depend_on_the_same_code(stage):
+def test_dvc_depends_on_the_same_code():
     """Or DVC says fresh while Snakemake wants to run."""
-    listed = set().union(*listed_in_rules(stage))
-    rules = {"Snakefile", f"workflow/rules/{stage}.smk", "workflow/rules/common.smk"}
-    if stage not in ("analysis", "report", "ablations"):
-        listed.add("gather")
-        rules.add("workflow/rules/gather.smk")
-    if stage in ("labels", "pseudo", "train"):  # these may wait for a base of one's own
-        listed.add("base")
-        rules.add("workflow/rules/base.smk")
-    described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
-    deps = [dep.replace("${item}", stage) for dep in described.get("do", described)["deps"]]
-    sources = {d.removeprefix("src/spatialsv/").removesuffix(".py") for d in deps if "src/" in d}
-    assert sources == listed
-    assert rules <= set(deps)
+    text = (ROOT / "dvc.yaml").read_text()
+    assert text == with_deps(text), "code moved: python workflow/sources.py"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from settings import load_settings, minified  # noqa: E402
+from dag import to_json  # noqa: E402
+from settings import load_settings  # noqa: E402
 
 STAGES = ("report", "ablations")
 
@@ -61,7 +62,7 @@ def format_results(overlay: str, clone: Path, stages: Sequence[str]) -> str:
         SystemExit: The run has no tables.
     """
     settings = load_settings(clone, {"overlay": overlay})
-    digest = sha256(minified(settings).encode()).hexdigest()[:16]
+    digest = sha256(to_json(settings).encode()).hexdigest()[:16]
     tables = [clone / f"data/{stage}/table.md" for stage in stages]
     parts = [path.read_text().strip() for path in tables if path.is_file()]
     if not parts:

@@ -204,7 +204,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare_runs([one], [one])
     with pytest.raises(ValueError, match="its benchmark is vsi_bench, not mindcube"):
         compare_runs([one], [one], CompareConfig(data=data, benchmark="mindcube"))
-    by_name = CompareConfig(data=data, protocol="lmms_eval")  # both read again by one scorer's rules
+    by_name = CompareConfig(data=data, protocol="lmms_eval")
     assert "overall" in compare_runs([one], [other_scorer], by_name)
     lines = (one / "replies.jsonl").read_text().splitlines()
     (one / "replies.jsonl").write_text("\n".join(lines[1:]) + "\n")
@@ -235,7 +235,10 @@ def test_seeds_are_told_apart_from_answers(tmp_path, capsys):
     assert main(line) == 0
     assert "means over 3 and 3 seeds" in capsys.readouterr().out
     assert main(["compare", *map(str, sides[0])]) == 2
-    assert "3 runs given: give two, or those of the second model with --against" in capsys.readouterr().err
+    assert (
+        "3 runs given: give two, or those of the second model with --against"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_seed_that_is_given_twice_is_refused(tmp_path):

@@ -82,7 +82,9 @@ class Copy:
             if line.startswith("data/") and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("{}\n")
-        touched = self.run("snakemake", "--cores", "1", "--touch", "--forceall", "all")
+        touched = self.run(
+            "snakemake", "--cores", "1", "--touch", "--forceall", "all", "--config", "adopt=true"
+        )
         assert touched.returncode == 0, touched.stdout
 
     def edit(self, name: str, old: str, new: str) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from settings import check, code_digest, load_settings, merge, minified, outside
+from dag import to_json
+from requirements import find_requirements
+from settings import check_layer, load_settings, merge
 from spatialsv.config import from_mapping
 from spatialsv.samples.dataset import Pools
 from spatialsv.teachers.config import TeacherConfig
@@ -36,7 +38,7 @@ SCHEMA = {
 
 def faults(text: str) -> str:
     with pytest.raises(ValueError) as error:
-        check(yaml.safe_load(text), SCHEMA, "some.yaml", yaml.compose(text))
+        check_layer(yaml.safe_load(text), SCHEMA, "some.yaml", yaml.compose(text))
     return str(error.value)
 
 
@@ -55,12 +57,12 @@ def test_null_drops_a_mapping_and_is_a_value_elsewhere():
 
 def test_a_misspelt_key_is_placed_and_corrected():
     text = "train:\n  steps: 3\n  sedes: [0]\n"
-    assert faults(text) == "some.yaml:3: no setting 'train.sedes'; did you mean 'seeds'?"
+    assert faults(text) == "some.yaml:3: unknown setting 'train.sedes'. Did you mean 'seeds'?"
 
 
 def test_a_misspelt_section_is_placed_and_corrected():
     assert faults("train: {}\ntrian:\n  steps: 3\n") == (
-        "some.yaml:2: no setting 'trian'; did you mean 'train'?"
+        "some.yaml:2: unknown setting 'trian'. Did you mean 'train'?"
     )
 
 
@@ -75,12 +77,12 @@ def test_every_fault_is_told():
 
 
 def test_a_layer_may_leave_sections_out():
-    check({}, SCHEMA, "some.yaml")
+    check_layer({}, SCHEMA, "some.yaml")
 
 
 def test_the_same_settings_make_the_same_text():
-    assert minified({"b": 1, "a": [1.5, None]}) == minified({"a": [1.5, None], "b": 1})
-    assert minified({"a": 1}) == '{"a":1}'
+    assert to_json({"b": 1, "a": [1.5, None]}) == to_json({"a": [1.5, None], "b": 1})
+    assert to_json({"a": 1}) == '{"a":1}'
 
 
 @pytest.mark.parametrize("overlay", sorted(p.stem for p in (ROOT / "workflow/config").glob("*")))
@@ -94,7 +96,7 @@ def test_every_overlay_is_complete_and_lists_every_section(overlay):
 
 
 def test_an_unknown_overlay_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"overlay 'smoek': no .*smoek.yaml; there are default"):
+    with pytest.raises(ValueError, match=r"overlay 'smoek': no file .*smoek.yaml. Known overlays:"):
         load_settings(ROOT, {"overlay": "smoek"})
 
 
@@ -130,15 +132,19 @@ def test_a_models_recipe_is_laid_upon_what_the_overlay_says():
 def test_an_unknown_recipe_names_the_models_own(base):
     chosen = {"base": base, "recipe": "full_8gb"}
     known = "lora_80gb, full_8x80gb" if base == "qwen2_5_vl_7b" else "none"
-    with pytest.raises(ValueError, match=f"{base} has no recipe 'full_8gb'; known: {known}"):
+    with pytest.raises(
+        ValueError, match=f"{base} has no recipe 'full_8gb'. Known recipes: {known}"
+    ):
         load_settings(ROOT, {"overlay": "paper", "train": chosen})
 
 
 def test_taps_that_the_model_has_not_are_told_before_anything_is_labelled():
     settings = load_settings(ROOT, {"overlay": "default"})
-    assert outside(ROOT, settings, list(settings["arms"]))[1] == []
+    assert find_requirements(ROOT, settings, list(settings["arms"]))[1] == []
     deep = {"arms": {"taps_last": {"taps": [9] * 4}}, "train": {"heads": {"taps": [0, 1, 2, 12]}}}
-    told = outside(ROOT, load_settings(ROOT, {"overlay": "default", **deep}), ["taps_last"])[1]
+    told = find_requirements(
+        ROOT, load_settings(ROOT, {"overlay": "default", **deep}), ["taps_last"]
+    )[1]
     assert told[0].startswith("arms.taps_last.taps: [9, 9, 9, 9], but rooms has hidden states 0 to")
     assert told[1].startswith("train.heads.taps: [0, 1, 2, 12], but rooms has hidden states 0 to 8")
 
@@ -173,7 +179,7 @@ def test_every_recipe_keeps_the_papers_batch():
 
 def asked(**labels) -> tuple[dict, list[str]]:
     settings = load_settings(ROOT, {"overlay": "default", "labels": labels})
-    return outside(ROOT, settings, ["text", "geometry_exact"])
+    return find_requirements(ROOT, settings, ["text", "geometry_exact"])
 
 
 def test_a_teacher_from_outside_needs_its_weights_and_its_environment():
@@ -193,8 +199,8 @@ def test_a_teacher_from_outside_needs_its_weights_and_its_environment():
 
 def test_an_unknown_teacher_names_the_known_ones():
     assert asked(teacher="da4")[1] == [
-        "labels.teacher: no teacher 'da4'; known: rooms, exact, own, da3, da3_large, vggt,"
-        " depth_anything, depth_pro"
+        "labels.teacher: unknown teacher 'da4'. Known teachers: rooms, exact, own, da3, da3_large,"
+        " vggt, depth_anything, depth_pro."
     ]
 
 
@@ -211,30 +217,8 @@ def test_every_teacher_of_the_settings_says_its_licence():
         assert from_mapping(TeacherConfig, teacher, name).terms
 
 
-def test_a_code_digest_follows_names_and_contents(tmp_path):
-    package = tmp_path / "src/spatialsv/labels"
-    package.mkdir(parents=True)
-    (package / "a.py").write_text("x = 1\n")
-    (package.parent / "manifest.py").write_text("y = 1\n")
-    first = code_digest(tmp_path, ["labels"])
-    (package / "__pycache__").mkdir()
-    (package / "__pycache__/a.pyc").write_text("z")
-    (package.parent / "manifest.py").write_text("y = 2\n")
-    assert code_digest(tmp_path, ["labels"]) == first
-    assert code_digest(tmp_path, ["labels", "manifest"]) != first
-    (package / "a.py").rename(package / "b.py")
-    assert code_digest(tmp_path, ["labels"]) != first
-
-
-def test_a_code_digest_of_nothing_is_refused_but_weights_may_be_still_to_come(tmp_path):
-    (tmp_path / "src/spatialsv").mkdir(parents=True)
-    assert code_digest(tmp_path, ["weights/mllm"])
-    with pytest.raises(ValueError, match="no package or module 'lables'"):
-        code_digest(tmp_path, ["lables"])
-
-
 def test_a_renamed_key_is_an_error_that_names_the_new_one_and_its_line():
     text = "train: {}\narms:\n  text: {}\n  blind: {blank_images: true}\n"
     with pytest.raises(ValueError) as error:
-        check(yaml.safe_load(text), {"type": "object"}, "some.yaml", yaml.compose(text))
+        check_layer(yaml.safe_load(text), {"type": "object"}, "some.yaml", yaml.compose(text))
     assert str(error.value) == "some.yaml:4: arms.blind was renamed to arms.no_image."

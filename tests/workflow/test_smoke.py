@@ -134,7 +134,7 @@ def test_the_second_of_two_runs_leaves_and_the_first_is_not_torn(smoke, own):
             time.sleep(0.05)
         second = own.snakemake()
         assert second.returncode == 1
-        assert f"another run is at work in {own.root} (process {first.pid})" in second.stdout
+        assert f"another run is active in {own.root} (process {first.pid})" in second.stdout
         assert first.wait() == 0
     assert own.planned() == {}
     own.edit(SMOKE, "fit: {steps: 5}", "fit: {steps: 4}")

@@ -1,8 +1,8 @@
 # The paper's tables on our arms. A part of `all` and of `dvc repro` where run.yaml says so.
 rule ablations:
     input:
-        evaluate=of_ablations("evaluate"),
-        lift=of_ablations("lift"),
+        evaluate=dag.table_manifests("evaluate"),
+        lift=dag.table_manifests("lift"),
     output:
         manifest="data/ablations/manifest.json",
     log:
@@ -14,8 +14,8 @@ rule ablations:
     resources:
         mem_mb=1000,
     params:
-        code=code_version("analysis", "report", "scenes/question", "stats"),
-        config=section("ablations"),
+        code=code_version("ablations"),
+        config=dag.section("ablations"),
     message:
         "tables of ablations"
     shell:

@@ -1,14 +1,14 @@
 rule analysis:
     input:
-        train=of_run("train"),
-        lift=of_run("lift"),
-        probe=of_run("probe"),
-        evaluate=of_run("evaluate"),
-        pseudo=of_run("pseudo"),
-        scenes=scenes_of(SPLIT),
-        labels=teacher_beside(),
+        train=dag.run_manifests("train"),
+        lift=dag.run_manifests("lift"),
+        probe=dag.run_manifests("probe"),
+        evaluate=dag.run_manifests("evaluate"),
+        pseudo=dag.run_manifests("pseudo"),
+        scenes=dag.scenes_of(dag.split),
+        labels=dag.labels_to_show(),
     output:
-        # What `snakemake --report` shows of it; the manifest lists the rest.
+        # `snakemake --report` shows this; the manifest lists the rest.
         table=report(
             "data/analysis/plots/scores.csv", category="Results", caption="../report/table.rst"
         ),
@@ -22,23 +22,8 @@ rule analysis:
     resources:
         mem_mb=1000,
     params:
-        code=code_version(
-            "analysis",
-            "geometry/camera",
-            "geometry/maps",
-            "geometry/rays",
-            "rooms/from_points",
-            "rooms/layout",
-            "rooms/parts",
-            "rooms/questions",
-            "rooms/room",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "stats",
-        ),
-        config=section("analysis"),
+        code=code_version("analysis"),
+        config=dag.section("analysis"),
     message:
         "analysis"
     shell:

@@ -1,4 +1,4 @@
-# An MLLM and a teacher from nothing: "own" in train.base and labels.teacher. It takes hours.
+# An MLLM and a teacher from random weights: `own` in train.base and labels.teacher. Hours.
 rule base_part:
     output:
         manifest="data/base/{part}/manifest.json",
@@ -15,10 +15,8 @@ rule base_part:
         mem_mb=18000,
         gpu=GPU,
     params:
-        code=code_version(
-            "base", "geometry", "model", "optim", "rooms", "samples", "scenes", "teachers"
-        ),
-        config=base_section,
+        code=code_version("base"),
+        config=lambda wildcards: dag.base_section(wildcards.part),
     message:
         "base {wildcards.part}"
     shell:

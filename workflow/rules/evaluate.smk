@@ -1,15 +1,15 @@
 rule evaluate_model:
     input:
-        model=model_of,
+        model=lambda wildcards: dag.model_manifest(wildcards.arm, wildcards.seed),
         adapter=ADAPTER_FILES,
-        scenes=scenes_of(SPLIT),
-        train_scenes=baseline_scenes,
+        scenes=dag.scenes_of(dag.split),
+        train_scenes=lambda wildcards: dag.baseline_scenes(wildcards.arm),
     output:
-        manifest=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/manifest.json",
+        manifest=f"data/evaluate/{dag.base}/{{arm}}/{{seed}}/manifest.json",
     log:
-        f"data/logs/evaluate/{BASE}/{{arm}}/{{seed}}.log",
+        f"data/logs/evaluate/{dag.base}/{{arm}}/{{seed}}.log",
     benchmark:
-        f"data/benchmarks/evaluate/{BASE}/{{arm}}/{{seed}}.tsv"
+        f"data/benchmarks/evaluate/{dag.base}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS
@@ -17,21 +17,10 @@ rule evaluate_model:
         mem_mb=3000,
         gpu=GPU,
     params:
-        code=model_code(
-            "evaluate",
-            "model/families",
-            "model/mllm",
-            "model/checkpoint",
-            "samples",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "stats",
-        ),
-        model=model_path,
+        code=lambda wildcards: code_version("evaluate", wildcards.arm == "base"),
+        model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
-        config=section("evaluate"),
+        config=dag.section("evaluate"),
     message:
         "answer questions: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
@@ -40,18 +29,18 @@ rule evaluate_model:
         " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
 
 
-# A benchmark from outside, in its authors' files: `evaluate.benchmarks` names them.
+# A third-party benchmark, in its authors' files: `evaluate.benchmarks` names them.
 rule evaluate_benchmark:
     input:
-        model=model_of,
+        model=lambda wildcards: dag.model_manifest(wildcards.arm, wildcards.seed),
         adapter=ADAPTER_FILES,
-        train_scenes=taught_scenes,
+        train_scenes=lambda wildcards: dag.training_scenes(wildcards.arm),
     output:
-        manifest=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/{{asked}}/manifest.json",
+        manifest=f"data/evaluate/{dag.base}/{{arm}}/{{seed}}/{{name}}/manifest.json",
     log:
-        f"data/logs/evaluate/{BASE}/{{arm}}/{{seed}}/{{asked}}.log",
+        f"data/logs/evaluate/{dag.base}/{{arm}}/{{seed}}/{{name}}.log",
     benchmark:
-        f"data/benchmarks/evaluate/{BASE}/{{arm}}/{{seed}}/{{asked}}.tsv"
+        f"data/benchmarks/evaluate/{dag.base}/{{arm}}/{{seed}}/{{name}}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS
@@ -59,35 +48,21 @@ rule evaluate_benchmark:
         mem_mb=3000,
         gpu=GPU,
     params:
-        code=model_code(
-            "benchmarks",
-            "evaluate",
-            "model/families",
-            "model/mllm",
-            "model/checkpoint",
-            "samples",
-            "scenes/images",
-            "scenes/readers",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "stats",
-        ),
-        model=model_path,
+        code=lambda wildcards: code_version("benchmark", wildcards.arm == "base"),
+        model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
-        data=lambda wildcards: BENCHMARKS[wildcards.asked]["data"],
-        files=lambda wildcards: benchmark_digest(wildcards.asked),
-        config=benchmark_section,
-        out=f"data/evaluate/{BASE}/{{arm}}/{{seed}}/{{asked}}",
+        data=lambda wildcards: dag.benchmarks[wildcards.name]["data"],
+        files=lambda wildcards: digest_of(dag.benchmarks[wildcards.name]["data"]),
+        config=lambda wildcards: dag.benchmark_section(wildcards.name),
+        out=f"data/evaluate/{dag.base}/{{arm}}/{{seed}}/{{name}}",
     message:
-        "answer {wildcards.asked}: arm {wildcards.arm}, seed {wildcards.seed}"
+        "answer {wildcards.name}: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv evaluate {wildcards.asked} --data {params.data:q}"
+        "spatialsv evaluate {wildcards.name} --data {params.data:q}"
         " --model {params.model}{params.family} --train-scenes {input.train_scenes}"
         " --config {params.config:q} --out {params.out} 2>&1 | tee {log}"
 
 
 rule evaluate:
     input:
-        "data/evaluate/manifest.json",
+        dag.stage_manifests("evaluate"),

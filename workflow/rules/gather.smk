@@ -1,7 +1,7 @@
-# A stage's own manifest, over those of its jobs; leftovers that none of them lists are deleted.
+# A stage's own manifest over those of its jobs. Files that none of them lists are deleted.
 rule gather:
     input:
-        lambda wildcards: gathered(wildcards.stage),
+        lambda wildcards: dag.gathered(wildcards.stage),
     output:
         manifest="data/{stage}/manifest.json",
     log:
@@ -16,8 +16,8 @@ rule gather:
         mem_mb=500,
     params:
         code=code_version("gather"),
-        spare=lambda wildcards: spared(wildcards.stage),
-        within=lambda wildcards: folder_of(wildcards.stage),
+        spare=lambda wildcards: dag.spared(wildcards.stage),
+        within=lambda wildcards: dag.gathered_folder(wildcards.stage),
     message:
         "gather {wildcards.stage}"
     shell:

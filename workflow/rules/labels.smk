@@ -1,7 +1,7 @@
 rule labels_shard:
     input:
         scenes="data/scenes/{split}/{shard}.json",
-        teacher=lambda wildcards: teacher_made(wildcards.teacher),
+        teacher=lambda wildcards: dag.teacher_manifest(wildcards.teacher),
     output:
         manifest="data/labels/{teacher}/{split}/{shard}.json",
     log:
@@ -12,20 +12,12 @@ rule labels_shard:
         "../../environment.yml"
     resources:
         mem_mb=2000,
-        gpu=lambda wildcards: teacher_gpu(wildcards.teacher),
+        gpu=lambda wildcards: GPU if wildcards.teacher in settings["teachers"] else 0,
     params:
-        code=code_version(
-            "geometry",
-            "labels",
-            "scenes/licence",
-            "scenes/scene",
-            "scenes/store",
-            "teachers",
-            "weights/teacher",
-        ),
-        teacher=lambda wildcards: teacher_path(wildcards.teacher),
+        code=code_version("labels"),
+        teacher=lambda wildcards: dag.teacher_path(wildcards.teacher),
         commercial=COMMERCIAL,
-        config=section("labels"),
+        config=dag.section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"
     shell:
@@ -35,4 +27,4 @@ rule labels_shard:
 
 rule labels:
     input:
-        "data/labels/manifest.json",
+        dag.stage_manifests("labels"),

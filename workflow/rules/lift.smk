@@ -1,16 +1,16 @@
 rule lift_model:
     input:
-        model=model_of,
+        model=lambda wildcards: dag.model_manifest(wildcards.arm, wildcards.seed),
         adapter=ADAPTER_FILES,
-        scenes=scenes_of(SPLIT),
-        train_scenes=known_of("train"),
-        labels=stand_ins(SPLIT),
+        scenes=dag.scenes_of(dag.split),
+        train_scenes=dag.geometry_of("train"),
+        labels=dag.substitute_labels(dag.split),
     output:
-        manifest=f"data/lift/{BASE}/{{arm}}/{{seed}}/manifest.json",
+        manifest=f"data/lift/{dag.base}/{{arm}}/{{seed}}/manifest.json",
     log:
-        f"data/logs/lift/{BASE}/{{arm}}/{{seed}}.log",
+        f"data/logs/lift/{dag.base}/{{arm}}/{{seed}}.log",
     benchmark:
-        f"data/benchmarks/lift/{BASE}/{{arm}}/{{seed}}.tsv"
+        f"data/benchmarks/lift/{dag.base}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS
@@ -18,19 +18,10 @@ rule lift_model:
         mem_mb=3000,
         gpu=GPU,
     params:
-        code=model_code(
-            "geometry",
-            "lift",
-            "model",
-            "samples",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-        ),
-        model=model_path,
+        code=lambda wildcards: code_version("lift", wildcards.arm == "base"),
+        model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
-        config=section("lift"),
+        config=dag.section("lift"),
     message:
         "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
@@ -41,4 +32,4 @@ rule lift_model:
 
 rule lift:
     input:
-        "data/lift/manifest.json",
+        dag.stage_manifests("lift"),

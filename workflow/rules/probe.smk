@@ -1,17 +1,17 @@
 rule probe_model:
     input:
-        model=model_of,
+        model=lambda wildcards: dag.model_manifest(wildcards.arm, wildcards.seed),
         adapter=ADAPTER_FILES,
-        scenes=scenes_of("train"),
-        labels=labels_of("train"),
-        test_scenes=scenes_of(SPLIT),
-        test_labels=stand_ins(SPLIT),
+        scenes=dag.scenes_of("train"),
+        labels=dag.labels_of("train"),
+        test_scenes=dag.scenes_of(dag.split),
+        test_labels=dag.substitute_labels(dag.split),
     output:
-        manifest=f"data/probe/{BASE}/{{arm}}/{{seed}}/manifest.json",
+        manifest=f"data/probe/{dag.base}/{{arm}}/{{seed}}/manifest.json",
     log:
-        f"data/logs/probe/{BASE}/{{arm}}/{{seed}}.log",
+        f"data/logs/probe/{dag.base}/{{arm}}/{{seed}}.log",
     benchmark:
-        f"data/benchmarks/probe/{BASE}/{{arm}}/{{seed}}.tsv"
+        f"data/benchmarks/probe/{dag.base}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS
@@ -19,23 +19,10 @@ rule probe_model:
         mem_mb=3000,
         gpu=GPU,
     params:
-        code=model_code(
-            "geometry",
-            "model",
-            "probe",
-            "samples",
-            "scenes/licence",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "stats/intervals",
-            "stats/means",
-            "teachers/exact",
-        ),
-        model=model_path,
+        code=lambda wildcards: code_version("probe", wildcards.arm == "base"),
+        model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
-        config=section("probe"),
+        config=dag.section("probe"),
     message:
         "probe: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
@@ -47,4 +34,4 @@ rule probe_model:
 
 rule probe:
     input:
-        "data/probe/manifest.json",
+        dag.stage_manifests("probe"),

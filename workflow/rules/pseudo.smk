@@ -1,7 +1,7 @@
 rule pseudo_shard:
     input:
         scenes="data/scenes/{split}/{shard}.json",
-        teacher=teacher_made(TEACHER),
+        teacher=dag.teacher_manifest(dag.teacher),
     output:
         manifest="data/pseudo/{split}/{shard}.json",
     log:
@@ -12,21 +12,12 @@ rule pseudo_shard:
         "../../environment.yml"
     resources:
         mem_mb=2000,
-        gpu=teacher_gpu(TEACHER),
+        gpu=GPU if dag.teacher in settings["teachers"] else 0,
     params:
-        code=code_version(
-            "geometry",
-            "pseudo",
-            "scenes/licence",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "teachers",
-            "weights/teacher",
-        ),
-        teacher=teacher_path(TEACHER),
+        code=code_version("pseudo"),
+        teacher=dag.teacher_path(dag.teacher),
         commercial=COMMERCIAL,
-        config=section("pseudo"),
+        config=dag.section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"
     shell:
@@ -36,4 +27,4 @@ rule pseudo_shard:
 
 rule pseudo:
     input:
-        "data/pseudo/manifest.json",
+        dag.stage_manifests("pseudo"),

@@ -1,9 +1,9 @@
 rule report:
     input:
         analysis="data/analysis/manifest.json",
-        ablations=["data/ablations/manifest.json"] if "ablations" in ALSO else [],
+        ablations=["data/ablations/manifest.json"] if "ablations" in dag.also else [],
     output:
-        # What `snakemake --report` shows of it; the manifest lists the rest.
+        # `snakemake --report` shows these; the manifest lists the rest.
         page=report("data/report/report.html", category="Results", caption="../report/page.rst"),
         figure=report("data/report/scores.svg", category="Results", caption="../report/scores.rst"),
         manifest="data/report/manifest.json",
@@ -17,9 +17,9 @@ rule report:
         mem_mb=1000,
     params:
         code=code_version("report"),
-        # Measured anew with every run: a timing must not make the report stale.
+        # Found when the job runs, since a new timing must not make the report stale.
         benchmarks="$(find data/benchmarks -name '*.tsv' | sort)",
-        config=section("report"),
+        config=dag.section("report"),
     message:
         "results table and report"
     shell:

@@ -11,9 +11,9 @@ rule scenes_shard:
         mem_mb=1000,
     params:
         code=code_version("scenes"),
-        source=lambda wildcards: source_of(wildcards.split),
-        records=lambda wildcards: records_digest(wildcards.split),
-        config=split_section,
+        source=lambda wildcards: dag.source(wildcards.split),
+        records=lambda wildcards: digest_of(dag.records(wildcards.split)),
+        config=lambda wildcards: dag.shard_section(wildcards.split, wildcards.shard),
     message:
         "scenes from {params.source}: {wildcards.split} {wildcards.shard}"
     shell:
@@ -24,4 +24,4 @@ rule scenes_shard:
 
 rule scenes:
     input:
-        "data/scenes/manifest.json",
+        dag.stage_manifests("scenes"),

@@ -1,16 +1,16 @@
 rule train_arm:
     input:
-        scenes=lambda wildcards: arm_scenes(wildcards.arm),
-        labels=lambda wildcards: arm_labels(wildcards.arm),
-        pseudo=lambda wildcards: arm_pseudo(wildcards.arm),
-        base=MLLM_MADE,
+        scenes=lambda wildcards: dag.arm_scenes(wildcards.arm),
+        labels=lambda wildcards: dag.arm_labels(wildcards.arm),
+        pseudo=lambda wildcards: dag.arm_pseudo(wildcards.arm),
+        base=dag.base_manifest(),
         adapter=ADAPTER_FILES,
     output:
-        manifest=f"data/train/{BASE}/{{arm}}/{{seed}}/manifest.json",
+        manifest=f"data/train/{dag.base}/{{arm}}/{{seed}}/manifest.json",
     log:
-        f"data/logs/train/{BASE}/{{arm}}/{{seed}}.log",
+        f"data/logs/train/{dag.base}/{{arm}}/{{seed}}.log",
     benchmark:
-        f"data/benchmarks/train/{BASE}/{{arm}}/{{seed}}.tsv"
+        f"data/benchmarks/train/{dag.base}/{{arm}}/{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: THREADS * PROCESSES
@@ -18,23 +18,15 @@ rule train_arm:
         mem_mb=4000 * PROCESSES,
         gpu=GPU * PROCESSES,
     params:
-        code=code_version(
-            "geometry",
-            "losses",
-            "model",
-            "optim",
-            "samples",
-            "scenes/question",
-            "scenes/scene",
-            "scenes/singly",
-            "scenes/store",
-            "train",
-            "weights/mllm",
-        ),
-        base=MLLM,
+        code=code_version("train"),
+        base=dag.model_path("base", ""),
         family=FAMILY,
-        config=arm_section,
-        spatialsv="spatialsv" if PROCESSES == 1 else TORCHRUN,
+        config=lambda wildcards: dag.arm_section(wildcards.arm),
+        spatialsv=(
+            "spatialsv"
+            if PROCESSES == 1
+            else f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
+        ),
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
@@ -46,4 +38,4 @@ rule train_arm:
 
 rule train:
     input:
-        "data/train/manifest.json",
+        dag.stage_manifests("train"),
