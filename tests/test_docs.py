@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -135,3 +136,9 @@ def test_settings_named_in_the_text_exist(page):
             node = node.get("properties", {}).get(key) or node.get("additionalProperties")
             assert node, f"{page.name}: {path}"
             node = next((n for n in node.get("anyOf", []) if "properties" in n), node)
+
+
+def test_every_table_of_the_analysis_is_documented():
+    package = json.loads((ROOT / "src/spatialsv/analysis/datapackage.json").read_text())
+    named = set(re.findall(r"`(\w+)\.csv`", (DOCS / "analysis.md").read_text()))
+    assert named == {resource["name"] for resource in package["resources"]}
