@@ -11,7 +11,7 @@ from spatialsv.analysis.gate import gate_tables
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report.figures import gate_figure
-from spatialsv.report.findings import gate_findings
+from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import gate_table
 
 PIXELS = {"kept": 60, "unsure": 20, "unseen": 0, "inconsistent": 20}  # of each scene
@@ -92,14 +92,14 @@ def test_the_gain_of_the_gate_is_reported_with_its_interval(good):
     tables = gate_tables(good, 200, 0)
     (row,) = tables["gate_summary"]
     assert 0.3 < row["difference_low"] < row["difference"] < row["difference_high"] < 0.5
-    words = " ".join(gate_findings(tables))
+    words = " ".join(findings("gate", tables))
     assert "Kept pixels are more accurate than dropped ones" in words
     assert "alone, set to keep as many" not in words  # no threshold here keeps as few
     assert "not clearly" not in words and "excludes 0 scenes" in words
 
 
 def test_a_gate_without_effect_is_reported_as_such(tmp_path):
-    words = gate_findings(gate_tables([write_shard(tmp_path, 0, USELESS, scenes=24)], 200, 0))
+    words = findings("gate", gate_tables([write_shard(tmp_path, 0, USELESS, scenes=24)], 200, 0))
     assert any("Kept pixels are not clearly more accurate than dropped" in line for line in words)
     assert any("contradicted by other views are not clearly less" in line for line in words)
     idle = [line for line in words if "it is not clearly better than random" in line]
@@ -108,7 +108,7 @@ def test_a_gate_without_effect_is_reported_as_such(tmp_path):
 
 def test_a_gate_that_keeps_the_worse_pixels_is_reported_as_such(tmp_path):
     worse = GOOD | {"kept": 0.2, "unsure": 0.9}
-    words = gate_findings(gate_tables([write_shard(tmp_path, 0, worse)], 200, 0))
+    words = findings("gate", gate_tables([write_shard(tmp_path, 0, worse)], 200, 0))
     assert any("Kept pixels are less accurate than dropped ones" in line for line in words)
 
 
@@ -117,7 +117,7 @@ def test_excluded_scenes_are_listed(tmp_path):
     text = path.read_text().replace('"left_out": {}', '"left_out": {"scene-0-3": "keeps <b>5 %"}')
     path.write_text(text)
     tables = gate_tables([path], 200, 0)
-    assert "Excluded: scene-0-3, which keeps <b>5 %." in gate_findings(tables)
+    assert "Excluded: scene-0-3, which keeps <b>5 %." in findings("gate", tables)
 
 
 @pytest.mark.parametrize("scenes", [0, 1])
@@ -129,7 +129,7 @@ def test_without_true_depth_there_are_shares_only(tmp_path, scenes):
         path.write_text(path.read_text().replace('"0000.gate.json": "0"', ""))
     tables = gate_tables([path], 200, 0)
     assert tables["gate_summary"][0]["measured_scenes"] == 0 and tables["gate_sweeps"] == []
-    assert "True depth is known for too few scenes" in gate_findings(tables)[-1]
+    assert "True depth is known for too few scenes" in findings("gate", tables)[-1]
     assert gate_table(tables).rows[0] == ("kept", "60.0")
 
 
@@ -145,7 +145,7 @@ def test_without_pseudo_labels_the_tables_are_empty():
 
 def test_the_figure_has_a_line_per_threshold_above_chance(good):
     tables = gate_tables(good, 200, 0)
-    (ax,) = gate_figure(tables).figure.axes
+    (ax,) = gate_figure(tables).axes
     lines = [container.lines[0].get_xydata() for container in ax.containers]
     assert [len(line) for line in lines] == [2, 2, 1, 1]  # the last one: all as set
     chance = by_pixels(tables)["all"]["precision"]

@@ -127,7 +127,7 @@ def test_a_model_that_reads_its_geometry_is_told_from_one_that_does_not(rooms, l
     choice = {row["source"]: row["mean"] for row in scores if row["task"] == "choice"}
     assert choice["response"] == choice["lifted"] < choice["exact"]
     tasks = [row for row in scores if not row["is_pool"]]
-    (ax,) = solver_figure("spatialsv", tasks, ["text", "spatialsv"]).figure.axes
+    (ax,) = solver_figure("spatialsv", tasks, ["text", "spatialsv"]).axes
     dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
     assert len(dotted) == sum(row["source"] == "chance" for row in tasks)
 

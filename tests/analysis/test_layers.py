@@ -13,7 +13,8 @@ from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe.curves import TASKS, layer_curves
 from spatialsv.probe.layers import Found
 from spatialsv.report.figures import layer_figure
-from spatialsv.report.result_tables import PROBED, layer_table
+from spatialsv.report.result_tables import layer_table
+from spatialsv.report.texts import texts
 
 LAYERS = [-1, 0, 1, 2, 3]
 
@@ -75,7 +76,7 @@ def test_the_table_has_controls_at_the_layer_that_training_scenes_select(layers)
     assert table.head == ("", "untuned base", "SpatialSV")
     rows = {name: cells for name, *cells in table.rows[:6]}
     assert list(rows) == [
-        PROBED["depth"],
+        texts()["probed"]["depth"],
         "... at",
         "... position only",
         "... random weights",
@@ -83,14 +84,14 @@ def test_the_table_has_controls_at_the_layer_that_training_scenes_select(layers)
         "... of a DPT head on the taps",
     ]
     assert rows["... at"] == ["layer 2", "layer 2"]
-    assert rows[PROBED["depth"]][1].startswith("0.165 [0.16")  # 0.1 + 3 * 0.02 + noise
+    assert rows[texts()["probed"]["depth"]][1].startswith("0.165 [0.16")  # 0.1 + 3 * 0.02 + noise
     assert rows["... selectivity"][1].startswith("+0.24 [")  # of random weights, the better control
     assert rows["... of a DPT head on the taps"] == ["0.1 [0.09, 0.11]"] * 2
     assert len(table.rows) == 5 * len(TASKS) + 1
 
 
 def test_each_panel_has_a_line_per_arm_its_controls_and_the_taps(layers):
-    axes = layer_figure(layers, ["base", "no_image", "spatialsv"]).figure.axes
+    axes = layer_figure(layers, ["base", "no_image", "spatialsv"]).axes
     assert sum(ax.axison for ax in axes) == len(TASKS)
     depth = axes[0]
     arms = [container.lines[0].get_ydata() for container in depth.containers]
@@ -109,7 +110,7 @@ def test_missing_measurements_are_left_out(layers):
     for row in rows_of(layers, task="pose", layer=0):
         row |= {"mean": None, "low": None, "high": None}
     order = ["base", "spatialsv"]
-    pose = layer_figure(layers, order).figure.axes[list(TASKS).index("pose")]
+    pose = layer_figure(layers, order).axes[list(TASKS).index("pose")]
     assert all(np.isnan(c.lines[0].get_ydata()).sum() == 1 for c in pose.containers)
     for row in rows_of(layers, task="pose"):
         row |= {"mean": None, "low": None, "high": None}

@@ -13,7 +13,7 @@ from spatialsv.analysis.stage import quality_tables
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report.figures import bin_figure, quality_figure
-from spatialsv.report.findings import quality_findings
+from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import quality_tables as tables_of_words
 from spatialsv.scenes.store import write_store
 from spatialsv.stats.summary import QuestionScore
@@ -112,10 +112,10 @@ def test_four_arms_have_a_correlation_of_their_means_and_fewer_none(build):
     scores = [row["accuracy"] for row in points if row["arm"] == arms[0]["arm"]]
     assert arms[0]["accuracy"] == pytest.approx(np.mean(scores))
     assert arms[0]["low"] < arms[0]["accuracy"] < arms[0]["high"]
-    words = " ".join(quality_findings(tables))
+    words = " ".join(findings("quality", tables))
     assert "with 4 arms p cannot be below 0.083" in words
     assert "Lifted depth RMSE against accuracy: 1 arm; a correlation needs 4" in words
-    figure = quality_figure("probe", tables, list(runs)).figure
+    figure = quality_figure("probe", tables, list(runs))
     assert len(figure.axes[0].containers) == 4
 
 
@@ -126,12 +126,12 @@ def test_disagreements_are_the_spatial_questions_that_one_arm_answers(build):
     counts = {arm: sum(row["correct_arm"] == arm for row in rows) for arm in ("spatialsv", "text")}
     assert {row["arm"] for row in rows} == {"spatialsv"} and all(counts.values())
     assert len(set(ids)) == len(ids) and not any(name.endswith("-0") for name in ids)
-    assert f"{counts['spatialsv']} only SpatialSV" in quality_findings(tables)[-1]
+    assert f"{counts['spatialsv']} only SpatialSV" in findings("quality", tables)[-1]
 
 
 def test_bins_are_drawn_and_trends_tabulated(build):
     runs, tables = build(own=0.6, arms=("base", "text", "distill", "spatialsv"))
-    figure = bin_figure("spatialsv", tables["quality_bins"], list(runs)).figure
+    figure = bin_figure("spatialsv", tables["quality_bins"], list(runs))
     assert [len(c.lines[0].get_xdata()) for c in figure.axes[0].containers] == [4, 4]
     (table,) = tables_of_words(tables)
     assert len(table.rows) == 3 and table.rows[0][-1] == str(SCENES * (EACH - 1))
@@ -140,7 +140,7 @@ def test_bins_are_drawn_and_trends_tabulated(build):
 def test_without_a_reference_arm_difficulty_is_not_controlled(build):
     _, tables = build(own=0.0, arms=("spatialsv",))
     assert set(trends_of(tables)) == {"raw"} and tables["quality_bins"][0]["reference"] is None
-    assert "Difficulty is not controlled" in " ".join(quality_findings(tables))
+    assert "Difficulty is not controlled" in " ".join(findings("quality", tables))
     assert tables["disagreements"] == []
 
 

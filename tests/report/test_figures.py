@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from spatialsv.report.figures import curve_figure, draw_figures, smooth, terms_in_order
+from spatialsv.report.figures import curve_figure, score_figure, smooth, terms_in_order
 from spatialsv.report.style import COLOURS, as_inline_svg, as_svg, write_figures
 
 
@@ -19,8 +19,7 @@ def curves(term: str = "text", arm: str = "text"):
 
 
 def test_a_png_has_the_arms_colour(tmp_path):
-    drawing = curve_figure(curves(), ["base", "text"])
-    write_figures(tmp_path, {"one": as_svg(drawing.figure)}, {"one": drawing})
+    write_figures(tmp_path, {"one": curve_figure(curves(), ["base", "text"])})
     png = (tmp_path / "one.png").read_bytes()
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
     assert (np.abs(pixels - (0x0B, 0x62, 0xA8)).max(axis=-1) < 8).sum() > 100
@@ -28,16 +27,15 @@ def test_a_png_has_the_arms_colour(tmp_path):
 
 def test_files_are_the_same_bytes_every_time_and_have_no_date(tmp_path):
     for name in ("first", "second"):
-        drawing = curve_figure(curves(), ["text"])
         (tmp_path / name).mkdir()
-        write_figures(tmp_path / name, {"one": as_svg(drawing.figure)}, {"one": drawing})
+        write_figures(tmp_path / name, {"one": curve_figure(curves(), ["text"])})
     for kind in ("svg", "png"):
         first, second = ((tmp_path / n / f"one.{kind}").read_bytes() for n in ("first", "second"))
         assert first == second and b"202" + b"6-" not in first
 
 
 def test_an_inline_svg_has_the_pages_colours_and_its_own_ids():
-    svg = as_svg(curve_figure(curves("<loss> & co"), ["base", "text"]).figure)
+    svg = as_svg(curve_figure(curves("<loss> & co"), ["base", "text"]))
     inline = as_inline_svg(svg, "one")
     root = ET.fromstring(inline.replace("xlink:", "").replace("xmlns:xlink", "xlink"))
     assert root.tag.endswith("svg") and "width" not in root.attrib
@@ -49,10 +47,9 @@ def test_an_inline_svg_has_the_pages_colours_and_its_own_ids():
 
 
 def test_figures_of_an_earlier_run_are_deleted(tmp_path):
-    drawing = curve_figure(curves(), ["text"])
-    write_figures(tmp_path, {"one": as_svg(drawing.figure)}, {"one": drawing})
+    write_figures(tmp_path, {"one": curve_figure(curves(), ["text"])})
     assert {path.name for path in tmp_path.iterdir()} == {"one.svg", "one.png"}
-    write_figures(tmp_path, {}, {})
+    assert write_figures(tmp_path, {}) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -74,10 +71,7 @@ def test_every_arm_has_its_scores_and_chance():
         {"arm": arm, "task": "spatial", "mean": mean, "low": low, "high": None, "chance": 0.25}
         for arm, mean, low in (("base", 0.3, None), ("text", 0.6, None))
     ]
-    tables = {"scores": scores}
-    names = ("gate_sweeps", "layers", "curves", "quality_by_arm", "quality_bins", "solver_scores")
-    drawings = draw_figures(tables | {name: [] for name in names}, ["base", "text"])
-    (ax,) = drawings["scores"].figure.axes
+    (ax,) = score_figure(scores, ["base", "text"]).axes
     assert [container.lines[0].get_xdata()[0] for container in ax.containers] == [0.3, 0.6]
     assert [text.get_text() for text in ax.texts] == ["30.0", "60.0"]
     assert any(line.get_xdata()[0] == pytest.approx(0.25) for line in ax.lines)

@@ -8,8 +8,8 @@ from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report import ReportConfig, run
-from spatialsv.report.findings import power_findings
-from spatialsv.report.labels import source_label
+from spatialsv.report.findings import findings
+from spatialsv.report.texts import source_label
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_what_a_test_of_this_size_detects(analysed):
         "minimum_detectable_difference_per_task": 0.2,
     }
     scores = [{"arm": "text", "is_trained": True, "seeds": 1}]
-    words = " ".join(power_findings({"comparisons": [row], "scores": scores}))
+    words = " ".join(findings("power", {"comparisons": [row], "scores": scores}))
     assert "between SpatialSV and text (80 % power): 6.2 points" in words
     assert (
         "120 spatial questions about 40 scenes" in words and "single task it is 20 points" in words
@@ -53,7 +53,7 @@ def test_what_a_test_of_this_size_detects(analysed):
     assert "not the variance across seeds" in words
     row |= {"seed_pairs": 2, "seed_deviation": 0.01}
     scores[0]["seeds"] = 2
-    words = " ".join(power_findings({"comparisons": [row], "scores": scores}))
+    words = " ".join(findings("power", {"comparisons": [row], "scores": scores}))
     assert "over 2 training seeds" in words and "not the variance across seeds" not in words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -14,6 +14,7 @@ from PIL import Image
 
 from spatialsv.analysis.clouds import Maps
 from spatialsv.analysis.jobs import BASELINES, Runs
+from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
@@ -29,6 +30,7 @@ def browser_payload(
     limit: int,
     side: int = 160,
     quality: int = 85,
+    more: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Build the data of the question browser.
 
@@ -39,6 +41,7 @@ def browser_payload(
         limit: upper limit of scenes, spaced evenly over all; other questions are left out.
         side: of the largest image, in pixels; larger ones are reduced.
         quality: of the JPEGs.
+        more: scenes to include in any case.
 
     Returns:
         JSON-ready `arms`, `tasks`, `scenes` and `questions`.
@@ -46,7 +49,7 @@ def browser_payload(
     first = {arm: seeds[0] for arm, seeds in runs.items()}
     stored = [(m, read_questions(m.find(".questions.jsonl"))) for m in scenes]
     names = list(dict.fromkeys(question.scene for _, own in stored for question in own))
-    chosen = set(evenly_spaced(names, limit))
+    chosen = {*evenly_spaced(names, limit), *more}
     images: dict[str, Any] = {}
     questions: dict[str, Question] = {}
     for manifest, own in stored:
@@ -68,6 +71,39 @@ def evenly_spaced(names: Sequence[str], limit: int) -> list[str]:
     """Return at most `limit` of `names`, evenly spaced."""
     count = min(limit, len(names))
     return [names[index * len(names) // count] for index in range(count)]
+
+
+def mark_examples(
+    rows: Sequence[Row],
+    scenes: Sequence[Manifest],
+    maps: Mapping[str, Collection[str]],
+    each: int = 2,
+) -> list[str]:
+    """Mark the questions of the figure of disagreements, the paper's Figure 6.
+
+    They are not picked: they are spaced evenly over all choices that only one arm answered
+    correctly and for which the depth of both arms is stored.
+
+    Args:
+        rows: of the table `disagreements`, whose column `is_example` is set.
+        scenes: manifests of the scenes.
+        maps: the scenes with stored depth, by arm.
+        each: examples per arm that answered correctly.
+
+    Returns:
+        The scenes of the examples.
+    """
+    stored = [read_questions(m.find(".questions.jsonl")) for m in scenes if rows]
+    choices = {question.id for own in stored for question in own if question.options}
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        has_depth = all(row["scene"] in maps.get(row[a], ()) for a in ("arm", "reference"))
+        if has_depth and row["question"] in choices:
+            groups.setdefault((row["arm"], row["correct_arm"]), {})[row["question"]] = row
+    examples = [g[id] for g in groups.values() for id in evenly_spaced(list(g), each)]
+    for row in examples:
+        row["is_example"] = True
+    return list(dict.fromkeys(row["scene"] for row in examples))
 
 
 def _question(question: Question, first: Mapping[str, Mapping]) -> dict[str, Any]:

@@ -76,8 +76,9 @@ def _measure(
     records = [json.loads(m.find(".gate.json").read_text()) for m in measured]
     scenes = sum(len(record["scenes"]) for record in records)
     if scenes < 2:
-        nothing = ("tolerance", "difference", "difference_low", "difference_high")
-        return {"measured_scenes": 0} | dict.fromkeys(nothing), [], []
+        columns = ("tolerance", "difference", "difference_low", "difference_high")
+        unknown = dict.fromkeys((*columns, "single_threshold", "single_precision"))
+        return {"measured_scenes": 0} | unknown, [], []
     first = records[0]
     if any(_grid(record) != _grid(first) for record in records):
         raise ValueError(
@@ -97,7 +98,21 @@ def _measure(
     summary = {"measured_scenes": scenes, "tolerance": first["right"]}
     summary |= _difference("difference", kept, dropped, resamples, seed)
     pixels = [{"pixels": n} | _row(part, total, resamples, seed) for n, part in parts.items()]
-    return summary, pixels, sweeps
+    return summary | _best_single(pixels[1]["share"], sweeps), pixels, sweeps
+
+
+def _best_single(share: float, sweeps: Sequence[Row]) -> Row:
+    """The threshold that, alone and set to keep this share of pixels, has the best precision."""
+    best: Row = {"single_threshold": None, "single_precision": None}
+    for name in dict.fromkeys(row["threshold"] for row in sweeps):
+        rows = [row for row in sweeps if row["threshold"] == name and row["gain"]]
+        rows.sort(key=lambda row: row["share"])
+        shares, precisions = ([row[column] for row in rows] for column in ("share", "precision"))
+        if rows and shares[0] <= share <= shares[-1]:
+            precision = float(np.interp(share, shares, precisions))
+            if precision > (best["single_precision"] or 0):
+                best = {"single_threshold": name, "single_precision": precision}
+    return best
 
 
 def _grid(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -244,7 +244,7 @@ def disagreement_rows(arm: str, runs: Runs, error: Mapping[str, float]) -> list[
     pair = {arm: runs[arm][0], REFERENCE: runs[REFERENCE][0]}
     return [
         {"arm": arm, "reference": REFERENCE, "correct_arm": winner, "question": id}
-        | {"scene": one.scored.scene, "quality": rank.get(one.scored.scene)}
+        | {"scene": one.scored.scene, "quality": rank.get(one.scored.scene), "is_example": False}
         for winner, loser in ((arm, REFERENCE), (REFERENCE, arm))
         for id, one in pair[winner].items()
         if one.scored.spatial and one.scored.score == 1 and pair[loser][id].scored.score == 0

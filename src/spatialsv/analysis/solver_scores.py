@@ -88,7 +88,7 @@ def solver_tables(
         `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
     """
     # The answers of these tasks follow from the masks alone.
-    without = [name for name in TASKS if TASKS[name].spatial and name not in SOLVERS]
+    without = [name for name in TASKS if TASKS[name].spatial and name not in (*SOLVERS, "choice")]
     jobs = [j for j in lift if (j.arm, j.seed) in responses and STORE in j.manifest.payload]
     rooms = load_rooms(scenes) if jobs else []
     questions = {question.id: question for one in rooms for question in one.questions}

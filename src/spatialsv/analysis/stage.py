@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.analysis.browser import browser_payload, evenly_spaced
+from spatialsv.analysis.browser import browser_payload, evenly_spaced, mark_examples
 from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, reference_maps
 from spatialsv.analysis.comparisons import comparison_table, detectable_per_task, text_pairs
 from spatialsv.analysis.curves import curve_table
-from spatialsv.analysis.examples import disagreement_payload
 from spatialsv.analysis.gate import gate_tables
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
@@ -182,24 +181,20 @@ def viewer_records(
     disagreements: Sequence[Row],
     config: AnalysisConfig,
 ) -> dict[str, Any]:
-    """Build the data of the question browser, the 3D viewer, and the figure of disagreements."""
+    """Build the data of the question browser and the 3D viewer; mark examples of disagreements."""
     references = reference_maps(scenes, [read_manifest(path) for path in labels])
     lifted, probed = model_maps(lifts), model_maps(probes)
     models = {f"lifted:{arm}": maps for arm, maps in lifted.items()}
     models |= {f"probed:{arm}": maps for arm, maps in probed.items()}
     depths = {source: maps for source, maps in references.items() if source != EXACT} | models
-    browser = browser_payload(
-        runs, scenes, depths, config.browser_scenes, config.image_side, config.image_quality
-    )
+    examples = mark_examples(disagreements, scenes, probed | lifted)
+    sizes = (config.browser_scenes, config.image_side, config.image_quality)
+    browser = browser_payload(runs, scenes, depths, *sizes, examples)
     count = min(config.viewer_scenes, config.browser_scenes)
-    viewed = evenly_spaced(list(browser["scenes"]), count)
-    exact = references.get(EXACT, {})
+    viewed = dict.fromkeys([*evenly_spaced(list(browser["scenes"]), count), *examples])
     return {
         "browser.json": browser,
         "clouds.json": cloud_payload(references, models, viewed, config.viewer_points),
-        "disagreements.json": disagreement_payload(
-            disagreements, runs, scenes, exact, lifted, probed
-        ),
     }
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from spatialsv.report.labels import arm_label
-from spatialsv.report.style import WIDTH, Drawing
+from spatialsv.report.data import Row
+from spatialsv.report.style import WIDTH
+from spatialsv.report.texts import arm_label
 
 VIEWS = 4  # images per question
 MAX_CODE = 65535  # of the largest depth; 0 is unknown
@@ -27,31 +27,38 @@ REACH = 1.7  # of the 3D axes, in median distances of points from their centre
 HOW = {"lifted": "lifted", "probed": "probed,\ntrue cameras"}
 
 
-def examples_figure(pair: Mapping[str, Any]) -> Drawing:
+def examples_figure(
+    rows: Sequence[Row], browser: Mapping[str, Any], clouds: Mapping[str, Any]
+) -> Figure:
     """Draw a block per question on which two arms disagree.
 
     Args:
-        pair: a record of disagreements.json.
+        rows: of the table `disagreements`, of one pair of arms.
+        browser: of browser.json.
+        clouds: of clouds.json.
 
     Returns:
         The figure.
     """
-    examples = pair["examples"]
-    figure = Figure(figsize=(WIDTH, 3.3 * len(examples)), layout="constrained")
-    blocks = np.atleast_1d(figure.subfigures(len(examples), 1))
-    for block, example in zip(blocks, examples, strict=True):
-        names = {"exact": "ground truth"} if "exact" in example["clouds"] else {}
-        names |= {arm: f"{arm_label(arm)}\n{HOW[pair['sources'][arm]]}" for arm in pair["arms"]}
-        block.suptitle(_title(example, pair["arms"]), x=0.01, ha="left", fontsize=7.5)
-        _draw_block(block, example, names)
-    arms = " and ".join(map(arm_label, pair["arms"]))
-    each = len(examples)
-    return Drawing(
-        figure,
-        f"Choices that only one arm answered correctly: up to {each}, evenly spaced over all, not"
-        " picked. Near is dark. All clouds are drawn from the same viewpoint, without alignment.",
-        f"Questions on which {arms} disagree: images, depth, point clouds and responses",
-    )
+    questions = {question["id"]: question for question in browser["questions"]}
+    arms = [arm["name"] for arm in browser["arms"]]
+    figure = Figure(figsize=(WIDTH, 3.3 * len(rows)), layout="constrained")
+    blocks = np.atleast_1d(figure.subfigures(len(rows), 1))
+    for block, row in zip(blocks, rows, strict=True):
+        question = questions[row["question"]]
+        pair = (row["arm"], row["reference"])
+        responses = {arm: question["responses"][arms.index(arm)] for arm in pair}
+        block.suptitle(_title(question, responses), x=0.01, ha="left", fontsize=7.5)
+        names = [source["name"] for source in clouds["sources"]]
+        stored = {names[c["source"]]: c for c in clouds["scenes"][row["scene"]]}
+        known = {"ground truth": stored["exact"]} if "exact" in stored else {}
+        for arm in pair:
+            kind = "lifted" if f"lifted:{arm}" in stored else "probed"
+            known[f"{arm_label(arm)}\n{HOW[kind]}"] = stored[f"{kind}:{arm}"]
+        decoded = {name: decode_cloud(cloud) for name, cloud in known.items()}
+        images = [_decode_image(uri) for uri in browser["scenes"][row["scene"]]["images"]]
+        _draw_block(block, images, question["views"][:VIEWS], decoded)
+    return figure
 
 
 def decode_cloud(
@@ -77,29 +84,31 @@ def decode_cloud(
     return z, points.reshape(-1, 3)
 
 
-def _draw_block(block: Any, example: Mapping[str, Any], names: Mapping[str, str]) -> None:
+def _draw_block(
+    block: Any,
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
+    views: Sequence[int],
+    clouds: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> None:
     """Rows of images and depth maps on the left, point clouds on the right."""
-    images = [_decode_image(uri) for uri in example["images"]]
-    views = example["views"][:VIEWS]
-    clouds = {name: decode_cloud(example["clouds"][name]) for name in names}
     first_depth, first_points = next(iter(clouds.values()))
     low, high = np.nanquantile(first_depth, [0.02, 0.98])
-    grid = block.add_gridspec(len(names) + 1, VIEWS + 2 * len(names), wspace=0.02, hspace=0.02)
-    for row, (name, words) in enumerate([("", "images"), *names.items()]):
+    grid = block.add_gridspec(len(clouds) + 1, VIEWS + 2 * len(clouds), wspace=0.02, hspace=0.02)
+    rows = {"images": images, **{name: depth for name, (depth, _) in clouds.items()}}
+    for row, (name, maps) in enumerate(rows.items()):
         for column, view in enumerate(views):
             ax = block.add_subplot(grid[row, column])
-            if name:
-                ax.imshow(clouds[name][0][view], cmap="viridis", vmin=low, vmax=high)
-            else:
-                ax.imshow(images[view])
-            _strip_axes(ax)
+            ax.imshow(maps[view], cmap="viridis", vmin=low, vmax=high)
+            ax.set(xticks=[], yticks=[])
+            ax.grid(False)
+            ax.spines[:].set_visible(False)
             if column == 0:
-                ax.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=7)
+                ax.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
     for number, (name, (depth, points)) in enumerate(clouds.items()):
         left = VIEWS + 2 * number
         ax = block.add_subplot(grid[:, left : left + 2], projection="3d")
         _draw_points(ax, points, pixel_colours(images, depth.shape), first_points)
-        ax.set_title(names[name].split("\n")[0], fontsize=7, loc="center", weight="normal")
+        ax.set_title(name.split("\n")[0], fontsize=7, loc="center", weight="normal")
 
 
 def pixel_colours(
@@ -135,27 +144,17 @@ def _draw_points(
     ax.set_axis_off()
 
 
-def _title(example: Mapping[str, Any], arms: Sequence[str]) -> str:
-    question, *options = example["text"].splitlines()
-    lines = [*textwrap.wrap(question, 130), *textwrap.wrap(" \u2003".join(options), 130)]
-    responses = []
-    for arm in arms:
-        response = example["responses"][arm]
-        words = textwrap.shorten(response["text"], 24, placeholder="...") or "(empty)"
-        verdict = "correct" if response["is_correct"] else "incorrect"
-        responses.append(f"{arm_label(arm)}: {words} ({verdict})")
-    lines.append(f"Correct answer: {example['answer']}. {'; '.join(responses)}.")
+def _title(question: Mapping[str, Any], responses: Mapping[str, Sequence[Any]]) -> str:
+    first, *options = question["text"].splitlines()
+    lines = [*textwrap.wrap(first, 130), *textwrap.wrap(" \u2003".join(options), 130)]
+    parts = []
+    for arm, (text, score) in responses.items():
+        words = textwrap.shorten(text, 24, placeholder="...") or "(empty)"
+        parts.append(f"{arm_label(arm)}: {words} ({'correct' if score == 1 else 'incorrect'})")
+    lines.append(f"Correct answer: {question['answer']}. {'; '.join(parts)}.")
     return "\n".join(lines).replace("$", r"\$")
 
 
 def _decode_image(uri: str) -> UInt8[np.ndarray, "h w 3"]:
     data = base64.b64decode(uri.partition(",")[2])
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def _strip_axes(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)

@@ -8,71 +8,67 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from spatialsv.report.data import Row, Tables, unique, where
 from spatialsv.report.examples import examples_figure
-from spatialsv.report.labels import SOURCES, arm_label, task_label
-from spatialsv.report.result_tables import CONTROLS, PROBED
 from spatialsv.report.style import (
     COLOURS,
     DASHES,
     RC,
-    Drawing,
     add_arm_legend,
     arm_colour,
     arm_style,
     new_figure,
 )
+from spatialsv.report.texts import arm_label, task_label, texts
 
 POOLS = ("spatial", "spatial_choice", "spatial_number")  # of the scores
 POINTS = 120  # per curve: steps are averaged into at most this many bins
 FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
-THRESHOLDS = {
-    "confidence_percentile": "confidence (percentile)",
-    "pixels": "reprojection (pixels)",
-    "relative_depth": "relative depth",
-}
 AXES = {
     "probe": ("Frozen probe: depth error against accuracy", "depth RMSE of the probe"),
     "lift": ("Lifted depth: error against accuracy", "RMSE of lifted depth"),
 }
 MARKERS = {"exact": "|", "lifted_cameras": "s", "lifted": "o", "response": "x"}
-BY_SCENE = "95 % interval, resampled by scene."
 
 
 @mpl.rc_context(RC)
 def draw_figures(
-    tables: Tables, order: Sequence[str], examples: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Drawing]:
+    tables: Tables, browser: Mapping[str, Any], clouds: Mapping[str, Any]
+) -> dict[str, Figure]:
     """Draw each figure that there is data for.
 
     Args:
         tables: of the stage `analysis`.
-        order: the arms in the order of their colours.
-        examples: of disagreements.json.
+        browser: of browser.json.
+        clouds: of clouds.json.
 
     Returns:
         Figures by file name without ending.
     """
-    drawings: dict[str, Drawing] = {"scores": score_figure(tables["scores"], order)}
+    order = arm_order(tables)
+    figures: dict[str, Figure] = {"scores": score_figure(tables["scores"], order)}
     if tables["gate_sweeps"]:
-        drawings["gate"] = gate_figure(tables)
+        figures["gate"] = gate_figure(tables)
     if tables["layers"]:
-        drawings["layers"] = layer_figure(tables["layers"], order)
+        figures["layers"] = layer_figure(tables["layers"], order)
     if tables["curves"]:
-        drawings["training"] = curve_figure(tables["curves"], order)
+        figures["training"] = curve_figure(tables["curves"], order)
     for stage in AXES:
         if len(where(tables["quality_by_arm"], stage=stage)) > 1:
-            drawings[f"{stage}_accuracy"] = quality_figure(stage, tables, order)
+            figures[f"{stage}_accuracy"] = quality_figure(stage, tables, order)
     for arm in unique(tables["quality_bins"], "arm"):
-        drawings[f"bins_{arm}"] = bin_figure(arm, where(tables["quality_bins"], arm=arm), order)
+        figures[f"bins_{arm}"] = bin_figure(arm, where(tables["quality_bins"], arm=arm), order)
     for arm in unique(tables["solver_scores"], "arm"):
         rows = where(tables["solver_scores"], arm=arm, is_pool=False)
-        drawings[f"solver_{arm}"] = solver_figure(arm, rows, order)
-    for pair in examples:
-        drawings[f"disagreements_{pair['arms'][0]}"] = examples_figure(pair)
-    return drawings
+        figures[f"solver_{arm}"] = solver_figure(arm, rows, order)
+    examples = where(tables["disagreements"], is_example=True)
+    for arm in unique(examples, "arm"):
+        rows = where(examples, arm=arm)
+        figures[f"disagreements_{arm}"] = examples_figure(rows, browser, clouds)
+    return figures
 
 
 def arm_order(tables: Tables) -> list[str]:
@@ -81,7 +77,7 @@ def arm_order(tables: Tables) -> list[str]:
     return list(dict.fromkeys(row["arm"] for name in names for row in tables.get(name, ())))
 
 
-def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Drawing:
+def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Figure:
     """Draw scores with intervals: a panel per pool, a row per arm."""
     pools = [pool for pool in POOLS if where(scores, task=pool)]
     arms = unique(scores, "arm")
@@ -90,24 +86,20 @@ def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Drawing:
         rows = where(scores, task=pool)
         for row in rows:
             y = arms.index(row["arm"])
-            ax.errorbar(
-                row["mean"], y, xerr=_reach(row), fmt="o", color=arm_colour(row["arm"], order)
-            )
-            ax.text(1.02, y, f"{100 * row['mean']:.1f}", va="center", fontsize=7)
+            colour = arm_colour(row["arm"], order)
+            ax.errorbar(row["mean"], y, xerr=_reach(row), fmt="o", color=colour)
+            ax.text(1.15, y, f"{100 * row['mean']:.1f}", va="center", ha="right", fontsize=7)
         if (chance := rows[0]["chance"]) is not None:
             ax.axvline(chance, color=COLOURS["ink"], linestyle=(0, (4, 3)), linewidth=0.9)
-        ax.set(title=task_label(pool), xlim=(0, 1.12), ylim=(len(arms) - 0.5, -0.5))
+        ax.set(title=task_label(pool), xlim=(0, 1.15), ylim=(len(arms) - 0.5, -0.5))
         ax.set_yticks(range(len(arms)), list(map(arm_label, arms)))
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        ax.grid(False, axis="y")
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    return Drawing(
-        figure,
-        f"Mean score and {BY_SCENE} The dashed line is chance.",
-        "Scores of each arm with 95 % intervals; the tables below have the numbers",
-    )
+    return figure
 
 
-def gate_figure(tables: Tables) -> Drawing:
+def gate_figure(tables: Tables) -> Figure:
     """Draw precision over the share of pixels kept: a line per threshold, a dot per value."""
     (summary,), sweeps = tables["gate_summary"], tables["gate_sweeps"]
     rows = {row["pixels"]: row for row in tables["gate_pixels"]}
@@ -117,14 +109,8 @@ def gate_figure(tables: Tables) -> Drawing:
     ax.annotate("random dropping", (0, chance), (4, 3), textcoords="offset points", fontsize=7)
     for number, name in enumerate(unique(sweeps, "threshold"), start=1):
         sweep = [row for row in where(sweeps, threshold=name) if row["gain"]]
-        _gain_bars(
-            ax,
-            sweep,
-            color=COLOURS[f"c{number}"],
-            linestyle=DASHES[number],
-            marker="o",
-            label=THRESHOLDS[name],
-        )
+        style = {"color": COLOURS[f"c{number}"], "linestyle": DASHES[number], "marker": "o"}
+        _gain_bars(ax, sweep, label=texts()["thresholds"][name], **style)
         offset = (-4, -10) if number == 2 else (4, 5)
         for row in sweep:
             if row["share"] < 0.97:  # where the lines meet, points have no labels
@@ -139,22 +125,16 @@ def gate_figure(tables: Tables) -> Drawing:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside upper left", ncols=4, handlelength=3)
-    return Drawing(
-        figure,
-        "Each threshold alone, the other two switched off, and all three as set. Bars: 95 %"
-        " interval of the difference to random dropping, resampled by scene.",
-        f"Precision {100 * rows['kept']['precision']:.1f} % of kept pixels,"
-        f" {100 * chance:.1f} % of all; the table has the numbers",
-    )
+    return figure
 
 
-def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Drawing:
+def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Figure:
     """Draw the quality of linear probes over layers: a panel per task, controls in grey."""
     tasks, arms = unique(layers, "task"), unique(layers, "arm")
     places = [row["layer"] for row in where(layers, arm=arms[0], task=tasks[0], source="probe")]
     figure, axes = new_figure(0.6 + 2.1 * -(-len(tasks) // 3), -(-len(tasks) // 3), 3)
     for ax, task in zip(axes, tasks, strict=False):
-        for number, (name, words) in enumerate(CONTROLS.items()):
+        for number, (name, words) in enumerate(texts()["controls"].items()):
             rows = where(layers, arm=arms[0], task=task, source=name)
             rows = rows * len(places) if len(rows) == 1 else rows
             style = {"color": COLOURS["c6"], "linestyle": DASHES[number], "linewidth": 1}
@@ -175,19 +155,12 @@ def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Drawing:
         named = [(i, p) for i, p in enumerate(places) if p < 1 or p % step == 0]
         ax.set_xticks([i for i, _ in named], [{-1: "enc", 0: "proj"}.get(p, p) for _, p in named])
         better = "higher" if task in ("pose", "matches") else "lower"
-        ax.set_title(f"{PROBED[task]} ({better} is better)", fontsize=7.5)
+        ax.set_title(f"{texts()['probed'][task]} ({better} is better)", fontsize=7.5)
     _spare_for_legend(axes, len(tasks))
-    return Drawing(
-        figure,
-        "A linear probe of each layer of the frozen model: enc, the output of the vision encoder;"
-        " proj, the input of the LLM; then each layer of the LLM. Triangles mark the taps of the"
-        f" DPT probe. Bars: {BY_SCENE} Grey: controls, which have a cell's position only, the"
-        " states of other scenes, or an MLLM with random weights.",
-        "Quality of linear probes over layers; the table has the numbers",
-    )
+    return figure
 
 
-def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Drawing:
+def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Figure:
     """Draw the losses over training: a panel per loss term, a line per arm."""
     terms = terms_in_order(unique(curves, "term"))
     figure, axes = new_figure(0.5 + 1.7 * -(-len(terms) // 3), -(-len(terms) // 3), 3)
@@ -203,14 +176,10 @@ def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Drawing:
     for ax in axes[len(terms) :]:
         ax.set_axis_off()
     add_arm_legend(figure, unique(curves, "arm"), order)
-    return Drawing(
-        figure,
-        "Losses over the optimiser's steps, averaged over neighbouring steps; first seeds.",
-        "Losses over training steps, a panel per loss term",
-    )
+    return figure
 
 
-def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Drawing:
+def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Figure:
     """Draw accuracy over depth error: a ring per arm, a dot per seed."""
     title, words = AXES[stage]
     figure, (ax,) = new_figure(3.8)
@@ -225,14 +194,10 @@ def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Drawing:
     ax.set(title=title, xlabel=words, ylabel="accuracy on spatial questions")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside right upper")
-    return Drawing(
-        figure,
-        f"A ring per arm, with its {BY_SCENE} A dot per seed.",
-        f"{title}; the table has the numbers",
-    )
+    return figure
 
 
-def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Drawing:
+def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Figure:
     """Draw accuracy in bins of scenes, those with the best lifted depth on the right."""
     figure, (ax,) = new_figure(3.4)
     lines = [(arm, "")] + ([(r, "reference_")] if (r := bins[0]["reference"]) else [])
@@ -249,11 +214,10 @@ def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Drawing:
     ax.set(title=title, xlabel="RMSE of lifted depth, scenes in bins from worst to best")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside right upper")
-    caption = f"Accuracy on spatial questions, and {BY_SCENE}"
-    return Drawing(figure, caption, f"{title}; the table has the numbers")
+    return figure
 
 
-def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Drawing:
+def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Figure:
     """Draw what the geometry-only solver and the model score: a row per task."""
     tasks = unique(scores, "task")
     figure, (ax,) = new_figure(0.9 + 0.24 * len(tasks))
@@ -266,7 +230,7 @@ def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Draw
         rows = where(scores, source=source)
         style: dict[str, Any] = {"color": colours.get(source, arm_colour(arm, order))}
         style |= {"markersize": 9, "markeredgewidth": 2} if source == "exact" else {"markersize": 6}
-        words = "lifted geometry" if source == "lifted" else SOURCES[source]
+        words = "lifted geometry" if source == "lifted" else texts()["sources"][source]
         places = [tasks.index(row["task"]) for row in rows]
         ax.plot(_column(rows, "mean"), places, marker, label=words, clip_on=False, **style)
     counts = {row["task"]: row["n"] for row in scores}
@@ -276,11 +240,7 @@ def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Draw
     title = f"Geometry-only solver and responses: {arm_label(arm)}"
     ax.set_title(title)
     figure.legend(loc="outside upper left", ncols=4)
-    return Drawing(
-        figure,
-        "Scores by task. Dotted lines: chance. Masks, vertical and one length per scene are true.",
-        f"{title}; the table has the numbers",
-    )
+    return figure
 
 
 def terms_in_order(terms: Sequence[str]) -> list[str]:

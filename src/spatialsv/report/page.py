@@ -6,25 +6,15 @@ import base64
 import csv
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spatialsv.report.ablations import ablation_tables
 from spatialsv.report.data import Tables
-from spatialsv.report.findings import (
-    correlation_finding,
-    gate_findings,
-    main_findings,
-    power_findings,
-    quality_findings,
-)
-from spatialsv.report.labels import arm_label, source_label, task_label
+from spatialsv.report.figures import arm_order
+from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import (
     gate_table,
     geometry_tables,
@@ -32,124 +22,115 @@ from spatialsv.report.result_tables import (
     quality_tables,
     result_tables,
 )
-from spatialsv.report.style import ARM_COLOURS, Drawing, as_inline_svg
+from spatialsv.report.style import ARM_COLOURS, as_inline_svg
 from spatialsv.report.tables import Table
-
-SECTIONS = {  # in the page's order, by the id of their heading
-    "scores": "Scores",
-    "ablations": "Ablations",
-    "space": "Geometry in 3D",
-    "layers": "Layers",
-    "quality": "Geometry and accuracy",
-    "gate": "Pseudo-labels",
-    "curves": "Training",
-    "browser": "Questions",
-    "timings": "Cost",
-}
+from spatialsv.report.texts import (
+    arm_label,
+    asset,
+    environment,
+    make_table,
+    source_label,
+    task_label,
+    texts,
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A section of the page."""
+def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]) -> dict[str, Any]:
+    """Collect the sections of the page that have data.
 
-    lead: Sequence[str] = ()
-    figures: Sequence[Mapping[str, Any]] = ()
-    after: Sequence[str] = ()  # sentences below the figures
-    tables: Sequence[Table] = ()
-    folded: Sequence[Table] = ()
+    Args:
+        tables: of the stage `analysis`.
+        ablations: tables of the target `ablations`, where it was run.
+        timings: Snakemake's benchmark files.
+
+    Returns:
+        By id of the section its sentences `lead`, its `tables`, those `folded` away, and the first
+        words of its `figures`.
+    """
+    parts: dict[str, Any] = {
+        "scores": {
+            "figures": ("scores",),
+            "tables": result_tables(tables),
+            "folded": geometry_tables(tables, every=True),
+        }
+    }
+    if tables["layers"]:
+        parts["layers"] = {"figures": ("layers",), "tables": [layer_table(tables["layers"])]}
+    if any(tables[name] for name in ("quality_by_arm", "trends", "solver_summary")):
+        parts["quality"] = {
+            "lead": findings("quality", tables),
+            "figures": ("probe", "lift", "bins", "solver", "disagreements"),
+            "tables": quality_tables(tables),
+        }
+    if tables["gate_summary"]:
+        lead, table = findings("gate", tables), gate_table(tables)
+        parts["gate"] = {"lead": lead, "figures": ("gate",), "tables": [table]}
+    if tables["curves"]:
+        parts["curves"] = {"figures": ("training",)}
+    if ablations:
+        parts["ablations"] = {
+            "lead": [texts()["ablations"], *findings("correlation", ablations)],
+            "figures": ("ablations",),
+            "tables": ablation_tables(ablations),
+        }
+    if timings:
+        parts["timings"] = {"tables": [timing_table(timings)]}
+    return parts
 
 
 def render_page(
     tables: Tables,
-    order: Sequence[str],
-    drawings: Mapping[str, Drawing],
-    svgs: Mapping[str, str],
+    parts: Mapping[str, Any],
+    figures: Mapping[str, str],
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
-    ablations: Tables | None = None,
-    timings: Sequence[Path] = (),
 ) -> str:
     """Render the page.
 
     Args:
         tables: of the stage `analysis`.
-        order: the arms in the order of their colours.
-        drawings: all figures, by name; those of the ablations start with "ablations_".
-        svgs: the same as SVG files.
+        parts: of `page_parts`.
+        figures: SVG files by name.
         browser: of browser.json.
         clouds: of clouds.json.
-        ablations: tables of the target `ablations`, where it was run.
-        timings: Snakemake's benchmark files.
 
     Returns:
         HTML.
     """
-    figures = [
-        {"name": n, "svg": Markup(as_inline_svg(svgs[n], n)), "drawing": d}
-        for n, d in drawings.items()
-    ]
-
-    def chosen(*starts: str) -> list[dict[str, Any]]:
-        return [figure for figure in figures if figure["name"].startswith(starts)]
-
-    cost = timing_table(timings)
-    has_quality = any(tables[n] for n in ("quality_by_arm", "trends", "solver_summary"))
-    parts = {
-        "scores": Part(
-            figures=chosen("scores"),
-            tables=result_tables(tables),
-            folded=geometry_tables(tables, every=True),
-        ),
-        "layers": tables["layers"]
-        and Part(figures=chosen("layers"), tables=[layer_table(tables["layers"])]),
-        "quality": has_quality
-        and Part(
-            lead=quality_findings(tables),
-            figures=chosen("probe_", "lift_", "bins_", "solver_", "disagreements_"),
-            tables=quality_tables(tables),
-        ),
-        "gate": tables["gate_summary"]
-        and Part(lead=gate_findings(tables), figures=chosen("gate"), tables=[gate_table(tables)]),
-        "curves": tables["curves"] and Part(figures=chosen("training")),
-        "ablations": ablations
-        and Part(
-            lead=["The paper's tables (arXiv 2606.19915) for our arms, with the paper's values."],
-            figures=chosen("ablations_"),
-            tables=ablation_tables(ablations),
-            after=[correlation_finding(row) for row in ablations["quality_correlation"]],
-        ),
-        "space": clouds["scenes"],
-        "browser": True,
-        "timings": cost and Part(tables=[cost]),
-    }
-    scripts = [_script("browser.js")]
+    scripts, parts = ["browser.js"], {**parts, "browser": {}}
     if clouds["scenes"]:
-        scripts += map(_script, ("three/three.min.js", "cloud.js", "viewer.js"))
+        scripts += ["three/three.min.js", "cloud.js", "viewer.js"]
+        parts["space"] = {}
+    # Exactly as they are between the tags: their digests are in the page's policy.
+    scripts = [f"\n{asset(name)}\n" for name in scripts]
+    sources = [one | {"label": source_label(one["name"])} for one in clouds["sources"]]
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
-            policy=_policy(scripts),
-            style=Markup(_asset("style.css")),
-            scripts=[Markup(text) for text in scripts],
-            sections={name: title for name, title in SECTIONS.items() if parts[name]},
+            policy=Markup(_policy(scripts)),
+            style=Markup(asset("style.css")),
+            scripts=list(map(Markup, scripts)),
+            sections={name: title for name, title in texts()["sections"].items() if name in parts},
             parts=parts,
-            findings=main_findings(tables),
-            caveats=power_findings(tables),
-            browser=_label_browser(browser, order) | {"viewed": list(clouds["scenes"])},
-            clouds=_label_clouds(clouds),
+            captions=texts()["captions"],
+            figures={name: Markup(as_inline_svg(svg, name)) for name, svg in figures.items()},
+            findings=findings("main", tables),
+            caveats=findings("power", tables),
+            browser=_label_browser(browser, arm_order(tables)) | {"viewed": list(clouds["scenes"])},
+            clouds={**clouds, "sources": sources},
         )
     )
 
 
-def timing_table(paths: Sequence[Path]) -> Table | None:
+def timing_table(paths: Sequence[Path]) -> Table:
     """Tabulate jobs, time and memory of each stage.
 
     Args:
         paths: Snakemake's benchmark files, .../benchmarks/{stage}/....tsv.
 
     Returns:
-        The table; None without any file.
+        The table.
     """
     stages: dict[str, list[dict[str, str]]] = {}
     for path in paths:
@@ -159,14 +140,18 @@ def timing_table(paths: Sequence[Path]) -> Table | None:
             stages.setdefault(parts[start], []).extend(csv.DictReader(file, delimiter="\t"))
     rows = []
     for stage, jobs in stages.items():
-        seconds = [number for job in jobs if (number := _float(job.get("s"))) is not None]
-        memory = [number for job in jobs if (number := _float(job.get("max_rss"))) is not None]
+        seconds, memory = (_numbers(jobs, column) for column in ("s", "max_rss"))
         peak = f"{max(memory):.0f}" if memory else "-"
         longest = f"{max(seconds, default=0):.0f}"
         rows.append((stage, str(len(jobs)), f"{sum(seconds):.0f}", longest, peak))
     head = ("stage", "jobs", "seconds, all jobs", "longest job, s", "peak memory, MB")
-    title = "Time and memory by stage"
-    return Table(title=title, head=head, rows=tuple(rows)) if rows else None
+    return make_table("timings", head, rows)
+
+
+def _numbers(jobs: Sequence[Mapping[str, str]], column: str) -> list[float]:
+    """A column of benchmark files; jobs too short to be measured have "NA" or "-"."""
+    cells = [job.get(column) or "" for job in jobs]
+    return [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
 
 
 def _label_browser(browser: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
@@ -184,34 +169,6 @@ def _label_browser(browser: Mapping[str, Any], order: Sequence[str]) -> dict[str
     }
 
 
-def _label_clouds(clouds: Mapping[str, Any]) -> dict[str, Any]:
-    sources = [source | {"label": source_label(source["name"])} for source in clouds["sources"]]
-    return {**clouds, "sources": sources}
-
-
-@cache
-def _environment() -> Environment:
-    """Templates that escape whatever they insert, and JSON that cannot end a script element."""
-    environment = Environment(
-        loader=PackageLoader("spatialsv.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    return environment
-
-
-def _asset(name: str) -> str:
-    return files("spatialsv.report").joinpath(name).read_text()
-
-
-def _script(name: str) -> str:
-    """A script exactly as it is between the tags: its digest is in the page's policy."""
-    return f"\n{_asset(name)}\n"
-
-
 def _policy(scripts: Sequence[str]) -> str:
     """Load nothing from anywhere, and run no script but these, whatever the data may hold."""
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts)
@@ -220,11 +177,3 @@ def _policy(scripts: Sequence[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:;"
         " base-uri 'none'; form-action 'none'"
     )
-
-
-def _float(text: str | None) -> float | None:
-    """A benchmark's number; jobs too short to be measured have "NA" or "-"."""
-    try:
-        return float(text or "")
-    except ValueError:
-        return None

@@ -14,8 +14,8 @@ from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.data import Row, read_tables, unique, where
-from spatialsv.report.labels import arm_label
 from spatialsv.report.tables import Table, as_markdown, as_text, format_mean
+from spatialsv.report.texts import arm_label, make_table
 
 
 def present(manifest: str | Path) -> Manifest:
@@ -50,14 +50,11 @@ def paper_table(cells: Sequence[Row]) -> Table:
         rows.append((f"{model}, {label}" if model else label, *map(_format_cell, own)))
     protocols = {row["benchmark"]: row["protocol"] for row in columns.values() if row["protocol"]}
     used = "; ".join(f"{name} {protocol}" for name, protocol in protocols.items())
-    note = (
-        "Per cent. Our means over training seeds ± their standard deviation; in parentheses the"
-        f" paper's values. Our scoring protocols: {used or 'no benchmark was run yet'}. The paper"
-        " does not specify protocols, prompts or frames; n is the number of items, ours and the"
-        " paper's where they differ."
-    )
     head = ("", *map(_heading, columns.values()))
-    return Table(title=cells[0]["title"], head=head, rows=tuple(rows), note=note)
+    title = cells[0]["title"]
+    return make_table(
+        "paper", head, rows, title=title, protocols=used or "no benchmark was run yet"
+    )
 
 
 def _heading(column: Row) -> str:

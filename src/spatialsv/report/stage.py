@@ -13,10 +13,10 @@ from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.ablations import ablation_figures
-from spatialsv.report.data import read_tables
-from spatialsv.report.figures import arm_order, draw_figures
-from spatialsv.report.findings import main_findings, power_findings, quality_findings
-from spatialsv.report.page import render_page
+from spatialsv.report.data import Tables, read_tables
+from spatialsv.report.figures import draw_figures
+from spatialsv.report.findings import findings
+from spatialsv.report.page import page_parts, render_page
 from spatialsv.report.result_tables import quality_tables, result_tables
 from spatialsv.report.style import as_svg, write_figures
 from spatialsv.report.tables import as_markdown, as_text
@@ -51,37 +51,28 @@ def run(
     """
     out, source = Path(out), read_manifest(analysis)
     tables = read_tables(source)
-    order = arm_order(tables)
+    browser, clouds = (
+        json.loads(source.resolve(name).read_text()) for name in ("browser.json", "clouds.json")
+    )
     words = result_tables(tables)
-    sentences = [*main_findings(tables), *power_findings(tables)]
-    bullets = "\n".join(f"- {sentence}" for sentence in [*sentences, *quality_findings(tables)])
+    sentences = [*findings("main", tables), *findings("power", tables)]
+    bullets = "\n".join(f"- {sentence}" for sentence in [*sentences, *findings("quality", tables)])
     markdown = map(as_markdown, [*words, *quality_tables(tables)])
     write_text(out.parent / "table.md", "\n\n".join([*markdown, bullets]) + "\n")
-    drawings = draw_figures(tables, order, _payload(source, "disagreements.json"))
-    svgs = {name: as_svg(drawing.figure) for name, drawing in drawings.items()}
-    write_figures(out.parent, svgs, drawings)
+    figures = draw_figures(tables, browser, clouds)
+    names = ["table.md", "report.html", *write_figures(out.parent, figures)]
     ablated = [read_tables(read_manifest(path)) for path in ablations]
-    more = {f"ablations_{n}": d for part in ablated for n, d in ablation_figures(part).items()}
-    page = fit_page(
-        _payload(source, "browser.json"),
-        _payload(source, "clouds.json"),
-        config.max_megabytes,
-        tables=tables,
-        order=order,
-        drawings=drawings | more,
-        svgs=svgs | {name: as_svg(drawing.figure) for name, drawing in more.items()},
-        ablations=ablated[0] if ablated else None,
-        timings=[Path(path) for path in benchmarks],
-    )
+    figures |= {f"ablations_{n}": f for part in ablated for n, f in ablation_figures(part).items()}
+    parts = page_parts(tables, ablated[0] if ablated else None, [Path(p) for p in benchmarks])
+    svgs = {name: as_svg(figure) for name, figure in figures.items()}
+    page = fit_page(tables, parts, svgs, browser, clouds, config.max_megabytes)
     write_text(out.parent / "report.html", page)
     sys.stdout.write("\n\n".join([*map(as_text, words), "\n".join(sentences)]) + "\n")
     sys.stdout.write(f"\nReport: {(out.parent / 'report.html').resolve()}\n")
-    figures = [f"{name}.{kind}" for name in drawings for kind in ("svg", "png")]
-    names = ("table.md", "report.html", *figures)
     manifest = Manifest(
         stage="report",
         payload={name: digest_path(out.parent / name) for name in names},
-        counts={"tables": len(words), "figures": len(drawings)},
+        counts={"tables": len(words), "figures": len(figures)},
         config=asdict(config),
         path=out,
     )
@@ -90,15 +81,16 @@ def run(
 
 
 def fit_page(
-    browser: Mapping[str, Any], clouds: Mapping[str, Any], max_megabytes: float, **parts: Any
+    tables: Tables,
+    parts: Mapping[str, Any],
+    figures: Mapping[str, str],
+    browser: Mapping[str, Any],
+    clouds: Mapping[str, Any],
+    max_megabytes: float,
 ) -> str:
-    """Render the page with as many scenes as the size limit allows.
+    """Render the page with as many evenly spaced scenes as the size limit allows.
 
-    Args:
-        browser: of browser.json.
-        clouds: of clouds.json.
-        max_megabytes: the limit.
-        parts: the other arguments of `render_page`.
+    The arguments are those of `render_page`, and the limit.
 
     Returns:
         HTML.
@@ -106,38 +98,26 @@ def fit_page(
     Raises:
         ValueError: the page is too large without any scene.
     """
-    limit = len(browser["scenes"])
+    names = list(browser["scenes"])
+    count = len(names)
     while True:
-        chosen = _select_scenes(browser, limit)
-        kept = {name: own for name, own in clouds["scenes"].items() if name in chosen["scenes"]}
-        page = render_page(browser=chosen, clouds={**clouds, "scenes": kept}, **parts)
+        kept = {names[index * len(names) // count] for index in range(count)}
+        questions = [one for one in browser["questions"] if one["scene"] in kept]
+        tasks = {one["task"] for one in questions}
+        chosen = {
+            **browser,
+            "scenes": {n: scene for n, scene in browser["scenes"].items() if n in kept},
+            "questions": questions,
+            "tasks": [name for name in browser["tasks"] if name in tasks],
+        }
+        viewed = {n: scene for n, scene in clouds["scenes"].items() if n in kept}
+        page = render_page(tables, parts, figures, chosen, {**clouds, "scenes": viewed})
         size = len(page.encode()) / 1e6  # MB
         if size <= max_megabytes:
             return page
-        if limit == 0:
+        if count == 0:
             raise ValueError(
                 f"report.max_megabytes: the page needs {size:.1f} MB without any scene, and the"
                 f" limit is {max_megabytes} MB. Increase it."
             )
-        limit = min(limit - 1, int(limit * max_megabytes / size))
-
-
-def _select_scenes(browser: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """The browser's data of at most `limit` scenes, evenly spaced."""
-    names = list(browser["scenes"])
-    count = min(limit, len(names))
-    scenes = {
-        n: browser["scenes"][n] for n in (names[i * len(names) // count] for i in range(count))
-    }
-    questions = [one for one in browser["questions"] if one["scene"] in scenes]
-    tasks = {one["task"] for one in questions}
-    return {
-        **browser,
-        "scenes": scenes,
-        "questions": questions,
-        "tasks": [name for name in browser["tasks"] if name in tasks],
-    }
-
-
-def _payload(manifest: Manifest, name: str) -> Any:
-    return json.loads(manifest.resolve(name).read_text())
+        count = min(count - 1, int(count * max_megabytes / size))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spatialsv.io.atomic import write_bytes, write_text
-from spatialsv.report.labels import arm_label
+from spatialsv.report.texts import arm_label
 
 # Colours by their names in style.css, which has others for dark screens.
 COLOURS = {
@@ -24,7 +23,7 @@ COLOURS = {
     **{"c4": "#0f7f86", "c5": "#1d2127", "c6": "#8d95a0", "c7": "#6f5bb5"},
 }
 ARM_COLOURS = [name for name in COLOURS if name[1:].isdigit()]
-DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1.2, 2)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)), "--")
+DASHES: Sequence[Any] = ((0, (1.2, 2)), (0, (5, 2)), "-", (0, (6, 2, 1.2, 2)), (0, (3, 1.5)), "--")
 WIDTH = 9.0  # inches
 DPI = 160  # of PNG, and of images inside SVG
 RC = {
@@ -57,29 +56,10 @@ RC = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A figure, its caption on the page, and a description for screen readers."""
-
-    figure: Figure
-    caption: str
-    description: str
-
-
 def new_figure(
     height: float, rows: int = 1, columns: int = 1, **subplots: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of the page's width and its axes, row by row.
-
-    Args:
-        height: inches.
-        rows: of axes.
-        columns: of axes.
-        subplots: options of `Figure.subplots`.
-
-    Returns:
-        The figure and a flat list of its axes.
-    """
+    """Return a figure of the page's width, `height` inches high, and its axes row by row."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **subplots).flat)
 
@@ -119,32 +99,30 @@ def as_inline_svg(svg: str, name: str) -> str:
     Returns:
         The `svg` element.
     """
-    svg = svg[svg.index("<svg ") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
     svg = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    names = {value: key for key, value in COLOURS.items()}
-    svg = re.sub(r"#[0-9a-f]{6}\b", lambda m: _variable(m[0], names), svg)
+    for key, value in COLOURS.items():
+        svg = svg.replace(value, f"var(--{key})")
     return re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
 
 
-def _variable(colour: str, names: Mapping[str, str]) -> str:
-    return f"var(--{names[colour]})" if colour in names else colour
-
-
 @mpl.rc_context(RC)
-def write_figures(folder: Path, svgs: Mapping[str, str], drawings: Mapping[str, Drawing]) -> None:
+def write_figures(folder: Path, figures: Mapping[str, Figure]) -> list[str]:
     """Write each figure as SVG and PNG, and delete figures of an earlier run.
 
     Args:
         folder: where the files go.
-        svgs: of `as_svg`, by name.
-        drawings: the same figures.
+        figures: by name.
+
+    Returns:
+        The names of the files.
     """
     for path in (*folder.glob("*.svg"), *folder.glob("*.png")):
-        if path.stem not in drawings:
+        if path.stem not in figures:
             path.unlink()
-    for name, drawing in drawings.items():
-        write_text(folder / f"{name}.svg", svgs[name])
+    for name, figure in figures.items():
+        write_text(folder / f"{name}.svg", as_svg(figure))
         buffer = io.BytesIO()
-        drawing.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         write_bytes(folder / f"{name}.png", buffer.getvalue())
+    return [f"{name}.{kind}" for name in figures for kind in ("svg", "png")]

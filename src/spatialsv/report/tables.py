@@ -28,7 +28,7 @@ def pivot(
     across: str,
     cell: Callable[[Row], str],
     columns: Sequence[Any] = (),
-) -> list[list[str]]:
+) -> dict[Any, list[str]]:
     """Arrange tidy rows as a grid.
 
     Args:
@@ -39,11 +39,13 @@ def pivot(
         columns: the grid's columns; those of `rows` by default.
 
     Returns:
-        Cells by row; "-" where there is no tidy row.
+        Cells by the value of `down`; "-" where there is no tidy row.
     """
     cells = {(row[down], row[across]): cell(row) for row in rows}
     names = columns or unique(rows, across)
-    return [[cells.get((value, name), UNKNOWN) for name in names] for value in unique(rows, down)]
+    return {
+        value: [cells.get((value, name), UNKNOWN) for name in names] for value in unique(rows, down)
+    }
 
 
 def format_score(row: Mapping[str, Any], digits: int = 1, name: str = "mean") -> str:
