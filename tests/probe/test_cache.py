@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spatialsv.probe.cache import Rounding, StateFiles
+from spatialsv.probe.cache import ChannelScaling, StateFiles
 
 
 def test_tensors_come_back(tmp_path):
@@ -11,7 +11,7 @@ def test_tensors_come_back(tmp_path):
     assert files.read() is None
     kept = {}
     for name, dtype in (("tap0", torch.float32), ("layer-1", torch.float16)):
-        kept[name] = files.make(name, (3, 2, 4), dtype)
+        kept[name] = files.create(name, (3, 2, 4), dtype)
         kept[name][:] = torch.arange(24).view(3, 2, 4).to(dtype)
     assert files.read() is None  # not finished
     files.finish(kept, "a model")
@@ -24,9 +24,9 @@ def test_tensors_come_back(tmp_path):
 
 def test_a_file_cut_short_is_told(tmp_path):
     files = StateFiles(tmp_path)
-    files.finish({"x": files.make("x", (10,), torch.float16)}, "a model")
+    files.finish({"x": files.create("x", (10,), torch.float16)}, "a model")
     (tmp_path / "x.bin").write_bytes(b"\0" * 10)
-    with pytest.raises(ValueError, match=r"x\.bin: lost or cut short"):
+    with pytest.raises(ValueError, match=r"x\.bin: missing, or not 20 bytes long"):
         files.read()
 
 
@@ -34,9 +34,9 @@ def test_rounding_keeps_what_varies_beside_a_large_mean():
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(50, 4, generator=generator) * torch.tensor([1e-3, 1, 1e4, 0])
     states = states + torch.tensor([0.0, 3e3, 1e5, 5])
-    rounded = Rounding.fit(states)(states)
+    rounded = ChannelScaling.fit([states]).to_half(states)
     assert rounded.dtype == torch.float16 and rounded.isfinite().all()
     for channel in range(3):
         exact = (states[:, channel] - states[:, channel].mean()) / states[:, channel].std()
         assert (rounded[:, channel].float() - exact).abs().max() < 3e-3
-    assert Rounding.fit(states)(states * 1e9).isfinite().all()
+    assert ChannelScaling.fit([states]).to_half(states * 1e9).isfinite().all()

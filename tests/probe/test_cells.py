@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.probe.cells import Cells, measure, measure_matches, outputs_of, position_features
+from spatialsv.probe.cells import Cells, measure, measure_matches, output_slices, position_features
 
 
 @pytest.fixture
 def cells(tiny_labels):
-    return Cells.of(tiny_labels, (4, 8), 4)
+    return Cells.from_labels(tiny_labels, (4, 8), 4)
 
 
 def test_targets_given_back_have_no_error(cells):
@@ -37,7 +37,7 @@ def test_targets_given_back_have_no_error(cells):
 def test_each_task_has_its_outputs(cells, task, metrics):
     outputs, _ = cells.targets()
     noise = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0))
-    where = outputs_of(4)[task]
+    where = output_slices(4)[task]
     outputs[..., where] += 0.3 * noise[..., where]
     errors = measure(outputs, cells)
     wrong = {name for name, of in errors.items() if of.max() > 1e-3}
@@ -51,10 +51,10 @@ def test_unknown_pixels_take_the_mean_of_their_cell_and_unknown_cells_teach_noth
     valid[0, 0, :8, :8] = False  # whole cells of 8 x 4 pixels, of which 4 x 4 are looked at
     valid[1, 0, 0, 0] = False
     known = replace(tiny_labels, valid=valid)
-    before, after = (Cells.of(labels, (4, 8), 8) for labels in (tiny_labels, known))
+    before, after = (Cells.from_labels(labels, (4, 8), 8) for labels in (tiny_labels, known))
     (full, _), (outputs, taught) = before.targets(), after.targets()
     assert not taught[0, 0, 0, :2].any() and taught.sum() == taught.numel() - 2
-    depth = outputs_of(8)["depth"]
+    depth = output_slices(8)["depth"]
     one, cell = outputs[1, 0, 0, 0, depth], full[1, 0, 0, 0, depth]
     hidden = ~after.geometry.valid[1, 0, :8, :8].flatten()
     assert hidden.any()
@@ -82,7 +82,7 @@ def test_positions_tell_all_cells_apart(grid, waves):
 
 
 def test_some_rows_are_those_scenes(cells):
-    some = cells.rows(slice(2, 4))
+    some = cells.select(slice(2, 4))
     outputs, _ = cells.targets()
     assert len(some) == 2
     assert_close(some.targets()[0], outputs[2:4])

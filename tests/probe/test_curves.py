@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from spatialsv.probe.curves import TASKS, best_metrics, intervals, layer_curves
-from spatialsv.probe.layers import Found
+from spatialsv.probe.layers import ProbeResult
 from spatialsv.stats.intervals import cluster_bootstrap
 
 
-def found(offset: float, left: float, seeds: int = 2) -> Found:
+def found(offset: float, left: float, seeds: int = 2) -> ProbeResult:
     generator = torch.Generator().manual_seed(0)
     errors = {
         metric: offset + torch.rand(seeds, 30, generator=generator).double()
         for metric in TASKS.values()
     }
-    return Found(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
+    return ProbeResult(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
 
 
 @pytest.fixture

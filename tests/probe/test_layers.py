@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from helpers.tiny import synthetic_scenes
 from spatialsv.probe.cells import Cells
-from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
+from spatialsv.probe.layers import LayerProbes, LayersConfig, LayerStates
 from spatialsv.teachers.exact import ExactTeacher
 
 CONFIG = LayersConfig(pixels=4, parts=4, seeds=2)
@@ -17,7 +17,7 @@ CONFIG = LayersConfig(pixels=4, parts=4, seeds=2)
 def split(count: int, first: int, total: int = 60) -> Cells:
     """Planes of their own; 2 views of 4 x 4 cells."""
     scenes = synthetic_scenes(total).select(slice(first, first + count))
-    return Cells.of(ExactTeacher().label(scenes), (4, 4), 4)
+    return Cells.from_labels(ExactTeacher().label(scenes), (4, 4), 4)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def probes():
     return LayerProbes([split(30, 0), split(10, 30)], [split(20, 40)], CONFIG)
 
 
-def layers(probes, holds: bool, order=(None, None)) -> tuple[Layer, Layer]:
+def layers(probes, holds: bool, order=(None, None)) -> tuple[LayerStates, LayerStates]:
     """States that hold log depth and points of their cell among noise, or noise alone."""
     generator = torch.Generator().manual_seed(0)
     found = []
@@ -35,7 +35,7 @@ def layers(probes, holds: bool, order=(None, None)) -> tuple[Layer, Layer]:
             outputs, _ = one.targets()
             noise = torch.randn(*outputs.shape[:4], 10, generator=generator)
             states.append(torch.cat([100 * outputs * holds, noise], dim=-1).half())
-        found.append(Layer(states, whose))
+        found.append(LayerStates(states, whose))
     return tuple(found)
 
 
@@ -49,7 +49,7 @@ def test_what_states_hold_is_found_and_other_scenes_states_do_not_help(probes):
         assert error[2] == pytest.approx(error[3], rel=0.1)  # noise adds nothing to the place
     assert held.errors["raw_rmse"].shape == (2, 20)
     assert held.errors["pck10"].shape == (1, 20)
-    assert held.left["depth"] < 0.05 < mixed.left["depth"]
+    assert held.unexplained["depth"] < 0.05 < mixed.unexplained["depth"]
 
 
 def test_the_position_control_knows_each_places_mean(probes):
@@ -80,7 +80,7 @@ def test_scenes_of_several_shapes_and_numbers_of_views_are_one_set():
         **{n: getattr(fewer, n)[:, :1] for n in ("depth", "valid", "intrinsics", "cam_to_world")},
         confidence=None,
     )
-    fewer = Cells.of(fewer, (2, 4), 4)
+    fewer = Cells.from_labels(fewer, (2, 4), 4)
     assert len(other) == len(fewer)
     mixed = LayerProbes([one, fewer], [split(10, 40)], CONFIG)
     found = mixed(*layers(mixed, True))

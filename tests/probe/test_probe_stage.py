@@ -9,12 +9,11 @@ import torch
 
 from helpers.tiny_families import SAVE
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.probe import ProbeConfig, run, source
+from spatialsv.probe import ProbeConfig, run, states
 from spatialsv.probe.cache import StateFiles
-from spatialsv.probe.depth import errors_of, means_of, target_of
-from spatialsv.probe.features import collect, load_frozen, spread_taps
-from spatialsv.probe.fit import FitConfig
+from spatialsv.probe.depth import DepthTarget, FitConfig, depth_errors, mean_errors
 from spatialsv.probe.layers import LayersConfig
+from spatialsv.probe.states import compute_states, evenly_spaced_taps, load_frozen
 from spatialsv.scenes.store import read_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
 
@@ -60,8 +59,8 @@ def test_the_depth_that_is_kept_is_that_which_was_measured(tiny_mllm, shards, tm
     np.testing.assert_array_equal(kept.cam_to_world, known.cam_to_world)
     np.testing.assert_array_equal(kept.scale, known.scale)
     np.testing.assert_allclose(kept.intrinsics[..., 0, 0], known.intrinsics[..., 0, 0] / 2)
-    truth = [target_of(known, CONFIG.stride)]
-    means = means_of(errors_of([torch.from_numpy(kept.depth)], truth), "")
+    truth = [DepthTarget.from_labels(known, CONFIG.stride)]
+    means = mean_errors(depth_errors([torch.from_numpy(kept.depth)], truth), "")
     metrics = json.loads(out.with_name("metrics.json").read_text())
     assert means == pytest.approx({name: metrics[name] for name in means}, rel=1e-5)
 
@@ -110,7 +109,7 @@ def test_states_that_were_kept_are_not_made_again(tiny_mllm, shards, tmp_path, m
     def fail(*_):
         raise AssertionError("the MLLM is loaded")
 
-    monkeypatch.setattr(source, "load_frozen", fail)
+    monkeypatch.setattr(states, "load_frozen", fail)
     run(tiny_mllm, *manifests, config, tmp_path / "b" / "manifest.json")
     for name in ("metrics.json", "layers.json"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
@@ -144,12 +143,12 @@ def test_features_do_not_depend_on_their_batch_and_random_weights_differ(
     tiny_mllm, tiny_scenes, tmp_path
 ):
     model = load_frozen(tiny_mllm, random_weights=False, seed=0)
-    taps = spread_taps(model.mllm)
+    taps = evenly_spaced_taps(model.mllm)
     assert taps == (1, 2, 3, 4)
 
     def features(model, batch):
         files = StateFiles(tmp_path / f"{id(model)}-{batch}")
-        found = collect(model, tiny_scenes, taps, (), batch, "x", files, {})
+        found = compute_states(model, tiny_scenes, taps, (), batch, "x", files, {})
         return [found[f"tap{i}"] for i in range(4)]
 
     one, two = (features(model, b) for b in (1, 4))

@@ -1,4 +1,4 @@
-"""Stage `probe`: what a frozen model's visual states hold, read by a fresh head."""
+"""Stage `probe`: train new heads on a frozen model's visual states, and measure what they read."""
 
 from spatialsv.probe.stage import ProbeConfig, run
 

@@ -1,7 +1,7 @@
-"""Known geometry cut into the cells whose states are probed, and what is predicted, measured.
+"""Known geometry of the cells whose states are probed, and errors of predictions for them.
 
-A linear probe gives of each cell the log depth of k x k pixels, the ray through its centre and the
-points of these pixels: k^2 + 6 + 3 k^2 outputs. Geometry is in the labels' frame and unit: the
+A linear probe predicts for each cell the log depth of k x k pixels, the ray through its centre and
+the points of these pixels: k^2 + 6 + 3 k^2 outputs. Geometry is in the labels' frame and unit: the
 first view's camera, lengths divided by the scene's mean distance.
 
 Shapes: S scenes, N views, h w cells, k pixels a cell's side, M outputs, H = h k, W = w k.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -27,15 +28,15 @@ from spatialsv.geometry.pose_metrics import error_auc, pose_errors
 from spatialsv.geometry.rays import RayMap, ray_map
 from spatialsv.scenes.scene import Scenes
 
-SHARES = {"pck5": 0.05, "pck10": 0.1, "pck20": 0.2}  # of the image's longer side
-TURNS = (0, 15, 30, 60, 180)  # Probe3D's bins of the angle between two views, in degrees
+THRESHOLDS = {"pck5": 0.05, "pck10": 0.1, "pck20": 0.2}  # of the image's longer side
+ANGLES = (0, 15, 30, 60, 180)  # Probe3D's bins of the angle between two views, in degrees
 TO_CELLS = "s n (h y) (w x) c -> s n h w (y x c)"
 TO_PIXELS = "s n h w (y x c) -> s n (h y) (w x) c"
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The geometry of scenes of one shape, at k x k pixels of each cell."""
+    """The geometry of scenes of equal shape, at k x k pixels of each cell."""
 
     side: int  # k
     geometry: GeometryLabels  # at H x W
@@ -44,8 +45,8 @@ class Cells:
     cam_to_world: Float[Tensor, "S N 4 4"]
 
     @classmethod
-    def of(cls, labels: Scenes, grid: tuple[int, int], side: int) -> Cells:
-        """Of labels, for a grid of (h, w) cells."""
+    def from_labels(cls, labels: Scenes, grid: tuple[int, int], side: int) -> Cells:
+        """Return the geometry of labels for a grid of (h, w) cells."""
         depth, valid, K = resample(
             torch.from_numpy(labels.depth).float(),
             torch.from_numpy(labels.valid),
@@ -64,38 +65,41 @@ class Cells:
     def __len__(self) -> int:
         return len(self.cam_to_world)
 
-    def rows(self, rows: slice) -> Cells:
-        """Some of the scenes."""
-        known = {f.name: getattr(self.geometry, f.name) for f in fields(self.geometry)}
+    def select(self, rows: slice) -> Cells:
+        """Return some of the scenes."""
+        arrays = {field.name: getattr(self.geometry, field.name) for field in fields(self.geometry)}
+        part: dict[str, Any] = {
+            name: None if values is None else values[rows] for name, values in arrays.items()
+        }
         return Cells(
             side=self.side,
-            geometry=GeometryLabels(
-                **{k: None if v is None else v[rows] for k, v in known.items()}
-            ),
+            geometry=GeometryLabels(**part),
             rays=RayMap(self.rays.origins[rows], self.rays.directions[rows]),
             intrinsics=self.intrinsics[rows],
             cam_to_world=self.cam_to_world[rows],
         )
 
     def targets(self) -> tuple[Float[Tensor, "S N h w M"], Bool[Tensor, "S N h w"]]:
-        """What a probe of each cell should give, and which cells teach it.
+        """Return the outputs to learn, and which cells to learn from.
 
-        They are those with depth at half of their pixels or more; the others take the mean of it.
+        Returns:
+            The outputs, where invalid pixels have the mean of their cell's valid ones; and the
+            cells with valid depth at half of their pixels or more.
         """
         depth, valid = self.geometry.depth, self.geometry.valid
         maps = torch.cat([torch.where(valid, depth, 1).log()[..., None], self.geometry.points], -1)
-        known = rearrange(valid[..., None], TO_CELLS, y=self.side, x=self.side)[..., None]
+        cell_valid = rearrange(valid[..., None], TO_CELLS, y=self.side, x=self.side)[..., None]
         maps = rearrange(maps, TO_CELLS, y=self.side, x=self.side).unflatten(-1, (-1, 4))
-        count = known.sum(dim=-2)
-        mean = maps.where(known, 0).sum(dim=-2) / count.clamp_min(1)
-        maps = torch.where(known, maps, mean[..., None, :])  # (S, N, h, w, k^2, 4)
+        count = cell_valid.sum(dim=-2)
+        mean = maps.where(cell_valid, 0).sum(dim=-2) / count.clamp_min(1)
+        maps = torch.where(cell_valid, maps, mean[..., None, :])  # (S, N, h, w, k^2, 4)
         rays = torch.cat([self.rays.origins, self.rays.directions], dim=-1).to(maps)
         outputs = torch.cat([maps[..., 0], rays, maps[..., 1:].flatten(-2)], dim=-1)
         return outputs, 2 * count[..., 0] >= self.side**2
 
 
-def outputs_of(side: int) -> dict[str, slice]:
-    """Which outputs are which."""
+def output_slices(side: int) -> dict[str, slice]:
+    """Return where the outputs of each kind are."""
     depth = side * side
     return {
         "depth": slice(0, depth),
@@ -106,85 +110,106 @@ def outputs_of(side: int) -> dict[str, slice]:
 
 
 def measure(outputs: Float[Tensor, "S N h w M"], truth: Cells) -> dict[str, Float[Tensor, " S"]]:
-    """Errors of each scene; lengths in units of its mean distance, angles in degrees.
+    """Measure the outputs of probes.
 
-    Depth as in `scene_depth_errors` and `affine_depth_errors`. `ray_error` is the mean angle
-    between rays, `origin_error` the mean distance of their origins; `rotation_error`,
-    `translation_error` and `pose_auc30` (VGGT's form) are those of the cameras read from them, over
-    pairs of views; `points_error` is the mean distance between points, nothing aligned.
+    Args:
+        outputs: of a probe.
+        truth: the geometry of the same cells.
+
+    Returns:
+        For each scene, lengths in units of its mean distance and angles in degrees: the errors of
+        `scene_depth_errors` and `affine_depth_errors`; `ray_error`, the mean angle between rays,
+        and `origin_error`, the mean distance of their origins; `rotation_error`,
+        `translation_error` and `pose_auc30` (VGGT's form) of the cameras read from the rays, over
+        pairs of views; and `points_error`, the mean distance between points, without alignment.
     """
-    where, side = outputs_of(truth.side), {"y": truth.side, "x": truth.side}
-    known, valid = truth.geometry, truth.geometry.valid
-    depth = rearrange(outputs[..., where["depth"]], TO_PIXELS, **side)[..., 0].exp()
-    points = rearrange(outputs[..., where["points"]], TO_PIXELS, **side)
-    origins, directions = (outputs[..., where[n]].double() for n in ("origins", "directions"))
-    found = scene_depth_errors(depth, known.depth, valid)
-    found |= affine_depth_errors(depth, known.depth, valid)
+    kinds, side = output_slices(truth.side), {"y": truth.side, "x": truth.side}
+    geometry, valid = truth.geometry, truth.geometry.valid
+    depth = rearrange(outputs[..., kinds["depth"]], TO_PIXELS, **side)[..., 0].exp()
+    points = rearrange(outputs[..., kinds["points"]], TO_PIXELS, **side)
+    origins, directions = (outputs[..., kinds[n]].double() for n in ("origins", "directions"))
+    errors = scene_depth_errors(depth, geometry.depth, valid)
+    errors |= affine_depth_errors(depth, geometry.depth, valid)
     true = truth.rays.directions
     angle = torch.atan2(
         torch.linalg.cross(directions, true).norm(dim=-1), (directions * true).sum(-1)
     )
-    found["ray_error"] = torch.rad2deg(angle).flatten(1).mean(dim=1)
-    found["origin_error"] = (origins - truth.rays.origins).norm(dim=-1).flatten(1).mean(dim=1)
+    errors["ray_error"] = torch.rad2deg(angle).flatten(1).mean(dim=1)
+    errors["origin_error"] = (origins - truth.rays.origins).norm(dim=-1).flatten(1).mean(dim=1)
     cameras = cameras_from_rays(RayMap(origins, directions))
     pairs = pose_errors(cameras.cam_to_world, truth.cam_to_world)
-    found["rotation_error"] = pairs.rotation.mean(dim=1)
-    found["translation_error"] = pairs.translation.nanmean(dim=1)
+    errors["rotation_error"] = pairs.rotation.mean(dim=1)
+    errors["translation_error"] = pairs.translation.nanmean(dim=1)
     auc = [error_auc(worst, 30) for worst in pairs.worst()]
-    found["pose_auc30"] = torch.tensor(auc, dtype=torch.float64)
-    error = (points - known.points).double().norm(dim=-1)
-    found["points_error"] = _mean(error.flatten(1), valid.flatten(1))
-    return found
+    errors["pose_auc30"] = torch.tensor(auc, dtype=torch.float64)
+    distance = (points - geometry.points).double().norm(dim=-1)
+    errors["points_error"] = _masked_mean(distance.flatten(1), valid.flatten(1))
+    return errors
 
 
 def measure_matches(
     features: Float[Tensor, "S N h w D"], truth: Cells
 ) -> dict[str, Float[Tensor, " S"]]:
-    """PCK of each scene: the share of its pixels whose match is that near, see `match_errors`.
+    """Measure matches between views, see `match_errors`.
 
-    Two rows and columns of each cell's pixels are looked for, among all of the other view's.
+    Two rows and columns of each cell's pixels are matched, among all pixels of the other view.
 
-    With `_at_A_B` behind the name over pairs of views that are turned by A to B degrees.
+    Args:
+        features: of the cells.
+        truth: the geometry of the same cells.
+
+    Returns:
+        PCK for each scene: the share of pixels whose match is within a threshold. Names that end in
+        `_at_A_B` are for pairs of views at an angle of A to B degrees.
     """
-    known = truth.geometry
-    pixels = math.prod(known.depth.shape[2:])
-    together = max(1, 2**24 // pixels**2)  # scenes; what is compared at once stays small
+    geometry = truth.geometry
+    pixels = math.prod(geometry.depth.shape[2:])
+    scenes = max(1, 2**24 // pixels**2)  # at once, so that the comparison fits into memory
     parts = []
-    for start in range(0, len(truth), together):
-        rows = slice(start, start + together)
+    for start in range(0, len(truth), scenes):
+        rows = slice(start, start + scenes)
         parts.append(
             match_errors(
                 features[rows],
-                known.depth[rows],
-                known.valid[rows],
+                geometry.depth[rows],
+                geometry.valid[rows],
                 truth.intrinsics[rows],
                 truth.cam_to_world[rows],
                 every=max(1, truth.side // 2),
             )
         )
     errors, angles = (torch.cat(part) for part in zip(*parts, strict=True))
-    seen = ~errors.isnan()
-    found = {
-        name: _mean((errors < share).double().flatten(1), seen.flatten(1))
-        for name, share in SHARES.items()
+    visible = ~errors.isnan()
+    shares = {
+        name: _masked_mean((errors < threshold).double().flatten(1), visible.flatten(1))
+        for name, threshold in THRESHOLDS.items()
     }
-    for low, high in pairwise(TURNS):
-        those = seen & ((angles >= low) & (angles < high))[..., None]
-        near = (errors < SHARES["pck10"]).double()
-        found[f"pck10_at_{low}_{high}"] = _mean(near.flatten(1), those.flatten(1))
-    return found
+    for low, high in pairwise(ANGLES):
+        in_bin = visible & ((angles >= low) & (angles < high))[..., None]
+        near = (errors < THRESHOLDS["pck10"]).double()
+        shares[f"pck10_at_{low}_{high}"] = _masked_mean(near.flatten(1), in_bin.flatten(1))
+    return shares
 
 
 def position_features(
     views: int, grid: tuple[int, int], waves: tuple[int, int]
 ) -> Float[Tensor, "N h w D"]:
-    """Where a cell is: so many cosines down and across, of each view its own.
+    """Encode the position of a cell by cosines down and across, separately for each view.
 
-    On a grid of as many cells these tell all cells apart; on a finer one they are smooth.
+    On a grid of as many cells as cosines, the code of each cell is unique; on a finer one it is
+    smooth.
+
+    Args:
+        views: N.
+        grid: h and w.
+        waves: the number of cosines down and across.
+
+    Returns:
+        The code of each cell.
     """
-    rows, columns = (_cosines(*way) for way in zip(grid, waves, strict=True))
-    places = torch.einsum("ha,wb->hwab", rows, columns).flatten(2)
-    return torch.einsum("vn,hwd->vhwnd", torch.eye(views), places).flatten(3)
+    rows, columns = (_cosines(side, count) for side, count in zip(grid, waves, strict=True))
+    code = torch.einsum("ha,wb->hwab", rows, columns).flatten(2)
+    return torch.einsum("vn,hwd->vhwnd", torch.eye(views), code).flatten(3)
 
 
 def _cosines(side: int, waves: int) -> Float[Tensor, "side waves"]:
@@ -192,6 +217,6 @@ def _cosines(side: int, waves: int) -> Float[Tensor, "side waves"]:
     return torch.cos(math.pi * at[:, None] * torch.arange(waves))
 
 
-def _mean(values: Float[Tensor, "S n"], counted: Bool[Tensor, "S n"]) -> Float[Tensor, " S"]:
-    """NaN where nothing is counted."""
-    return values.where(counted, 0).sum(dim=1) / counted.sum(dim=1)
+def _masked_mean(values: Float[Tensor, "S n"], mask: Bool[Tensor, "S n"]) -> Float[Tensor, " S"]:
+    """Return the mean of masked values; NaN where the mask is empty."""
+    return values.where(mask, 0).sum(dim=1) / mask.sum(dim=1)

@@ -1,4 +1,4 @@
-"""The stage: a frozen model, training and test scenes in; what probes read from it out."""
+"""The stage: probe a frozen model on training scenes, and measure the probes on test scenes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.probe.cells import Cells
-from spatialsv.probe.curves import best_metrics, intervals_of, layer_curves
+from spatialsv.probe.curves import best_metrics, layer_curves, metric_intervals
 from spatialsv.probe.depth import (
+    DepthTarget,
     Errors,
-    errors_of,
+    FitConfig,
+    Groups,
+    depth_as_scenes,
+    depth_errors,
     mean_depth,
-    means_of,
-    placed,
+    mean_errors,
     probe_depth,
-    standardised_taps,
-    target_of,
+    scaled_taps,
+    shuffle_scenes,
 )
-from spatialsv.probe.features import Groups, States, shuffled
-from spatialsv.probe.fit import FitConfig
-from spatialsv.probe.layers import Layer, LayerProbes, LayersConfig
-from spatialsv.probe.source import Source
+from spatialsv.probe.layers import LayerProbes, LayersConfig, LayerStates, ProbeResult
+from spatialsv.probe.states import States, StateSource
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, grouped, stack
 from spatialsv.scenes.singly import ById, Singly, labelled, labels_of
@@ -37,17 +38,19 @@ from spatialsv.scenes.store import read_groups, write_groups
 from spatialsv.teachers.exact import ExactTeacher
 
 Control = Literal["shuffled", "random"]
+SplitStates = Mapping[str, Sequence[States]]  # of the groups of "train" and of "test"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
     """What is probed, and how."""
 
-    taps: tuple[int, int, int, int] | None = None  # as in HF hidden_states; None: spread evenly
-    stride: int = 2  # of the pixels whose depth is learnt and measured
+    # As in HF hidden_states; None: four, evenly spaced.
+    taps: tuple[int, int, int, int] | None = None
+    stride: int = 2  # pixels between those whose depth is learnt and measured
     max_scenes: int | None = None  # training scenes, the first ones; None: all
-    feature_batch: int = 8  # scenes a forward pass of the MLLM
-    controls: tuple[Control, ...] = ()  # probes of what a probe alone can do; each costs another
+    feature_batch: int = 8  # scenes in a forward pass of the MLLM
+    controls: tuple[Control, ...] = ()  # of the depth probe; each trains another probe
     seed: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
     layers: LayersConfig = field(default_factory=LayersConfig)
@@ -63,170 +66,178 @@ def run(
     test_labels: Sequence[Path] = (),
     family: str | None = None,
 ) -> Manifest:
-    """Train probes on the frozen `model`, measure them; write metrics.json, layers.json and `out`.
+    """Train probes on a frozen model; write metrics.json, layers.json, depth.zarr, and a manifest.
 
-    depth.zarr has what the depth probe reads of the test scenes, at their known cameras.
+    depth.zarr has the depth probe's prediction for the test scenes, at their known cameras.
 
-    The metrics are means over the test scenes against their exact depth, names and alignments as
-    in `scene_depth_errors` and `affine_depth_errors`. With `shuffled_` or `random_` before the name
-    they are of a control: features given to other scenes, or those of an MLLM with random weights.
-    With `mean_depth_` before it, of each pixel's mean depth over the training scenes, which looks
-    at nothing. `linear_` ones are of the linear probes, see `best_metrics`; layers.json has all of
-    theirs, see `layer_curves`, and intervals of the depth probe's.
+    Metrics are means over the test scenes against their exact depth, with names and alignments of
+    `scene_depth_errors` and `affine_depth_errors`. The prefix `shuffled_` or `random_` names a
+    control: the states of other scenes, or of an MLLM with random weights. `mean_depth_` is each
+    pixel's mean depth over the training scenes, which ignores the image. `linear_` names linear
+    probes, see `best_metrics`; layers.json has all of them, see `layer_curves`, and intervals of
+    the depth probe's metrics.
 
     Args:
-        model: a train manifest, or a folder with mllm/ or an MLLM's checkpoint.
-        scenes: manifests of the training scenes.
-        labels: manifests of their labels; without any the scenes' own geometry is learnt.
-        test_scenes: manifests of the scenes to measure on.
-        test_labels: manifests of labels, which stand in for geometry that these have not.
-        family: the name of an adapter from outside, for `load_mllm`.
+        model: train manifest, or folder with mllm/ or of a checkpoint
+        scenes: manifests of the training scenes
+        labels: manifests of their labels; by default the scenes' own geometry
+        test_scenes: manifests of the scenes to measure on
+        config: settings
+        out: manifest to write; its payload goes into the same folder
+        test_labels: manifests of labels, for test scenes without geometry
+        family: MODULE:CLASS of an MLLM adapter outside this package; its code is executed
+
+    Returns:
+        The manifest.
 
     Raises:
-        ValueError: no scenes, scenes without labels, or test scenes without geometry and labels.
+        ValueError: Scenes are missing, or have no labels or geometry.
     """
     exact = ExactTeacher()
-    seen = first_of(read_all(scenes, "scenes"), config.max_scenes)
+    train = first_scenes(read_all(scenes, "scenes"), config.max_scenes)
     stand_ins = ById(read_all(test_labels)) if test_labels else {}
     test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
-    given = ById(read_all(labels) if labels else map(exact.label, seen))
-    taught = [stack(list(labels_of(group.ids, given))) for group in seen]
-    known = [exact.label(group) for group in test]
+    given = ById(read_all(labels) if labels else map(exact.label, train))
+    truth = {
+        "train": [stack(list(labels_of(group.ids, given))) for group in train],
+        "test": [exact.label(group) for group in test],
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".states.") as folder:
-        source = Source(
+        source = StateSource(
             model=model,
             family=family,
-            splits={"train": seen, "test": test},
+            splits={"train": train, "test": test},
             taps=config.taps,
             layers=config.layers.states,
             batch_size=config.feature_batch,
             seed=config.seed,
-            keep=config.layers.cache,
-            meanwhile=Path(folder),
+            cache=config.layers.cache,
+            temporary=Path(folder),
         )
-        states, fresh = source.states(), {}
+        states: SplitStates = source.states()
+        random_states: SplitStates = {}
         if "random" in config.controls or (source.layers and "random" in config.layers.controls):
-            fresh = source.states(random_weights=True)
-        depth, errors = _depth(states, fresh, taught, known, config)
-        metrics = {
-            n: mean for prefix in errors for n, mean in means_of(errors[prefix], prefix).items()
-        }
+            random_states = source.states(random_weights=True)
+        depth, errors = _probe_depth(states, random_states, truth, config)
+        metrics: dict[str, float | int] = {}
+        for prefix in errors:
+            metrics |= mean_errors(errors[prefix], prefix)
         record = None
         if source.layers:
-            record = _layers(source.layers, states, fresh, taught, known, config)
+            record = _probe_layers(source.layers, states, random_states, truth, config)
             record["taps"] = list(source.taps)
-            record["dpt"] = {prefix: intervals_of(of) for prefix, of in errors.items()}
+            record["dpt"] = {prefix: metric_intervals(of) for prefix, of in errors.items()}
             metrics |= best_metrics(record)
     metrics["scenes"] = sum(map(len, test))
-    read = [
-        placed(depths, group, config.stride, "probe")
-        for depths, group in zip(depth, known, strict=True)
+    predicted = [
+        depth_as_scenes(values, group, config.stride, "probe")
+        for values, group in zip(depth, truth["test"], strict=True)
     ]
     about = {"model": str(model), "labels": next(iter(given.values())).source}
-    return _finish(out, metrics, record, read, config, about, sum(map(len, seen)))
+    return _write(out, metrics, record, predicted, config, about, sum(map(len, train)))
 
 
-def read_all(paths: Sequence[Path], what: str = "labels") -> list[Scenes]:
-    """All scenes of these manifests, those of one shape together.
-
-    Raises:
-        ValueError: no manifests.
-    """
+def read_all(paths: Sequence[Path], kind: str = "labels") -> list[Scenes]:
+    """Read all scenes of manifests, as one group for each shape; there must be a manifest."""
     if not paths:
-        raise ValueError(f"no {what} for the probe: give at least one manifest")
+        raise ValueError(f"The probe has no {kind}. Give at least one manifest.")
     names = ["image", "confidence"]
     return grouped(
         s for path in paths for s in read_groups(read_manifest(path).find(".zarr"), names)
     )
 
 
-def first_of(groups: list[Scenes], count: int | None) -> list[Scenes]:
-    """The first `count` scenes of `groups`; all, if None."""
-    if count is None:
-        return groups
-    return grouped(Singly(groups)[:count])
+def first_scenes(groups: list[Scenes], count: int | None) -> list[Scenes]:
+    """Return the first `count` scenes of all groups; None for all scenes."""
+    return groups if count is None else grouped(Singly(groups)[:count])
 
 
-def _depth(
-    states: Mapping[str, Sequence[States]],
-    fresh: Mapping[str, Sequence[States]],
-    taught: Sequence[Scenes],
-    known: Sequence[Scenes],
+def _probe_depth(
+    states: SplitStates,
+    random_states: SplitStates,
+    truth: Mapping[str, Sequence[Scenes]],
     config: ProbeConfig,
 ) -> tuple[list[Tensor], dict[str, Errors]]:
-    """The depth probe's depth; its errors and its controls', by the prefix of their names."""
-    target, truth = ([target_of(group, config.stride) for group in of] for of in (taught, known))
+    """Return the depth probe's prediction; its errors and its controls', by prefix."""
+    target, test = (
+        [DepthTarget.from_labels(group, config.stride) for group in truth[split]]
+        for split in ("train", "test")
+    )
 
-    def read(taps: Mapping[str, Groups], label: str) -> list[Tensor]:
-        return probe_depth(taps, target, truth, config.fit, config.seed, label)
+    def predict(taps: Mapping[str, Groups], label: str) -> list[Tensor]:
+        return probe_depth(taps, target, test, config.fit, config.seed, label)
 
-    taps = standardised_taps(states)
-    depth = read(taps, "probe")
-    found = {"": errors_of(depth, truth)}
+    taps = scaled_taps(states)
+    depth = predict(taps, "probe")
+    errors = {"": depth_errors(depth, test)}
     if "shuffled" in config.controls:
-        mixed = {k: [shuffled(x, config.seed) for x in groups] for k, groups in taps.items()}
-        found["shuffled_"] = errors_of(read(mixed, "probe shuffled"), truth)
+        mixed = {k: [shuffle_scenes(x, config.seed) for x in groups] for k, groups in taps.items()}
+        errors["shuffled_"] = depth_errors(predict(mixed, "probe shuffled"), test)
     if "random" in config.controls:
-        found["random_"] = errors_of(read(standardised_taps(fresh), "probe random"), truth)
-    found["mean_depth_"] = errors_of([mean_depth(target, one) for one in truth], truth)
-    return depth, found
+        errors["random_"] = depth_errors(predict(scaled_taps(random_states), "probe random"), test)
+    errors["mean_depth_"] = depth_errors([mean_depth(target, one) for one in test], test)
+    return depth, errors
 
 
-def _layers(
+def _probe_layers(
     layers: Sequence[int],
-    states: Mapping[str, Sequence[States]],
-    fresh: Mapping[str, Sequence[States]],
-    taught: Sequence[Scenes],
-    known: Sequence[Scenes],
+    states: SplitStates,
+    random_states: SplitStates,
+    truth: Mapping[str, Sequence[Scenes]],
     config: ProbeConfig,
 ) -> dict[str, Any]:
-    """The record of the linear probes of `layers`, and of their controls."""
+    """Return the record of the linear probes of `layers`, and of their controls."""
     side, controls = config.layers.pixels, config.layers.controls
-    cells = [
+    train, test = (
         [
-            Cells.of(scenes, tuple(group.layers[layers[0]].shape[2:4]), side)
-            for scenes, group in zip(of, states[split], strict=True)
+            Cells.from_labels(labels, group.grid(layers[0]), side)
+            for labels, group in zip(truth[split], states[split], strict=True)
         ]
-        for split, of in (("train", taught), ("test", known))
-    ]
-    probes = LayerProbes(*cells, config.layers)
+        for split in ("train", "test")
+    )
+    probes = LayerProbes(train, test, config.layers)
     orders = probes.shuffle(config.seed)
 
-    def pair(of: Mapping[str, Sequence[States]], layer: int, mixed: bool) -> list[Layer]:
+    def probe_all(of: SplitStates, label: str, shuffled: bool = False) -> list[ProbeResult]:
         return [
-            Layer([group.layers[layer] for group in of[split]], order if mixed else None)
-            for split, order in zip(("train", "test"), orders, strict=True)
+            probes(
+                *(
+                    LayerStates([g.layers[layer] for g in of[split]], order if shuffled else None)
+                    for split, order in zip(("train", "test"), orders, strict=True)
+                )
+            )
+            for layer in progress(layers, label)
         ]
 
-    found = [probes(*pair(states, layer, False)) for layer in progress(layers, "layers")]
-    against = {}
+    results = probe_all(states, "layers")
+    control_results: dict[str, list[ProbeResult]] = {}
     if "position" in controls:
-        against["position"] = [probes.position()]
+        control_results["position"] = [probes.position()]
     if "shuffled" in controls:
-        mixed = progress(layers, "layers, shuffled")
-        against["shuffled"] = [probes(*pair(states, layer, True)) for layer in mixed]
+        control_results["shuffled"] = probe_all(states, "layers, shuffled", shuffled=True)
     if "random" in controls:
-        untaught = progress(layers, "layers, random weights")
-        against["random"] = [probes(*pair(fresh, layer, False)) for layer in untaught]
-    return layer_curves(layers, found, against)
+        control_results["random"] = probe_all(random_states, "layers, random weights")
+    return layer_curves(layers, results, control_results)
 
 
-def _finish(
+def _write(
     out: Path,
     metrics: dict[str, float | int],
     record: dict[str, Any] | None,
-    read: list[Scenes],
+    predicted: list[Scenes],
     config: ProbeConfig,
     about: dict[str, Any],
     scenes: int,
 ) -> Manifest:
-    written = {"metrics.json": metrics} | ({} if record is None else {"layers.json": record})
+    files: dict[str, Any] = {"metrics.json": metrics}
+    if record is not None:
+        files["layers.json"] = record
     (out.parent / "layers.json").unlink(missing_ok=True)
-    for name, value in written.items():
+    for name, value in files.items():
         write_json(out.parent / name, value)
-    payload = {name: digest_path(out.parent / name) for name in written}
-    payload["depth.zarr"] = write_groups(out.parent / "depth.zarr", read)
+    payload = {name: digest_path(out.parent / name) for name in files}
+    payload["depth.zarr"] = write_groups(out.parent / "depth.zarr", predicted)
     manifest = Manifest(
         stage="probe",
         payload=payload,

@@ -5,9 +5,16 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.model.dpt import DPTConfig
-from spatialsv.probe.depth import mean_depth
-from spatialsv.probe.features import Standardise, shuffled
-from spatialsv.probe.fit import DepthTarget, FitConfig, fit_probe, predict
+from spatialsv.probe.depth import (
+    DepthTarget,
+    FitConfig,
+    fit_probe,
+    mean_depth,
+    predict,
+    scaled_taps,
+    shuffle_scenes,
+)
+from spatialsv.probe.states import States
 
 
 def make(scenes: int, seed: int) -> tuple[list[torch.Tensor], DepthTarget]:
@@ -31,7 +38,7 @@ def error(train, test, target, truth) -> float:
 def test_depth_is_found_where_it_is_and_not_where_features_are_shuffled():
     (train, target), (test, truth) = make(64, 1), make(16, 2)
     found = error(train, test, target, truth)
-    chance = error(shuffled(train, 0), shuffled(test, 0), target, truth)
+    chance = error(shuffle_scenes(train, 0), shuffle_scenes(test, 0), target, truth)
     assert found < 0.1
     assert chance > 0.3
 
@@ -41,7 +48,7 @@ def test_scenes_of_several_shapes_teach_one_head():
     parts = [slice(0, 48), slice(48, 64)]
     cut = [[x[part] for x in train] for part in parts]
     cut[1] = [x[:, :1] for x in cut[1]]  # the second have one view, and smaller maps of depth
-    targets = [target.rows(torch.arange(64)[part]) for part in parts]
+    targets = [target.select(torch.arange(64)[part]) for part in parts]
     targets[1] = DepthTarget(targets[1].depth[:, :1, :6], targets[1].valid[:, :1, :6])
     small = DPTConfig(width=8, reassembly=(8, 8, 8, 8), output_width=8)
     config = FitConfig(steps=80, batch_size=16, lr=1e-2, dpt=small)
@@ -64,18 +71,19 @@ def test_invalid_depth_teaches_nothing():
 
 def test_standardised_by_the_training_scenes():
     features, _ = make(32, 1)
-    standardise = Standardise.fit([features])
-    for x in standardise(features):
+    other, _ = make(32, 2)
+    states = {"train": [States(features, {})], "test": [States(other, {})]}
+    scaled = scaled_taps(states)
+    for x in scaled["train"][0]:
         flat = x.flatten(0, -2)
         assert_close(flat.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
         assert_close(flat.std(dim=0), torch.ones(6))
-    other, _ = make(32, 2)
-    assert standardise(other)[0].mean().abs() > 1e-4
+    assert scaled["test"][0][0].mean().abs() > 1e-4
 
 
 def test_shuffling_moves_whole_scenes_alike_at_every_tap():
     features, _ = make(8, 1)
-    mixed = shuffled(features, 0)
+    mixed = shuffle_scenes(features, 0)
     assert_close(mixed[1], mixed[0] * 2)
     assert not torch.equal(mixed[0], features[0])
     assert_close(mixed[0].sum(dim=0), features[0].sum(dim=0))
@@ -85,8 +93,8 @@ def test_shuffling_moves_whole_scenes_alike_at_every_tap():
 def test_no_scene_keeps_its_own_features(scenes):
     features = [torch.arange(1.0 * scenes).reshape(-1, 1, 1, 1, 1)]
     for seed in range(20):
-        assert (shuffled(features, seed)[0] != features[0]).all()
-    assert shuffled([torch.ones(1, 1, 1, 1, 1)], 0)[0].item() == 1  # alone in its shape
+        assert (shuffle_scenes(features, seed)[0] != features[0]).all()
+    assert shuffle_scenes([torch.ones(1, 1, 1, 1, 1)], 0)[0].item() == 1  # alone in its shape
 
 
 def test_mean_depth_leaves_out_invalid_pixels():
@@ -103,6 +111,6 @@ def test_mean_depth_leaves_out_invalid_pixels():
 
 def test_nothing_to_learn_is_said():
     features, target = make(4, 1)
-    with pytest.raises(ValueError, match="no valid depth"):
+    with pytest.raises(ValueError, match="No depth is valid"):
         unknown = DepthTarget(target.depth, ~target.valid)
         fit_probe([features], [unknown], FitConfig(), seed=0, label="probe")
