@@ -56,7 +56,7 @@ def test_links_and_anchors_resolve(page):
 
 @pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
 def test_files_named_in_the_text_exist(page):
-    names = re.findall(r"`((?:workflow|perf|src|tests|docs)/[\w./-]+)`", text_of(page))
+    names = re.findall(r"`((?:workflow|perf|src|tests|docs|examples)/[\w./-]+)`", text_of(page))
     for name in names:
         assert (ROOT / name).exists(), f"{page.name}: {name}"
 
