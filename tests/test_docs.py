@@ -11,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from helpers.tiny_families import save_internvl
+from spatialsv.cli import COMMANDS, main
 from spatialsv.scenes.store import write_store
 
 ROOT = Path(__file__).parents[1]
@@ -142,3 +143,26 @@ def test_every_table_of_the_analysis_is_documented():
     package = json.loads((ROOT / "src/spatialsv/analysis/datapackage.json").read_text())
     named = set(re.findall(r"`(\w+)\.csv`", (DOCS / "analysis.md").read_text()))
     assert named == {resource["name"] for resource in package["resources"]}
+
+
+def commands() -> list:
+    """Return the `spatialsv` commands of the pages as test parameters."""
+    lines = [
+        (page.name, match)
+        for page in CURRENT
+        for match in re.findall(r"(?<![\w/.])spatialsv ([a-z]\w*[^\n`#|]*)", page.read_text())
+        if match.split()[0] in COMMANDS
+    ]
+    return [pytest.param(line, id=f"{name}: {line[:60]}") for name, line in lines]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_options_of_commands_exist(line, capsys):
+    name, *words = line.replace("(", " ").split()
+    options = {word.rstrip(",.;)") for word in words if word.startswith("--")}
+    with pytest.raises(SystemExit):
+        main(
+            [name, *(word for word in words if word in ("--plan", "--data")), *words[:1], "--help"]
+        )
+    text = capsys.readouterr().out
+    assert not {option for option in options if option not in text}, text
