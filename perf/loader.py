@@ -24,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.views import render_views
 from spatialsv.samples.dataset import SamplesConfig, SceneDataset
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import open_groups, read_groups, write_store
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import load_groups, open_store, write_store
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 try:
@@ -75,13 +74,13 @@ class OurScenes(Dataset):
     """Scenes of our store, read one at a time."""
 
     def __init__(self, path: Path) -> None:
-        self.scenes = Singly(open_groups(path, NAMES))
+        self.scenes = SceneList(open_store(path))
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def __getitem__(self, row: int) -> Sample:
-        return tensors(arrays(self.scenes[row].read()))
+        return tensors(arrays(self.scenes[row].load(*NAMES)))
 
 
 def batched(data: Dataset, workers: int) -> Loader:
@@ -93,7 +92,7 @@ def batched(data: Dataset, workers: int) -> Loader:
 
 def ours(folder: Path, scenes: Scenes, workers: int) -> Loader:
     """Write our store and return its loader."""
-    write_store(folder / "scenes.zarr", replace(scenes, instance=None))
+    write_store(folder / "scenes.zarr", scenes.replace(instance=None))
     return batched(OurScenes(folder / "scenes.zarr"), workers)
 
 
@@ -224,8 +223,8 @@ def memory(folder: Path, count: int, in_memory: bool) -> None:
     _, family = load_mllm(resolve_model("rooms").checkpoint)
     stores = [folder / f"{number}.zarr" for number in range(-(-count // SHARD))]
     start = resident("RssAnon")
-    opened = read_groups if in_memory else open_groups
-    scenes = Singly(group for store in stores for group in opened(store))[:count]
+    opened = load_groups if in_memory else open_store
+    scenes = SceneList(group for store in stores for group in opened(store))[:count]
     data = SceneDataset(scenes, [], family, scenes, SamplesConfig(keep_gib=0.0))
     rng = np.random.default_rng(0)
     for row in rng.integers(0, count, 2000):
@@ -238,7 +237,7 @@ def write_many(folder: Path, count: int) -> None:
     _, rooms = render_views(range(SHARD), RoomsConfig(views=2, image_size=32))
     for number in range(-(-count // SHARD)):
         ids = tuple(f"{number}-{name}" for name in rooms.ids)
-        write_store(folder / f"{number}.zarr", replace(rooms, ids=ids, instance=None))
+        write_store(folder / f"{number}.zarr", rooms.replace(ids=ids, instance=None))
 
 
 def memories() -> None:

@@ -33,8 +33,8 @@ from PIL import Image
 
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.views import render_views
-from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import open_groups, write_store
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
+from spatialsv.scenes.store import open_store, write_store
 from spatialsv.teachers.rooms import RoomsTeacher
 
 try:
@@ -63,13 +63,16 @@ def ours(folder: Path, frames: Frames) -> tuple[int, Read]:
     count = len(depth)
     scenes = Scenes(
         ids=tuple(map(str, range(count))),
-        intrinsics=np.zeros((count, 1, 3, 3)),
-        cam_to_world=np.zeros((count, 1, 4, 4)),
-        depth=depth,
-        valid=np.ones(depth.shape, bool),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=np.zeros((count, 1, 3, 3)), cam_to_world=np.zeros((count, 1, 4, 4))
+            ),
+            depth=depth,
+            valid=np.ones(depth.shape, bool),
+        ),
     )
     write_store(folder / "ours.zarr", scenes)
-    (stored,) = open_groups(folder / "ours.zarr")
+    (stored,) = open_store(folder / "ours.zarr")
     chunks = stored.chunks["depth"]
     assert np.array_equal(chunks.scenes(np.arange(count)), depth)
     assert chunks.dtype == frames.dtype, "stored in another type than the other formats"

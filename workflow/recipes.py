@@ -25,7 +25,7 @@ from spatialsv.config import from_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.scenes.question import Question, write_questions
-from spatialsv.scenes.scene import Scenes, bare_ones
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 from spatialsv.scenes.store import write_store
 from spatialsv.train import TrainConfig
 from spatialsv.train.plan import Plan, plan
@@ -81,12 +81,16 @@ def make_data(folder: Path, questions: int) -> tuple[Path, Path]:
     shape = (len(ids), VIEWS, *SIZE)
     scenes = Scenes(
         ids=ids,
-        intrinsics=np.broadcast_to(np.eye(3), (*shape[:2], 3, 3)).copy(),
-        cam_to_world=np.broadcast_to(np.eye(4), (*shape[:2], 4, 4)).copy(),
-        depth=bare_ones(shape, np.dtype("float32")),
-        valid=bare_ones(shape, np.dtype("bool")),
-        image=bare_ones((*shape, 3), np.dtype("uint8")),
-        features=bare_ones((*shape[:2], 18, 24, 1024), np.dtype("float16")),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=np.broadcast_to(np.eye(3), (*shape[:2], 3, 3)).copy(),
+                cam_to_world=np.broadcast_to(np.eye(4), (*shape[:2], 4, 4)).copy(),
+            ),
+            depth=np.broadcast_to(np.float32(1), shape),
+            valid=np.broadcast_to(True, shape),
+            features=np.broadcast_to(np.float16(1), (*shape[:2], 18, 24, 1024)),
+        ),
+        image=np.broadcast_to(np.uint8(1), (*shape, 3)),
     )
     asked = [
         Question(

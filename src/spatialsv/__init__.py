@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spatialsv.samples.dataset import SceneDataset
     from spatialsv.scenes.question import Question
     from spatialsv.scenes.scene import Scenes
-    from spatialsv.scenes.store import read_store, write_store
+    from spatialsv.scenes.store import load_store, write_store
     from spatialsv.teachers.load import load_teacher
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ _MODULES = {  # public name -> the module that defines it
     "load_teacher": "teachers.load",
     "point_map": "geometry.rays",
     "ray_map": "geometry.rays",
-    "read_store": "scenes.store",
+    "load_store": "scenes.store",
     "spatial_losses": "losses.total",
     "umeyama": "geometry.similarity",
     "write_store": "scenes.store",
@@ -69,10 +69,10 @@ __all__ = [
     "align_depth",
     "cameras_from_rays",
     "load_mllm",
+    "load_store",
     "load_teacher",
     "point_map",
     "ray_map",
-    "read_store",
     "spatial_losses",
     "umeyama",
     "write_store",

@@ -170,9 +170,9 @@ def _show_inspection(inspection: Any, *, json: bool = False) -> None:
         inspection: of `scenes.store.inspect.inspect`.
         json: print everything as JSON, sizes in bytes
     """
-    from spatialsv.scenes.store.inspect import told
+    from spatialsv.scenes.store.inspect import format_inspection
 
-    print(told(inspection, json))
+    print(format_inspection(inspection, json))
 
 
 def _show_scores(scoring: Any) -> None:

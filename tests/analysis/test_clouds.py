@@ -85,7 +85,7 @@ def test_errors_are_shares_of_the_true_depth(labels):
 
 def test_confidence_spreads_over_the_scale(labels):
     rng = np.random.default_rng(0)
-    sure = replace(labels, confidence=rng.uniform(1, 9, size=labels.depth.shape))
+    sure = labels.replace(confidence=rng.uniform(1, 9, size=labels.depth.shape))
     record = encode_cloud(load_cloud(sure, 0), 10**6, None)
     codes = unpacked(record["confidence"], "u1", record["size"])[labels.valid[0]]
     assert codes.min() == 0 and codes.max() == UNKNOWN - 1
@@ -95,7 +95,7 @@ def test_confidence_spreads_over_the_scale(labels):
 def test_a_camera_that_was_not_found_places_no_points(labels):
     poses = labels.cam_to_world.copy()
     poses[0, 1] = np.nan
-    record = encode_cloud(load_cloud(replace(labels, cam_to_world=poses), 0), 10**6, None)
+    record = encode_cloud(load_cloud(labels.replace(cam_to_world=poses), 0), 10**6, None)
     assert np.isfinite(points_of(record)[0]).any() and np.isnan(points_of(record)[1]).all()
     json.dumps(record, allow_nan=False)
 
@@ -118,7 +118,7 @@ def test_sources_stand_in_order_and_unknown_scenes_have_none(tiny_scenes, labels
 
 
 def test_who_knows_and_who_lifts_is_found(finished_run, labels, tmp_path):
-    digest = write_store(tmp_path / "0000.zarr", replace(labels, source="rooms-teacher"))
+    digest = write_store(tmp_path / "0000.zarr", labels.replace(source="rooms-teacher"))
     write_manifest(tmp_path / "0000.json", Manifest(stage="labels", payload={"0000.zarr": digest}))
     scenes = [read_manifest(path) for path in finished_run["scenes"]]
     known = reference_maps(scenes, [read_manifest(tmp_path / "0000.json")])
@@ -130,7 +130,7 @@ def test_who_knows_and_who_lifts_is_found(finished_run, labels, tmp_path):
 
 def test_photos_know_nothing_of_themselves_and_a_teacher_does(tiny_scenes, labels, tmp_path):
     lacking = dict.fromkeys(GEOMETRY)
-    stores = {"scenes": replace(tiny_scenes, **lacking, source="photos"), "labels": labels}
+    stores = {"scenes": tiny_scenes.replace(**lacking, source="photos"), "labels": labels}
     manifests = {}
     for stage, scenes in stores.items():
         folder = tmp_path / stage

@@ -13,9 +13,8 @@ from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.report.figures import solver_figure
 from spatialsv.rooms.stage import ScenesConfig, run
 from spatialsv.scenes.question import Question
-from spatialsv.scenes.scene import stack
-from spatialsv.scenes.singly import ById
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene_list import by_id, stack
+from spatialsv.scenes.store import load_store, write_store
 from spatialsv.stats.summary import QuestionScore
 from spatialsv.teachers.exact import ExactTeacher
 
@@ -33,11 +32,11 @@ def rooms(tmp_path_factory):
 @pytest.fixture(scope="module")
 def labels(rooms):
     """What a perfect model would lift: relative, in each first view's frame, at half the size."""
-    exact = ExactTeacher().label(read_store(rooms.find(".zarr")))
+    exact = ExactTeacher().label(load_store(rooms.find(".zarr")))
     K = exact.intrinsics / np.array([2.0, 2, 1])[:, None]
     K[..., :2, 2] -= 0.25  # every second pixel, from the second
     small = {name: getattr(exact, name)[..., 1::2, 1::2] for name in ("depth", "valid")}
-    return replace(exact, intrinsics=K, features=None, confidence=None, **small)
+    return exact.replace(intrinsics=K, features=None, confidence=None, **small)
 
 
 def shares(known, said):
@@ -49,7 +48,7 @@ def shares(known, said):
 
 def test_exact_geometry_answers_and_a_perfect_lift_says_the_same(rooms, labels):
     known = load_rooms([rooms])
-    said = solve_rooms(known, ById([labels]))
+    said = solve_rooms(known, by_id([labels]))
     right = shares(known, said)
     assert right["exact"] > 0.95 and right["lifted"] == right["exact"]
     assert right["lifted_depth"] == right["exact"]
@@ -65,7 +64,7 @@ def test_cameras_that_stand_still_lose_what_depth_cannot_tell(rooms, labels):
     """All views said to be the first: with exact cameras nothing is lost."""
     still = np.broadcast_to(np.eye(4), labels.cam_to_world.shape).copy()
     known = load_rooms([rooms])
-    right = shares(known, solve_rooms(known, ById([replace(labels, cam_to_world=still)])))
+    right = shares(known, solve_rooms(known, by_id([labels.replace(cam_to_world=still)])))
     assert right["lifted_depth"] > 0.95 > right["lifted"] + 0.2
 
 
@@ -95,14 +94,14 @@ def test_a_model_that_reads_its_geometry_is_told_from_one_that_does_not(rooms, l
     rng = np.random.default_rng(0)
     turn = labels.cam_to_world.copy()
     turn[:, 1:, :3, 3] += rng.normal(scale=0.5, size=turn[:, 1:, :3, 3].shape)
-    lifted = replace(labels, cam_to_world=turn)
+    lifted = labels.replace(cam_to_world=turn)
     place = tmp_path / "lift/rooms/spatialsv/0"
     place.mkdir(parents=True)
     write_json(place / "metrics.json", {})
     payload = {"metrics.json": "0", "lifted.zarr": write_store(place / "lifted.zarr", lifted)}
     write_manifest(place / "manifest.json", Manifest(stage="lift", payload=payload))
     known = load_rooms([rooms])
-    said = solve_rooms(known, ById([lifted]))
+    said = solve_rooms(known, by_id([lifted]))
     blind = {
         q.id: rng.choice(list("ABCD")[: len(q.options)]).item() if q.options else 1.0
         for one in known
@@ -168,4 +167,4 @@ def test_lifted_stacks_are_matched_by_scene(rooms, labels):
     """In whatever order they were lifted."""
     known = load_rooms([rooms])
     shuffled = stack([labels.select([i]) for i in reversed(range(ROOMS))])
-    assert solve_rooms(known, ById([shuffled])) == solve_rooms(known, ById([labels]))
+    assert solve_rooms(known, by_id([shuffled])) == solve_rooms(known, by_id([labels]))

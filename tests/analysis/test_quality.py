@@ -1,7 +1,6 @@
 """Geometry quality against accuracy: the tables of responses whose cause is known."""
 
 import json
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -151,13 +150,13 @@ def test_the_rest_of_a_scene_leaves_the_question_out():
 
 
 def test_properties_are_read_where_there_is_geometry(tmp_path, tiny_scenes):
-    bare = replace(
-        tiny_scenes, **dict.fromkeys(("depth", "valid", "intrinsics", "cam_to_world", "instance"))
+    bare = tiny_scenes.replace(
+        **dict.fromkeys(("depth", "valid", "intrinsics", "cam_to_world", "instance"))
     )
     paths = []
     instance = np.zeros(tiny_scenes.depth.shape, np.int16)
     instance[:, :, 3:9, 3:9], instance[:, 1, 20:, 20:] = 2, 5
-    for name, scenes in (("bare", bare), ("seen", replace(tiny_scenes, instance=instance))):
+    for name, scenes in (("bare", bare), ("seen", tiny_scenes.replace(instance=instance))):
         digest = write_store(tmp_path / f"{name}.zarr", scenes)
         manifest = Manifest(
             stage="scenes", payload={f"{name}.zarr": digest}, path=tmp_path / f"{name}.json"

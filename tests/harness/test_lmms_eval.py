@@ -23,7 +23,7 @@ from spatialsv.cli import main
 from spatialsv.evaluate.asking import AskConfig
 from spatialsv.evaluate.benchmark import ask
 from spatialsv.scenes.question import read_questions
-from spatialsv.scenes.store import read_store
+from spatialsv.scenes.store import load_store
 
 PYTHON = os.environ.get("SPATIALSV_HARNESS_PYTHON")
 pytestmark = [
@@ -98,7 +98,7 @@ def made(tmp_path_factory) -> Path:
     assert main(["export", model, "--out", str(made / "export")]) == 0
     line = ["evaluate", "--model", model, "--scenes", shards["test"]]
     assert main([*line, "--out", str(made / "replies/manifest.json")]) == 0
-    scenes = read_store(made / "scenes/test/0000.zarr", ["image"])
+    scenes = load_store(made / "scenes/test/0000.zarr", ["image"])
     images = {}
     for scene, views in zip(scenes.ids, scenes.image, strict=True):
         images[scene] = [str(made / f"{scene}-{number}.png") for number in range(len(views))]

@@ -31,7 +31,7 @@ def loaded(form: Format, root: Path) -> tuple[Views, list[str], list[str]]:
             continue
         reasons += [error.reason for error in skipped]
         for one in scenes:
-            arrays = (one.image, one.intrinsics, one.cam_to_world, one.depth)
+            arrays = tuple(map(one.get, ("image", "intrinsics", "cam_to_world", "depth")))
             for row, frame in enumerate(one.frame_ids[0]):
                 views[f"{one.ids[0]}:{frame}"] = tuple(a[0, row] for a in arrays if a is not None)
     return views, reasons, refused

@@ -78,7 +78,7 @@ def write_pseudo(folder: Path, scenes: Scenes) -> Path:
             labels = ExactTeacher().label(scenes)
             depth = labels.depth.copy()
             depth[:, 0, 20:] *= 1.3
-            return replace(labels, depth=depth)
+            return labels.replace(depth=depth)
 
     path = folder / "unlabelled" / "0000.json"
     path.parent.mkdir()
@@ -125,7 +125,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
         write_job(folder, "probe", arm, {"metrics.json": {"rmse": value}})
         for arm, value in (("base", 0.5), ("text", 0.45), ("spatialsv", 0.3))
     ]
-    flat = replace(lifted, depth=np.full_like(lifted.depth, 0.8), confidence=None)
+    flat = lifted.replace(depth=np.full_like(lifted.depth, 0.8), confidence=None)
     write_store(paths["probe"][1].with_name("depth.zarr"), flat)  # a model that tells nothing apart
     payload = {"metrics.json": "0", "depth.zarr": "0"}
     write_manifest(paths["probe"][1], Manifest(stage="probe", payload=payload))

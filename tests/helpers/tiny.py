@@ -18,7 +18,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from spatialsv.samples.views import PreparedViews
 from spatialsv.scenes.question import Question
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 SPECIAL = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
@@ -162,10 +162,13 @@ def synthetic_scenes(count: int = 6, views: int = 2, size: int = 32) -> Scenes:
     noise = rng.integers(0, 60, (count, views, size, size, 3), dtype=np.uint8)
     return Scenes(
         ids=tuple(f"plane-{i}" for i in range(count)),
-        intrinsics=np.broadcast_to(K, (count, views, 3, 3)).copy(),
-        cam_to_world=poses,
-        depth=depth,
-        valid=np.ones(depth.shape, dtype=bool),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=np.broadcast_to(K, (count, views, 3, 3)).copy(), cam_to_world=poses
+            ),
+            depth=depth,
+            valid=np.ones(depth.shape, dtype=bool),
+        ),
         image=np.maximum(shade[..., None], noise),
         source="planes",
     )
@@ -184,13 +187,14 @@ def synthetic_labels(scenes: Scenes, channels: int = 8) -> Scenes:
     poses[..., :3, 3] /= scale[:, None, None]
     return Scenes(
         ids=scenes.ids,
-        intrinsics=scenes.intrinsics,
-        cam_to_world=poses,
-        depth=(scenes.depth / scale[:, None, None, None]).astype(np.float32),
-        valid=scenes.valid,
-        confidence=np.ones((S, N, H, W), dtype=np.float32),
-        features=rng.normal(size=(S, N, 2, 2, channels)).astype(np.float16),
-        scale=scale,
+        geometry=Geometry(
+            cameras=Cameras(intrinsics=scenes.intrinsics, cam_to_world=poses),
+            depth=(scenes.depth / scale[:, None, None, None]).astype(np.float32),
+            valid=scenes.valid,
+            confidence=np.ones((S, N, H, W), dtype=np.float32),
+            features=rng.normal(size=(S, N, 2, 2, channels)).astype(np.float16),
+            scale=scale,
+        ),
         unit="relative",
         source="exact",
     )

@@ -14,8 +14,9 @@ from helpers.killed import killed, started
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.labels import LabelsConfig, run
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import digest_scenes, read_store, write_store
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import stack
+from spatialsv.scenes.store import digest_scenes, load_store, write_store
 from spatialsv.teachers.exact import ExactTeacher
 
 SCENES = 12
@@ -38,7 +39,7 @@ class SlowTeacher:
 @pytest.fixture
 def shard(tmp_path: Path, tiny_scenes: Scenes) -> Path:
     """The manifest of twelve scenes."""
-    again = Scenes(**vars(tiny_scenes) | {"ids": tuple(f"{name}'" for name in tiny_scenes.ids)})
+    again = tiny_scenes.replace(ids=tuple(f"{name}'" for name in tiny_scenes.ids))
     digest = write_store(tmp_path / "scenes.zarr", stack([tiny_scenes, again]))
     path = tmp_path / "scenes.json"
     write_manifest(path, Manifest(stage="scenes", payload={"scenes.zarr": digest}))
@@ -62,9 +63,9 @@ def label(shard: Path, out: Path) -> None:
 def finished(out: Path) -> set[str]:
     """The ids in parts that are kept, all of them whole; in the end, of all scenes."""
     if out.is_file():
-        return set(read_store(read_manifest(out).find(".zarr")).ids)
+        return set(load_store(read_manifest(out).find(".zarr")).ids)
     parts = (out.parent / f".{out.stem}.work").glob("[0-9]*")
-    return {name for part in parts for name in read_store(part).ids}
+    return {name for part in parts for name in load_store(part).ids}
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
@@ -87,7 +88,7 @@ def test_nothing_that_was_finished_is_done_again(
             assert not kept & asked, "asked about scenes whose labels were kept"
             done, calls = done + was_killed, calls + 1
             if out.with_suffix(".zarr").exists():
-                assert digest_scenes(read_store(out.with_suffix(".zarr"))) == digest
+                assert digest_scenes(load_store(out.with_suffix(".zarr"))) == digest
         assert len(notes.read_text().splitlines()) <= SCENES // 2 + calls - 1
         assert out.read_text() == undisturbed.read_text()
         names = {"0000.json", "0000.metrics.json", "0000.zarr"}
@@ -101,7 +102,7 @@ def test_two_processes_at_one_job_do_it_once(tmp_path: Path, shard: Path, notes:
         assert not killed(process, 120)
     assert len(notes.read_text().splitlines()) == SCENES // 2
     manifest = read_manifest(out)
-    labels = read_store(manifest.find(".zarr"))
+    labels = load_store(manifest.find(".zarr"))
     assert digest_scenes(labels) == manifest.payload["0000.zarr"] and len(labels) == SCENES
 
 
@@ -156,7 +157,7 @@ def test_half_labels_take_half_the_space_and_lose_eleven_bits(
     run(shard, "rooms", LabelsConfig(drop_percent=0.0), wide)
     run(shard, "rooms", LabelsConfig(drop_percent=0.0, half=True), half)
     stores = [read_manifest(out).find(".zarr") for out in (wide, half)]
-    exact, rounded = map(read_store, stores)
+    exact, rounded = map(load_store, stores)
     np.testing.assert_allclose(rounded.depth, exact.depth, rtol=2**-11)
     assert not np.array_equal(rounded.depth, exact.depth)
     sizes = [(store / "depth/c/0/0/0/0").stat().st_size for store in stores]

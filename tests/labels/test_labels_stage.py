@@ -1,7 +1,6 @@
 """Labels: frame, unit, mask and errors."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from spatialsv.labels import LabelsConfig, run
 from spatialsv.labels.errors import label_errors
 from spatialsv.labels.stage import drop_unsure
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
+from spatialsv.scenes.store import load_groups, load_store, write_groups, write_store
 
 
 def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
@@ -22,7 +21,7 @@ def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
     out = tmp_path / "labels" / "exact" / "0000.json"
     run(shard, "exact", LabelsConfig(), out)
     manifest = read_manifest(out)
-    labels = read_store(manifest.find(".zarr"))
+    labels = load_store(manifest.find(".zarr"))
     assert labels.unit == "relative"
     assert labels.source == "exact"
     assert_allclose(labels.depth * labels.scale[:, None, None, None], tiny_scenes.depth, rtol=1e-6)
@@ -37,7 +36,7 @@ def test_the_least_confident_pixels_are_dropped_scene_by_scene(tiny_labels):
     rng = np.random.default_rng(0)
     confidence = rng.uniform(1, 5, tiny_labels.depth.shape).astype(np.float32)
     confidence[0] += 100  # a scene of which the teacher is sure loses as many pixels
-    labels = drop_unsure(replace(tiny_labels, confidence=confidence), 25.0)
+    labels = drop_unsure(tiny_labels.replace(confidence=confidence), 25.0)
     assert_allclose(labels.valid.mean(axis=(1, 2, 3)), 0.75, atol=1e-3)
     assert (confidence[1][~labels.valid[1]].max()) < confidence[1][labels.valid[1]].min()
 
@@ -47,11 +46,11 @@ def test_equal_confidence_drops_nothing(tiny_labels):
 
 
 def test_errors_do_not_depend_on_the_unit_and_need_a_truth(tiny_labels, tiny_scenes):
-    doubled = replace(tiny_labels, depth=2 * tiny_labels.depth)
+    doubled = tiny_labels.replace(depth=2 * tiny_labels.depth)
     assert label_errors(doubled, tiny_scenes) == pytest.approx(
         label_errors(tiny_labels, tiny_scenes), abs=1e-6
     )
-    unknown = replace(tiny_scenes, valid=np.zeros_like(tiny_scenes.valid))
+    unknown = tiny_scenes.replace(valid=np.zeros_like(tiny_scenes.valid))
     assert label_errors(tiny_labels, unknown) == {}
 
 
@@ -65,7 +64,7 @@ def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
 
 def test_geometry_that_may_not_be_used_commercially_warns_or_is_refused(tmp_path, tiny_scenes):
     shard, out = tmp_path / "0000.json", tmp_path / "labels/0000.json"
-    research = replace(tiny_scenes, source="scans", revision="v2", licence="CC-BY-NC-4.0")
+    research = tiny_scenes.replace(source="scans", revision="v2", licence="CC-BY-NC-4.0")
     digest = write_store(tmp_path / "0000.zarr", research)
     write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
     with pytest.raises(ValueError, match=r"geometry of scans: licence CC-BY-NC-4.0, which is not"):
@@ -95,7 +94,7 @@ def test_photos_of_several_sizes_are_labelled_and_the_exact_teacher_declines(tmp
     out = tmp_path / "labels/0000.json"
     run(shard, "rooms", LabelsConfig(drop_percent=0.0), out)
     manifest = read_manifest(out)
-    labels = read_groups(manifest.find(".zarr"))
+    labels = load_groups(manifest.find(".zarr"))
     assert [(group.ids, group.shape) for group in labels] == [
         (("wide",), (2, 24, 32)),
         (("alone",), (1, 32, 32)),

@@ -10,7 +10,7 @@ from spatialsv.lift.result import LiftResult, PointCloud, make_point_cloud, make
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.scenes.scene import Scenes, as_frame_ids
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes, as_frame_ids
 
 SHOWN, MAPS = (24, 32), (12, 16)  # height, width: maps stand for every second pixel
 PHOTOS = {"wide.png": (90, 50), "tall.jpg": (40, 70), "fits.png": (64, 48)}  # width, height
@@ -48,11 +48,12 @@ def result() -> LiftResult:
     depth = rng.uniform(0.3, 4, (1, count, height, width)).astype(np.float32)
     scenes = Scenes(
         ids=("place",),
-        depth=depth,
-        valid=rng.uniform(size=depth.shape) > 0.2,
-        confidence=rng.uniform(1, 5, depth.shape).astype(np.float32),
-        intrinsics=K,
-        cam_to_world=poses,
+        geometry=Geometry(
+            cameras=Cameras(intrinsics=K, cam_to_world=poses),
+            depth=depth,
+            valid=rng.uniform(size=depth.shape) > 0.2,
+            confidence=rng.uniform(1, 5, depth.shape).astype(np.float32),
+        ),
         image=rng.integers(0, 255, (1, count, height, width, 3), dtype=np.uint8),
         frame_ids=as_frame_ids(PHOTOS),
         unit="relative",

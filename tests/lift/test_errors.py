@@ -1,14 +1,12 @@
 """Errors of lifted places: none where the truth is lifted, the known ones where it is bent."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from helpers.tiny import synthetic_scenes
 from spatialsv.lift.errors import compare_with_source
 from spatialsv.lift.measure import ground_truth, summarise
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +16,7 @@ def wide() -> Scenes:
     cut = {name: getattr(scene, name)[:, :, 6:26] for name in ("depth", "valid", "image")}
     K = scene.intrinsics.copy()
     K[..., 1, 2] -= 6
-    return replace(scene, intrinsics=K, instance=None, **cut)
+    return scene.replace(intrinsics=K, instance=None, **cut)
 
 
 def lifted_as(truth: Scenes, size: tuple[int, int]) -> Scenes:
@@ -26,10 +24,13 @@ def lifted_as(truth: Scenes, size: tuple[int, int]) -> Scenes:
     known = ground_truth(truth, size)
     return Scenes(
         ids=truth.ids,
-        depth=known.depth.float().numpy(),
-        valid=known.valid.numpy(),
-        intrinsics=known.intrinsics.numpy(),
-        cam_to_world=known.cam_to_world.numpy(),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=known.intrinsics.numpy(), cam_to_world=known.cam_to_world.numpy()
+            ),
+            depth=known.depth.float().numpy(),
+            valid=known.valid.numpy(),
+        ),
         unit="relative",
     )
 
@@ -39,7 +40,7 @@ def middle_of(scene: Scenes) -> Scenes:
     K = scene.intrinsics.copy()
     K[..., 0, 2] -= 6
     cut = {name: getattr(scene, name)[..., 6:26] for name in ("depth", "valid")}
-    return replace(scene, image=None, intrinsics=K, **cut)
+    return scene.replace(image=None, intrinsics=K, **cut)
 
 
 @pytest.mark.parametrize("size", [(20, 20), (10, 10)])
@@ -56,7 +57,7 @@ def test_truth_lifted_has_no_errors(wide, size):
 
 def test_a_scale_shows_in_raw_errors_alone(wide):
     exact = lifted_as(middle_of(wide), (20, 20))
-    doubled = replace(exact, depth=2 * exact.depth)
+    doubled = exact.replace(depth=2 * exact.depth)
     row = compare_with_source(doubled, wide, (64, 64)).row
     assert row["raw_abs_rel"] == pytest.approx(1)
     assert row["abs_rel"] == pytest.approx(0, abs=1e-6)
@@ -68,7 +69,7 @@ def test_whole_pictures_are_measured_whole(wide):
 
 
 def test_posed_scenes_without_depth_have_compare_with_source_poses_alone(wide):
-    posed = replace(wide, depth=None, valid=None)
+    posed = wide.replace(depth=None, valid=None)
     exact = lifted_as(wide, (20, 32))
     found = compare_with_source(exact, posed, None)
     assert set(found.row) == {"scene", "rotation_error", "translation_error"}
@@ -77,6 +78,6 @@ def test_posed_scenes_without_depth_have_compare_with_source_poses_alone(wide):
     turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
     poses = exact.cam_to_world.copy()
     poses[0, 1] = poses[0, 1] @ turn
-    row = compare_with_source(replace(exact, cam_to_world=poses), posed, None).row
+    row = compare_with_source(exact.replace(cam_to_world=poses), posed, None).row
     assert row["rotation_error"] == pytest.approx(np.degrees(0.1))
     assert summarise([row], found.pairs)["pose_auc30"] == 1

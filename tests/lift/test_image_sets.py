@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 
 import av
 import numpy as np
@@ -129,7 +128,7 @@ def test_what_is_not_there_is_named(photos, tmp_path, tiny_scenes):
     with pytest.raises(ValueError, match="nothing to lift"):
         places()
     write_groups(tmp_path / "s.zarr", [tiny_scenes])
-    write_groups(tmp_path / "bare.zarr", [replace(tiny_scenes, image=None)])
+    write_groups(tmp_path / "bare.zarr", [tiny_scenes.replace(image=None)])
     with pytest.raises(ValueError, match=r"bare\.zarr: scene .* has no images to lift"):
         places(tmp_path / "bare.zarr")
     with pytest.raises(ValueError, match=f"Known scenes: {tiny_scenes.ids[0]}, "):

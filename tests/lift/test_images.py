@@ -14,7 +14,7 @@ from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
 from spatialsv.lift.images import LiftImagesConfig, folder_of, lift_images
 from spatialsv.lift.result import LiftResult, make_point_cloud
-from spatialsv.scenes.store import read_store, write_groups
+from spatialsv.scenes.store import load_store, write_groups
 
 FILES = {
     *("cameras.json", "scene.glb", "scene.ply", "scene.jpg", "sparse_pc.ply", "transforms.json"),
@@ -31,7 +31,7 @@ def lifted(tmp_path_factory, photos, headed):
 
 def test_photos_of_several_shapes_become_one_place(lifted, photos):
     assert {path.name for path in lifted.iterdir()} == FILES
-    scenes = read_store(lifted / "lifted.zarr")
+    scenes = load_store(lifted / "lifted.zarr")
     assert scenes.ids == ("photos",) and scenes.shape == (3, 16, 16)
     assert list(scenes.frame_ids[0]) == [str(path) for path in photos]
     assert_allclose(scenes.cam_to_world[0, 0], np.eye(4), atol=1e-12)
@@ -46,7 +46,7 @@ def test_photos_of_several_shapes_become_one_place(lifted, photos):
 
 
 def test_the_cloud_on_disk_agrees_with_the_store(lifted):
-    scenes = read_store(lifted / "lifted.zarr")
+    scenes = load_store(lifted / "lifted.zarr")
     cloud = make_point_cloud(LiftResult(scenes=scenes, views=[]), 20, 10**6)
     assert 0.79 < len(cloud.points) / scenes.depth.size < 0.81
     points = trimesh.load(lifted / "sparse_pc.ply").vertices

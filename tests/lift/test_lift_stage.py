@@ -1,7 +1,6 @@
 """The stage, with a tiny model of random weights: what it writes, and what it refuses."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
+from spatialsv.scenes.store import load_groups, load_store, write_groups, write_store
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_what_is_written(trained, shards, tmp_path, tiny_scenes):
     assert metrics["abs_rel_over_mean_depth"] == pytest.approx(
         metrics["abs_rel"] / metrics["mean_depth_abs_rel"]
     )
-    lifted = read_store(manifest.find(".zarr"))
+    lifted = load_store(manifest.find(".zarr"))
     assert lifted.ids == tiny_scenes.ids
     assert lifted.depth.shape == (6, 2, 16, 16)
     assert lifted.unit == "relative"
@@ -68,7 +67,7 @@ def test_what_is_written(trained, shards, tmp_path, tiny_scenes):
 def test_the_store_holds_what_the_heads_say(trained, shards, tmp_path, tiny_scenes):
     out = tmp_path / "manifest.json"
     run(trained, shards, LiftConfig(), out)
-    lifted = read_store(read_manifest(out).find(".zarr"))
+    lifted = load_store(read_manifest(out).find(".zarr"))
     lifter = Lifter(trained, batch_size=1)
     for rows, said in lifter.lift(tiny_scenes):
         assert_allclose(lifted.depth[rows], said.depth, rtol=1e-4)
@@ -86,7 +85,7 @@ def test_scenes_without_geometry_are_measured_against_their_labels(
         name: getattr(tiny_labels, name)[4:, :1]
         for name in ("depth", "valid", "intrinsics", "cam_to_world", "confidence", "features")
     }
-    single = replace(tiny_labels.select([4, 5]), **alone)
+    single = tiny_labels.select([4, 5]).replace(**alone)
     paths = {}
     for name, groups in (
         ("scenes", [bare, tall]),
@@ -103,7 +102,7 @@ def test_scenes_without_geometry_are_measured_against_their_labels(
     rows = [json.loads(line) for line in (out.parent / "rows.jsonl").read_text().splitlines()]
     assert [row["scene"] for row in rows] == list(tiny_scenes.ids)
     assert all(row["abs_rel"] > 0 and row["mean_depth_abs_rel"] > 0 for row in rows)
-    lifted = read_groups(read_manifest(out).find(".zarr"))
+    lifted = load_groups(read_manifest(out).find(".zarr"))
     assert [group.shape for group in lifted] == [(2, 16, 16), (1, 16, 16)]
 
 

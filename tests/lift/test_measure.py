@@ -1,7 +1,6 @@
 """Errors of lifted geometry: zero for the truth, and blind to exactly what they align away."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -90,7 +89,7 @@ def test_scenes_of_any_size_are_measured_at_the_heads_size(tiny_scenes):
 def test_mean_depth_covers_the_most_views_and_the_rest_is_the_mean_of_all(tmp_path, tiny_scenes):
     maps = {n: getattr(tiny_scenes, n)[:2, :1] for n in ("depth", "valid", "image")}
     cameras = {n: getattr(tiny_scenes, n)[:2, :1] for n in ("intrinsics", "cam_to_world")}
-    one = replace(tiny_scenes, ids=("a", "b"), **maps, **cameras)
+    one = tiny_scenes.replace(ids=("a", "b"), **maps, **cameras)
     digest = write_groups(tmp_path / "0.zarr", [one, tiny_scenes.select([2])])
     write_manifest(tmp_path / "0.json", Manifest(stage="scenes", payload={"0.zarr": digest}))
     mean = mean_depth([tmp_path / "0.json"], (16, 16))

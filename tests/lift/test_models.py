@@ -11,7 +11,7 @@ from spatialsv.lift.models import (
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
-from spatialsv.scenes.scene import fault
+from spatialsv.scenes.scene import find_invalid_value
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
 OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
@@ -48,8 +48,8 @@ def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
     sizes = ((32, 48), (64, 16), (40, 40))
     images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
     scenes = model.lift(images)
-    assert scenes.depth.shape == (1, 3, 16, 16) and scenes.image is None
-    assert scenes.valid.all() and fault(scenes) is None
+    assert scenes.depth.shape == (1, 3, 16, 16) and not scenes.has_image
+    assert scenes.valid.all() and find_invalid_value(scenes) is None
     # A causal model: what comes later changes nothing before.
     twice, alone = model.lift(images[:1] * 2), model.lift(images[:1])
     np.testing.assert_allclose(twice.depth[0, 0], alone.depth[0, 0], rtol=1e-4)
@@ -63,7 +63,7 @@ def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
     save_spatialsv(tmp_path / "model", SpatialSV(mllm, family, heads))
     images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((40, 64), (64, 32), (48, 48))]
     scenes = load_model(tmp_path / "model").lift(images)
-    assert scenes.depth.shape == (1, 3, 8, 8) and fault(scenes) is None
+    assert scenes.depth.shape == (1, 3, 8, 8) and find_invalid_value(scenes) is None
 
 
 def test_more_views_than_the_llm_has_positions_are_refused(headed):

@@ -1,7 +1,5 @@
 """Targets are the geometry that is measured against: given back, they have no error."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -50,7 +48,7 @@ def test_unknown_pixels_take_the_mean_of_their_cell_and_unknown_cells_teach_noth
     valid = tiny_labels.valid.copy()
     valid[0, 0, :8, :8] = False  # whole cells of 8 x 4 pixels, of which 4 x 4 are looked at
     valid[1, 0, 0, 0] = False
-    known = replace(tiny_labels, valid=valid)
+    known = tiny_labels.replace(valid=valid)
     before, after = (Cells.from_labels(labels, (4, 8), 8) for labels in (tiny_labels, known))
     (full, _), (outputs, taught) = before.targets(), after.targets()
     assert not taught[0, 0, 0, :2].any() and taught.sum() == taught.numel() - 2

@@ -1,7 +1,5 @@
 """Probes find what states hold, and their controls do not."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -74,9 +72,8 @@ def test_each_seed_is_chosen_on_a_part_of_its_own_and_order_stays_within_parts(p
 
 def test_scenes_of_several_shapes_and_numbers_of_views_are_one_set():
     one, other = split(20, 0), split(20, 20)
-    fewer = replace(ExactTeacher().label(synthetic_scenes(60).select(slice(20, 40))))
-    fewer = replace(
-        fewer,
+    fewer = ExactTeacher().label(synthetic_scenes(60).select(slice(20, 40)))
+    fewer = fewer.replace(
         **{n: getattr(fewer, n)[:, :1] for n in ("depth", "valid", "intrinsics", "cam_to_world")},
         confidence=None,
     )

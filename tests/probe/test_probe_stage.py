@@ -14,7 +14,7 @@ from spatialsv.probe.cache import StateFiles
 from spatialsv.probe.depth import DepthTarget, FitConfig, depth_errors, mean_errors
 from spatialsv.probe.layers import LayersConfig
 from spatialsv.probe.states import compute_states, evenly_spaced_taps, load_frozen
-from spatialsv.scenes.store import read_groups, write_store
+from spatialsv.scenes.store import load_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
 
 CONFIG = ProbeConfig(fit=FitConfig(steps=4, batch_size=2), controls=("shuffled", "random"))
@@ -52,8 +52,8 @@ def test_what_is_written(tiny_mllm, shards, tmp_path):
 def test_the_depth_that_is_kept_is_that_which_was_measured(tiny_mllm, shards, tmp_path):
     out, config = tmp_path / "manifest.json", replace(CONFIG, controls=(), layers=NO_LAYERS)
     run(tiny_mllm, [shards["train"]], [shards["labels"]], [shards["test"]], config, out)
-    (kept,) = read_groups(out.with_name("depth.zarr"), ["scale"])
-    (test,) = read_groups(shards["test"].with_suffix(".zarr"), [])
+    (kept,) = load_groups(out.with_name("depth.zarr"))
+    (test,) = load_groups(shards["test"].with_suffix(".zarr"), ["depth"])
     known = ExactTeacher().label(test)
     assert kept.ids == known.ids and kept.unit == "relative"
     np.testing.assert_array_equal(kept.cam_to_world, known.cam_to_world)

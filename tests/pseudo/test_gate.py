@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from spatialsv.geometry.rays import ray_map
 from spatialsv.pseudo.gate import GateConfig, count_views, gate, judge
-from spatialsv.scenes.scene import Reason
+from spatialsv.scenes.scene import GateReason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
 
@@ -28,17 +28,17 @@ def run_gate(depth, valid, K, poses, config=STRICT, confidence=None):
 def test_exact_planes_are_kept_wherever_another_view_looks(tiny_scenes):
     depth, valid, K, poses = tensors(tiny_scenes)
     reason = run_gate(depth, valid, K, poses)
-    assert set(reason.unique().tolist()) == {Reason.KEPT, Reason.UNSEEN}
-    assert (reason == Reason.KEPT).double().mean() > 0.8
+    assert set(reason.unique().tolist()) == {GateReason.KEPT, GateReason.UNSEEN}
+    assert (reason == GateReason.KEPT).double().mean() > 0.8
 
 
 def test_pixels_no_other_view_sees_are_kept_only_if_asked(tiny_scenes):
     depth, valid, K, poses = tensors(tiny_scenes)
     poses = poses.clone()
     poses[:, 1, :3, :3] = torch.diag(torch.tensor([-1.0, 1.0, -1.0]))  # looks the other way
-    assert (run_gate(depth, valid, K, poses) == Reason.UNSEEN).all()
+    assert (run_gate(depth, valid, K, poses) == GateReason.UNSEEN).all()
     trusting = GateConfig(confidence_percentile=0.0, keep_unseen=True)
-    assert (run_gate(depth, valid, K, poses, trusting) == Reason.KEPT).all()
+    assert (run_gate(depth, valid, K, poses, trusting) == GateReason.KEPT).all()
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.4])
@@ -49,8 +49,8 @@ def test_corrupted_depth_is_dropped(tiny_scenes, factor):
     bad[:, 0, 10:20, 10:20] *= factor
     after = run_gate(bad, valid, K, poses)
     patch = (slice(None), 0, slice(10, 20), slice(10, 20))
-    assert (before[patch] == Reason.KEPT).all()
-    assert (after[patch] != Reason.KEPT).all()
+    assert (before[patch] == GateReason.KEPT).all()
+    assert (after[patch] != GateReason.KEPT).all()
     assert (after[:, 0, :, 22:] == before[:, 0, :, 22:]).all()
 
 
@@ -61,8 +61,8 @@ def test_low_confidence_and_missing_depth_have_their_own_reasons(tiny_scenes):
     confidence = torch.rand(depth.shape, generator=torch.Generator().manual_seed(0)).double()
     config = GateConfig(confidence_percentile=30.0)
     reason = run_gate(depth, valid, K, poses, config, confidence)
-    assert (reason[:, :, 0] == Reason.INVALID).all()
-    share = (reason[:, :, 1:] == Reason.UNSURE).double().mean(dim=(1, 2, 3))
+    assert (reason[:, :, 0] == GateReason.INVALID).all()
+    share = (reason[:, :, 1:] == GateReason.UNSURE).double().mean(dim=(1, 2, 3))
     assert_close(share, torch.full_like(share, 0.3), atol=0.01, rtol=0)
 
 
@@ -96,7 +96,7 @@ def test_the_confidence_percentile_is_of_valid_pixels_only():
     for value in (0.0, 1.0):  # of the invalid half
         confidence[:, :, :10] = value
         reason = judge(count, count, valid, confidence, config)
-        unsure = (reason == Reason.UNSURE).flatten(1).sum(dim=1)
+        unsure = (reason == GateReason.UNSURE).flatten(1).sum(dim=1)
         assert unsure.tolist() == [60, 60]  # 30 % of 200
 
 

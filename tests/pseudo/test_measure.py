@@ -1,15 +1,13 @@
 """What the gate is worth, where the truth is known: counts that add up, and a gate that pays."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import judge_scene
 from spatialsv.pseudo.measure import RIGHT, SWEEPS, measure_gate
-from spatialsv.scenes.scene import Reason, Scenes
-from spatialsv.scenes.singly import Singly
+from spatialsv.scenes.scene import GateReason, Scenes
+from spatialsv.scenes.scene_list import SceneList
 from spatialsv.teachers.exact import ExactTeacher
 
 CONFIG = GateConfig(confidence_percentile=10.0, pixels=0.7)
@@ -24,8 +22,8 @@ def judged(scenes: Scenes, config: GateConfig = CONFIG) -> list[Scenes]:
     poses = labels.cam_to_world.copy()
     poses[..., :3, 3] *= 7
     confidence[(slice(None), 0, *BAD)] = 1
-    labels = replace(labels, depth=depth, cam_to_world=poses, confidence=confidence)
-    pairs = zip(Singly(labels), Singly(scenes), strict=True)
+    labels = labels.replace(depth=depth, cam_to_world=poses, confidence=confidence)
+    pairs = zip(SceneList(labels), SceneList(scenes), strict=True)
     return [judge_scene(*pair, config, floor=0.0).labels for pair in pairs]
 
 
@@ -37,18 +35,19 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
     labels = judged(tiny_scenes)
     hidden = tiny_scenes.valid.copy()
     hidden[:, :, :3] = False  # what nobody knows is not measured
-    truth = replace(tiny_scenes, valid=hidden)
-    found = measure_gate(labels, Singly(truth), CONFIG)
+    truth = tiny_scenes.replace(valid=hidden)
+    found = measure_gate(labels, SceneList(truth), CONFIG)
     assert found["scenes"] == list(tiny_scenes.ids) and found["right"] == RIGHT
     reasons = found["reasons"]
     assert sum(map(total, reasons.values())) == hidden.sum()
     for name, counts in reasons.items():
         theirs = [
-            (one.reason == Reason[name.upper()]) & k for one, k in zip(labels, hidden, strict=True)
+            (one.reason == GateReason[name.upper()]) & k
+            for one, k in zip(labels, hidden, strict=True)
         ]
         assert counts["pixels"] == [int(t.sum()) for t in theirs]
     errors = []
-    for label, one, known in zip(labels, Singly(tiny_scenes), hidden, strict=True):
+    for label, one, known in zip(labels, SceneList(tiny_scenes), hidden, strict=True):
         depth, target = label.depth[0][known], one.depth[0][known]
         errors.append(np.abs(depth * np.median(target) / np.median(depth) / target - 1))
     errors = np.concatenate(errors)
@@ -58,7 +57,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
 
 
 def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
-    found = measure_gate(judged(tiny_scenes), Singly(tiny_scenes), CONFIG)
+    found = measure_gate(judged(tiny_scenes), SceneList(tiny_scenes), CONFIG)
     every = sum(map(total, found["reasons"].values()))
     chance = sum(total(counts, "right") for counts in found["reasons"].values()) / every
     assert chance < 0.98
@@ -74,9 +73,9 @@ def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
 
 def test_where_nothing_is_known_nothing_is_measured(tiny_scenes):
     labels = judged(tiny_scenes)
-    photos = replace(tiny_scenes, depth=None, valid=None)
-    assert measure_gate(labels, Singly(photos), CONFIG) is None
-    blank = replace(tiny_scenes, valid=np.zeros_like(tiny_scenes.valid))
-    assert measure_gate(labels, Singly(blank), CONFIG) is None
-    part = [Singly(photos)[0], *Singly(tiny_scenes)[1:]]
+    photos = tiny_scenes.replace(depth=None, valid=None)
+    assert measure_gate(labels, SceneList(photos), CONFIG) is None
+    blank = tiny_scenes.replace(valid=np.zeros_like(tiny_scenes.valid))
+    assert measure_gate(labels, SceneList(blank), CONFIG) is None
+    part = [SceneList(photos)[0], *SceneList(tiny_scenes)[1:]]
     assert measure_gate(labels, part, CONFIG)["scenes"] == list(tiny_scenes.ids[1:])

@@ -9,9 +9,9 @@ import pytest
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig, run
 from spatialsv.pseudo.gate import GateConfig
-from spatialsv.scenes.scene import Reason, Scenes
-from spatialsv.scenes.singly import ById
-from spatialsv.scenes.store import read_groups, read_store, write_groups, write_store
+from spatialsv.scenes.scene import Cameras, GateReason, Geometry, Scenes
+from spatialsv.scenes.scene_list import by_id
+from spatialsv.scenes.store import load_groups, load_store, write_groups, write_store
 from spatialsv.teachers.exact import ExactTeacher
 from spatialsv.teachers.rooms import RoomsTeacher
 
@@ -25,7 +25,7 @@ class Wrong:
         labels = ExactTeacher().label(scenes)
         depth = labels.depth.copy()
         depth[2, 1] *= 3
-        return replace(labels, depth=depth)
+        return labels.replace(depth=depth)
 
 
 @pytest.fixture
@@ -41,14 +41,16 @@ def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny
     out = tmp_path / "pseudo" / "0000.json"
     run(shard, CONFIG, out, teacher=Wrong())
     manifest = read_manifest(out)
-    labels = read_store(manifest.find(".zarr"))
+    labels = load_store(manifest.find(".zarr"))
     (told,) = manifest.about["left_out"].items()
     assert told[0] == tiny_scenes.ids[2] and "less than the floor of 50%" in told[1]
     assert f"leaves out {tiny_scenes.ids[2]}: keeps " in capsys.readouterr().err
     assert labels.ids == tiny_scenes.ids
-    trusted = labels.reason == Reason.KEPT
+    trusted = labels.reason == GateReason.KEPT
     assert (labels.valid[[0, 1, 3, 4, 5]] == trusted[[0, 1, 3, 4, 5]]).all()
-    assert not labels.valid[2].any() and set(np.unique(labels.reason[2])) > {Reason.INCONSISTENT}
+    assert not labels.valid[2].any() and set(np.unique(labels.reason[2])) > {
+        GateReason.INCONSISTENT
+    }
     assert manifest.counts["scenes"] == 5
     assert manifest.counts["scenes_left_out"] == 1
     assert labels.unit == "relative"
@@ -81,7 +83,7 @@ class Doubtful:
 
     def label(self, scenes: Scenes) -> Scenes:
         labels = RoomsTeacher.load().label(scenes)
-        return replace(labels, valid=labels.valid & (scenes.shape[0] > 1))
+        return labels.replace(valid=labels.valid & (scenes.shape[0] > 1))
 
 
 def known_in_part(scenes: Scenes, name: str, **known) -> Scenes:
@@ -94,15 +96,19 @@ def test_labels_are_sized_by_what_is_known(tmp_path, tiny_scenes):
     first = tiny_scenes.select([0])
     feet, poses = 3.28, first.cam_to_world.copy()
     poses[..., :3, 3] = feet * poses[..., :3, 3] + 70
-    cameras = {"intrinsics": first.intrinsics, "cam_to_world": poses}
+    cameras = Cameras(intrinsics=first.intrinsics, cam_to_world=poses)
     sparse = np.zeros_like(first.valid)
     sparse[0, 1, [4, 20, 27], [9, 3, 30]] = True
     depth = feet * first.depth
     wrong = np.where(np.arange(32)[:, None] < 12, 9 * depth, depth)  # a reference errs, too
     groups = [
-        known_in_part(first, "dense", **cameras, depth=wrong, valid=first.valid),
-        known_in_part(first, "points", **cameras, depth=depth * sparse, valid=sparse),
-        known_in_part(first, "posed", **cameras),
+        known_in_part(
+            first, "dense", geometry=Geometry(cameras=cameras, depth=wrong, valid=first.valid)
+        ),
+        known_in_part(
+            first, "points", geometry=Geometry(cameras=cameras, depth=depth * sparse, valid=sparse)
+        ),
+        known_in_part(first, "posed", cameras=cameras),
         known_in_part(first, "photos"),
     ]
     path = tmp_path / "scenes.json"
@@ -115,9 +121,9 @@ def test_labels_are_sized_by_what_is_known(tmp_path, tiny_scenes):
         dict.fromkeys(("dense", "points", "posed"), known), rel=1e-4
     )
     assert max(manifest.about["camera_error"].values()) < 1e-3
-    stored = ById(read_groups(manifest.find(".zarr")))
+    stored = by_id(load_groups(manifest.find(".zarr")))
     assert stored["posed"].scale == pytest.approx([known])
-    assert stored["photos"].scale is None
+    assert not stored["photos"].has("scale")
     assert stored["posed"].cam_to_world == pytest.approx(stored["photos"].cam_to_world)
 
 
@@ -125,10 +131,10 @@ class Told:
     """Knows the geometry of one scene, and says it of all, without a size."""
 
     def __init__(self, truth: Scenes) -> None:
-        self.known = replace(ExactTeacher().label(truth), scale=None)
+        self.known = ExactTeacher().label(truth).replace(scale=None)
 
     def label(self, scenes: Scenes) -> Scenes:
-        return replace(self.known, ids=scenes.ids)
+        return self.known.replace(ids=scenes.ids)
 
 
 class Squinting:
@@ -139,7 +145,7 @@ class Squinting:
         poses = labels.cam_to_world.copy()
         c, s = np.cos(np.pi / 9), np.sin(np.pi / 9)
         poses[2, 1, :3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
-        return replace(labels, cam_to_world=poses)
+        return labels.replace(cam_to_world=poses)
 
 
 def test_scenes_with_wrong_cameras_are_left_out_only_if_asked(shard, tmp_path, tiny_scenes):
@@ -166,9 +172,9 @@ def test_a_group_of_which_nothing_is_kept_is_left_out(tmp_path, tiny_scenes):
     write_manifest(path, Manifest(stage="scenes", payload={"scenes.zarr": digest}))
     run(path, PseudoConfig(floor=0.1), tmp_path / "0000.json", teacher=Doubtful())
     manifest = read_manifest(tmp_path / "0000.json")
-    alone, pair = read_groups(manifest.find(".zarr"))
+    alone, pair = load_groups(manifest.find(".zarr"))
     assert not alone.valid.any() and pair.valid.any()
     assert list(manifest.about["left_out"]) == ["alone"]
-    assert manifest.about["scale"] == {} and alone.scale is None
+    assert manifest.about["scale"] == {} and not alone.has("scale")
     assert not [name for name in manifest.payload if "gate" in name]  # nothing to measure it by
     assert manifest.counts["pixels_invalid"] == 32 * 32

@@ -26,7 +26,7 @@ def groups() -> list[Scenes]:
     """Two scenes of two views of 32 px, one of three of 48 px; the last without geometry."""
     small, large = synthetic_scenes(2, views=2, size=32), synthetic_scenes(1, views=3, size=48)
     bare = Scenes(ids=("photos",), image=large.image[:, :1, :30], unit="relative", source="photos")
-    return [small, replace(large, ids=("large",)), bare]
+    return [small, large.replace(ids=("large",)), bare]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def labels(groups) -> list[Scenes]:
     one = {name: getattr(guessed, name)[:, :1] for name in ("intrinsics", "cam_to_world")}
     maps = {name: getattr(guessed, name)[:, :1, :30] for name in ("depth", "valid", "confidence")}
     features = guessed.features[:, :1]
-    return [*known, replace(guessed, ids=("photos",), **one, **maps, features=features)]
+    return [*known, guessed.replace(ids=("photos",), **one, **maps, features=features)]
 
 
 def test_rows_are_counted_through_the_groups(groups, labels, processor):
@@ -53,7 +53,7 @@ def test_rows_are_counted_through_the_groups(groups, labels, processor):
 
 
 def _renamed(scenes: Scenes, name: str) -> Scenes:
-    return replace(scenes.select([0]), ids=(name,))
+    return scenes.select([0]).replace(ids=(name,))
 
 
 def test_labels_of_several_sizes_are_brought_to_one(groups, labels, processor):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ def test_all_is_told(
     depth = np.rint(tiny_scenes.depth * 1000).astype(np.float32) / 1000
     valid = np.zeros_like(tiny_scenes.valid)
     valid[:3, :, :16] = True
-    scanned = replace(tiny_scenes, depth=depth, valid=valid, source="scans", revision="v2")
+    scanned = tiny_scenes.replace(depth=depth, valid=valid, source="scans", revision="v2")
     photos = Scenes(ids=("alone",), image=tiny_scenes.image[:1, :1], source="photos", licence="own")
     store = tmp_path / "s.zarr"
     write_groups(store, [scanned, photos])
@@ -55,4 +54,4 @@ def test_a_store_that_is_not_whole_is_told(
     write_store(tmp_path / "s.zarr", tiny_scenes)
     (tmp_path / "s.zarr/depth/zarr.json").unlink()
     assert main(["inspect", str(tmp_path / "s.zarr")]) == 2
-    assert "no depth of the 6 scenes 'plane-0' to 'plane-5'" in capsys.readouterr().err
+    assert "depth of the 6 scenes 'plane-0' to 'plane-5'" in capsys.readouterr().err

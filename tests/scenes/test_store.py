@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import resource
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,13 @@ import xarray as xr
 import zarr
 
 from spatialsv.io.digests import digest_path
-from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped, stack
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes, as_frame_ids
+from spatialsv.scenes.scene_list import group_by_shape, stack
 from spatialsv.scenes.store import (
     digest_scenes,
-    open_groups,
-    read_groups,
-    read_store,
+    load_groups,
+    load_store,
+    open_store,
     write_groups,
     write_store,
 )
@@ -32,20 +32,23 @@ def scenes() -> Scenes:
     depth = rng.uniform(1, 5, (3, 2, 8, 10)).astype(np.float32)
     return Scenes(
         ids=("a", "b", "c"),
-        intrinsics=rng.normal(size=(3, 2, 3, 3)),
-        cam_to_world=rng.normal(size=(3, 2, 4, 4)),
-        depth=depth,
-        valid=depth > 2,
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=rng.normal(size=(3, 2, 3, 3)), cam_to_world=rng.normal(size=(3, 2, 4, 4))
+            ),
+            depth=depth,
+            valid=depth > 2,
+            features=rng.normal(size=(3, 2, 2, 2, 5)).astype(np.float16),
+            scale=rng.uniform(1, 2, 3),
+        ),
         image=rng.integers(0, 256, (3, 2, 8, 10, 3)).astype(np.uint8),
-        features=rng.normal(size=(3, 2, 2, 2, 5)).astype(np.float16),
-        scale=rng.uniform(1, 2, 3),
     )
 
 
 def test_a_store_gives_back_what_was_written(scenes: Scenes, tmp_path: Path) -> None:
     digest = write_store(tmp_path / "s.zarr", scenes)
-    again = read_store(tmp_path / "s.zarr")
-    assert again.ids == scenes.ids and again.instance is None
+    again = load_store(tmp_path / "s.zarr")
+    assert again.ids == scenes.ids and not again.has("instance")
     for name in ("intrinsics", "cam_to_world", "depth", "valid", "image", "features", "scale"):
         np.testing.assert_array_equal(getattr(again, name), getattr(scenes, name))
     assert digest_scenes(again) == digest
@@ -69,8 +72,27 @@ def test_a_variable_is_one_file(scenes: Scenes, tmp_path: Path) -> None:
 
 def test_only_what_is_asked_for_is_read(scenes: Scenes, tmp_path: Path) -> None:
     write_store(tmp_path / "s.zarr", scenes)
-    again = read_store(tmp_path / "s.zarr", ["image"])
-    assert again.image is not None and again.features is None and len(again) == 3
+    again = load_store(tmp_path / "s.zarr", ["image"])
+    np.testing.assert_array_equal(again.image, scenes.image)
+    assert set(again.arrays) == {"image", "intrinsics", "cam_to_world"} and len(again) == 3
+    assert again.shape == scenes.shape
+
+
+def test_reading_a_variable_that_was_not_loaded_is_an_error(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    (ref,) = open_store(tmp_path / "s.zarr")
+    for read in (lambda one: one.depth, lambda one: one.get("depth"), lambda one: one.geometry):
+        with pytest.raises(ValueError, match=r"depth of the 3 scenes 'a' to 'c' .*Load it: .*'de"):
+            read(ref.load("image"))
+    with pytest.raises(ValueError, match=r"features of .* was not loaded"):
+        _ = ref.load("depth").geometry
+    loaded = ref.load("depth")
+    assert loaded.has("features") and not loaded.has("instance") and loaded.get("instance") is None
+    with pytest.raises(ValueError, match="instance: the 3 scenes 'a' to 'c' of rooms have none"):
+        _ = loaded.instance
+    with pytest.raises(ValueError, match=r"normals: unknown variable\. Known are intrinsics"):
+        ref.load("normals")
+    assert ref.load().geometry.features is not None and ref.load().replace(depth=None, valid=None)
 
 
 def test_the_digest_sees_every_change(scenes: Scenes) -> None:
@@ -78,22 +100,21 @@ def test_the_digest_sees_every_change(scenes: Scenes) -> None:
     other[2, 1, 7, 9] += 1e-3
     changed = stack([scenes.select([0, 1]), scenes.select([2])])
     assert digest_scenes(changed) == digest_scenes(scenes)
-    assert digest_scenes(replace(scenes, depth=other)) != digest_scenes(scenes)
+    assert digest_scenes(scenes.replace(depth=other)) != digest_scenes(scenes)
 
 
 def test_what_is_no_store_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"gone\.zarr"):
-        read_store(tmp_path / "gone.zarr")
+        load_store(tmp_path / "gone.zarr")
 
 
 def test_scenes_of_different_shapes_do_not_stack(scenes: Scenes) -> None:
-    smaller = replace(
-        scenes,
+    smaller = scenes.replace(
         depth=scenes.depth[..., :4],
         valid=scenes.valid[..., :4],
         image=scenes.image[:, :, :, :4],
     )
-    with pytest.raises(ValueError, match="cannot stack"):
+    with pytest.raises(ValueError, match="Cannot stack"):
         stack([scenes, smaller])
 
 
@@ -106,7 +127,7 @@ def test_scenes_of_several_shapes_are_groups_of_one_store(scenes: Scenes, tmp_pa
         source="mine",
     )
     digest = write_groups(tmp_path / "s.zarr", [scenes, bare])
-    first, second = read_groups(tmp_path / "s.zarr")
+    first, second = load_groups(tmp_path / "s.zarr")
     assert digest_scenes(first) == digest_scenes(scenes)
     assert digest_scenes(second) == digest_scenes(bare) and not second.has_geometry
     assert second.frame_ids.tolist() == [["frame-000007.png"]]
@@ -114,8 +135,8 @@ def test_scenes_of_several_shapes_are_groups_of_one_store(scenes: Scenes, tmp_pa
     dataset = xr.open_zarr(tmp_path / "s.zarr", group="1", consolidated=False)
     np.testing.assert_array_equal(dataset.image, bare.image)
     assert digest != write_groups(tmp_path / "t.zarr", [bare, scenes])
-    with pytest.raises(ValueError, match=r"s\.zarr: scenes of .*expected one shape"):
-        read_store(tmp_path / "s.zarr")
+    with pytest.raises(ValueError, match=r"s\.zarr: expected scenes of one shape"):
+        load_store(tmp_path / "s.zarr")
 
 
 def test_one_group_is_the_store_that_it_always_was(scenes: Scenes, tmp_path: Path) -> None:
@@ -125,38 +146,44 @@ def test_one_group_is_the_store_that_it_always_was(scenes: Scenes, tmp_path: Pat
 
 def test_a_part_of_the_geometry_is_refused(scenes: Scenes) -> None:
     with pytest.raises(ValueError, match="lack valid"):
-        replace(scenes, valid=None)
+        scenes.replace(valid=None)
     with pytest.raises(ValueError, match="lack intrinsics, depth, valid"):
-        replace(scenes, intrinsics=None, depth=None, valid=None)
+        scenes.replace(intrinsics=None, depth=None, valid=None)
     with pytest.raises(ValueError, match="lack depth, valid"):
-        replace(scenes, image=None, depth=None, valid=None)
+        scenes.replace(image=None, depth=None, valid=None)
     with pytest.raises(ValueError, match="lack intrinsics, cam_to_world, depth, valid"):
         Scenes(ids=("nothing",), source="mine")
 
 
 def test_cameras_may_be_known_and_depth_not(scenes: Scenes, tmp_path: Path) -> None:
-    posed = replace(scenes, depth=None, valid=None)
+    posed = scenes.replace(depth=None, valid=None)
     write_store(tmp_path / "s.zarr", posed)
-    again = read_store(tmp_path / "s.zarr", ["image"])
+    again = load_store(tmp_path / "s.zarr", ["image"])
     assert again.has_cameras and not again.has_geometry and again.shape == scenes.shape
     np.testing.assert_array_equal(again.cam_to_world, scenes.cam_to_world)
 
 
 def test_alike_scenes_are_grouped_in_the_order_in_which_they_come(scenes: Scenes) -> None:
     one, two, three = scenes
-    other = replace(two, source="mine")
-    found = grouped([one, other, three])
+    other = two.replace(source="mine")
+    found = group_by_shape([one, other, three])
     assert [group.ids for group in found] == [one.ids + three.ids, two.ids]
 
 
-def test_shapes_alone_take_no_memory(tiny_scenes: Scenes, tmp_path: Path) -> None:
+def test_a_reference_has_shapes_and_cameras_without_reading(
+    tiny_scenes: Scenes, tmp_path: Path
+) -> None:
     write_store(tmp_path / "s.zarr", tiny_scenes)
-    (found,) = read_groups(tmp_path / "s.zarr", values=False)
-    assert (found.ids, found.image.shape) == (tiny_scenes.ids, tiny_scenes.image.shape)
-    for one in (found, *found):
-        assert not any(one.image.strides + one.depth.strides)
-        assert one.depth.max() == 1 and one.valid.all()
-    assert np.array_equal(found.intrinsics, tiny_scenes.intrinsics)
+    (ref,) = open_store(tmp_path / "s.zarr")
+    shutil.rmtree(tmp_path / "s.zarr")
+    assert (ref.ids, ref.shape) == (tiny_scenes.ids, tiny_scenes.shape)
+    assert ref.variable_shape("image") == tiny_scenes.image.shape[1:]
+    assert np.array_equal(ref.cameras.intrinsics, tiny_scenes.intrinsics)
+    assert ref.has_image and ref.has_geometry and not ref.has("features")
+    with pytest.raises(
+        ValueError, match=r"(depth|valid) of .*was deleted since the store was opened"
+    ):
+        ref.load("depth")
 
 
 MAPS = ("image", "depth", "valid", "features")
@@ -171,27 +198,26 @@ def test_scenes_are_read_one_by_one_as_zarr_reads_them(
     valid[1] = False  # an empty chunk is not written
     depth = scenes.depth.copy()
     depth[1], depth[2, 0] = 0, np.nan
-    write_store(tmp_path / "s.zarr", replace(scenes, valid=valid, depth=depth))
+    write_store(tmp_path / "s.zarr", scenes.replace(valid=valid, depth=depth))
     root = zarr.open_group(tmp_path / "s.zarr", mode="r")
-    (stored,) = open_groups(tmp_path / "s.zarr")
-    assert not any(getattr(stored, name).strides[0] for name in MAPS)
+    (stored,) = open_store(tmp_path / "s.zarr")
     for name in MAPS:
         known = root[name][...]
         assert stored.chunks[name].shape == known.shape
         np.testing.assert_array_equal(stored.chunks[name].frame(2, 1), known[2, 1])
         for rows in ([2], [0, 2], [2, 0], [0, 1, 2]):
-            found = getattr(stored.select(rows).read(), name)
+            found = getattr(stored.select(rows).load(), name)
             np.testing.assert_array_equal(found, known[rows])
     for one, known in zip(stored, scenes, strict=True):
-        assert one.read("image").ids == known.ids
-        np.testing.assert_array_equal(one.read().cam_to_world, known.cam_to_world)
+        assert one.load("image").ids == known.ids
+        np.testing.assert_array_equal(one.load().cam_to_world, known.cam_to_world)
 
 
 def test_stored_scenes_are_stacked_by_their_values(scenes: Scenes, tmp_path: Path) -> None:
     write_store(tmp_path / "s.zarr", scenes)
-    (stored,) = open_groups(tmp_path / "s.zarr")
+    (stored,) = open_store(tmp_path / "s.zarr")
     again = pickle.loads(pickle.dumps(stored))  # as a loader's processes get them
-    assert digest_scenes(stack(list(again))) == digest_scenes(scenes)
+    assert digest_scenes(stack([one.load() for one in again])) == digest_scenes(scenes)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +229,8 @@ def test_a_sensors_depth_is_kept_exactly_in_two_bytes(
 ) -> None:
     codes = np.arange(2**16, dtype=np.float32)[:480].reshape(3, 2, 8, 10) * 136
     depth = codes / np.float32(unit)
-    digest = write_store(tmp_path / "s.zarr", replace(scenes, depth=depth))
-    again = read_store(tmp_path / "s.zarr")
+    digest = write_store(tmp_path / "s.zarr", scenes.replace(depth=depth))
+    again = load_store(tmp_path / "s.zarr")
     assert again.depth.dtype == np.float32 and digest_scenes(again) == digest
     assert zarr.open_array(tmp_path / "s.zarr/depth", mode="r").dtype == stored
     by_xarray = xr.open_zarr(tmp_path / "s.zarr", consolidated=False).depth
@@ -234,7 +260,7 @@ def files_of(store: Path) -> list[str]:
 @pytest.mark.parametrize("harm", ["missing", "truncated"])
 def test_no_file_can_be_lost_unnoticed(scenes: Scenes, tmp_path: Path, harm: str) -> None:
     whole = tmp_path / "whole.zarr"
-    write_groups(whole, [scenes, replace(scenes, ids=("d", "e", "f"), scale=None)])
+    write_groups(whole, [scenes, scenes.replace(ids=("d", "e", "f"), scale=None)])
     names = files_of(whole)
     assert "0/depth/c/0/0/0/0" in names and "1/scene/c/0" in names and "zarr.json" in names
     for name in names:
@@ -244,33 +270,37 @@ def test_no_file_can_be_lost_unnoticed(scenes: Scenes, tmp_path: Path, harm: str
             (store / name).unlink()
         else:
             (store / name).write_bytes((whole / name).read_bytes()[:-5])
-        with pytest.raises(ValueError, match=r"s\.zarr.*force the rule|s\.zarr: no Zarr store"):
-            read_groups(store)
+        with pytest.raises(ValueError, match=r"s\.zarr.*Force the rule|s\.zarr: no Zarr store"):
+            load_groups(store)
         shutil.rmtree(store)
 
 
 def test_a_lost_file_is_told_with_its_variable_and_scenes(scenes: Scenes, tmp_path: Path) -> None:
-    other = replace(scenes, ids=("d", "e", "f"), scale=None)
+    other = scenes.replace(ids=("d", "e", "f"), scale=None)
     write_groups(tmp_path / "s.zarr", [scenes, other])
     (tmp_path / "s.zarr/1/depth/c/0/0/0/0").unlink()
-    with pytest.raises(ValueError, match=r"is missing: no depth of the 3 scenes 'd' to 'f'; force"):
-        read_groups(tmp_path / "s.zarr", ["image"])
+    with pytest.raises(
+        ValueError, match=r"is missing: depth of the 3 scenes 'd' to 'f' cannot be read\. Force"
+    ):
+        load_groups(tmp_path / "s.zarr", ["image"])
     write_store(tmp_path / "s.zarr", scenes.select([1]))
-    (stored,) = open_groups(tmp_path / "s.zarr")
+    (stored,) = open_store(tmp_path / "s.zarr")
     (tmp_path / "s.zarr/image/c/0/0/0/0/0").unlink()
-    with pytest.raises(ValueError, match=r"image of scene 'b': .* is gone since it was opened"):
-        stored.read()
+    with pytest.raises(
+        ValueError, match=r"image of scene 'b': .* was deleted since the store was opened"
+    ):
+        stored.load()
 
 
 def test_a_store_that_was_replaced_is_not_read_with_the_old_index(
     scenes: Scenes, tmp_path: Path
 ) -> None:
     write_store(tmp_path / "s.zarr", scenes)
-    (stored,) = open_groups(tmp_path / "s.zarr")
-    stored.read("image")
+    (stored,) = open_store(tmp_path / "s.zarr")
+    stored.load("image")
     write_store(tmp_path / "s.zarr", scenes.select([2, 1, 0]))
-    with pytest.raises(ValueError, match="was replaced since it was opened"):
-        stored.read("image")
+    with pytest.raises(ValueError, match="was replaced since the store was opened"):
+        stored.load("image")
 
 
 def test_a_full_disk_is_told_and_costs_nothing_that_was_there(
@@ -288,5 +318,40 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_there(
             write_store(store, large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert digest_scenes(read_store(store)) == digest
+    assert digest_scenes(load_store(store)) == digest
     assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_digests_of_content_and_store_never_change(tmp_path: Path) -> None:
+    """Manifests of earlier versions hold such digests: a change would make every store stale."""
+
+    def filled(dtype: type, *shape: int) -> np.ndarray:
+        return (np.arange(np.prod(shape)) % 251).astype(dtype).reshape(shape)
+
+    scenes = Scenes(
+        ids=("a", "b"),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=filled(np.float64, 2, 2, 3, 3),
+                cam_to_world=filled(np.float32, 2, 2, 4, 4),
+            ),
+            depth=filled(np.float32, 2, 2, 4, 6),
+            valid=filled(np.uint8, 2, 2, 4, 6) % 2 == 0,
+            confidence=filled(np.float32, 2, 2, 4, 6),
+            features=filled(np.float16, 2, 2, 1, 2, 3),
+            scale=np.array([1.5, 2.0]),
+            reason=filled(np.uint8, 2, 2, 4, 6) % 5,
+        ),
+        image=filled(np.uint8, 2, 2, 4, 6, 3),
+        instance=filled(np.int16, 2, 2, 4, 6),
+        frame_ids=np.concatenate([as_frame_ids(["f0", "f1"]), as_frame_ids(["g0", "g1"])]),
+        unit="relative",
+        source="test",
+        revision="r1",
+        licence="MIT",
+    )
+    assert write_store(tmp_path / "a.zarr", scenes) == digest_scenes(scenes) == "37302a3852a78742"
+    assert digest_path(tmp_path / "a.zarr") == "147db5dfb566ed1a"
+    photos = Scenes(ids=("x",), image=filled(np.uint8, 1, 2, 4, 6, 3), source="photos")
+    assert write_store(tmp_path / "b.zarr", photos) == "20e67981e43a4a05"
+    assert digest_path(tmp_path / "b.zarr") == "0ea2cc8fb14ac682"

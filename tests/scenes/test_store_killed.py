@@ -12,7 +12,7 @@ import pytest
 from helpers.killed import killed, started
 from spatialsv.io.atomic import temporary_path
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import digest_scenes, read_store, write_store
+from spatialsv.scenes.store import digest_scenes, load_store, write_store
 
 
 def write_by_turns(path: Path, times: int, *contents: Scenes) -> None:
@@ -34,7 +34,7 @@ def test_a_killed_writer_leaves_the_old_store_or_the_new_one(
     for _ in range(kills):
         writer = started(write_by_turns, store, 1000, *contents)
         assert killed(writer, rng.uniform(0.05, 0.6))
-        assert digest_scenes(read_store(store)) in known
+        assert digest_scenes(load_store(store)) in known
     write_store(store, contents[0])
     assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]
 
@@ -45,9 +45,9 @@ def test_two_writers_and_a_reader_do_not_disturb_each_other(
     store = tmp_path / "s.zarr"
     known = {write_store(store, scenes) for scenes in contents}
     writers = [started(write_by_turns, store, 8, scenes) for scenes in contents]
-    found = {digest_scenes(read_store(store))}
+    found = {digest_scenes(load_store(store))}
     while any(writer.is_alive() for writer in writers):
-        found.add(digest_scenes(read_store(store)))
+        found.add(digest_scenes(load_store(store)))
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert found == known
     assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,13 +46,13 @@ def test_sparse_points_of_which_some_are_wrong_give_the_scale(tiny_scenes, batch
     valid[:, :, ::5, ::5] = True
     depth = np.where(valid, tiny_scenes.depth, 0)
     depth[:, :, ::10, ::10] *= 40
-    sparse = replace(tiny_scenes, depth=depth, valid=valid)
+    sparse = tiny_scenes.replace(depth=depth, valid=valid)
     teacher, labels = labels_by(tiny_scenes, sparse, 0.3, batch)
     exact = ExactTeacher().label(tiny_scenes)
     assert_allclose(labels.depth, exact.depth, rtol=1e-5)
     assert_allclose(labels.cam_to_world, exact.cam_to_world, atol=1e-6)
     assert_allclose(labels.scale, exact.scale, rtol=1e-5)
-    assert labels.valid.all() and labels.features is None and labels.image is None
+    assert labels.valid.all() and not labels.has("features") and not labels.has_image
     assert (labels.source, labels.revision, labels.licence) == ("me/mono", "weights 0", "MIT")
     assert teacher.about["scaled_by"] == {"known depth": 6}
     assert teacher.about["scale_factor"] == pytest.approx(1 / 0.3, rel=1e-5)
@@ -62,7 +61,7 @@ def test_sparse_points_of_which_some_are_wrong_give_the_scale(tiny_scenes, batch
 def blind(scenes: Scenes, **changed) -> Scenes:
     """Without depth and, since it is grey, without anything to compare."""
     grey = np.full_like(scenes.image, 128)
-    return replace(scenes, depth=None, valid=None, instance=None, image=grey, **changed)
+    return scenes.replace(depth=None, valid=None, instance=None, image=grey, **changed)
 
 
 def test_cameras_in_metres_are_taken_at_their_word_where_nothing_else_tells(tiny_scenes):

@@ -1,7 +1,5 @@
 """What every teacher promises, of the two that are built in."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -36,7 +34,7 @@ def test_frame_and_unit(name, rooms_teacher, tiny_scenes):
     labels = (ExactTeacher() if name == "exact" else rooms_teacher).label(tiny_scenes)
     assert labels.ids == tiny_scenes.ids
     assert labels.unit == "relative"
-    assert labels.image is None
+    assert not labels.has_image
     assert labels.depth.dtype == np.float32
     assert labels.depth.shape == labels.confidence.shape == tiny_scenes.depth.shape
     assert_allclose(labels.cam_to_world[:, 0], np.broadcast_to(np.eye(4), (6, 4, 4)), atol=1e-9)
@@ -58,7 +56,7 @@ def test_exact_teacher_refuses_scenes_it_cannot_know(tiny_scenes):
     valid = tiny_scenes.valid.copy()
     valid[4] = False
     with pytest.raises(ValueError, match="plane-4"):
-        ExactTeacher().label(replace(tiny_scenes, valid=valid))
+        ExactTeacher().label(tiny_scenes.replace(valid=valid))
 
 
 def test_rooms_teacher_does_not_depend_on_its_batches(rooms_teacher, tiny_scenes):
@@ -73,10 +71,10 @@ def test_rooms_teacher_labels_images_of_any_size(rooms_teacher, tiny_scenes):
     plain = (
         np.zeros_like(tiny_scenes.image) + np.arange(6, dtype=np.uint8)[:, None, None, None, None]
     )
-    small = rooms_teacher.label(replace(tiny_scenes, image=plain))
+    small = rooms_teacher.label(tiny_scenes.replace(image=plain))
     image = np.repeat(np.repeat(plain, 2, axis=2), 3, axis=3)
     empty = np.zeros(image.shape[:-1], dtype=np.float32)
-    large = rooms_teacher.label(replace(tiny_scenes, image=image, depth=empty, valid=empty > 0))
+    large = rooms_teacher.label(tiny_scenes.replace(image=image, depth=empty, valid=empty > 0))
     assert large.depth.shape == (6, 2, 64, 96)
     assert_allclose(
         large.intrinsics[..., :2, :], small.intrinsics[..., :2, :] * [[3], [2]], rtol=1e-3
@@ -85,7 +83,7 @@ def test_rooms_teacher_labels_images_of_any_size(rooms_teacher, tiny_scenes):
 
 def test_rooms_teacher_needs_images(rooms_teacher, tiny_scenes):
     with pytest.raises(ValueError, match="no images"):
-        rooms_teacher.label(replace(tiny_scenes, image=None))
+        rooms_teacher.label(tiny_scenes.replace(image=None))
 
 
 def test_resizing_keeps_a_constant_and_its_own_size():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.scenes.question import write_questions
-from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.scene import GateReason, Scenes
 from spatialsv.scenes.store import write_store
 
 
@@ -37,13 +37,13 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
         label = tiny_labels.select(rows)
         labels.append(_write(root / f"labels/{shard:04d}.json", "labels", label))
     ids = tuple(f"other-{i}" for i in range(len(tiny_scenes)))
-    others = _write(root / "scenes/other.json", "scenes", replace(tiny_scenes, ids=ids), [])
+    others = _write(root / "scenes/other.json", "scenes", tiny_scenes.replace(ids=ids), [])
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
-    reason[[2, 5]] = Reason.INCONSISTENT
-    reason[1, :, 8:16, 4:20] = Reason.UNSURE  # a hole, which the other scenes have not
+    reason[[2, 5]] = GateReason.INCONSISTENT
+    reason[1, :, 8:16, 4:20] = GateReason.UNSURE  # a hole, which the other scenes have not
     left_out = {ids[row]: "keeps too little" for row in (2, 5)}
-    valid = reason == Reason.KEPT
-    guessed = replace(tiny_labels, ids=ids, valid=valid, reason=reason)
+    valid = reason == GateReason.KEPT
+    guessed = tiny_labels.replace(ids=ids, valid=valid, reason=reason)
     about = {"left_out": left_out, "made_from": made_from(others)}
     pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, **about)
     return Job(scenes, [others], labels, [pseudo])

@@ -10,8 +10,8 @@ import pytest
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
-from spatialsv.scenes.scene import Reason
-from spatialsv.scenes.store import read_groups, write_store
+from spatialsv.scenes.scene import GateReason
+from spatialsv.scenes.store import load_groups, write_store
 from spatialsv.train import TrainConfig
 from spatialsv.train.data import load_data, nested_share
 
@@ -57,10 +57,10 @@ def test_a_scene_that_is_asked_about_may_be_pseudo_labelled_elsewhere(load, job,
     """Records that share images share a scene, and stand in whatever shards they come to."""
     (place,) = job.scenes[:1]
     path = tmp_path / "again.json"
-    (group,) = read_groups(read_manifest(place).find(".zarr"))
+    (group,) = load_groups(read_manifest(place).find(".zarr"))
     digest = write_store(tmp_path / "again.zarr", group.select(slice(0, 1)))
     write_manifest(path, Manifest(stage="scenes", payload={"again.zarr": digest}))
-    labels = read_groups(read_manifest(job.labels[0]).find(".zarr"))[0].select(slice(0, 1))
+    labels = load_groups(read_manifest(job.labels[0]).find(".zarr"))[0].select(slice(0, 1))
     pseudo = tmp_path / "pseudo.json"
     payload = {"pseudo.zarr": write_store(tmp_path / "pseudo.zarr", labels)}
     about = {"made_from": {"scenes": {"again.zarr": digest}}}
@@ -79,7 +79,7 @@ def test_pseudo_labels_of_unknown_scenes_are_refused(load, job, tmp_path):
 
 
 def test_who_does_not_distil_reads_no_features(load, job, tiny_labels, tmp_path):
-    pseudo = pseudo_manifest(tmp_path / "0000.json", job, replace(tiny_labels, features=None))
+    pseudo = pseudo_manifest(tmp_path / "0000.json", job, tiny_labels.replace(features=None))
     arm = {"tasks": ["depth"], "pseudo": True}
     data = load("arm", job.scenes + job.unlabelled, pseudo=pseudo, arm=arm)
     targets = data.pools.text.get(0, 0).target, data.pools.spatial.images_only(0).target
@@ -110,7 +110,7 @@ def pseudo_manifest(path, job, labels, **changes):
     """A store of pseudo labels of the unlabelled scenes, of which none is left out."""
     ids = tuple(f"other-{i}" for i in range(len(labels)))
     store = path.with_suffix(".zarr")
-    digest = write_store(store, replace(labels, ids=ids, **changes))
+    digest = write_store(store, labels.replace(ids=ids, **changes))
     about = {"made_from": read_manifest(job.pseudo[0]).about["made_from"]}
     write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}, about=about))
     return [path]
@@ -125,8 +125,8 @@ def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
     load, job, tiny_labels, tmp_path
 ):
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
-    reason[:, :, :8], reason[:, :, 8:12] = Reason.UNSURE, Reason.INVALID
-    kept = {"reason": reason, "valid": reason == Reason.KEPT}
+    reason[:, :, :8], reason[:, :, 8:12] = GateReason.UNSURE, GateReason.INVALID
+    kept = {"reason": reason, "valid": reason == GateReason.KEPT}
     pseudo = pseudo_manifest(tmp_path / "0000.json", job, tiny_labels, **kept)
     settings = {"distill": True, "tasks": ["depth"], "pseudo": True}
     arms = {"gated": settings, "ungated": settings | {"gated": False}}

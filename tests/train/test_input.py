@@ -1,6 +1,5 @@
 """Bad input is told before the first step, with what to do about it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from spatialsv.config import from_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.samples.dataset import Pools
-from spatialsv.scenes.scene import fault
+from spatialsv.scenes.scene import find_invalid_value
 from spatialsv.scenes.store import write_store
 from spatialsv.train import ARMS, ArmConfig, TrainConfig, run
 from spatialsv.train.data import TrainingData
@@ -33,10 +32,10 @@ def train(job, tiny_mllm, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("depth", float("nan"), "depth of scene 'plane-1', view 1 holds nan"),
-        ("depth", -2.0, r"depth of scene 'plane-1', view 1 holds -2\.0"),
-        ("cam_to_world", float("inf"), "cam_to_world of scene 'plane-1', view 1 holds inf"),
-        ("features", float("nan"), "features of scene 'plane-1', view 1 holds nan"),
+        ("depth", float("nan"), "depth of scene 'plane-1', view 1 is nan"),
+        ("depth", -2.0, r"depth of scene 'plane-1', view 1 is -2\.0"),
+        ("cam_to_world", float("inf"), "cam_to_world of scene 'plane-1', view 1 is inf"),
+        ("features", float("nan"), "features of scene 'plane-1', view 1 is nan"),
     ],
 )
 def test_labels_that_cannot_be_right(train, job, tiny_labels, tmp_path, field, value, told):
@@ -46,7 +45,7 @@ def test_labels_that_cannot_be_right(train, job, tiny_labels, tmp_path, field, v
     valid = part.valid.copy()
     valid[place] = True
     store = tmp_path / "labels/0000.zarr"
-    digest = write_store(store, replace(part, valid=valid, **{field: values}))
+    digest = write_store(store, part.replace(valid=valid, **{field: values}))
     path = store.with_suffix(".json")
     write_manifest(path, Manifest(stage="labels", payload={store.name: digest}))
     with pytest.raises(ValueError, match=rf"0000\.zarr: {told}: .*make these labels anew"):
@@ -56,7 +55,7 @@ def test_labels_that_cannot_be_right(train, job, tiny_labels, tmp_path, field, v
 def test_values_that_do_not_count_may_be_anything(tiny_labels):
     depth, valid = tiny_labels.depth.copy(), tiny_labels.valid.copy()
     depth[0, 0, 0, 0], valid[0, 0, 0, 0] = float("nan"), False
-    assert fault(replace(tiny_labels, depth=depth, valid=valid)) is None
+    assert find_invalid_value(tiny_labels.replace(depth=depth, valid=valid)) is None
 
 
 def test_an_unknown_arm(train):

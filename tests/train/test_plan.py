@@ -92,7 +92,7 @@ def test_a_plan_needs_no_weights_and_no_values(job_of, tiny_mllm, tmp_path, monk
     shutil.copytree(tiny_mllm, tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
     full = plan(**job_of("semi"), tflops=1.0)
     checked = []
-    monkeypatch.setattr("spatialsv.train.data.fault", checked.append)
+    monkeypatch.setattr("spatialsv.train.data.find_invalid_value", checked.append)
     bare = plan(**job_of("semi", base=tmp_path / "bare"), tflops=1.0)
     assert (bare.memory, bare.parameters, bare.disk) == (full.memory, full.parameters, full.disk)
     assert not checked and not (tmp_path / "run").exists()

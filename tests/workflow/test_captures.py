@@ -10,7 +10,7 @@ import yaml
 
 from helpers.outside import save_picture, save_video
 from helpers.workflow_copy import make_copy
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 SECTIONS = ("labels", "pseudo", "train", "lift", "probe", "evaluate", "analysis", "report")
 SECTIONS += ("ablations",)
@@ -41,7 +41,7 @@ def test_photos_and_a_video_are_labelled_by_settings_alone(tmp_path):
 
     found = copy.snakemake("data/labels/rooms/train/0000.json")
     assert found.returncode == 0, found.stdout
-    (labels,) = read_groups(copy.root / "data/labels/rooms/train/0000.zarr")
+    (labels,) = load_groups(copy.root / "data/labels/rooms/train/0000.zarr")
     assert labels.ids == ("home",) and labels.shape == (3, 52, 78)
     assert labels.valid.any() and np.isfinite(labels.cam_to_world).all()
 

@@ -10,7 +10,7 @@ import yaml
 
 from helpers.outside import write_llava, write_mindcube
 from helpers.workflow_copy import Copy, make_copy
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 pytestmark = pytest.mark.xdist_group("outside")
 STAGES = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "analysis", "report")
@@ -52,7 +52,7 @@ def test_mindcube_is_labelled_taught_and_asked(tmp_path):
     configure(copy, "mindcube", files, {"train": 10, "test": 4})
     found = copy.snakemake()
     assert found.returncode == 0, found.stdout
-    shapes = {s.shape for s in read_groups(copy.root / "data/labels/rooms/train/0000.zarr")}
+    shapes = {s.shape for s in load_groups(copy.root / "data/labels/rooms/train/0000.zarr")}
     assert shapes == {(3, 64, 48), (4, 48, 80)}
     metrics = json.loads((copy.root / "data/evaluate/rooms/spatialsv/0/metrics.json").read_text())
     assert metrics["among_n"] == metrics["around_n"] == 2

@@ -19,7 +19,7 @@ from helpers.outside import write_lines
 from helpers.workflow_copy import ROOT, Copy, make_copy
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.question import read_questions
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 SMOKE = "workflow/config/smoke.yaml"
 WEIGHTS = ROOT / "src/spatialsv/weights"
@@ -172,7 +172,7 @@ def write_mindcube_tiny(smoke: Path, root: Path) -> None:
     """The test rooms' own questions of MindCube's settings, laid out as MindCube's authors do."""
     lines = []
     manifest = read_manifest(smoke / "data/scenes/test/0000.json")
-    (scenes,) = read_groups(manifest.find(".zarr"), ["image"])
+    (scenes,) = load_groups(manifest.find(".zarr"), ["image"])
     for question in read_questions(manifest.find(".questions.jsonl")):
         if question.task not in ("rotation", "among", "around"):
             continue

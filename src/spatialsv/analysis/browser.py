@@ -18,7 +18,7 @@ from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 COLOURS = matplotlib.colormaps["viridis"]  # perceptual, and readable without colour vision
 
@@ -53,7 +53,7 @@ def browser_payload(
     images: dict[str, Any] = {}
     questions: dict[str, Question] = {}
     for manifest, own in stored:
-        for group in read_groups(manifest.find(".zarr"), ["image"]):
+        for group in load_groups(manifest.find(".zarr"), ["image", "depth"]):
             for row, name in enumerate(group.ids):
                 if name in chosen:
                     images[name] = _scene_images(group, row, name, depths, side, quality)
@@ -153,7 +153,7 @@ def _in_label_unit(
     predicted = store.depth[row].astype(np.float32)
     if store.unit == "metre":
         return predicted
-    if store.scale is not None:
+    if store.has("scale"):
         return predicted * np.float32(store.scale[row])
     ratio = np.median(depth[valid]) / max(float(np.median(predicted)), 1e-6)
     return predicted * np.float32(ratio)

@@ -27,7 +27,7 @@ from spatialsv.geometry.camera import resample
 from spatialsv.geometry.maps import normalise_scene
 from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import open_groups, read_groups
+from spatialsv.scenes.store import load_groups, open_store
 
 MAX_CODE = 65535  # of the largest depth; 0 is unknown
 MAX_ERROR = 0.25  # relative error of depth at the end of the colour scale
@@ -53,10 +53,10 @@ class Cloud:
 
 def reference_maps(scenes: Sequence[Manifest], labels: Sequence[Manifest]) -> dict[str, Maps]:
     """Find reference geometry of the scenes: `exact` where they have it, then `teacher:NAME`."""
-    own = (group for m in scenes for group in open_groups(m.find(".zarr"), ["image"]))
-    maps = {EXACT: _rows(group.read("depth", "valid") for group in own if group.has_geometry)}
+    own = (group for m in scenes for group in open_store(m.find(".zarr")))
+    maps = {EXACT: _rows(group.load("depth") for group in own if group.has_geometry)}
     for manifest in labels:
-        groups = read_groups(manifest.find(".zarr"), ["confidence", "scale"])
+        groups = load_groups(manifest.find(".zarr"), ["depth", "confidence", "scale"])
         name = f"teacher:{groups[0].source.removesuffix('-teacher')}"
         maps.setdefault(name, {}).update(_rows(groups))
     return {name: found for name, found in maps.items() if found}
@@ -69,8 +69,8 @@ def model_maps(jobs: Sequence[Job]) -> dict[str, Maps]:
         if job.arm in maps:
             continue
         stores = [name for name in job.manifest.payload if name.rstrip("/").endswith(".zarr")]
-        variables = ["confidence", "scale"]
-        groups = (g for name in stores for g in read_groups(job.manifest.resolve(name), variables))
+        variables = ["depth", "confidence", "scale"]
+        groups = (g for name in stores for g in load_groups(job.manifest.resolve(name), variables))
         if found := _rows(groups):
             maps[job.arm] = found
     return maps
@@ -125,7 +125,9 @@ def load_cloud(store: Scenes, row: int) -> Cloud:
     poses, K = poses.nan_to_num(), K.nan_to_num()
     if store.unit == "metre":
         depth, poses, _ = normalise_scene(depth, poses, K, valid)
-    confidence = None if store.confidence is None else torch.tensor(store.confidence[row]).double()
+    confidence = store.get("confidence")
+    if confidence is not None:
+        confidence = torch.tensor(confidence[row]).double()
     return Cloud(depth, valid, K, poses, confidence)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.scenes.scene import Reason
+from spatialsv.scenes.scene import GateReason
 from spatialsv.stats.intervals import percentile_interval, resample_ratios
 
 Counts = dict[str, Float[np.ndarray, " scenes"]]  # pixels, right, error
@@ -62,7 +62,7 @@ def gate_tables(paths: Iterable[str | Path], resamples: int, seed: int) -> dict[
 
 def _pixel_shares(manifests: Sequence[Manifest]) -> list[Row]:
     """The share of each reason in all scenes, whose accuracy is unknown."""
-    names = [reason.name.lower() for reason in Reason]
+    names = [reason.name.lower() for reason in GateReason]
     pixels = {name: sum(m.counts[f"pixels_{name}"] for m in manifests) for name in names}
     total = sum(pixels.values())
     return [{"pixels": name} | _unknown(count / total) for name, count in pixels.items()]

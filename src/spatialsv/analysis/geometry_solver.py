@@ -32,7 +32,7 @@ from spatialsv.rooms.questions.visibility import Visibility
 from spatialsv.rooms.room import Room, room_seed
 from spatialsv.scenes.question import Question, read_questions
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 SOURCES = ("exact", "lifted_depth", "mean_depth", "lifted", "lifted_cameras")
 Answers = dict[str, str | float | None]  # by source
@@ -82,7 +82,7 @@ def load_rooms(manifests: Sequence[Manifest]) -> list[RoomTruth]:
         for question in read_questions(manifest.find(".questions.jsonl")):
             if question.task in SOLVERS:
                 questions.setdefault(question.scene, []).append(question)
-        for group in read_groups(manifest.find(".zarr"), ["instance"]):
+        for group in load_groups(manifest.find(".zarr"), ["instance", "depth"]):
             for one in group:
                 room = make_room(room_seed(one.ids[0]), config)
                 if not np.allclose(room.cam_to_world, one.cam_to_world[0]):

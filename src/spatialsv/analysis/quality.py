@@ -21,7 +21,7 @@ from spatialsv.analysis.jobs import Job, Responses, Runs, by_arm
 from spatialsv.analysis.scores import pool_seeds
 from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest
-from spatialsv.scenes.store import open_groups
+from spatialsv.scenes.store import open_store
 from spatialsv.stats.agreement import MIN_POINTS, spearman
 from spatialsv.stats.comparison import correct_p_values
 from spatialsv.stats.intervals import Interval, cluster_bootstrap
@@ -131,13 +131,12 @@ def scene_properties(manifests: Sequence[Manifest]) -> dict[str, tuple[float, ..
     """
     properties = {}
     for manifest in manifests:
-        for group in open_groups(manifest.find(".zarr"), ["image", "instance"]):
+        for group in open_store(manifest.find(".zarr")):
             if not group.has_geometry:
                 continue
-            maps = [name for name in ("depth", "valid", "instance") if name in group.chunks]
-            for one in (stored.read(*maps) for stored in group):  # they may be large
+            for one in (stored.load("depth", "instance") for stored in group):  # may be large
                 values = [float(one.depth[one.valid].mean()) if one.valid.any() else 0.0]
-                if one.instance is not None:
+                if one.has("instance"):
                     values.append(float(len(np.unique(one.instance[one.instance > 0]))))
                 properties[one.ids[0]] = tuple(values)
     return properties

@@ -22,8 +22,8 @@ from spatialsv.rooms.questions.directions import SECTORS
 from spatialsv.rooms.questions.route import TURNS
 from spatialsv.rooms.questions.solve import SOLVERS
 from spatialsv.scenes.question import TASKS, Question
-from spatialsv.scenes.singly import ById
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene_list import by_id
+from spatialsv.scenes.store import load_groups
 from spatialsv.stats.accuracy import mean_relative_accuracy
 from spatialsv.stats.agreement import cohen_kappa
 from spatialsv.stats.intervals import cluster_bootstrap
@@ -98,7 +98,7 @@ def solver_tables(
     for arm, seeds in by_arm(jobs).items():
         solved, unsolved = [], 0
         for job in seeds:
-            lifted = ById(read_groups(job.manifest.resolve(STORE)))
+            lifted = by_id(load_groups(job.manifest.resolve(STORE)))
             own = _responses_of_seed(responses, job.seed)
             for id, answers in solve_rooms(rooms, lifted).items():
                 if id not in own[arm]:

@@ -24,8 +24,9 @@ from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.room import Room, room_seed
 from spatialsv.rooms.splits import split_seeds
 from spatialsv.rooms.views import render_views
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import stack
+from spatialsv.scenes.store import load_store, write_store
 
 SHARD = 512  # rooms
 
@@ -67,7 +68,7 @@ def describe_corpus(stores: list[Path], config: RoomsConfig) -> list[RoomQuestio
 
 
 def _describe(store: Path, path: Path, config: RoomsConfig) -> None:
-    scenes = read_store(store, ["instance"])
+    scenes = load_store(store, ["instance"])
     pairs = zip(rooms_of(scenes, config), scenes.instance, strict=True)
     write_room_questions(path, [room_questions(room, instance) for room, instance in pairs])
 
@@ -90,7 +91,7 @@ def rooms_of(scenes: Scenes, config: RoomsConfig) -> list[Room]:
 
 def load_corpus(stores: list[Path], variables: list[str]) -> Scenes:
     """Load all of `stores`, with `variables` in addition to the geometry."""
-    return stack([read_store(store, variables) for store in progress(stores, "loading rooms")])
+    return stack([load_store(store, variables) for store in progress(stores, "loading rooms")])
 
 
 def patchify(

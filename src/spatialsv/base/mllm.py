@@ -83,7 +83,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     """
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
     rooms = describe_corpus(stores, config.rooms)
-    scenes = load_corpus(stores, ["image", "instance"])
+    scenes = load_corpus(stores, ["image", "depth", "instance"])
     tokenizer = _tokenizer(work / "tokenizer", rooms, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)

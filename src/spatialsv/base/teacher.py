@@ -49,7 +49,7 @@ def train_teacher(config: TeacherConfig, work: Path, out: Path) -> float:
         Seconds of training.
     """
     stores = render_corpus(work / "scenes" / "teacher", "teacher", config.shards, config.rooms)
-    scenes = load_corpus(stores, ["image"])
+    scenes = load_corpus(stores, ["image", "depth"])
     torch.manual_seed(config.seed)
     device = accelerator()
     network = TeacherNetwork(config.network).to(device)

@@ -30,7 +30,7 @@ from spatialsv.io.manifest import read_manifest
 from spatialsv.progress import progress
 from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
 from spatialsv.scenes.readers.video import read_frames
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 FRAMES = 16  # of a video, evenly spread
 CHUNK = 2**22  # pairs compared at once
@@ -207,7 +207,7 @@ def _pictures(place: Path) -> Iterator[tuple[str, str, Image.Image]]:
     if place.suffix == ".json":
         place = read_manifest(place).find(".zarr")
     if place.suffix == ".zarr":
-        for group in read_groups(place, ["image"]):
+        for group in load_groups(place, ["image"]):
             for scene, views in zip(group.ids, group.image, strict=True):
                 for view, image in enumerate(views):
                     yield scene, f"{scene}#{view}", Image.fromarray(image)

@@ -30,8 +30,8 @@ from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import SceneViews
 from spatialsv.scenes.question import Question, read_questions
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import load_groups
 from spatialsv.stats.summary import summarise
 
 BASELINES = {"random": RandomBaseline, "frequency": FrequencyBaseline}
@@ -205,7 +205,7 @@ def _asker(
     def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
         if not questions:
             return
-        scenes = Singly(read_groups(shard.manifest.find(".zarr"), ["image"]))
+        scenes = SceneList(load_groups(shard.manifest.find(".zarr"), ["image"]))
         shown = SceneViews(scenes, adapter, blank=blank, keep_gib=inf)
         prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
         batches = generate(model, adapter, prompts, config.max_new_tokens, config.batch_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.labels.errors import label_errors
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import open_groups, write_groups
+from spatialsv.scenes.store import open_store, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.parts import label_in_parts, label_once
 from spatialsv.teachers.teacher import Teacher, describe_teacher
@@ -58,13 +58,13 @@ def _label(
     source: Manifest, knows: Teacher, config: LabelsConfig, out: Path, work: Path
 ) -> Manifest:
     """Write store and metrics; give the manifest that vouches for them."""
-    seen = open_groups(source.find(".zarr"))
+    seen = open_store(source.find(".zarr"))
     whole = label_in_parts(seen, knows.label, config.batch_size, work)
     labels = [drop_unsure(group, config.drop_percent) for group in whole]
     labels = [rounded(group) for group in labels] if config.half else labels
     store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
     digest = write_groups(store, labels)
-    truth = (group.read("depth", "valid") if group.has_geometry else group for group in seen)
+    truth = (group.load("depth") for group in seen)
     write_json(metrics, label_errors(labels, truth))
     return Manifest(
         stage="labels",
@@ -81,13 +81,13 @@ def _label(
 
 def drop_unsure(labels: Scenes, percent: float) -> Scenes:
     """`labels` with each scene's least confident `percent` of valid pixels no longer valid."""
-    if labels.confidence is None or percent == 0:
+    if not labels.has("confidence") or percent == 0:
         return labels
     sure = np.zeros_like(labels.valid)
     for row, (confidence, valid) in enumerate(zip(labels.confidence, labels.valid, strict=True)):
         if valid.any():
             sure[row] = confidence >= np.percentile(confidence[valid], percent)
-    return replace(labels, valid=labels.valid & sure)
+    return labels.replace(valid=labels.valid & sure)
 
 
 def rounded(labels: Scenes) -> Scenes:
@@ -95,6 +95,6 @@ def rounded(labels: Scenes) -> Scenes:
     halves = {
         name: value.astype(np.float16).astype(np.float32)
         for name in ("depth", "confidence")
-        if (value := getattr(labels, name)) is not None
+        if (value := labels.get(name)) is not None
     }
-    return replace(labels, **halves)
+    return labels.replace(**halves)

@@ -16,7 +16,7 @@ from spatialsv.geometry.rays import ray_map
 from spatialsv.io.atomic import write_json
 from spatialsv.lift.measure import ground_truth, measure_batch, pose_columns, summarise
 from spatialsv.lift.result import centre_crop
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 ALIGNMENT = {
     "abs_rel, rmse, delta1": "depth times one median scale for the scene",
@@ -76,10 +76,11 @@ def _crop(scenes: Scenes, shape: tuple[int, int] | None) -> Scenes:
     intrinsics[..., 1, 2] -= top
     return Scenes(
         ids=scenes.ids,
-        depth=scenes.depth[window],
-        valid=scenes.valid[window],
-        intrinsics=intrinsics,
-        cam_to_world=scenes.cam_to_world,
+        geometry=Geometry(
+            cameras=Cameras(intrinsics=intrinsics, cam_to_world=scenes.cam_to_world),
+            depth=scenes.depth[window],
+            valid=scenes.valid[window],
+        ),
     )
 
 

@@ -23,8 +23,8 @@ from spatialsv.scenes.readers.read_captures import capture_id
 from spatialsv.scenes.readers.sampling import THUMBNAIL, Sampling, select_frames
 from spatialsv.scenes.readers.video import VIDEOS
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import open_groups
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import open_store
 
 STORE = "zarr.json"  # at the root of a Zarr folder
 
@@ -120,18 +120,18 @@ def _image_set(id: str, images: Sequence[tuple[str, Image.Image]], max_pixels: i
 
 
 def _from_store(path: Path, max_pixels: int, ids: Sequence[str]) -> Iterator[ImageSet]:
-    for scene in Singly(open_groups(path, ["image"])):
+    for scene in SceneList(open_store(path)):
         if ids and scene.ids[0] not in ids:
             yield _image_set(scene.ids[0], [], max_pixels)  # its images are not read
-        elif scene.image is None:
+        elif not scene.has_image:
             raise ValueError(f"{path}: scene {scene.ids[0]!r} has no images to lift.")
         else:
-            yield _from_scene(scene.read(), max_pixels)
+            yield _from_scene(scene.load("image", "depth"), max_pixels)
 
 
 def _from_scene(scene: Scenes, max_pixels: int) -> ImageSet:
     images = [Image.fromarray(image) for image in scene.image[0]]
-    names = range(len(images)) if scene.frame_ids is None else scene.frame_ids[0]
+    names = scene.frame_ids[0] if "frame_ids" in scene.arrays else range(len(images))
     truth = scene if scene.has_cameras else None
     named = list(zip(map(str, names), images, strict=True))
     return replace(_image_set(scene.ids[0], named, max_pixels), truth=truth)

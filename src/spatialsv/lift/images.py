@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from spatialsv.lift.files.points import check_rerun, write_glb, write_ply, write
 from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
 from spatialsv.lift.models import GeometryModel, load_model
 from spatialsv.lift.result import LiftResult, PointCloud, View, make_point_cloud, make_view
-from spatialsv.scenes.scene import as_frame_ids, fault
+from spatialsv.scenes.scene import as_frame_ids, find_invalid_value
 from spatialsv.scenes.store import write_store
 
 FOLDERS = ("depth", "confidence", "depth_vis", "images", "sparse/0")  # with files of each view
@@ -134,10 +134,9 @@ def lift_image_set(
         for name, image, size in zip(images.names, images.images, images.sizes, strict=True)
     ]
     lifted = model.lift([view.model_input for view in views])
-    if error := fault(lifted):
+    if error := find_invalid_value(lifted):
         raise ValueError(f"{images.id}: {model.name} predicts no usable geometry: {error}")
-    scenes = replace(
-        lifted,
+    scenes = lifted.replace(
         ids=(images.id,),
         image=np.stack([_resize_input(view, lifted.shape[1:]) for view in views])[None],
         frame_ids=as_frame_ids(images.names),

@@ -32,7 +32,7 @@ from spatialsv.geometry.pose_metrics import (
 from spatialsv.geometry.rays import RayMap, point_map, ray_map
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +74,7 @@ def mean_depth(paths: Sequence[Path], size: tuple[int, int]) -> Float[Tensor, "N
     """
     total, count = torch.zeros(0, *size).double(), torch.zeros(0, *size).long()
     for path in paths:
-        for group in read_groups(read_manifest(path).find(".zarr"), []):
+        for group in load_groups(read_manifest(path).find(".zarr"), ["depth"]):
             truth = ground_truth(group, size)
             views = max(len(total), group.shape[0])
             depth = truth.depth.where(truth.valid, 0).sum(dim=0)

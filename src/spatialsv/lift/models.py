@@ -9,7 +9,6 @@ Shapes: B scenes of a batch, N views, h w pixels of one image, H W pixels of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,7 +26,7 @@ from spatialsv.samples.batch import Batch
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample, SceneDataset
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
 
 Image = UInt8[np.ndarray, "_ _ 3"]
@@ -70,7 +69,7 @@ class ShippedTeacher:
     def lift(self, images: Sequence[Image]) -> Scenes:
         """See `GeometryModel`."""
         scenes = Scenes(ids=("",), image=np.stack(images)[None], unit="relative")
-        return replace(self.teacher.label(scenes), features=None)
+        return self.teacher.label(scenes).replace(features=None)
 
 
 class Lifter:
@@ -219,11 +218,15 @@ def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str)
     maps = depth.numpy().astype(np.float32)
     return Scenes(
         ids=ids,
-        depth=maps,
-        valid=np.isfinite(maps) & (maps > 0),
-        confidence=confidence.numpy().astype(np.float32),
-        intrinsics=cameras.intrinsics.numpy(),
-        cam_to_world=to_first_view(cameras.cam_to_world).numpy(),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=cameras.intrinsics.numpy(),
+                cam_to_world=to_first_view(cameras.cam_to_world).numpy(),
+            ),
+            depth=maps,
+            valid=np.isfinite(maps) & (maps > 0),
+            confidence=confidence.numpy().astype(np.float32),
+        ),
         unit="relative",
         source=source,
     )

@@ -25,9 +25,9 @@ from spatialsv.lift.measure import (
     with_views,
 )
 from spatialsv.lift.models import Lifter, as_scenes
-from spatialsv.scenes.scene import Scenes, grouped
-from spatialsv.scenes.singly import ById, labelled
-from spatialsv.scenes.store import read_groups, write_groups
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import by_id, fill_geometry, group_by_shape
+from spatialsv.scenes.store import load_groups, write_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,8 @@ def run(
     rows: list[dict[str, Any]] = []
     pairs: list[PoseErrors] = []
     parts: list[Scenes] = []
-    known = ById(group for path in labels for group in _read(path))
-    for group in (labelled(group, known) for path in scenes for group in _read(path)):
+    known = by_id(group for path in labels for group in _read(path))
+    for group in (fill_geometry(group, known) for path in scenes for group in _read(path)):
         truth = ground_truth(group, lifter.size)
         for batch, lifted in lifter.lift(group):
             ids, poses = group.ids[batch], None
@@ -91,7 +91,7 @@ def run(
 
 
 def _read(path: Path) -> list[Scenes]:
-    return read_groups(read_manifest(path).find(".zarr"), ["image"])
+    return load_groups(read_manifest(path).find(".zarr"), ["image", "depth"])
 
 
 def _write(
@@ -108,7 +108,7 @@ def _write(
     write_text(folder / "rows.jsonl", "".join(json.dumps(_finite(row)) + "\n" for row in rows))
     payload = {name: digest_path(folder / name) for name in ("metrics.json", "rows.jsonl")}
     if parts:
-        payload["lifted.zarr"] = write_groups(folder / "lifted.zarr", grouped(parts))
+        payload["lifted.zarr"] = write_groups(folder / "lifted.zarr", group_by_shape(parts))
     about: dict[str, Any] = {"model": str(model), "unit": "mean distance of a scene's points"}
     if model.suffix == ".json":
         about["trained"] = digest_bytes(model.read_bytes())

@@ -21,7 +21,7 @@ from spatialsv.model.projectors import positive
 from spatialsv.probe.cache import ChannelScaling
 from spatialsv.probe.states import States, Taps, derange
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 Errors = dict[str, Float[Tensor, " S"]]  # of each scene of all groups, by metric
 Groups = Sequence[list[Float[Tensor, "_ _ _ _ D"]]]  # the taps of scenes of each shape
@@ -80,13 +80,15 @@ def depth_as_scenes(
     Returns:
         The scenes.
     """
+    intrinsics = _subsample(truth, stride)[2]
     return Scenes(
         ids=truth.ids,
-        depth=depth.numpy(),
-        valid=np.ones(depth.shape, dtype=bool),
-        intrinsics=_subsample(truth, stride)[2].numpy(),
-        cam_to_world=truth.cam_to_world,
-        scale=truth.scale,
+        geometry=Geometry(
+            cameras=Cameras(intrinsics=intrinsics.numpy(), cam_to_world=truth.cam_to_world),
+            depth=depth.numpy(),
+            valid=np.ones(depth.shape, dtype=bool),
+            scale=truth.get("scale"),
+        ),
         unit=truth.unit,
         source=source,
     )

@@ -32,9 +32,16 @@ from spatialsv.probe.depth import (
 from spatialsv.probe.layers import LayerProbes, LayersConfig, LayerStates, ProbeResult
 from spatialsv.probe.states import States, StateSource
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes, grouped, stack
-from spatialsv.scenes.singly import ById, Singly, labelled, labels_of
-from spatialsv.scenes.store import read_groups, write_groups
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import (
+    SceneList,
+    by_id,
+    fill_geometry,
+    group_by_shape,
+    select_labels,
+    stack,
+)
+from spatialsv.scenes.store import load_groups, write_groups
 from spatialsv.teachers.exact import ExactTeacher
 
 Control = Literal["shuffled", "random"]
@@ -95,11 +102,11 @@ def run(
     """
     exact = ExactTeacher()
     train = first_scenes(read_all(scenes, "scenes"), config.max_scenes)
-    stand_ins = ById(read_all(test_labels)) if test_labels else {}
-    test = [labelled(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
-    given = ById(read_all(labels) if labels else map(exact.label, train))
+    stand_ins = by_id(read_all(test_labels)) if test_labels else {}
+    test = [fill_geometry(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
+    given = by_id(read_all(labels) if labels else map(exact.label, train))
     truth = {
-        "train": [stack(list(labels_of(group.ids, given))) for group in train],
+        "train": [stack(list(select_labels(group.ids, given))) for group in train],
         "test": [exact.label(group) for group in test],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -142,15 +149,15 @@ def read_all(paths: Sequence[Path], kind: str = "labels") -> list[Scenes]:
     """Read all scenes of manifests, as one group for each shape; there must be a manifest."""
     if not paths:
         raise ValueError(f"The probe has no {kind}. Give at least one manifest.")
-    names = ["image", "confidence"]
-    return grouped(
-        s for path in paths for s in read_groups(read_manifest(path).find(".zarr"), names)
+    names = ["image", "depth"]
+    return group_by_shape(
+        s for path in paths for s in load_groups(read_manifest(path).find(".zarr"), names)
     )
 
 
 def first_scenes(groups: list[Scenes], count: int | None) -> list[Scenes]:
     """Return the first `count` scenes of all groups; None for all scenes."""
-    return groups if count is None else grouped(Singly(groups)[:count])
+    return groups if count is None else group_by_shape(SceneList(groups)[:count])
 
 
 def _probe_depth(

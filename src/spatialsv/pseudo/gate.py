@@ -17,7 +17,7 @@ from torch.nn.functional import grid_sample
 
 from spatialsv.geometry.camera import pixel_grid
 from spatialsv.geometry.rays import point_map, project, ray_map
-from spatialsv.scenes.scene import Reason
+from spatialsv.scenes.scene import GateReason
 
 EDGE = 1e-3  # pixels; a still camera's own border pixels project onto themselves, but for rounding
 
@@ -41,7 +41,7 @@ def gate(
     cam_to_world: Float[Tensor, "*lead N 4 4"],
     config: GateConfig,
 ) -> UInt8[Tensor, "*lead N H W"]:
-    """The `Reason` of each pixel."""
+    """The `GateReason` of each pixel."""
     limits = [(config.pixels, config.relative_depth)]
     seen, (confirmed,) = count_views(depth, valid, intrinsics, cam_to_world, limits)
     return judge(seen, confirmed, valid, confidence, config)
@@ -54,15 +54,15 @@ def judge(
     confidence: Float[Tensor, "*lead N H W"],
     config: GateConfig,
 ) -> UInt8[Tensor, "*lead N H W"]:
-    """The `Reason` of each pixel, by how many other views look at it and confirm it."""
+    """The `GateReason` of each pixel, by how many other views look at it and confirm it."""
     unsure = confidence < _percentile(confidence, valid, config.confidence_percentile)
     unseen = seen < config.min_views
-    reason = torch.full(seen.shape, Reason.KEPT, dtype=torch.uint8, device=seen.device)
-    reason[(confirmed < config.min_views) & ~unseen] = Reason.INCONSISTENT
+    reason = torch.full(seen.shape, GateReason.KEPT, dtype=torch.uint8, device=seen.device)
+    reason[(confirmed < config.min_views) & ~unseen] = GateReason.INCONSISTENT
     if not config.keep_unseen:
-        reason[unseen] = Reason.UNSEEN
-    reason[unsure] = Reason.UNSURE
-    reason[~valid] = Reason.INVALID
+        reason[unseen] = GateReason.UNSEEN
+    reason[unsure] = GateReason.UNSURE
+    reason[~valid] = GateReason.INVALID
     return reason
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from spatialsv.geometry.pose_metrics import camera_error
 from spatialsv.geometry.scale import baseline_scale, depth_scale
 from spatialsv.pseudo.gate import GateConfig, gate
-from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.scene import GateReason, Scenes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ def judge_scene(
         floor, max_camera_error: as in `PseudoConfig`.
     """
     reason = gate_labels(labels, config)
-    keeps = reason == Reason.KEPT
+    keeps = reason == GateReason.KEPT
     kept = float(keeps.mean())
     scale = reference_scale(labels, seen, keeps)
     error = known_camera_error(labels, seen)
@@ -53,14 +53,14 @@ def judge_scene(
         left_out = f"keeps {kept:.1%} of its pixels, less than the floor of {floor:.0%}"
     elif max_camera_error is not None and error is not None and error > max_camera_error:
         left_out = f"cameras are {error:.1f} degrees off the known ones, over {max_camera_error:g}"
-    labels = replace(labels, valid=keeps & (left_out is None), reason=reason)
+    labels = labels.replace(valid=keeps & (left_out is None), reason=reason)
     if scale is not None:
-        labels = replace(labels, scale=np.array([scale]))
+        labels = labels.replace(scale=np.array([scale]))
     return Verdict(labels=labels, kept=kept, scale=scale, camera_error=error, left_out=left_out)
 
 
 def gate_labels(labels: Scenes, config: GateConfig) -> UInt8[np.ndarray, "S N H W"]:
-    """The `Reason` of each pixel of `labels`."""
+    """The `GateReason` of each pixel of `labels`."""
     reason = gate(
         torch.from_numpy(labels.depth).double(),
         torch.from_numpy(labels.valid),

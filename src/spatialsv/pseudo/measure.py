@@ -19,7 +19,7 @@ from torch import Tensor
 
 from spatialsv.geometry.align import median_scale
 from spatialsv.pseudo.gate import GateConfig, count_views, judge
-from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.scene import GateReason, Scenes
 
 RIGHT = 0.05  # a relative depth error below this is right
 SWEEPS = {  # thresholds of the gate, each tried with the other two switched off
@@ -35,9 +35,9 @@ def measure_gate(
 ) -> dict[str, Any] | None:
     """Counts of each scene, which add up: over scenes, over shards.
 
-    `reasons` has, by each `Reason`, and `sweeps` at each threshold of SWEEPS and at the one set,
-    the pixels with known depth (of a sweep, those it keeps), the sum of their errors, and how many
-    are right: a list over `scenes`. None where no scene's depth is known.
+    `reasons` has, by each `GateReason`, and `sweeps` at each threshold of SWEEPS and at the one
+    set, the pixels with known depth (of a sweep, those it keeps), the sum of their errors, and how
+    many are right: a list over `scenes`. None where no scene's depth is known.
 
     Args:
         labels: gated, each scene by itself.
@@ -80,8 +80,8 @@ def _measure_scene(
     reason = torch.from_numpy(label.reason)
     reasons = {
         value.name.lower(): _count(error, known & (reason == value))
-        for value in Reason
-        if value != Reason.INVALID
+        for value in GateReason
+        if value != GateReason.INVALID
     }
     sweeps = {
         name: [_count(error, known & keeps) for keeps in found]
@@ -92,7 +92,7 @@ def _measure_scene(
 
 def _sweep(label: Scenes, config: GateConfig) -> dict[str, list[Bool[Tensor, "1 N H W"]]]:
     """What each threshold by itself would keep of a scene."""
-    valid = torch.from_numpy(label.reason != Reason.INVALID)
+    valid = torch.from_numpy(label.reason != GateReason.INVALID)
     depth, confidence, intrinsics, poses = (
         torch.from_numpy(array).double()
         for array in (label.depth, label.confidence, label.intrinsics, label.cam_to_world)
@@ -108,7 +108,7 @@ def _sweep(label: Scenes, config: GateConfig) -> dict[str, list[Bool[Tensor, "1 
     kept: dict[str, list[Tensor]] = {}
     for name, one in tried:
         views = confirmed[one.pixels, one.relative_depth]
-        keeps = judge(seen, views, valid, confidence, one) == Reason.KEPT
+        keeps = judge(seen, views, valid, confidence, one) == GateReason.KEPT
         kept.setdefault(name, []).append(keeps)
     return kept
 
@@ -119,7 +119,7 @@ def _thresholds(name: str, config: GateConfig) -> list[float]:
 
 def _measurable(label: Scenes, truth: Scenes) -> Bool[np.ndarray, "1 N H W"]:
     """Pixels that the teacher gave a depth, and whose depth is known."""
-    return (label.reason != Reason.INVALID) & truth.valid
+    return (label.reason != GateReason.INVALID) & truth.valid
 
 
 def _count(error: Float[Tensor, "1 N H W"], chosen: Bool[Tensor, "1 N H W"]) -> Count:

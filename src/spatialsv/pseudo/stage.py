@@ -16,9 +16,9 @@ from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.pseudo.gate import GateConfig
 from spatialsv.pseudo.judge import Verdict, judge_scene
 from spatialsv.pseudo.measure import measure_gate
-from spatialsv.scenes.scene import Reason, grouped
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import read_groups, write_groups
+from spatialsv.scenes.scene import GateReason
+from spatialsv.scenes.scene_list import SceneList, group_by_shape
+from spatialsv.scenes.store import load_groups, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.parts import label_in_parts, label_once
 from spatialsv.teachers.teacher import Teacher, describe_teacher
@@ -43,11 +43,12 @@ def run(
 ) -> Manifest:
     """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
 
-    The store has all scenes, each pixel with its `Reason`; `valid` is what the gate trusts: pixels
-    that are kept, of scenes that are not left out. Where the scenes' own cameras or depths are
-    known, `scale` is in their unit. `about` has each scene's kept share, scale and camera error,
-    and the scenes left out, with the reason; `counts` the pixels of each `Reason`. Beside `out` are
-    the metrics and, where the scenes' depth is known, how good the gate is (`measure_gate`).
+    The store has all scenes, each pixel with its `GateReason`; `valid` is what the gate trusts:
+    pixels that are kept, of scenes that are not left out. Where the scenes' own cameras or depths
+    are known, `scale` is in their unit. `about` has each scene's kept share, scale and camera
+    error, and the scenes left out, with the reason; `counts` the pixels of each `GateReason`.
+    The metrics lie next to `out` and, where the scenes' depth is known, the gate's accuracy (see
+    `measure_gate`).
     A job that is killed, or that keeps nothing, leaves the teacher's answers for the next one.
 
     Raises:
@@ -67,10 +68,10 @@ def _label(
     source: Manifest, teacher: Teacher, config: PseudoConfig, out: Path, work: Path
 ) -> Manifest:
     """Write store and records; give the manifest that vouches for them."""
-    groups = read_groups(source.find(".zarr"), ["image"])
-    labels = Singly(label_in_parts(groups, teacher.label, config.batch_size, work))
+    groups = load_groups(source.find(".zarr"), ["image", "depth"])
+    labels = SceneList(label_in_parts(groups, teacher.label, config.batch_size, work))
     rules = (config.gate, config.floor, config.max_camera_error)
-    seen = Singly(groups)
+    seen = SceneList(groups)
     verdicts = [judge_scene(*pair, *rules) for pair in zip(labels, seen, strict=True)]
     _tell(verdicts)
     if all(verdict.left_out for verdict in verdicts):
@@ -81,7 +82,7 @@ def _label(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
-    payload = {store.name: write_groups(store, grouped(v.labels for v in verdicts))}
+    payload = {store.name: write_groups(store, group_by_shape(v.labels for v in verdicts))}
     kept = [verdict.kept for verdict in verdicts]
     left_out = [bool(verdict.left_out) for verdict in verdicts]
     records = {"metrics": {"kept": float(np.mean(kept)), "left_out": float(np.mean(left_out))}}
@@ -106,7 +107,7 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     left_out = sum(bool(verdict.left_out) for verdict in verdicts)
     return {"scenes": len(verdicts) - left_out, "scenes_left_out": left_out} | {
         f"pixels_{value.name.lower()}": sum(int((reason == value).sum()) for reason in reasons)
-        for value in Reason
+        for value in GateReason
     }
 
 

@@ -10,7 +10,7 @@ from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.render import RenderedViews, render_room
 from spatialsv.rooms.room import Room
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 
 def render_views(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room], Scenes]:
@@ -27,10 +27,14 @@ def _to_scenes(rooms: list[Room], rendered: list[RenderedViews]) -> Scenes:
     depth = np.stack([views_of_room.depth for views_of_room in rendered])
     return Scenes(
         ids=tuple(room.id for room in rooms),
-        intrinsics=np.stack([room.intrinsics for room in rooms]),
-        cam_to_world=np.stack([room.cam_to_world for room in rooms]),
-        depth=depth,
-        valid=np.isfinite(depth),
+        geometry=Geometry(
+            cameras=Cameras(
+                intrinsics=np.stack([room.intrinsics for room in rooms]),
+                cam_to_world=np.stack([room.cam_to_world for room in rooms]),
+            ),
+            depth=depth,
+            valid=np.isfinite(depth),
+        ),
         image=np.stack([views_of_room.image for views_of_room in rendered]),
         instance=np.stack([views_of_room.instance for views_of_room in rendered]),
     )

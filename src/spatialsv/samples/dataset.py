@@ -1,6 +1,6 @@
 """Scenes and questions as samples, ready to collate.
 
-Scenes that are still in their stores (`open_groups`) are read when a sample shows them.
+Scenes that are still in their stores (`open_store`) are read when a sample shows them.
 
 What a sample holds follows from the seed, the epoch and its number: nothing else is random.
 """
@@ -18,8 +18,8 @@ from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
 from spatialsv.samples.views import Encode, PreparedViews, SceneViews, ViewProcessor
 from spatialsv.scenes.question import Question
-from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.singly import Singly
+from spatialsv.scenes.scene import SceneSet
+from spatialsv.scenes.scene_list import SceneList
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class SamplesConfig:
     label_size: tuple[int, int] | None = None  # height, width that labels are then brought to
     keep_gib: float = 2.0  # memory for prepared images, GiB
     gated: bool = True  # of pseudo labels, what the gate kept; False: all that the teacher said
+    features: bool = True  # of labels, the teacher's features as well
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +57,7 @@ class SceneDataset(Dataset[Sample]):
         config: what samples show and ask.
         seed: of which questions stand together.
         encode: see `SceneViews`.
-        untaught: scenes whose geometry is not taught, though they have labels.
+        unlabelled: ids of scenes whose labels are ignored.
 
     Raises:
         ValueError: scenes without images, questions about other scenes or views or with special
@@ -65,18 +66,18 @@ class SceneDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        scenes: Iterable[Scenes],
+        scenes: Iterable[SceneSet],
         questions: Sequence[Question],
         processor: ViewProcessor,
-        labels: Iterable[Scenes] | None = None,
+        labels: Iterable[SceneSet] | None = None,
         config: SamplesConfig | None = None,
         seed: int = 0,
         encode: Encode | None = None,
-        untaught: Collection[str] = (),
+        unlabelled: Collection[str] = (),
     ) -> None:
-        self.scenes = Singly(scenes)
-        if bare := [one.source for one in self.scenes if one.image is None]:
-            raise ValueError(f"the {bare[0]} scenes have no images; force the scenes stage")
+        self.scenes = SceneList(scenes)
+        if bare := [one.source for one in self.scenes if not one.has_image]:
+            raise ValueError(f"The {bare[0]} scenes have no images. Force the scenes stage.")
         self.config = config or SamplesConfig()
         if self.config.questions_per_sample < 1:
             raise ValueError("questions_per_sample: expected 1 or more")
@@ -90,8 +91,17 @@ class SceneDataset(Dataset[Sample]):
             keep_gib=self.config.keep_gib,
             encode=encode,
         )
-        told = (self.config.label_stride, self.config.label_size, self.config.gated, untaught)
-        self.targets = None if labels is None else Targets(self.scenes, labels, *told)
+        self.targets = None
+        if labels is not None:
+            self.targets = Targets(
+                self.scenes,
+                labels,
+                stride=self.config.label_stride,
+                size=self.config.label_size,
+                gated=self.config.gated,
+                features=self.config.features,
+                unlabelled=unlabelled,
+            )
         self._rows = {name: row for row, name in enumerate(self.scenes.ids)}
         self._groups = self._group(questions)
         pack = self.config.questions_per_sample

@@ -1,9 +1,9 @@
-"""A label store's geometry, looked up by scene and put in the frame of the views shown."""
+"""Geometry targets: labels of the selected views of a scene, in the first view's frame."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.maps import normalise_scene
-from spatialsv.scenes.scene import Reason, Scenes
-from spatialsv.scenes.singly import ById, labels_of
+from spatialsv.scenes.scene import DEPTH, GateReason, Scenes, SceneSet
+from spatialsv.scenes.scene_list import SceneList, check_labelled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """The geometry of one sample of N views, in its first view's frame, divided by its scale."""
+    """Geometry of one sample of N views, in its first view's frame, divided by its scale."""
 
     depth: Float[Tensor, "N H W"]
     valid: Bool[Tensor, "N H W"]
@@ -27,69 +27,91 @@ class Target:
 
 
 class Targets:
-    """The labels of `scenes`.
+    """Targets of scenes from their labels.
 
     Args:
-        scenes: what the model is shown, each by itself.
-        labels: a stack or groups of labels with one for each of them, in any order.
-        stride: of the pixels that teach; 1 takes all.
-        size: height and width that the labels are then brought to; None leaves them as they are.
-        gated: False teaches what a gate dropped of pseudo labels as well.
-        untaught: scenes that teach nothing, though they have labels.
+        scenes: single scenes that the model is shown.
+        labels: groups of labels, with one for each of the scenes, in any order.
+        stride: in pixels; 1 takes all pixels.
+        size: height and width that the labels are then resampled to; None keeps theirs.
+        gated: False includes the pixels that a gate dropped from pseudo labels.
+        features: include the teacher's features, where the labels have them.
+        unlabelled: ids of scenes whose labels are ignored.
 
     Raises:
-        ValueError: scenes without labels, or labels of other views or another image shape.
+        ValueError: scenes without labels, or labels of other views or another aspect ratio.
     """
 
     def __init__(
         self,
-        scenes: Sequence[Scenes],
-        labels: Iterable[Scenes],
+        scenes: SceneList[SceneSet],
+        labels: Iterable[SceneSet],
+        *,
         stride: int = 1,
         size: tuple[int, int] | None = None,
         gated: bool = True,
-        untaught: Collection[str] = (),
+        features: bool = True,
+        unlabelled: Collection[str] = (),
     ) -> None:
-        self.labels = ById(labels)
-        self.ids = [one.ids[0] for one in scenes]
-        self.stride, self.size = stride, size
-        self.gated, self.untaught = gated, untaught
-        for one, label in zip(scenes, labels_of(self.ids, self.labels), strict=True):
-            seen, labelled = one.shape, label.shape
-            if seen[0] != labelled[0] or seen[1] * labelled[2] != seen[2] * labelled[1]:
+        self.ids = scenes.ids
+        self._labels = SceneList(labels)
+        self._rows = {name: row for row, name in enumerate(self._labels.ids)}
+        self._stride, self._size, self._gated, self._unlabelled = stride, size, gated, unlabelled
+        self._variables = (*DEPTH, *(("features",) if features else ()))
+        if not gated:
+            self._variables += ("reason",)
+        source = self._labels.group(0).source if self._labels else None
+        check_labelled(self.ids, self._rows, source)
+        for row, name in enumerate(self.ids):
+            label = self._labels.group(self._rows[name])
+            expected, found = scenes.group(row).shape, label.shape
+            if expected[0] != found[0] or expected[1] * found[2] != expected[2] * found[1]:
                 raise ValueError(
-                    f"labels by {label.source} are of (views, height, width) {labelled}, the scenes"
-                    f" of {seen}: they were made from other images; force the labels stage"
+                    f"Labels by {label.source} have (views, height, width) {found}, the scenes"
+                    f" {expected}: they were made from other images. Force the labels stage."
                 )
 
     def __call__(self, row: int, views: Sequence[int]) -> Target | None:
-        """The target of these views of the scene at `row` of the scenes; None if nothing is valid.
+        """Return the target of some views of one scene.
 
-        A label store's frame is that of all its views; a choice among them has its own.
+        The frame of stored labels is that of all views; a subset of the views gets its own frame.
+
+        Args:
+            row: the scene's row in the list of scenes.
+            views: numbers of the views.
+
+        Returns:
+            The target; None where no pixel is valid.
         """
-        if self.ids[row] in self.untaught:
+        if self.ids[row] in self._unlabelled:
             return None
-        label, chosen = self.labels[self.ids[row]].read(), list(views)
-        if label.reason is not None and not self.gated:
-            label = replace(label, valid=label.reason != Reason.INVALID)
+        label = self._labels[self._rows[self.ids[row]]].load(*self._variables)
+        chosen = list(views)
+        if not self._gated and label.has("reason"):
+            label = label.replace(valid=label.reason != GateReason.INVALID)
         depth, valid, intrinsics = self._maps(label, chosen)
         if not bool(valid.any()):
             return None
         poses = torch.from_numpy(label.cam_to_world[0, chosen])
         if chosen != list(range(label.shape[0])):
             depth, poses, _ = normalise_scene(depth, poses, intrinsics, valid)
-        features = label.features
+        features = label.features[0, chosen] if "features" in label.arrays else None
         return Target(
             depth=depth,
             valid=valid,
             intrinsics=intrinsics,
             cam_to_world=poses,
-            features=None if features is None else torch.from_numpy(features[0, chosen]).float(),
+            features=None if features is None else torch.from_numpy(features).float(),
         )
 
     def _maps(self, label: Scenes, views: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Depth, valid and intrinsics, (N, H, W) twice and (N, 3, 3), of the pixels that teach."""
-        arrays = (label.depth, label.valid, label.intrinsics)
-        maps = tuple(torch.from_numpy(array[0, views]) for array in arrays)
-        maps = subsample(*maps, self.stride)
-        return maps if self.size is None else resample(*maps, self.size)
+        """Return depth, valid and intrinsics, (N, H, W) twice and (N, 3, 3), at the label size."""
+        depth, valid, intrinsics = subsample(
+            torch.from_numpy(label.depth[0, views]),
+            torch.from_numpy(label.valid[0, views]),
+            torch.from_numpy(label.intrinsics[0, views]),
+            self._stride,
+        )
+        if self._size is None:
+            return depth, valid, intrinsics
+        return resample(depth, valid, intrinsics, self._size)

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import SceneSet
+from spatialsv.scenes.scene_list import SceneList
 
 GREY = 127  # of 255: what a blind model is shown
 Kind = Literal["image", "video"]
@@ -75,7 +76,7 @@ class SceneViews:
 
     def __init__(
         self,
-        scenes: Sequence[Scenes],
+        scenes: SceneList[SceneSet],
         processor: ViewProcessor,
         blank: bool = False,
         keep_gib: float = 2.0,
@@ -90,14 +91,13 @@ class SceneViews:
 
     def __call__(self, row: int, views: Sequence[int]) -> PreparedViews:
         """The `views` of the scene at `row`; blank ones are those of any scene of its size."""
-        key = (self.scenes[row].image.shape[2:] if self.blank else row, tuple(views))
+        key = (self.scenes.group(row).shape[1:] if self.blank else row, tuple(views))
         return self._kept.get(key) or self._prepare(key, self._images(row, views))
 
     def _images(self, row: int, views: Sequence[int]) -> UInt8[np.ndarray, "_ _ _ 3"]:
-        scene = self.scenes[row]
         if self.blank:
-            return np.full((len(views), *scene.image.shape[2:]), GREY, np.uint8)
-        return scene.read("image").image[0, list(views)]
+            return np.full((len(views), *self.scenes.group(row).shape[1:], 3), GREY, np.uint8)
+        return self.scenes[row].load("image").image[0, list(views)]
 
     def _prepare(self, key: tuple, images: UInt8[np.ndarray, "_ _ _ 3"]) -> PreparedViews:
         shown = self.processor.prepare(list(images), self.processor.views_as)

@@ -1,128 +1,395 @@
-"""`Scenes`: images with their geometry, stacked over scenes of one shape.
+"""`Scenes`: images with cameras and geometry, stacked over scenes of equal shape, in memory.
 
-Scenes of several shapes are several such stacks: groups.
+Shapes: S scenes, N views, H W pixels, h w patches of a teacher, C its feature channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
+Unit = Literal["metre", "relative"]
+S = TypeVar("S", bound="SceneSet")
+Rows = slice | list[int] | np.ndarray
+
 CAMERAS = ("intrinsics", "cam_to_world")
-GEOMETRY = (*CAMERAS, "depth", "valid")  # all of it is known, or the cameras alone, or nothing
+DEPTH = ("depth", "valid")  # always present together, and only with cameras
+GEOMETRY = (*CAMERAS, *DEPTH)
+ATTRIBUTES = ("unit", "source", "revision", "licence")  # shared by all scenes of a stack
+VARIABLES = (  # in the order in which a digest of the content reads them
+    *GEOMETRY,
+    *("image", "instance", "confidence", "features", "scale", "frame_ids", "reason"),
+)
 
 
-class Reason(IntEnum):
-    """What a gate made of a pixel, the first that applies."""
+class GateReason(IntEnum):
+    """Why a gate keeps or drops a pixel; the first reason that applies."""
 
     KEPT = 0
-    INVALID = 1  # the teacher gave no depth
-    UNSURE = 2  # confidence below the percentile
-    UNSEEN = 3  # too few other views look there
-    INCONSISTENT = 4  # other views look there and disagree
+    INVALID = 1  # the teacher gives no depth
+    UNSURE = 2  # the confidence is below the percentile
+    UNSEEN = 3  # too few other views see the point
+    INCONSISTENT = 4  # other views see the point and disagree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scenes:
-    """S scenes of N views, each view H x W pixels.
+class Cameras:
+    """Pinhole cameras that look along +z, with x right and y down (OpenCV).
 
-    Depth is z-depth in `unit`, 0 where unknown. Cameras look along +z with x right and y down
-    (OpenCV); `cam_to_world` maps camera points to the scene's world. Intrinsics are for the image
-    size delivered here, with pixel centres at half integers: the top-left pixel's centre is at
-    (0.5, 0.5). Labels of a teacher are `Scenes` too: their world is the first view's camera, their
-    lengths are divided by `scale`, and they need not repeat the image. Photos and videos whose
-    geometry nobody knows have an image alone, posed ones their cameras as well. Where depth is
-    known at a few points only (COLMAP), `valid` is true at their pixels only.
-
-    Raises:
-        ValueError: neither image nor depth, or only a part of the cameras or of the geometry.
+    Intrinsics are for the stored image size. Pixel centres are at half integers: the centre of the
+    top-left pixel is at (0.5, 0.5). `cam_to_world` maps camera points to the scene's world.
     """
 
-    ids: tuple[str, ...]
-    intrinsics: Float[np.ndarray, "S N 3 3"] | None = None
-    cam_to_world: Float[np.ndarray, "S N 4 4"] | None = None
-    depth: Float[np.ndarray, "S N H W"] | None = None
-    valid: Bool[np.ndarray, "S N H W"] | None = None
-    image: UInt8[np.ndarray, "S N H W 3"] | None = None
-    instance: Int[np.ndarray, "S N H W"] | None = None  # 0 = background, else the object's number
-    confidence: Float[np.ndarray, "S N H W"] | None = None
-    features: Float[np.ndarray, "S N h w C"] | None = None  # a teacher's final layer
-    scale: Float[np.ndarray, " S"] | None = None  # what lengths were divided by; see store.py
-    frame_ids: Shaped[np.ndarray, "S N"] | None = None  # text: each view's name at its source
-    reason: UInt8[np.ndarray, "S N H W"] | None = None  # a gate's `Reason`
-    unit: Literal["metre", "relative"] = "metre"
-    source: str = "rooms"  # who made the geometry: a dataset, a teacher
-    revision: str = ""  # of that dataset or teacher
-    licence: str = "Apache-2.0"
+    intrinsics: Float[np.ndarray, "S N 3 3"]
+    cam_to_world: Float[np.ndarray, "S N 4 4"]
 
-    def __post_init__(self) -> None:
-        lacking = [name for name in GEOMETRY if getattr(self, name) is None]
-        known = set(GEOMETRY) - set(lacking)
-        if known not in (set(), set(CAMERAS), set(GEOMETRY)) or (lacking and self.image is None):
-            raise ValueError(f"scenes of {self.source} lack {', '.join(lacking)}")
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Geometry:
+    """Cameras and z-depth; the optional variables exist in labels only."""
+
+    cameras: Cameras
+    depth: Float[np.ndarray, "S N H W"]  # in the scenes' unit, 0 where unknown
+    valid: Bool[np.ndarray, "S N H W"]  # of sparse depth (COLMAP): true at its points only
+    confidence: Float[np.ndarray, "S N H W"] | None = None
+    features: Float[np.ndarray, "S N h w C"] | None = None  # the teacher's final layer
+    scale: Float[np.ndarray, " S"] | None = None  # divisor of lengths: in metres, or see `unit`
+    reason: UInt8[np.ndarray, "S N H W"] | None = None  # `GateReason` values
+
+
+class SceneSet(ABC):
+    """Scenes of equal shape: in memory (`Scenes`), or still in their store (`SceneRef`).
+
+    Attributes:
+        ids: names of the scenes.
+        unit: unit of lengths.
+        source: the dataset or teacher that made the geometry.
+        revision: of that dataset or teacher.
+        licence: SPDX identifier, or the name of the terms.
+    """
+
+    def __init__(
+        self, ids: tuple[str, ...], unit: Unit, source: str, revision: str, licence: str
+    ) -> None:
+        self.ids, self.unit, self.source = ids, unit, source
+        self.revision, self.licence = revision, licence
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __iter__(self: S) -> Iterator[S]:
+        """Iterate over single scenes, each a stack of one."""
+        return (self.select(slice(i, i + 1)) for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name in VARIABLES if self.has(name))
+        return f"<{type(self).__name__} of {self.source}: {self.describe()}, {self.shape}: {names}>"
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """N, H and W: of the geometry, or of the images where there is none."""
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Return whether the scenes have a variable, whether it is loaded or not."""
+
+    @abstractmethod
+    def select(self: S, rows: Rows) -> S:
+        """Return the scenes at `rows`."""
+
+    @abstractmethod
+    def load(self, *variables: str) -> Scenes:
+        """Return the scenes with `variables` (default: all) in memory.
+
+        Cameras always come along, and `depth` and `valid` come together.
+        """
+
     @property
     def has_cameras(self) -> bool:
-        return self.cam_to_world is not None
+        return self.has("cam_to_world")
 
     @property
     def has_geometry(self) -> bool:
-        return self.depth is not None
+        return self.has("depth")
+
+    @property
+    def has_image(self) -> bool:
+        return self.has("image")
 
     @property
     def provenance(self) -> dict[str, str]:
-        """Of labels: who made them, and on what terms, as manifests say it."""
+        """Maker and terms of labels, in the form that manifests record."""
         return {"teacher": self.source, "revision": self.revision, "licence": self.licence}
+
+    def check_complete(self) -> None:
+        """Check that the scenes have images or geometry, and no part of the geometry is missing.
+
+        Raises:
+            ValueError: a variable is missing.
+        """
+        lacking = [name for name in GEOMETRY if not self.has(name)]
+        if lacking not in ([], list(DEPTH), list(GEOMETRY)) or (lacking and not self.has_image):
+            raise ValueError(f"Scenes of {self.source} lack {', '.join(lacking)}.")
+
+    def describe(self) -> str:
+        """Return a short description of the scenes for messages."""
+        return describe_ids(self.ids)
+
+
+class _Variable:
+    """A loaded array of `Scenes`; reading one that is not there is an error that names it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, scenes: None, owner: type) -> _Variable: ...
+    @overload
+    def __get__(self, scenes: Scenes, owner: type) -> np.ndarray: ...
+    def __get__(self, scenes: Scenes | None, owner: type) -> _Variable | np.ndarray:
+        if scenes is None:
+            return self
+        if (array := scenes.get(self._name)) is None:
+            raise ValueError(f"{self._name}: {scenes.describe()} of {scenes.source} have none.")
+        return array
+
+
+class Scenes(SceneSet):
+    """S scenes of N views, each view H x W pixels, with all their arrays in memory.
+
+    Labels of a teacher are `Scenes` too: their world is the first view's camera, their lengths are
+    divided by `scale`, and they need no image. Photos and videos may have an image alone, posed
+    ones cameras as well.
+
+    Args:
+        ids: names of the scenes.
+        cameras: of posed images without depth; leave out where `geometry` has them.
+        geometry: cameras and depth.
+        image: sRGB, 0 to 255.
+        instance: 0 = background, else the object's number in its scene.
+        frame_ids: the name of each view at its source; see `as_frame_ids`.
+        unit: unit of lengths.
+        source: the dataset or teacher that made the geometry.
+        revision: of that dataset or teacher.
+        licence: SPDX identifier, or the name of the terms.
+
+    Raises:
+        ValueError: neither image nor geometry, or arrays of other numbers of scenes or views.
+    """
+
+    intrinsics = _Variable()  # float (S, N, 3, 3), see `Cameras`
+    cam_to_world = _Variable()  # float (S, N, 4, 4)
+    depth = _Variable()  # float (S, N, H, W), see `Geometry`
+    valid = _Variable()  # bool (S, N, H, W)
+    image = _Variable()  # uint8 (S, N, H, W, 3)
+    instance = _Variable()  # int (S, N, H, W)
+    confidence = _Variable()  # float (S, N, H, W)
+    features = _Variable()  # float (S, N, h, w, C)
+    scale = _Variable()  # float (S,)
+    frame_ids = _Variable()  # text (S, N)
+    reason = _Variable()  # uint8 (S, N, H, W)
+
+    def __init__(
+        self,
+        *,
+        ids: tuple[str, ...],
+        cameras: Cameras | None = None,
+        geometry: Geometry | None = None,
+        image: UInt8[np.ndarray, "S N H W 3"] | None = None,
+        instance: Int[np.ndarray, "S N H W"] | None = None,
+        frame_ids: Shaped[np.ndarray, "S N"] | None = None,
+        unit: Unit = "metre",
+        source: str = "rooms",
+        revision: str = "",
+        licence: str = "Apache-2.0",
+    ) -> None:
+        arrays: dict[str, Any] = {"image": image, "instance": instance, "frame_ids": frame_ids}
+        if geometry is not None:
+            if cameras is not None:
+                raise ValueError("cameras: given twice, since geometry has them.")
+            cameras = geometry.cameras
+            arrays |= {f.name: getattr(geometry, f.name) for f in fields(Geometry)}
+            del arrays["cameras"]
+        if cameras is not None:
+            arrays |= {name: getattr(cameras, name) for name in CAMERAS}
+        super().__init__(ids, unit, source, revision, licence)
+        self._set(arrays)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray | None],
+        *,
+        not_loaded: Collection[str] = (),
+        shape: tuple[int, int, int] | None = None,
+        **attributes: Any,
+    ) -> Scenes:
+        """Return scenes of arrays by name.
+
+        Args:
+            arrays: keys are of VARIABLES; None stands for an absent variable.
+            not_loaded: variables that the scenes have in their store but not here.
+            shape: N, H and W, where neither depth nor image is loaded.
+            attributes: `ids` and ATTRIBUTES.
+
+        Returns:
+            The scenes.
+        """
+        scenes = cls.__new__(cls)
+        SceneSet.__init__(scenes, **attributes)
+        scenes._set(arrays, not_loaded, shape)
+        return scenes
+
+    def _set(
+        self,
+        arrays: Mapping[str, np.ndarray | None],
+        not_loaded: Collection[str] = (),
+        shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        self._arrays = {n: array for n in VARIABLES if (array := arrays.get(n)) is not None}
+        self._not_loaded = frozenset(not_loaded) - self._arrays.keys()
+        self.check_complete()
+        full = self._arrays.get("depth", self._arrays.get("image"))
+        if full is not None:
+            views, height, width = full.shape[1:4]
+            shape = views, height, width
+        if shape is None:
+            raise ValueError("shape: needed where neither depth nor image is loaded.")
+        self._shape = shape
+        for name, array in self._arrays.items():
+            expected = (len(self), *self.shape[:1])[: array.ndim]
+            if array.shape[:2][: len(expected)] != expected:
+                raise ValueError(
+                    f"{name} of {self.source}: expected {expected} scenes and views, found an"
+                    f" array of shape {array.shape}."
+                )
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """N, H and W: of the geometry, or of the images where there is none."""
-        shown = self.image if self.depth is None else self.depth
-        return tuple(shown.shape[1:4])
+        return self._shape
 
-    def read(self, *names: str) -> Scenes:
-        """With the images and maps of these names, or all, in memory: as they are, but for
-        `StoredScenes`."""
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """All loaded arrays by name, in the order of VARIABLES."""
+        return self._arrays
+
+    @property
+    def cameras(self) -> Cameras | None:
+        """The cameras; None where the scenes have none."""
+        if not self.has_cameras:
+            return None
+        return Cameras(intrinsics=self.intrinsics, cam_to_world=self.cam_to_world)
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Cameras, depth and all other geometry; None where the scenes have none."""
+        if (cameras := self.cameras) is None or not self.has_geometry:
+            return None
+        return Geometry(
+            cameras=cameras,
+            depth=self.depth,
+            valid=self.valid,
+            confidence=self.get("confidence"),
+            features=self.get("features"),
+            scale=self.get("scale"),
+            reason=self.get("reason"),
+        )
+
+    def has(self, name: str) -> bool:
+        """Return whether the scenes have a variable, whether it is loaded or not."""
+        return name in self._arrays or name in self._not_loaded
+
+    def get(self, name: str) -> np.ndarray | None:
+        """Return a variable; None where the scenes have none.
+
+        Args:
+            name: one of VARIABLES.
+
+        Returns:
+            The array.
+
+        Raises:
+            ValueError: the variable exists in the store but was not loaded.
+        """
+        if name in self._not_loaded:
+            raise ValueError(
+                f"{name} of {self.describe()} of {self.source} was not loaded."
+                f" Load it: SceneRef.load({name!r})."
+            )
+        return self._arrays.get(name)
+
+    def load(self, *variables: str) -> Scenes:
+        """Return these scenes, which are in memory already."""
         return self
 
-    def select(self, index: slice | list[int] | np.ndarray) -> Scenes:
-        """The scenes at `index`."""
-        arrays = {
-            field.name: value[index]
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), np.ndarray)
-        }
-        sliced = isinstance(index, slice)
-        ids = self.ids[index] if sliced else tuple(np.asarray(self.ids)[index].tolist())
-        return replace(self, ids=ids, **arrays)
+    def select(self, rows: Rows) -> Scenes:
+        """Return the scenes at `rows`."""
+        arrays = {name: array[rows] for name, array in self._arrays.items()}
+        return self.replace(ids=select_ids(self.ids, rows), **arrays)
 
-    def __iter__(self) -> Iterator[Scenes]:
-        """One scene at a time, each still a stack (of one)."""
-        return (self.select(slice(i, i + 1)) for i in range(len(self)))
+    def replace(self, **changes: Any) -> Scenes:
+        """Return a copy with other variables or attributes.
+
+        Args:
+            changes: new values of VARIABLES, of ATTRIBUTES or of `ids`; None removes a variable.
+
+        Returns:
+            The changed copy; arrays that do not change are shared.
+
+        Raises:
+            TypeError: an unknown name.
+        """
+        if unknown := changes.keys() - {"ids", *ATTRIBUTES, *VARIABLES}:
+            raise TypeError(f"Scenes have no {', '.join(sorted(unknown))}.")
+        header = {n: changes.get(n, getattr(self, n)) for n in ("ids", *ATTRIBUTES)}
+        return Scenes.from_arrays(
+            {n: changes.get(n, self._arrays.get(n)) for n in VARIABLES},
+            not_loaded=self._not_loaded - changes.keys(),
+            shape=self._shape,
+            **header,
+        )
+
+
+def select_ids(ids: tuple[str, ...], rows: Rows) -> tuple[str, ...]:
+    """Return the ids at `rows`."""
+    return ids[rows] if isinstance(rows, slice) else tuple(np.asarray(ids)[rows].tolist())
+
+
+def describe_ids(ids: Sequence[str]) -> str:
+    """Return a short description of scenes for messages."""
+    if not ids:
+        return "no scenes"
+    if len(ids) == 1:
+        return f"scene {ids[0]!r}"
+    return f"the {len(ids)} scenes {ids[0]!r} to {ids[-1]!r}"
 
 
 def as_frame_ids(names: Iterable[object]) -> Shaped[np.ndarray, "1 N"]:
-    """The names of one scene's views at their source, as `Scenes.frame_ids` of a stack of one."""
+    """Return the names of one scene's views as `Scenes.frame_ids` of a stack of one."""
     return np.array([[str(name) for name in names]], dtype=np.dtypes.StringDType())
 
 
-def fault(scenes: Scenes) -> str | None:
-    """The first value that cannot be right, with its scene and view; None where all can.
+def find_invalid_value(scenes: Scenes) -> str | None:
+    """Describe the first value that cannot be used, with its scene and view.
 
-    Cameras, features and scales must be finite, and so must depths that may be used; those must be
-    positive as well.
+    Cameras, features and scales must be finite. Depths at valid pixels must be finite and positive.
+
+    Args:
+        scenes: what is loaded of them is checked.
+
+    Returns:
+        The description; None where all values can be used.
     """
-    for name in ("intrinsics", "cam_to_world", "features", "scale", "depth"):
-        values = getattr(scenes, name)
-        if values is None:
+    for name in (*CAMERAS, "features", "scale", "depth"):
+        if (values := scenes.arrays.get(name)) is None:
             continue
         wrong = ~np.isfinite(values)
         if name == "depth":
@@ -130,52 +397,5 @@ def fault(scenes: Scenes) -> str | None:
         if wrong.any():
             first = tuple(int(i) for i in np.argwhere(wrong)[0])
             view = f", view {first[1]}" if len(first) > 1 else ""
-            return f"{name} of scene {scenes.ids[first[0]]!r}{view} holds {values[first]}"
+            return f"{name} of scene {scenes.ids[first[0]]!r}{view} is {values[first]}"
     return None
-
-
-def stack(parts: list[Scenes]) -> Scenes:
-    """One stack of all `parts`, which must be alike.
-
-    Raises:
-        ValueError: no parts, or parts whose shapes, units, sources or variables differ.
-    """
-    if not parts:
-        raise ValueError("no scenes to stack: give at least one store")
-    parts = [part.read() for part in parts]
-    first = parts[0]
-    for part in parts[1:]:
-        if _kind(part) != _kind(first):
-            raise ValueError(
-                f"cannot stack {part.source} scenes of shape {part.shape} in {part.unit}"
-                f" onto {first.source} scenes of shape {first.shape} in {first.unit}"
-            )
-    arrays = {
-        field.name: np.concatenate([getattr(part, field.name) for part in parts])
-        for field in fields(first)
-        if isinstance(getattr(first, field.name), np.ndarray)
-    }
-    return replace(first, ids=tuple(i for part in parts for i in part.ids), **arrays)
-
-
-def grouped(parts: Iterable[Scenes]) -> list[Scenes]:
-    """`parts` in as few groups as their shapes allow, in the order in which these come up."""
-    found: dict[tuple, list[Scenes]] = {}
-    for part in parts:
-        found.setdefault(_kind(part), []).append(part)
-    return [stack(alike) for alike in found.values()]
-
-
-def bare_ones(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Ones in the place of values that nobody looks at: they take no memory."""
-    return np.lib.stride_tricks.as_strided(np.ones(1, dtype), shape, (0,) * len(shape))
-
-
-def _kind(scenes: Scenes) -> tuple:
-    """What scenes must share to stand in one stack."""
-    shapes = {
-        field.name: value.shape[1:]
-        for field in fields(scenes)
-        if isinstance(value := getattr(scenes, field.name), np.ndarray)
-    }
-    return scenes.unit, scenes.source, scenes.revision, scenes.licence, *shapes.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -44,8 +44,7 @@ class ExactTeacher:
             torch.from_numpy(scenes.intrinsics.astype(np.float64)),
             torch.from_numpy(scenes.valid),
         )
-        return replace(
-            scenes,
+        return scenes.replace(
             image=None,
             instance=None,
             features=None,

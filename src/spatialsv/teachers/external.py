@@ -25,7 +25,8 @@ from spatialsv.geometry.camera import scale_intrinsics
 from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.io.digests import digest_weights
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
+from spatialsv.scenes.scene_list import stack
 from spatialsv.teachers.config import TeacherConfig
 from spatialsv.teachers.teacher import require_images
 from spatialsv.teachers.worker import Worker, WorkerOutput, read_output
@@ -89,14 +90,17 @@ class ExternalTeacher:
         depth, poses, scale = normalise_scene(depth, answer.cam_to_world, intrinsics, valid)
         return Scenes(
             ids=one.ids,
-            frame_ids=one.frame_ids,
-            depth=depth.float().numpy()[None],
-            confidence=confidence.float().numpy()[None],
-            valid=valid.numpy()[None],
-            intrinsics=intrinsics.numpy()[None],
-            cam_to_world=poses.numpy()[None],
-            features=answer.features.half().numpy()[None],
-            scale=scale.numpy()[None] if said["metric"] else None,
+            frame_ids=one.arrays.get("frame_ids"),
+            geometry=Geometry(
+                cameras=Cameras(
+                    intrinsics=intrinsics.numpy()[None], cam_to_world=poses.numpy()[None]
+                ),
+                depth=depth.float().numpy()[None],
+                valid=valid.numpy()[None],
+                confidence=confidence.float().numpy()[None],
+                features=answer.features.half().numpy()[None],
+                scale=scale.numpy()[None] if said["metric"] else None,
+            ),
             unit="relative",
             source=self.config.hub,
             revision=self.revision,

@@ -22,7 +22,8 @@ from torch import Tensor
 from spatialsv.geometry.maps import normalise_scene
 from spatialsv.geometry.scale import scale_from_points, scale_from_views
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes, stack
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes
+from spatialsv.scenes.scene_list import stack
 from spatialsv.teachers.depth_networks import DepthNetwork
 
 POINTS = 16  # pixels of known depth in a scene, without which they say nothing
@@ -52,7 +53,7 @@ class MonocularTeacher:
         Raises:
             ValueError: scenes without images or cameras, or a scene whose unit nothing tells.
         """
-        if scenes.image is None or not scenes.has_cameras:
+        if not scenes.has_image or not scenes.has_cameras:
             raise ValueError(
                 f"scenes of {scenes.source}: monocular depth needs images of known cameras"
                 " (intrinsics and poses); a teacher that finds these is `rooms`, DA3 or VGGT"
@@ -76,13 +77,14 @@ class MonocularTeacher:
         depth, poses, scale = normalise_scene(factor * depth, poses, intrinsics, valid)
         return Scenes(
             ids=one.ids,
-            frame_ids=one.frame_ids,
-            intrinsics=one.intrinsics,
-            cam_to_world=poses.numpy()[None],
-            depth=depth.float().numpy()[None],
-            valid=valid.numpy()[None],
-            confidence=valid.float().numpy()[None],
-            scale=scale.numpy()[None] if one.unit == "metre" else None,
+            frame_ids=one.arrays.get("frame_ids"),
+            geometry=Geometry(
+                cameras=Cameras(intrinsics=one.intrinsics, cam_to_world=poses.numpy()[None]),
+                depth=depth.float().numpy()[None],
+                valid=valid.numpy()[None],
+                confidence=valid.float().numpy()[None],
+                scale=scale.numpy()[None] if one.unit == "metre" else None,
+            ),
             unit="relative",
             **self.said,
         )

@@ -13,8 +13,9 @@ from spatialsv.io.digests import digest_path
 from spatialsv.io.locks import exclusive_lock
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.io.work_directory import open_work_directory
-from spatialsv.scenes.scene import Scenes, stack
-from spatialsv.scenes.store import read_store, write_store
+from spatialsv.scenes.scene import Scenes, SceneSet
+from spatialsv.scenes.scene_list import stack
+from spatialsv.scenes.store import load_store, write_store
 
 PART_SIZE = 32  # scenes that a kill can cost; smaller parts take longer to keep
 
@@ -58,7 +59,7 @@ def _identity(teacher: object) -> str:
 
 
 def label_in_parts(
-    groups: Sequence[Scenes], label: Callable[[Scenes], Scenes], batch: int, folder: Path
+    groups: Sequence[SceneSet], label: Callable[[Scenes], Scenes], batch: int, folder: Path
 ) -> list[Scenes]:
     """The labels of all `groups`; those that an earlier run left in `folder` are not made again.
 
@@ -80,12 +81,12 @@ def _cuts(scenes: int, batch: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, scenes, size))
 
 
-def _part(scenes: Scenes, label: Callable[[Scenes], Scenes], kept: Path) -> Scenes:
+def _part(scenes: SceneSet, label: Callable[[Scenes], Scenes], kept: Path) -> Scenes:
     """The labels in the store `kept`, made first if it is not there or not whole."""
     try:
-        return read_store(kept)
+        return load_store(kept)
     except ValueError:
         delete(kept)
-    labels = label(scenes.read())
+    labels = label(scenes.load())
     write_store(kept, labels)
     return labels

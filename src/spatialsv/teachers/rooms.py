@@ -24,7 +24,7 @@ from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.geometry.rays import RayMap
 from spatialsv.io.atomic import write_json
 from spatialsv.progress import progress
-from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene import CAMERAS, Cameras, Geometry, Scenes
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
 from spatialsv.teachers.teacher import require_images
 
@@ -65,7 +65,9 @@ class RoomsTeacher:
             for start in progress(starts, "teacher")
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Scenes(ids=scenes.ids, unit="relative", source=SOURCE, **arrays)
+        cameras = Cameras(**{name: arrays.pop(name) for name in CAMERAS})
+        geometry = Geometry(cameras=cameras, **arrays)
+        return Scenes(ids=scenes.ids, geometry=geometry, unit="relative", source=SOURCE)
 
     def _label(self, image: UInt8[np.ndarray, "B N H W 3"]) -> dict[str, np.ndarray]:
         size, (height, width) = self.network.config.image_size, image.shape[2:4]

@@ -26,7 +26,7 @@ def require_images(scenes: Scenes) -> None:
     Raises:
         ValueError: there are none.
     """
-    if scenes.image is None:
+    if not scenes.has_image:
         raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
 
 

@@ -14,9 +14,9 @@ from spatialsv.samples.dataset import Pools, Sample, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import SPATIAL, TEXT, BatchSampler, Draw
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.question import Question, read_questions
-from spatialsv.scenes.scene import Scenes, fault
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import open_groups, read_groups
+from spatialsv.scenes.scene import SceneSet, find_invalid_value
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import SceneRef, open_store
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 
@@ -66,12 +66,12 @@ def load_data(
     labels: Sequence[Path],
     pseudo: Sequence[Path],
     encode: Encode | None = None,
-    values: bool = True,
+    check_values: bool = True,
 ) -> TrainingData:
     """Check everything, so that a mistake shows before the first step; nothing is kept in memory.
 
     Args:
-        values: False reads the shapes of images and maps alone; see `read_groups`.
+        check_values: read all labels and check that they can be used.
 
     Raises:
         ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not
@@ -86,12 +86,14 @@ def load_data(
     for key, needed in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
         if needed and not read[key]:
             raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
-    more = ("features",) if arm.distill else ()
-    known = _labels(read["labels"], more, values) if arm.labelled else None
+    features = ("features",) if arm.distill else ()
+    known = _labels(read["labels"], features, check_values) if arm.labelled else None
     ids = _ids(known or ())
     untaught = set(ids) - nested_share(ids, arm.labels_share)
-    guessed = _pseudo(read["pseudo"], arm.gated, more, values) if arm.pseudo else None
-    asked_in, unasked_in = _split(read["scenes"], read["pseudo"], values)
+    guessed = None
+    if arm.pseudo:
+        guessed = _pseudo(read["pseudo"], arm.gated, features, check_values)
+    asked_in, unasked_in = _split(read["scenes"], read["pseudo"])
     if not asked_in:
         raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
     options = SamplesConfig(
@@ -102,17 +104,18 @@ def load_data(
         label_size=config.label_size,
         keep_gib=config.keep_gib,
         gated=arm.gated,
+        features=arm.distill,
     )
     questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
-    shown = [scenes for _, shard in asked_in for scenes in shard]
+    shown = SceneList(scenes for _, shard in asked_in for scenes in shard)
     if not arm.text:  # who is asked nothing and taught nothing is not shown
-        shown = Singly(shown).only(set(_ids(shown)) - untaught)
+        shown = shown.only(set(shown.ids) - untaught)
     asked = SceneDataset(shown, questions, processor, known, options, seed, encode, untaught)
     unasked = None if arm.text else asked
     if guessed is not None:
         seen = _chosen([shard for _, shard in unasked_in], _ids(guessed))
         unasked = SceneDataset(seen, [], processor, guessed, options, seed, encode)
-    stores = [scenes for store in (known, guessed) for scenes in store or ()]
+    stores: list[SceneRef] = [*(known or ()), *(guessed or ())]
     return TrainingData(
         pools=Pools(asked, unasked),
         text=len(asked),
@@ -128,8 +131,8 @@ def _read(paths: Iterable[Path]) -> list[Manifest]:
     return [read_manifest(path) for path in paths]
 
 
-def _labels(manifests: list[Manifest], more: Sequence[str], values: bool) -> list[Scenes]:
-    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), more, values)]
+def _labels(manifests: list[Manifest], more: Sequence[str], check: bool) -> list[SceneRef]:
+    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), more, check)]
 
 
 def nested_share(ids: Iterable[str], share: float) -> set[str]:
@@ -141,39 +144,37 @@ def nested_share(ids: Iterable[str], share: float) -> set[str]:
     return set(order[: max(1, round(share * len(order)))])
 
 
-def _pseudo(manifests: list[Manifest], gated: bool, more: Sequence[str], values: bool) -> Singly:
+def _pseudo(
+    manifests: list[Manifest], gated: bool, more: Sequence[str], check: bool
+) -> SceneList[SceneRef]:
     """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
     more = (*more, *(() if gated else ("reason",)))
-    found = Singly(g for m in manifests for g in _checked(m.find(".zarr"), more, values))
+    found = SceneList(g for m in manifests for g in _checked(m.find(".zarr"), more, check))
     left_out = [name for m in manifests for name in m.about.get("left_out", ())] if gated else []
     return found.only(set(found.ids).difference(left_out))
 
 
-def _checked(store: Path, more: Sequence[str], values: bool) -> list[Scenes]:
-    groups = _open(store, more, values)
-    if "reason" in more and any(group.reason is None for group in groups):
+def _checked(store: Path, more: Sequence[str], check: bool) -> list[SceneRef]:
+    groups = open_store(store)
+    if "reason" in more and not all(group.has("reason") for group in groups):
         raise ValueError(
             f"{store}: does not tell what the gate dropped; force the pseudo stage, or leave the"
             " arm gated"
         )
-    found = (fault(one.read()) for one in Singly(groups)) if values else ()
+    scenes = SceneList(groups) if check else ()
+    found = (find_invalid_value(one.load("depth", *more)) for one in scenes)
     if told := next(filter(None, found), None):
         raise ValueError(f"{store}: {told}: nothing can be learnt from it; make these labels anew")
     return groups
 
 
-def _open(store: Path, variables: Sequence[str], values: bool) -> list[Scenes]:
-    """Scenes that are read when a sample shows them, or their shapes alone."""
-    return open_groups(store, variables) if values else read_groups(store, variables, values=False)
-
-
-def _ids(groups: Iterable[Scenes]) -> list[str]:
+def _ids(groups: Iterable[SceneRef]) -> list[str]:
     return [name for scenes in groups for name in scenes.ids]
 
 
 def _split(
-    manifests: list[Manifest], pseudo: list[Manifest], values: bool
-) -> tuple[list[tuple[Manifest, list[Scenes]]], list[tuple[Manifest, list[Scenes]]]]:
+    manifests: list[Manifest], pseudo: list[Manifest]
+) -> tuple[list[tuple[Manifest, list[SceneRef]]], list[tuple[Manifest, list[SceneRef]]]]:
     """Shards of scenes that are asked about, and shards that pseudo labels were made from.
 
     Not told by the scenes: one may stand in several shards.
@@ -186,16 +187,17 @@ def _split(
                 " stage"
             )
         guessed |= set(stores.values())
-    asked, unasked = [], []
+    asked: list[tuple[Manifest, list[SceneRef]]] = []
+    unasked: list[tuple[Manifest, list[SceneRef]]] = []
     for manifest in manifests:
-        shard = manifest, _open(manifest.find(".zarr"), ("image",), values)
+        shard = manifest, open_store(manifest.find(".zarr"))
         (asked if guessed.isdisjoint(manifest.payload.values()) else unasked).append(shard)
     return asked, unasked
 
 
-def _chosen(shards: list[list[Scenes]], ids: Sequence[str]) -> Singly:
+def _chosen(shards: list[list[SceneRef]], ids: Sequence[str]) -> SceneList[SceneRef]:
     """The scenes of `shards` that have one of these ids."""
-    seen = Singly(scenes for shard in shards for scenes in shard)
+    seen = SceneList(scenes for shard in shards for scenes in shard)
     known = set(seen.ids)
     if missing := [name for name in ids if name not in known]:
         raise ValueError(
@@ -216,24 +218,25 @@ def _questions(name: str, manifests: list[Manifest]) -> list[Question]:
     return found
 
 
-def _feature_channels(name: str, stores: list[Scenes]) -> int:
-    widths = {None if store.features is None else store.features.shape[-1] for store in stores}
-    if None in widths or len(widths) > 1:
+def _feature_channels(name: str, stores: list[SceneRef]) -> int:
+    widths = {s.variable_shape("features")[-1] for s in stores if s.has("features")}
+    lacking = {"None" for s in stores if not s.has("features")}
+    if lacking or len(widths) != 1:
         raise ValueError(
             f"arm {name!r} distils a teacher's features, but its label stores have features of"
-            f" widths {sorted(map(str, widths))}; choose a teacher with features, the same for"
-            " labels and pseudo labels, or an arm with distill: false"
+            f" widths {sorted({*map(str, widths), *lacking})}; choose a teacher with features, the"
+            " same for labels and pseudo labels, or an arm with distill: false"
         )
     return widths.pop()
 
 
-def _teachers(stores: list[Scenes]) -> tuple[dict[str, str], ...]:
+def _teachers(stores: list[SceneRef]) -> tuple[dict[str, str], ...]:
     """Each once, in the order of their names."""
     found = {tuple(store.provenance.items()) for store in stores}
     return tuple(dict(items) for items in sorted(found))
 
 
-def _shown(scenes: Iterable[Scenes]) -> dict[str, Any]:
+def _shown(scenes: Iterable[SceneSet]) -> dict[str, Any]:
     """Whose images these are, and their height and width, null where they differ: for `lift`."""
     kinds = {(one.source, one.shape[1:]) for one in scenes}
     sizes = {size for _, size in kinds}

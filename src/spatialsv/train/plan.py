@@ -122,7 +122,7 @@ def plan(
     mllm.set_attn_implementation({"vision_config": WINDOWS})
     adapter.views_as = config.views_as or adapter.views_as
     grey = replace(chosen, blank_images=True)  # what is shown does not matter, and is prepared once
-    data = load_data(arm, grey, config, adapter, seed, scenes, labels, pseudo, values=False)
+    data = load_data(arm, grey, config, adapter, seed, scenes, labels, pseudo, check_values=False)
     with torch.device("meta"):
         model, _ = make_model(chosen, config, data, mllm, adapter)
     disk = disk_use(model, config, steps_of(chosen, config, data))

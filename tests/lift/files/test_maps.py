@@ -47,7 +47,7 @@ def test_maps_take_the_pictures_proportions_by_repeating_pixels(size, shape):
 def test_depths_that_no_step_holds_are_clipped_and_never_invalid(result, tmp_path):
     depth = result.scenes.depth.copy()
     depth[0, 0, 0, :2], valid = (1e-5, 1e3), np.ones_like(result.scenes.valid)
-    write_maps(tmp_path, replace(result, scenes=replace(result.scenes, depth=depth, valid=valid)))
+    write_maps(tmp_path, replace(result, scenes=result.scenes.replace(depth=depth, valid=valid)))
     steps = np.asarray(Image.open(tmp_path / "depth" / "0000.png"))
     assert steps[0, :2].tolist() == [1, 65535]
 

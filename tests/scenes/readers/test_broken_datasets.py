@@ -20,7 +20,7 @@ from spatialsv.scenes.readers.capture import CaptureError
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.sampling import Sampling
-from spatialsv.scenes.scene import fault
+from spatialsv.scenes.scene import find_invalid_value
 
 TEXT = {".txt", ".json", ".csv", ".pincam", ".traj"}
 NUMBER = re.compile(r"-?\d[\d.e-]*")
@@ -48,7 +48,7 @@ def delivered(name, scene):
         (scenes,), skipped = load(capture, 99, Sampling(), 32 * 24)
     except CaptureError as error:
         return None, str(error)
-    assert fault(scenes) is None and scenes.has_cameras
+    assert find_invalid_value(scenes) is None and scenes.has_cameras
     names = scenes.frame_ids[0].tolist()
     return [frame for frame in capture.frames if frame.id in names], skipped
 

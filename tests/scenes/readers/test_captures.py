@@ -17,7 +17,7 @@ from spatialsv.scenes.readers.formats import detect
 from spatialsv.scenes.readers.sampling import SampledDepth, Sampling, select_frames, shift_overlap
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import frame_times
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.store import load_groups
 
 K = np.array([[32.0, 0, 32], [0, 32.0, 24], [0, 0, 1]])
 
@@ -30,7 +30,7 @@ def photos(folder: Path, *names: str, size: tuple[int, int] = (64, 48)) -> Path:
 
 def ingest(path: Path, out: Path, *more: str) -> tuple[int, list]:
     code = main(["ingest", str(path), "--out", str(out), *more])
-    return code, [] if code else read_groups(out)
+    return code, [] if code else load_groups(out)
 
 
 def ids(groups) -> dict[str, list[str]]:

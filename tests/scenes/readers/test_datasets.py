@@ -7,7 +7,7 @@ from helpers.datasets import FRAMES, WRITERS
 from spatialsv.scenes.readers.formats import FORMATS, detect
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.sampling import Sampling
-from spatialsv.scenes.scene import fault
+from spatialsv.scenes.scene import find_invalid_value
 
 WITH_DEPTH = sorted(set(WRITERS) - {"hypersim"})  # whose depth has a test of its own
 
@@ -50,6 +50,6 @@ def test_scenes_are_sound(tmp_path, name):
     made = WRITERS[name](tmp_path)
     (scenes,), skipped = load(FORMATS[name].capture(made.scene), FRAMES, Sampling(), 64 * 48)
     assert scenes.shape[0] == FRAMES and scenes.frame_ids.tolist() == [made.ids]
-    assert scenes.has_geometry and fault(scenes) is None
+    assert scenes.has_geometry and find_invalid_value(scenes) is None
     assert 0.5 < scenes.valid.mean() < 0.9
     assert {error.reason for error in skipped} <= {"marked bad", "held out for testing"}

@@ -13,8 +13,8 @@ from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import RecordError
 from spatialsv.scenes.readers.stage import read_shard
 from spatialsv.scenes.readers.video import evenly_spaced, read_frames
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import load_groups
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_a_bad_record_says_why(record, reason):
 
 def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):
     manifest = read(write_llava(tmp_path, "train"), frames=4)
-    groups = read_groups(manifest.find(".zarr"))
+    groups = load_groups(manifest.find(".zarr"))
     shapes = {group.shape: len(group) for group in groups}
     assert shapes == {(4, 48, 64): 2, (2, 48, 80): 1, (1, 48, 80): 1, (1, 64, 48): 1}
     assert manifest.counts | {"choice": 1, "conversation": 5, "skipped": 0} == manifest.counts
-    scenes = {one.ids[0]: one for one in Singly(groups)}
+    scenes = {one.ids[0]: one for one in SceneList(groups)}
     by_task = {q.id: q for q in read_questions(manifest.find(".questions.jsonl"))}
     assert by_task["0/0"].scene == by_task["0/1"].scene != by_task["0/2"].scene  # which is padded
     assert by_task["0/0"].turns == (("What is it?", "A hall."), ("How big?", "Small."))

@@ -17,7 +17,7 @@ from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, Frame
 from spatialsv.scenes.readers.lens import Lens, undistort
 from spatialsv.scenes.readers.load import load, resample_depth, rigid_pose, splat_points
 from spatialsv.scenes.readers.sampling import Sampling
-from spatialsv.scenes.scene import fault
+from spatialsv.scenes.scene import find_invalid_value
 
 K = np.array([[50.0, 0, 32], [0, 50.0, 24], [0, 0, 1]])
 
@@ -46,7 +46,7 @@ def loaded(*frames: Frame, pixels: int | None = None):
 
 def test_what_is_said_is_what_is_delivered(tmp_path):
     ([scene], skipped) = loaded(frame(tmp_path, 0), frame(tmp_path, 1))
-    assert not skipped and fault(scene) is None
+    assert not skipped and find_invalid_value(scene) is None
     assert (scene.ids, scene.shape, scene.unit) == (("place",), (2, 48, 64), "metre")
     assert (scene.source, scene.licence, scene.revision) == ("mine", "CC0", "v2")
     assert scene.frame_ids.tolist() == [["0.png", "1.png"]]

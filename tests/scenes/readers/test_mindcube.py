@@ -13,8 +13,8 @@ from spatialsv.scenes.readers import mindcube
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.record import LETTER_ONLY, RecordError
 from spatialsv.scenes.readers.stage import read_shard
-from spatialsv.scenes.singly import Singly
-from spatialsv.scenes.store import read_groups
+from spatialsv.scenes.scene_list import SceneList
+from spatialsv.scenes.store import load_groups
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_a_bad_line_says_why(change, reason):
 
 def test_images_that_questions_share_are_stored_once(tmp_path, read):
     manifest = read(write_mindcube(tmp_path, "train", 4))
-    groups = read_groups(manifest.find(".zarr"))
+    groups = load_groups(manifest.find(".zarr"))
     assert sorted(group.shape for group in groups) == [(3, 64, 48), (4, 48, 80)]
     assert manifest.counts["scenes"] == 4 and manifest.counts["views"] == 14
-    scenes = {one.ids[0]: one for one in Singly(groups)}
+    scenes = {one.ids[0]: one for one in SceneList(groups)}
     questions = read_questions(manifest.find(".questions.jsonl"))
     assert [q.task for q in questions] == ["among", "around"] * 4
     lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
@@ -162,7 +162,7 @@ def test_views_of_other_sizes_are_padded_and_counted(tmp_path, read):
     save_picture(tmp_path / "tall.jpg", (32, 64), 1)
     lines = [mindcube_line(0, ["wide.jpg", "tall.jpg"])]
     manifest = read(write_lines(tmp_path / "train.jsonl", lines))
-    (scenes,) = read_groups(manifest.find(".zarr"))
+    (scenes,) = load_groups(manifest.find(".zarr"))
     assert scenes.shape == (2, 32, 64) and manifest.counts["padded"] == 1
     assert (scenes.image[0, 1, :, :24] == 127).all() and (scenes.image[0, 1, :, 40:] == 127).all()
 
@@ -171,5 +171,5 @@ def test_large_images_are_made_smaller(tmp_path, read):
     save_picture(tmp_path / "large.jpg", (200, 100), 0)
     lines = [mindcube_line(0, ["large.jpg"])]
     manifest = read(write_lines(tmp_path / "train.jsonl", lines), max_pixels=5000)
-    (scenes,) = read_groups(manifest.find(".zarr"))
+    (scenes,) = load_groups(manifest.find(".zarr"))
     assert scenes.shape == (1, 50, 100)

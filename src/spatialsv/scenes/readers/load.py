@@ -18,7 +18,7 @@ from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, Frame
 from spatialsv.scenes.readers.lens import undistort
 from spatialsv.scenes.readers.sampling import THUMBNAIL, Sampling, select_frames
 from spatialsv.scenes.readers.video import decode_frames
-from spatialsv.scenes.scene import Scenes, as_frame_ids
+from spatialsv.scenes.scene import Cameras, Geometry, Scenes, as_frame_ids
 
 RIGID = 1e-2  # maximum deviation of singular values from 1; 7-Scenes' poses deviate by 4e-4
 ASPECT = 0.02  # maximum relative difference between aspect ratios of an image and its K
@@ -140,25 +140,25 @@ def _scene(
             skipped.append(error)
     if not views:
         return None
-    geometry = {}
+    cameras, geometry = None, None
     if kept[0].cam_to_world is not None:
-        geometry["cam_to_world"] = np.stack([frame.pose for frame in kept])[None]
-        geometry["intrinsics"] = np.stack(
-            [v.intrinsics for v in views if v.intrinsics is not None]
-        )[None]
-    if geometry and any(v.depth is not None for v in views):
+        K = np.stack([v.intrinsics for v in views if v.intrinsics is not None])[None]
+        poses = np.stack([frame.pose for frame in kept])[None]
+        cameras = Cameras(intrinsics=K, cam_to_world=poses)
+    if cameras and any(v.depth is not None for v in views):
         nothing = np.zeros(views[0].image.shape[:2], np.float32)
         depth = np.stack([nothing if v.depth is None else v.depth for v in views])[None]
-        geometry |= {"depth": depth, "valid": depth > 0}
+        geometry = Geometry(cameras=cameras, depth=depth, valid=depth > 0)
     return Scenes(
         ids=(name,),
+        cameras=None if geometry else cameras,
+        geometry=geometry,
         image=np.stack([v.image for v in views])[None],
         frame_ids=as_frame_ids(frame.id for frame in kept),
-        unit=capture.unit if "cam_to_world" in geometry else "relative",
+        unit=capture.unit if cameras else "relative",
         source=capture.source,
         revision=capture.revision,
         licence=capture.licence,
-        **geometry,
     )
 
 

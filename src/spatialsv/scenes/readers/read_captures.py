@@ -15,7 +15,8 @@ from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS, detect
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.skipped import count_reasons
-from spatialsv.scenes.scene import Scenes, grouped
+from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import group_by_shape
 from spatialsv.scenes.store import write_groups
 
 
@@ -128,7 +129,7 @@ def _write(
     about: dict[str, Any],
 ) -> None:
     result = read_captures(format, root, paths, config)
-    groups = grouped(result.scenes)
+    groups = group_by_shape(result.scenes)
     counts = {"captures": len(paths), "refused": len(result.refused), "scenes": len(result.scenes)}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
     counts |= count_reasons("skipped", result.skipped)

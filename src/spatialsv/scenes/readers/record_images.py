@@ -17,7 +17,8 @@ from spatialsv.io.digests import digest_bytes
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
-from spatialsv.scenes.scene import Scenes, as_frame_ids, grouped
+from spatialsv.scenes.scene import Scenes, as_frame_ids
+from spatialsv.scenes.scene_list import group_by_shape
 
 PADDING = (127, 127, 127)
 Names = tuple[str, ...]
@@ -92,7 +93,7 @@ class RecordImages:
                 alike = len({self._images_by_name[name].size for name in names}) == 1
                 for name in dict.fromkeys(names if alike else ()):  # padded views are not shared
                     holding.setdefault(name, []).append(names)
-        groups = grouped(self._scene(names, source) for names in scenes)
+        groups = group_by_shape(self._scene(names, source) for names in scenes)
         return groups, [places[names] for names in shown]
 
     def _scene(self, names: Names, source: str) -> Scenes:

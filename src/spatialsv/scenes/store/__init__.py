@@ -1,24 +1,24 @@
-"""The Zarr store of a `Scenes`: the only code that knows Zarr.
+"""Zarr stores of scenes: the only code that knows Zarr.
 
 A store is a Zarr v3 folder that `xarray.open_zarr(path, consolidated=False)` opens, with dims
-(scene, view, y, x) and per-variable units, frames and descriptions. A chunk is one frame, or
-several where frames are small; a shard is one variable: few files, and a frame can be read by
-itself. Ray maps are not stored: they follow from K and pose. Scenes of several shapes are Zarr
-groups "0", "1", ... within one store, each as said.
+(scene, view, y, x) and units, frames and a description of each variable. A chunk is one frame, or
+several where frames are small. A shard is one variable, so there are few files and one frame can be
+read without the others. Ray maps are not stored, since they follow from K and pose. Scenes of
+several shapes are Zarr groups "0", "1", ... in one store.
 
-A store is whole or it is refused: it is written under a temporary name, read again, given a list of
-its files, and renamed.
+A store is written to a temporary folder, read back, given a list of its files, and renamed. A store
+that lacks one of these files is refused.
 """
 
-from spatialsv.scenes.store.read import StoredScenes, open_groups, read_groups, read_store
+from spatialsv.scenes.store.reference import SceneRef, load_groups, load_store, open_store
 from spatialsv.scenes.store.write import digest_scenes, write_groups, write_store
 
 __all__ = [
-    "StoredScenes",
+    "SceneRef",
     "digest_scenes",
-    "open_groups",
-    "read_groups",
-    "read_store",
+    "load_groups",
+    "load_store",
+    "open_store",
     "write_groups",
     "write_store",
 ]

@@ -1,8 +1,8 @@
-"""How the variables of `Scenes` lie in a store: dims, units, chunks, and the bytes they take.
+"""Encoding of the variables of `Scenes` in a store: dims, units, chunks and lossless packing.
 
-Nothing is rounded here. What was measured before (a sensor's depth in millimetres) or rounded
-before (`LabelsConfig.half`) takes two bytes a pixel, since those hold it exactly. Compressed with
-blosc(lz4hc, shuffle): on depth, rendered and real, it is smaller than bitshuffle and several times
+No value is rounded here. Depth that was quantised by a sensor (to millimetres, say) or rounded by
+`LabelsConfig.half` takes two bytes a pixel, which hold it exactly. Chunks are compressed by
+blosc(lz4hc, shuffle): on rendered and real depth it is smaller than bitshuffle and several times
 faster to read than zstd (perf/store.py).
 """
 
@@ -17,7 +17,7 @@ import xarray as xr
 from jaxtyping import Shaped
 from zarr.codecs import BloscCodec
 
-from spatialsv.scenes.scene import Reason, Scenes
+from spatialsv.scenes.scene import ATTRIBUTES, GateReason, Scenes
 
 DIMS = {
     "image": ("scene", "view", "y", "x", "channel"),
@@ -43,23 +43,21 @@ LONG_NAMES = {
     "cam_to_world": "OpenCV camera (x right, y down, z forward) to world",
     "scale": "what lengths were divided by, in metres, or in a reference's unit if it has none",
     "frame_ids": "what each view is called at its source; of a video, its frame, from 0",
-    "reason": "a gate's: " + ", ".join(f"{value} = {value.name.lower()}" for value in Reason),
+    "reason": "a gate's: " + ", ".join(f"{value} = {value.name.lower()}" for value in GateReason),
 }
 SMALL = {"intrinsics", "cam_to_world", "scale", "frame_ids"}  # all others are images or maps
-SAID = ("unit", "source", "revision", "licence")  # of all scenes of a stack
 LENGTHS = {"depth", "cam_to_world"}  # variables measured in the store's unit
 PACKED = {"depth", "confidence"}  # variables that two bytes may hold
 FORMAT = "spatialsv-scenes/2"
-CHUNK_BYTES = 2**16  # a chunk much smaller costs more to find than to read
+CHUNK_BYTES = 2**16  # much smaller chunks cost more to locate than to read
 QUANTA = (1e-3, 2e-4, 1 / 6553.5, 2**-8)  # of sensors: ScanNet and most others, TUM, Replica, KITTI
 
 
 def to_dataset(scenes: Scenes) -> xr.Dataset:
-    """`scenes` as an xarray dataset with named dims, coordinates, units and frames."""
-    variables = {}
+    """Return `scenes` as an xarray dataset with named dims, coordinates, units and frames."""
+    variables: dict[str, tuple[Any, ...]] = {}
     for name, dims in DIMS.items():
-        value = getattr(scenes, name)
-        if value is not None:
+        if (value := scenes.arrays.get(name)) is not None:
             attributes = {"long_name": LONG_NAMES[name]}
             if name in LENGTHS:
                 attributes["units"] = scenes.unit
@@ -75,16 +73,16 @@ def to_dataset(scenes: Scenes) -> xr.Dataset:
         "x": ("x", np.arange(width) + 0.5, {"units": "pixel"}),
     }
     attributes = {"format": FORMAT, "camera_axes": "x right, y down, z forward"}
-    attributes |= {name: getattr(scenes, name) for name in SAID}
+    attributes |= {name: getattr(scenes, name) for name in ATTRIBUTES}
     return xr.Dataset(variables, coordinates, attributes)
 
 
 def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Each variable one shard; its chunks as `chunk` has them."""
+    """Return xarray's encoding of each variable: one shard, chunks as in `chunk_shape`."""
     codec = BloscCodec(cname="lz4hc", clevel=5, shuffle="shuffle")
     return {
-        name: {
-            "chunks": chunk(variable.shape, variable.dtype.itemsize),
+        str(name): {
+            "chunks": chunk_shape(variable.shape, variable.dtype.itemsize),
             "shards": variable.shape,
             "compressors": (codec,),
         }
@@ -92,8 +90,16 @@ def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     }
 
 
-def chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """One frame, or as many small frames as make up CHUNK_BYTES: whole scenes if they fit."""
+def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return a chunk's shape: one frame, or as many small frames as make up CHUNK_BYTES.
+
+    Args:
+        shape: the variable's shape; the first axes are scenes and views.
+        itemsize: bytes of a value.
+
+    Returns:
+        The shape; a chunk of several frames holds full scenes if they fit.
+    """
     if len(shape) < 2:
         return shape
     frames = max(1, CHUNK_BYTES // (itemsize * math.prod(shape[2:])))
@@ -106,22 +112,29 @@ def chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def pack(
     values: Shaped[np.ndarray, "*shape"],
 ) -> tuple[Shaped[np.ndarray, "*shape"], dict[str, Any]]:
-    """`values` in the fewest bytes that hold every bit of them, and what `unpack` must know.
+    """Pack values losslessly into the smallest type that holds every bit of them.
 
-    Float32 becomes uint16 where all are whole numbers of a sensor's quantum (`scale_factor`, which
-    xarray applies by itself), or float16 where all are such numbers; otherwise it stays.
+    Float32 becomes uint16 where all values are multiples of a sensor's quantum (`scale_factor`,
+    which xarray applies when reading), or float16 where that is exact. Otherwise it stays float32.
+
+    Args:
+        values: depth, say.
+
+    Returns:
+        The packed values, and the attributes that `unpack` needs.
     """
     if values.dtype != np.float32:
         return values, {}
-    with np.errstate(all="ignore"):  # what does not fit is then unequal
+    with np.errstate(all="ignore"):  # values that do not fit compare as unequal
         for quantum in QUANTA:
-            codes, known = np.rint(values / quantum), {"scale_factor": quantum}
+            codes = np.rint(values / quantum)
             if values.size and codes.min() >= 0 and codes.max() <= np.iinfo(np.uint16).max:
-                packed = codes.astype(np.uint16), known | {"read_as": "float32"}
-                if _same(unpack(*packed), values):
-                    return packed
+                attributes = {"scale_factor": quantum, "read_as": "float32"}
+                packed = codes.astype(np.uint16)
+                if _same_bits(unpack(packed, attributes), values):
+                    return packed, attributes
         half = values.astype(np.float16)
-        if _same(half.astype(np.float32), values):
+        if _same_bits(half.astype(np.float32), values):
             return half, {"read_as": "float32"}
     return values, {}
 
@@ -129,12 +142,12 @@ def pack(
 def unpack(
     values: Shaped[np.ndarray, "*shape"], attributes: Mapping[str, Any]
 ) -> Shaped[np.ndarray, "*shape"]:
-    """What `pack` was given."""
+    """Return the values that `pack` was given."""
     if "scale_factor" in attributes:
         values = values * np.float64(attributes["scale_factor"])
     return values.astype(attributes["read_as"]) if "read_as" in attributes else values
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Bit for bit: 0 and -0 differ."""
+def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether two float32 arrays are equal bit for bit; 0 and -0 differ."""
     return np.array_equal(one.view(np.uint32), other.view(np.uint32))

@@ -1,4 +1,4 @@
-"""What is in a store, and whether it is whole: `spatialsv inspect`."""
+"""Summarise a store and check that it is complete: `spatialsv inspect`."""
 
 from __future__ import annotations
 
@@ -9,50 +9,54 @@ from typing import Any
 import numpy as np
 import zarr
 
-from spatialsv.scenes.store.contents import ROOT
-from spatialsv.scenes.store.encoding import DIMS, SAID
-from spatialsv.scenes.store.read import StoredScenes, open_groups
+from spatialsv.scenes.scene import ATTRIBUTES
+from spatialsv.scenes.store.completeness import ROOT, group_prefixes, listed_files, open_array
+from spatialsv.scenes.store.encoding import DIMS
+from spatialsv.scenes.store.reference import SceneRef, open_store
 
 LENGTHS = {"metre": "in metres", "relative": "up to scale"}
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """What a store holds, ready for JSON; maps are read scene by scene.
+    """Summarise a store; depth is read scene by scene.
 
-    Raises:
-        ValueError: `path` is no store, or not whole.
+    Args:
+        path: the store's folder.
+
+    Returns:
+        A JSON-ready summary of each group: scenes, variables, share and range of valid depth.
     """
-    groups = open_groups(path)
+    groups = open_store(path)
     root = zarr.open_group(path, mode="r", use_consolidated=False)
-    files = root.attrs["files"]
-    numbers = [f"{number}/" for number in range(len(groups))] if "groups" in root.attrs else [""]
+    files = listed_files(root)
     return {
         "path": str(path),
-        "complete": True,  # or it would have been refused
+        "complete": True,  # or opening it would have failed
         "bytes": sum(files.values()) + (path / ROOT).stat().st_size,
         "groups": [
-            _group(group, root, files, inside)
-            for inside, group in zip(numbers, groups, strict=True)
+            _summarise_group(group, root, files, prefix)
+            for prefix, group in zip(group_prefixes(root), groups, strict=True)
         ],
     }
 
 
-def _group(
-    scenes: StoredScenes, root: zarr.Group, files: dict[str, int], inside: str
+def _summarise_group(
+    scenes: SceneRef, root: zarr.Group, files: dict[str, int], prefix: str
 ) -> dict[str, Any]:
     views, height, width = scenes.shape
-    said = {name: getattr(scenes, name) for name in SAID}
+    attributes = {name: getattr(scenes, name) for name in ATTRIBUTES}
     shape = {"scenes": len(scenes), "views": views, "height": height, "width": width}
     variables = {
-        name: _variable(root[inside + name], files, f"{inside}{name}/")
+        name: _summarise_variable(open_array(root, prefix + name), files, f"{prefix}{name}/")
         for name in DIMS
-        if inside + name in root
+        if prefix + name in root
     }
-    return said | shape | {"ids": list(scenes.ids), "variables": variables} | _geometry(scenes)
+    contents = {"ids": list(scenes.ids), "variables": variables}
+    return attributes | shape | contents | _summarise_geometry(scenes)
 
 
-def _variable(array: zarr.Array, files: dict[str, int], inside: str) -> dict[str, Any]:
-    """Type as read and as stored, shape, unit and bytes of one variable."""
+def _summarise_variable(array: zarr.Array, files: dict[str, int], prefix: str) -> dict[str, Any]:
+    """Return type as read and as stored, shape, unit and bytes of one variable."""
     stored = str(array.dtype)
     return {
         "dtype": array.attrs.get("read_as", stored),
@@ -60,66 +64,66 @@ def _variable(array: zarr.Array, files: dict[str, int], inside: str) -> dict[str
         "shape": list(array.shape),
         "units": array.attrs.get("units"),
         "about": array.attrs.get("long_name"),
-        "bytes": sum(size for name, size in files.items() if name.startswith(inside)),
+        "bytes": sum(size for name, size in files.items() if name.startswith(prefix)),
     }
 
 
-def _geometry(scenes: StoredScenes) -> dict[str, Any]:
-    """The share of valid pixels, and the range of their depths."""
+def _summarise_geometry(scenes: SceneRef) -> dict[str, Any]:
+    """Return the share of valid pixels, and the range of their depths."""
     if not scenes.has_geometry:
         return {"cameras": scenes.has_cameras, "valid": None, "depth_range": None}
-    counts, least, most = 0, np.inf, -np.inf
-    for one in scenes:
-        seen = one.read("depth", "valid")
-        known = seen.depth[seen.valid]
-        counts += known.size
-        if known.size:
-            least, most = min(least, float(known.min())), max(most, float(known.max()))
+    valid, pixels, least, most = 0, 0, np.inf, -np.inf
+    for scene in scenes:
+        loaded = scene.load("depth")
+        depth = loaded.depth[loaded.valid]
+        valid, pixels = valid + depth.size, pixels + loaded.valid.size
+        if depth.size:
+            least, most = min(least, float(depth.min())), max(most, float(depth.max()))
     return {
         "cameras": True,
-        "valid": counts / scenes.valid.size,
-        "depth_range": [least, most] if counts else None,
+        "valid": valid / pixels,
+        "depth_range": [least, most] if valid else None,
     }
 
 
-def told(found: dict[str, Any], as_json: bool) -> str:
-    """What `inspect` found, for people or for programs."""
+def format_inspection(summary: dict[str, Any], as_json: bool) -> str:
+    """Return the summary of `inspect` as a table, or as JSON."""
     if as_json:
-        return json.dumps(found, indent=1)
-    lines = [f"{found['path']}: whole, {_size(found['bytes'])}"]
-    for group in found["groups"]:
-        lines += ["", *_told(group)]
+        return json.dumps(summary, indent=1)
+    lines = [f"{summary['path']}: complete, {_format_size(summary['bytes'])}"]
+    for group in summary["groups"]:
+        lines += ["", *_format_group(group)]
     return "\n".join(lines)
 
 
-def _told(group: dict[str, Any]) -> list[str]:
+def _format_group(group: dict[str, Any]) -> list[str]:
     ids = group["ids"]
-    few = ", ".join(ids[:3]) + (f", ... {ids[-1]}" if len(ids) > 3 else "")
+    names = ", ".join(ids[:3]) + (f", ... {ids[-1]}" if len(ids) > 3 else "")
     source = f"{group['source']} {group['revision']}".strip()
     lines = [
         f"{len(ids)} scenes of {group['views']} views, {group['height']} x {group['width']} pixels"
-        f" (height x width): {few}",
+        f" (height x width): {names}",
         f"source {source}, licence {group['licence']}, lengths {LENGTHS[group['unit']]}",
+        _format_geometry(group),
     ]
-    lines.append(_geometry_told(group))
     for name, variable in group["variables"].items():
         stored = variable["stored_as"]
         kind = variable["dtype"] + (f" as {stored}" if stored != variable["dtype"] else "")
-        shape, size = " x ".join(map(str, variable["shape"])), _size(variable["bytes"])
+        shape, size = " x ".join(map(str, variable["shape"])), _format_size(variable["bytes"])
         unit = variable["units"] or ""
         lines.append(f"  {name:13}{kind:20}{shape:26}{size:>10}  {unit}".rstrip())
     return lines
 
 
-def _geometry_told(group: dict[str, Any]) -> str:
+def _format_geometry(group: dict[str, Any]) -> str:
     if group["depth_range"]:
         near, far = group["depth_range"]
         unit = " m" if group["unit"] == "metre" else ""
         return f"depth {near:.4g} to {far:.4g}{unit}, {group['valid']:.1%} valid"
     if group["valid"] is None:
-        return "cameras are known, depth is not" if group["cameras"] else "no geometry"
+        return "cameras without depth" if group["cameras"] else "no geometry"
     return "no valid depth"
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"

@@ -1,36 +1,40 @@
-"""`Scenes` into a store, in one piece."""
+"""Write scenes to a store, atomically."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import zarr
 
 from spatialsv.io.atomic import atomic_directory
 from spatialsv.io.digests import digest_bytes
-from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.store.contents import list_files
-from spatialsv.scenes.store.encoding import FORMAT, SAID, encoding, to_dataset
-from spatialsv.scenes.store.read import open_groups
+from spatialsv.scenes.scene import ATTRIBUTES, Scenes
+from spatialsv.scenes.store.completeness import list_files
+from spatialsv.scenes.store.encoding import FORMAT, encoding, to_dataset
+from spatialsv.scenes.store.reference import open_store
 
 
 def write_store(path: Path, scenes: Scenes) -> str:
-    """Write `scenes` to the Zarr folder `path`, replacing it whole. Returns its content digest."""
+    """Write `scenes` to the Zarr folder `path`, replacing it, and return their content digest."""
     return write_groups(path, [scenes])
 
 
 def write_groups(path: Path, groups: Sequence[Scenes]) -> str:
-    """As `write_store`, for scenes of several shapes; of one shape, it is the same store.
+    """Write scenes of several shapes; of one shape, the store equals that of `write_store`.
+
+    Args:
+        path: the store's folder; an earlier store there is replaced as the last step.
+        groups: scenes of each shape.
+
+    Returns:
+        A digest of the content.
 
     Raises:
-        OSError: no room on the disk, or another fault of it, or what was written reads otherwise;
-            a store that was there before is still there.
+        OSError: the disk is full or fails, or the written store reads back differently.
     """
-    alone = len(groups) == 1
+    single = len(groups) == 1
     digests = [digest_scenes(scenes) for scenes in groups]
     with atomic_directory(path) as temporary:
         root = zarr.open_group(temporary, mode="w", zarr_format=3)
@@ -38,29 +42,27 @@ def write_groups(path: Path, groups: Sequence[Scenes]) -> str:
             dataset = to_dataset(scenes)
             dataset.to_zarr(
                 temporary,
-                group=None if alone else str(number),
+                group=None if single else str(number),
                 zarr_format=3,
                 consolidated=False,
                 encoding=encoding(dataset),
                 mode="a",
             )
-        if not alone:
+        if not single:
             root.attrs.update({"format": FORMAT, "groups": len(groups)})
         list_files(temporary)
-        for scenes, digest in zip(open_groups(temporary), digests, strict=True):
-            if digest_scenes(scenes.read()) != digest:
-                raise OSError(errno.EIO, "what was written reads otherwise")
-    return digests[0] if alone else digest_bytes(*(digest.encode() for digest in digests))
+        for written, digest in zip(open_store(temporary), digests, strict=True):
+            if digest_scenes(written.load()) != digest:
+                raise OSError(errno.EIO, "the written store reads back differently")
+    return digests[0] if single else digest_bytes(*(digest.encode() for digest in digests))
 
 
 def digest_scenes(scenes: Scenes) -> str:
-    """A digest of the content, independent of how a store compresses or orders it."""
-    told = ["\n".join(scenes.ids), *(getattr(scenes, name) for name in SAID)]
-    parts = [text.encode() for text in told]
-    for field in fields(Scenes):
-        value = getattr(scenes, field.name)
-        if isinstance(value, np.ndarray):
-            text = field.name == "frame_ids"  # an array of text holds pointers
-            content = "\0".join(value.ravel()).encode() if text else value.tobytes()
-            parts += [f"{field.name}{value.dtype}{value.shape}".encode(), content]
+    """Return a digest of the content, which does not depend on compression or order in a store."""
+    texts = ["\n".join(scenes.ids), *(getattr(scenes, name) for name in ATTRIBUTES)]
+    parts = [text.encode() for text in texts]
+    for name, array in scenes.arrays.items():
+        is_text = name == "frame_ids"  # an array of text holds pointers
+        content = "\0".join(array.ravel()).encode() if is_text else array.tobytes()
+        parts += [f"{name}{array.dtype}{array.shape}".encode(), content]
     return digest_bytes(*parts)
