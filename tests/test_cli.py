@@ -132,7 +132,7 @@ def test_help_has_type_unit_and_default(capsys):
         (["--stpes", "3"], "Unrecognized options: --stpes"),
         (["--steps", "many"], "--steps: no type matching {None}|INT"),
         (["--precision", "fp8"], "invalid choice 'fp8' for argument '--precision'"),
-        (["--lora", '{"rnk": 3}'], "--lora: rnk: no such setting; did you mean 'rank'?"),
+        (["--lora", '{"rnk": 3}'], "--lora: rnk: unknown setting. Did you mean 'rank'?"),
         (["--config", "gone.yaml"], "gone.yaml"),
         (["--steps", "None"], "train: steps None and epochs None"),
     ],
@@ -153,7 +153,7 @@ def test_an_unknown_command_is_corrected(capsys):
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ('{"qestions": 3}', "scenes.qestions: no such setting; did you mean 'questions'?"),
+        ('{"qestions": 3}', "scenes.qestions: unknown setting. Did you mean 'questions'?"),
         ('{"questions": "3"}', "scenes.questions: expected int, found '3'"),
         (
             '{"tasks": {"test": ["rotate"]}}',
@@ -259,4 +259,4 @@ def test_gather_refuses_another_stages_manifest(tmp_path, capsys):
     wrong = shard(tmp_path / "a", "0000", stage="scenes")
     line = ["gather", "--of", "labels", "--out", str(tmp_path / "manifest.json"), str(wrong)]
     assert main(line) == 2
-    assert "a manifest of stage 'scenes', not of 'labels'" in capsys.readouterr().err
+    assert "expected a manifest of labels, found one of scenes" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 """Write the plan of each recipe in workflow/config/paper.yaml into docs/models.md.
 
-Planned from the MLLMs' real sizes, as their config.json have them, without their weights; shown are
-four views of 640 x 480 pixels, and questions in the shipped model's tokens, which are shorter than
-Qwen's, so that there are rather more of them.
+The plans use the sizes in the MLLMs' config.json, not their weights. Each sample has four views of
+640 x 480 pixels. Questions are in the shipped model's tokens, of which a text has more than of
+Qwen's.
 
     python workflow/recipes.py [--tflops 400]
 """
@@ -41,7 +41,7 @@ VISION = {
     **{"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2},
     **{"window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31]},
 }
-LLM = {  # of their config.json
+LLM = {  # from each config.json
     "qwen2_5_vl_3b": {
         **{"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36},
         **{"num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151936},
@@ -58,7 +58,7 @@ HEAD = "| MLLM | recipe | trained, M | memory of a GPU, GiB | disk, GiB | hours 
 
 
 def make_base(folder: Path, model: str) -> Path:
-    """The shipped model's folder with the sizes of `model` in place of its own, and no weights."""
+    """Copy the shipped model's folder without weights, with the sizes of `model`."""
     shipped = Path(resolve_model("rooms").checkpoint)
     shutil.copytree(shipped, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     config = json.loads((shipped / "config.json").read_text())
@@ -76,7 +76,7 @@ def make_base(folder: Path, model: str) -> Path:
 
 
 def make_data(folder: Path, questions: int) -> tuple[Path, Path]:
-    """The manifests of scenes with so many questions, and of their labels: shapes, no values."""
+    """Write scenes with questions, and labels, of realistic shapes; return both manifests."""
     ids = tuple(f"scene-{i}" for i in range(4))
     shape = (len(ids), VIEWS, *SIZE)
     scenes = Scenes(
@@ -92,7 +92,7 @@ def make_data(folder: Path, questions: int) -> tuple[Path, Path]:
         ),
         image=np.broadcast_to(np.uint8(1), (*shape, 3)),
     )
-    asked = [
+    items = [
         Question(
             id=f"q-{i}",
             scene=ids[i % len(ids)],
@@ -106,16 +106,16 @@ def make_data(folder: Path, questions: int) -> tuple[Path, Path]:
         for i in range(questions)
     ]
     payload = {
-        "asked.questions.jsonl": write_questions(folder / "asked.questions.jsonl", asked),
-        "both.zarr": write_store(folder / "both.zarr", scenes),
+        "plan.questions.jsonl": write_questions(folder / "plan.questions.jsonl", items),
+        "plan.zarr": write_store(folder / "plan.zarr", scenes),
     }
     for stage in ("scenes", "labels"):
         write_manifest(folder / f"{stage}.json", Manifest(stage=stage, payload=payload))
     return folder / "scenes.json", folder / "labels.json"
 
 
-def planned(folder: Path, model: str, recipe: str, tflops: float) -> Plan:
-    """The paper's arm `spatialsv`, by a recipe."""
+def plan_recipe(folder: Path, model: str, recipe: str, tflops: float) -> Plan:
+    """Plan the training of the paper's arm `spatialsv` by a recipe."""
     settings = load_settings(ROOT, {"overlay": "paper", "train": {"base": model, "recipe": recipe}})
     known = {field.name for field in fields(TrainConfig)}
     train = {name: value for name, value in settings["train"].items() if name in known}
@@ -129,26 +129,32 @@ def planned(folder: Path, model: str, recipe: str, tflops: float) -> Plan:
         out=folder / "manifest.json",
         base=folder / model,
         tflops=tflops,
-        gib=float(re.search(r"(\d+)gb", recipe)[1]),
+        gib=float(re.findall(r"(\d+)gb", recipe)[0]),
     )
 
 
-def row(model: str, recipe: str, found: Plan) -> str:
-    """A line of the table."""
+def format_row(model: str, recipe: str, estimate: Plan) -> str:
+    """Return a line of the table."""
     cells = [
         model.replace("qwen2_5_vl_", "Qwen2.5-VL-").upper().replace("QWEN", "Qwen"),
         f"`{recipe}`",
-        f"{sum(found.trained.values()) / 1e6:,.0f}",
-        f"{found.memory.peak / 2**30:.1f} of {found.device.memory / 2**30:.0f}",
-        f"{found.disk.most / 2**30:.0f}",
-        f"{found.hours:.1f}",
+        f"{sum(estimate.trained.values()) / 1e6:,.0f}",
+        f"{estimate.memory.peak / 2**30:.1f} of {estimate.device.memory / 2**30:.0f}",
+        f"{estimate.disk.most / 2**30:.0f}",
+        f"{estimate.hours:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
+    """Plan each recipe and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tflops", type=float, default=400.0, help="of a GPU's bf16 products")
+    parser.add_argument(
+        "--tflops",
+        type=float,
+        default=400.0,
+        help="bf16 matrix throughput of a GPU, TFLOP/s (default: 400)",
+    )
     arguments = parser.parse_args()
     models: dict[str, Any] = load_settings(ROOT, {"overlay": "paper"})["models"]
     lines = [HEAD, "| :-- | :-- | --: | --: | --: | --: |"]
@@ -158,9 +164,11 @@ def main() -> None:
         for model in LLM:
             make_base(folder / model, model)
             for recipe in models[model]["recipes"]:
-                found = planned(folder, model, recipe, arguments.tflops)
-                lines.append(row(model, recipe, found))
-                print(lines[-1], *(f for f in found.faults if f.startswith("memory")), flush=True)
+                estimate = plan_recipe(folder, model, recipe, arguments.tflops)
+                lines.append(format_row(model, recipe, estimate))
+                print(
+                    lines[-1], *(f for f in estimate.faults if f.startswith("memory")), flush=True
+                )
     replace_block(ROOT / "docs/models.md", "recipes", "\n".join(lines))
 
 

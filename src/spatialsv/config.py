@@ -1,4 +1,4 @@
-"""Frozen dataclasses from plain mappings, strictly: a misspelt key stops the run at once."""
+"""Config dataclasses from plain mappings; a misspelt key is an error."""
 
 from __future__ import annotations
 
@@ -59,14 +59,20 @@ def from_mapping(
 ) -> T:
     """Build the dataclass `cls` from `mapping`; nested dataclasses from nested mappings.
 
-    A nested one that `mapping` gives in part keeps the rest of what its field holds by default.
+    A nested dataclass that `mapping` gives in part keeps the rest of its field's default.
 
     Args:
-        default: has what `mapping` leaves out, in the place of the fields' own defaults.
+        cls: a dataclass.
+        mapping: settings by name of the field.
+        where: the config section, for the messages.
+        default: replaces the defaults of the fields.
+
+    Returns:
+        An instance of `cls`.
 
     Raises:
         ValueError: a key that `cls` lacks, a missing one, or a value of the wrong type; the
-            message names `where` (the config section), the key and its likely spelling.
+            message names `where`, the key and its likely spelling.
     """
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{where}: expected a mapping of settings, found {mapping!r}")
@@ -77,12 +83,12 @@ def from_mapping(
             if new := find_new_key(f"{where}.{key}"):
                 raise ValueError(f"{where}.{key}: this setting was renamed to {new!r}.")
             close = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
-            raise ValueError(f"{where}.{key}: no such setting{hint}")
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(fields)}."
+            raise ValueError(f"{where}.{key}: unknown setting. {hint}")
     rest = {name: _default(field, default) for name, field in fields.items()}
-    for name, left_out in rest.items():
-        if left_out is dataclasses.MISSING and name not in mapping:
-            raise ValueError(f"{where}.{name}: this setting has no default and must be given")
+    for name, value in rest.items():
+        if value is dataclasses.MISSING and name not in mapping:
+            raise ValueError(f"{where}.{name}: this setting has no default. Set it.")
     given = {
         key: _coerce(value, hints[key], f"{where}.{key}", rest[key])
         for key, value in mapping.items()
@@ -99,12 +105,12 @@ def _default(field: dataclasses.Field, default: Any) -> Any:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """The JSON-ready mapping that `from_mapping` turns back into `config`."""
+    """Return the JSON-ready mapping that `from_mapping` turns back into `config`."""
     return dataclasses.asdict(config)
 
 
 def _coerce(value: Any, hint: Any, where: str, default: Any = None) -> Any:
-    """`value` as the type that `hint` asks for: lists become tuples, ints become floats."""
+    """Return `value` as the type of `hint`: lists become tuples, ints become floats."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -113,7 +119,7 @@ def _coerce(value: Any, hint: Any, where: str, default: Any = None) -> Any:
     if origin is typing.Literal:
         if value not in arguments:
             known = ", ".join(map(repr, arguments))
-            raise ValueError(f"{where}: {value!r} is not one of {known}")
+            raise ValueError(f"{where}: expected one of {known}, found {value!r}")
         return value
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_mapping(hint, value, where, default if isinstance(default, hint) else None)

@@ -1,4 +1,4 @@
-"""A stage's own manifest, over those of its jobs; what no job vouches for any more is deleted."""
+"""A stage's own manifest over those of its jobs; files that none of them lists are deleted."""
 
 from __future__ import annotations
 
@@ -19,25 +19,29 @@ def gather(
     spare: Sequence[Path] = (),
     within: Path | None = None,
 ) -> None:
-    """Write the manifest of `stage` to `out` and clear its folder of leftovers.
+    """Write the manifest of a stage and delete files that no job lists.
 
-    A dropped shard, arm or seed would otherwise be versioned with the stage for ever.
+    Files of a dropped shard, arm or seed would otherwise be versioned with the stage for ever.
 
     Args:
-        manifests: those of all jobs of the stage; they lie below the folder of `out`.
-        spare: others that stay, with what they vouch for, where they exist.
-        within: the folder to clear; that of `out` if not given.
+        stage: name of the stage.
+        manifests: manifests of all jobs of the stage, below the folder of `out`.
+        out: manifest to write.
+        spare: manifests to keep, with their payload, where they exist.
+        within: folder to clear; the folder of `out` if not given.
 
     Raises:
-        ValueError: a manifest belongs to another stage or vouches for a payload that is gone.
+        ValueError: a manifest belongs to another stage, or its payload is missing.
     """
     counts: Counter[str] = Counter(manifests=len(manifests))
     for path in manifests:
         record = read_manifest(path)
         if record.stage != stage:
-            raise ValueError(f"{path}: a manifest of stage {record.stage!r}, not of {stage!r}")
+            raise ValueError(
+                f"{path}: expected a manifest of {stage}, found one of {record.stage}."
+            )
         counts.update(record.counts)
     for path in prune(within or out.parent, [*manifests, *spare, out]):
-        print(f"deleted {path}: no manifest of {stage} lists it", file=sys.stderr)
+        print(f"Deleted {path}: no manifest of {stage} lists it.", file=sys.stderr)
     payload = {str(path.relative_to(out.parent)): digest_path(path) for path in manifests}
     write_manifest(out, Manifest(stage=stage, payload=payload, counts=dict(counts)))

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> tqdm[T]:
-    """`items`, with a bar on standard error; a log file gets one line every ten seconds."""
+    """Return `items` with a progress bar on standard error; log files get a line every 10 s."""
     to_terminal = sys.stderr.isatty()
     return tqdm(
         items,

@@ -64,7 +64,7 @@ def test_an_unknown_arm(train):
 
 
 def test_an_arms_misspelt_setting(train):
-    with pytest.raises(ValueError, match=r"arms\.mine\.task: .*did you mean 'tasks'"):
+    with pytest.raises(ValueError, match=r"arms\.mine\.task: .*Did you mean 'tasks'"):
         train("mine", arms={"mine": {"task": ["depth"]}})
 
 

@@ -1,7 +1,7 @@
 """Write config.schema.yaml from the config dataclasses of the stages.
 
-Run it after a change of a config dataclass; a test tells when that was forgotten. The settings
-that say which jobs there are (splits, arms, seeds) belong to no dataclass and stand here.
+Run it after a change of a config dataclass; a test fails otherwise. Settings that list jobs
+(splits, arms, seeds) belong to no dataclass and are described here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SPLITS = {"type": "array", "items": SPLIT, "uniqueItems": True}
 COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string"}
 NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
-# What the rules read for themselves.
+# Settings that the rules read.
 DAG = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
@@ -60,30 +60,30 @@ MEASURING = ("lift", "probe", "evaluate")
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a complete set of sections."""
+    """Return the JSON schema of a complete set of sections."""
     sections = {}
-    for stage, place in STAGES.items():
-        own = _mapping(_load(place))["properties"]
+    for stage, target in STAGES.items():
+        own = _mapping(_load(target))["properties"]
         if stage == "scenes":
             own["tasks"]["propertyNames"] = SPLIT
             read = _mapping(_load("spatialsv.scenes.readers.config:ReadConfig"))["properties"]
             read["files"]["propertyNames"] = SPLIT
-            job = {*own, "stop"}  # what the rule tells its job, not the settings
+            job = {*own, "stop"}  # set by the rule for its job
             own["read"] = _object({key: read[key] for key in read if key not in job})
             known = {"enum": ["rooms", *SOURCES, *FORMATS]}
             by_split = {"type": "object", "propertyNames": SPLIT, "additionalProperties": known}
             own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":
-            own.pop("arms")  # of one job; it has its arm from the section `arms`
+            own.pop("arms")  # the rule passes the job's arm of the section `arms`
             for part, theirs in (("heads", ("tasks", "feature_channels")), ("losses", ("tasks",))):
-                for name in theirs:  # the arm's, and its labels'
+                for name in theirs:  # given by the arm and by its labels
                     own[part]["properties"].pop(name)
         if stage == "evaluate":
             ask = _mapping(_load("spatialsv.evaluate.asking:AskConfig"))["properties"]
             own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])
             own["benchmarks"]["propertyNames"] = {"enum": list(BENCHMARKS)}
         if stage == "ablations":
-            own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null drops one
+            own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null removes one
         sections[stage] = _object(own | DAG.get(stage, {}))
     arm = _mapping(_load("spatialsv.train.arm:ArmConfig"))
     sections["arms"] = _named(arm["properties"], [])
@@ -93,7 +93,10 @@ def schema() -> dict[str, Any]:
     sections["models"] = _named(
         {
             **{"path": TEXT, "hub": TEXT},
-            "family": {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"},  # from outside
+            "family": {
+                "type": "string",
+                "pattern": r"^\w+(\.\w+)*:\w+$",
+            },  # an adapter outside this package
             "revision": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
             "train": sections["train"],
             "recipes": {"type": "object", "additionalProperties": sections["train"]},
@@ -110,8 +113,8 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _load(place: str) -> type:
-    module, name = place.split(":")
+def _load(target: str) -> type:
+    module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
 
 
@@ -120,7 +123,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    """A mapping from names of one's own; null in place of an entry drops it."""
+    """Return the schema of a mapping from any names; null in place of an entry removes it."""
     entry = _object(properties) | {"type": ["object", "null"], "required": required}
     return {"type": "object", "additionalProperties": entry}
 
@@ -131,7 +134,11 @@ def _mapping(cls: type) -> dict[str, Any]:
 
 
 def _type(hint: Any) -> dict[str, Any]:
-    """The schema of one field's type, as `spatialsv.config.from_mapping` reads it."""
+    """Return the schema of one field's type, as `spatialsv.config.from_mapping` reads it.
+
+    Raises:
+        TypeError: the type is not supported in a config.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     simple = {int: "integer", float: "number", str: "string", bool: "boolean"}
     if hint in simple:
@@ -154,11 +161,11 @@ def _type(hint: Any) -> dict[str, Any]:
         return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
     if origin is dict:
         return {"type": "object", "additionalProperties": _type(arguments[1])}
-    raise TypeError(f"{hint!r} has no place in a config")
+    raise TypeError(f"{hint!r} is not supported in a config.")
 
 
 def _any(options: list[dict[str, Any]]) -> dict[str, Any]:
-    """One of `options`; where types tell them apart, without `anyOf`, whose errors say little."""
+    """Return the schema of one of `options`; `anyOf`, whose errors are vague, only if needed."""
     if not all(isinstance(option.get("type"), str) for option in options):
         return {"anyOf": options}
     joined: dict[str, Any] = {}
@@ -175,6 +182,7 @@ class _Plain(yaml.SafeDumper):
 
 
 def dumps() -> str:
+    """Return the text of config.schema.yaml."""
     return HEAD + yaml.dump(schema(), Dumper=_Plain, sort_keys=False, width=100)
 
 
