@@ -193,14 +193,8 @@ def _show_comparison(comparison: Any) -> None:
     print(table(comparison))
 
 
-def _present_ablations(manifest: Any) -> None:
-    from spatialsv.report.ablations import present
-
-    present(manifest.path)
-
-
-def _present_paper(manifest: Any) -> None:
-    from spatialsv.report.paper import present
+def _present(manifest: Any) -> None:
+    from spatialsv.report.targets import present
 
     present(manifest.path)
 
@@ -272,12 +266,12 @@ COMMANDS = {
     "ablations": Command(
         "write the paper's ablation tables for our arms",
         "analysis.ablations:run",
-        show=_present_ablations,
+        show=_present,
     ),
     "paper": Command(
         "write the paper's tables of models and benchmarks",
         "analysis.paper:run",
-        show=_present_paper,
+        show=_present,
     ),
     "base": Command(
         "train the shipped MLLM or its geometry teacher from random weights (hours)",

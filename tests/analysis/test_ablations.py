@@ -18,8 +18,8 @@ from spatialsv.analysis.jobs import read_jobs, read_runs
 from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.report.ablations import ablation_tables as tables_of_words
-from spatialsv.report.ablations import present
+from spatialsv.report.targets import ablation_tables as tables_of_words
+from spatialsv.report.targets import present
 from spatialsv.stats.paired import holm
 
 TABLE = {"arms": ["text", "distill", "spatialsv"], "against": "text"}
@@ -160,7 +160,8 @@ def test_lifted_depth_correlates_with_accuracy_over_the_arms(finished_run, tmp_p
     config = from_mapping(AblationsConfig, {"tables": {"mine": TABLE}}, "ablations")
     path = tmp_path / "ablations/manifest.json"
     run(evaluate=finished_run["evaluate"], lift=lift, config=config, out=path)
-    manifest = present(path)
+    present(path)
+    manifest = read_manifest(path)
     with path.with_name("quality_by_arm.csv").open(newline="") as file:
         assert {row["arm"]: float(row["error"]) for row in csv.DictReader(file)} == errors
     with path.with_name("quality_correlation.csv").open(newline="") as file:

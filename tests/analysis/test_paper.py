@@ -16,7 +16,8 @@ from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.report.paper import paper_table
+from spatialsv.report.tables import Table
+from spatialsv.report.targets import paper_tables
 
 SETTINGS = ("rotation", "among", "around", "aroundnew")
 
@@ -87,6 +88,11 @@ def runs(tmp_path_factory) -> list[Path]:
         )
     )
     return paths
+
+
+def paper_table(rows: list[dict]) -> Table:
+    (table,) = paper_tables({"paper_cells": rows})
+    return table
 
 
 def cells_of(rows: list[dict], base: str, arm: str) -> list[dict]:

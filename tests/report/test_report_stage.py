@@ -80,7 +80,7 @@ def test_numbers_are_the_same_after_writing_and_reading(analysed):
 
 def test_the_report_imports_no_torch():
     """Nor what computes: it presents the files of the stage `analysis`."""
-    code = "import sys, spatialsv.report, spatialsv.report.paper; print(*sys.modules)"
+    code = "import sys, spatialsv.report, spatialsv.report.targets; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "spatialsv.report.page" in loaded

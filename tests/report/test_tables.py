@@ -12,7 +12,7 @@ TABLE = Table(
 def test_text_aligns_columns():
     lines = as_text(TABLE).splitlines()
     assert lines[0] == "Scores"
-    assert len({len(line) for line in lines[-3:]}) == 1  # rule and rows are equally wide
+    assert len({len(line) for line in lines[-3:]}) == 1
     assert lines[-2].startswith("text") and lines[-2].endswith("0.5")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +16,8 @@ from spatialsv.analysis.comparisons import comparison_table
 from spatialsv.analysis.jobs import WITHOUT_TRAINING, Job, Runs, by_arm, read_jobs, read_runs
 from spatialsv.analysis.quality import arm_tables, responses_by_job, spatial_scores
 from spatialsv.analysis.scores import check_same_questions, pool_seeds, scores_of
-from spatialsv.analysis.tables import Row, write_tables
-from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.analysis.tables import Row, write_stage, write_tables
+from spatialsv.io.manifest import Manifest
 from spatialsv.stats.seeds import summarise_seeds
 from spatialsv.stats.summary import QuestionScore
 
@@ -110,15 +109,8 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     responses, pooled = responses_by_job(runs, evaluated), spatial_scores(runs)
     tables |= arm_tables("lift", lifted, responses, pooled, config.resamples, config.seed)
     names = write_tables(out.parent, tables)
-    manifest = Manifest(
-        stage="ablations",
-        payload={name: digest_path(out.parent / name) for name in names},
-        counts={"tables": len(config.tables), "arms": len(runs)},
-        config=asdict(config),
-        path=out,
-    )
-    write_manifest(out, manifest)
-    return manifest
+    counts = {"tables": len(config.tables), "arms": len(runs)}
+    return write_stage(out, "ablations", names, counts, config)
 
 
 def ablation_tables(
@@ -130,18 +122,12 @@ def ablation_tables(
 ) -> dict[str, list[Row]]:
     """Build the rows of one table.
 
-    Args:
-        name: of the table.
-        table: its arms.
-        runs: responses by arm and seed.
-        lifts: lift jobs by arm.
-        seed: of permutations.
+    Our scores are in [0, 1], means over seeds; the paper's are in per cent, as printed.
 
     Returns:
         `ablation_arms`: each arm with its test against the table's reference on all spatial
         questions, corrected together within the table (Holm); and `ablation_scores`: each arm's
-        scores by pool, and those of the untuned base where it was evaluated. Our scores are in
-        [0, 1], means over seeds; the paper's are in per cent, as printed.
+        scores by pool, and those of the untuned base where it was evaluated.
 
     Raises:
         ValueError: an arm was not evaluated, or arms answered different questions.

@@ -132,12 +132,7 @@ def load_cloud(store: Scenes, row: int) -> Cloud:
 
 
 def encode_cloud(cloud: Cloud, points: int, truth: Cloud | None = None) -> dict[str, Any]:
-    """Encode a cloud for the page's script.
-
-    Args:
-        cloud: to encode.
-        points: upper limit of points; see `cloud_payload`.
-        truth: the reference for errors; None for no errors.
+    """Encode a cloud of at most `points` points for the page's script, with its errors to `truth`.
 
     Returns:
         JSON-ready size, depth codes, cameras, and codes of error and confidence where known.

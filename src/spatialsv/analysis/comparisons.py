@@ -31,13 +31,9 @@ def text_pairs(arms: Iterable[str]) -> list[tuple[str, str]]:
 def comparison_table(runs: Runs, pairs: Iterable[tuple[str, str]], seed: int = 0) -> list[Row]:
     """Test the first arm of each pair against the second on all spatial questions.
 
-    Args:
-        runs: responses by arm and seed.
-        pairs: of arms; those without spatial questions are skipped.
-        seed: of permutations and bootstrap.
-
     Returns:
-        A row per pair; see `compare_scores`. P-values are corrected together (Holm).
+        A row per pair that has spatial questions; see `compare_scores`. P-values are corrected
+        together (Holm).
     """
     pairs = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
     tests = compare_jointly(

@@ -24,10 +24,7 @@ def curve_table(train: Sequence[Job]) -> list[Row]:
 
 
 def read_log(log: Path) -> list[Row]:
-    """Read the loss terms of a training log.
-
-    Args:
-        log: JSON lines with "step" and numbers; numbers of nested records are terms as well.
+    """Read steps, terms and values of the losses in a training log; nested numbers are terms too.
 
     Returns:
         Rows of step, term and value.

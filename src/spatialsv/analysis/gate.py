@@ -31,7 +31,7 @@ def gate_tables(paths: Iterable[str | Path], resamples: int, seed: int) -> dict[
         seed: of the bootstrap.
 
     Returns:
-        `gate_scenes`, `gate_summary`, `gate_pixels` and `gate_sweeps`; empty without pseudo-labels.
+        The rows of TABLES; empty without pseudo-labels.
 
     Raises:
         ValueError: shards were measured at different thresholds.

@@ -62,10 +62,7 @@ class ResizedTruth:
 
 
 def load_rooms(manifests: Sequence[Manifest]) -> list[RoomTruth]:
-    """Load the rooms of scenes manifests; scenes of other origin are skipped.
-
-    Args:
-        manifests: of the stage `scenes`.
+    """Load the rooms of manifests of the stage `scenes`; scenes of other origin are skipped.
 
     Returns:
         One record per room.

@@ -53,17 +53,7 @@ Runs = Mapping[str, Sequence[Responses]]  # by arm; one element per seed
 
 
 def read_jobs(paths: Iterable[str | Path]) -> list[Job]:
-    """Read the jobs, sorted by arm in ARM_ORDER, then by seed as given.
-
-    Args:
-        paths: manifests, .../{arm}/{seed}/manifest.json.
-
-    Returns:
-        One job per manifest.
-
-    Raises:
-        ValueError: a path is not a manifest.
-    """
+    """Read manifests .../{arm}/{seed}/manifest.json, sorted by arm in ARM_ORDER, then as given."""
     jobs = [
         Job(path.parent.parent.name, path.parent.name, read_manifest(path))
         for path in map(Path, paths)
@@ -87,9 +77,6 @@ def read_runs(jobs: Sequence[Job]) -> dict[str, list[dict[str, ScoredResponse]]]
 
 def read_responses(job: Job) -> dict[str, ScoredResponse]:
     """Read an evaluate job's responses, by question id.
-
-    Args:
-        job: a job of the stage `evaluate`.
 
     Returns:
         The scored responses in the order of the file.

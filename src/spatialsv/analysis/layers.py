@@ -19,12 +19,9 @@ def layer_table(probe: Sequence[Job]) -> list[Row]:
     Numbers are means over training's seeds, and so are the ends of intervals, which are over
     scenes. Which layer is best is that of the arm's first seed.
 
-    Args:
-        probe: jobs of the stage `probe`; those without layers.json are skipped.
-
     Returns:
         Rows by arm, task and source: the `probe`, its controls, `dpt` (a DPT head on the taps), and
-        `selectivity` over each control.
+        `selectivity` over each control. Jobs without layers.json are skipped.
 
     Raises:
         ValueError: seeds of an arm, or two arms, were probed at different layers.

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.analysis.jobs import ARM_ORDER
-from spatialsv.analysis.tables import Row, write_tables
-from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.analysis.tables import Row, write_stage, write_tables
+from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.stats.seeds import summarise_seeds
 
 Scores = Mapping[str, Any]  # a run's scores.json
@@ -42,17 +41,8 @@ def run(*, evaluate: Iterable[str | Path], out: str | Path) -> Manifest:
     rows = [row for name in TABLES for row in paper_rows(name, runs)] + other_rows(runs)
     names = write_tables(out.parent, {"paper_cells": rows})
     seeds = [seeds for benchmarks in runs.values() for seeds in benchmarks.values()]
-    manifest = Manifest(
-        stage="paper",
-        payload={name: digest_path(out.parent / name) for name in names},
-        counts={
-            "tables": len(dict.fromkeys(row["table"] for row in rows)),
-            "runs": sum(map(len, seeds)),
-        },
-        path=out,
-    )
-    write_manifest(out, manifest)
-    return manifest
+    tables = dict.fromkeys(row["table"] for row in rows)
+    return write_stage(out, "paper", names, {"tables": len(tables), "runs": sum(map(len, seeds))})
 
 
 @cache
@@ -63,10 +53,7 @@ def published() -> dict[str, Any]:
 
 
 def read_scores(paths: Iterable[str | Path]) -> ModelRuns:
-    """Read the scores of benchmark runs.
-
-    Args:
-        paths: manifests of runs.
+    """Read the scores of benchmark runs, .../{base}/{arm}/{seed}/{benchmark}/manifest.json.
 
     Returns:
         Scores by base and arm, then benchmark, one per seed.
@@ -91,16 +78,11 @@ def read_scores(paths: Iterable[str | Path]) -> ModelRuns:
 
 
 def paper_rows(name: str, runs: ModelRuns) -> list[Row]:
-    """List the cells of one of the paper's tables.
-
-    Models that the paper lacks come last, except in Table 1, which is a part of Table 8.
-
-    Args:
-        name: one of TABLES.
-        runs: of `read_scores`.
+    """List the cells of one of the paper's TABLES, by model, then column.
 
     Returns:
-        Rows of `paper_cells`, in the order of models, then columns.
+        Rows of `paper_cells`. Models that the paper lacks come last, except in Table 1, which is a
+        part of Table 8.
     """
     table = published()[name]
     if "of" not in table:

@@ -76,8 +76,8 @@ def arm_tables(
         seed: of bootstrap and permutations.
 
     Returns:
-        `quality_by_job`, `quality_by_arm`, and `quality_correlation` over the arms; empty where no
-        job has both an error and responses.
+        `quality_by_job`, `quality_by_arm` and `quality_correlation`; empty where no job has both an
+        error and responses.
     """
     points: list[Row] = []
     for job in jobs:
@@ -106,10 +106,7 @@ def arm_tables(
 
 
 def scene_errors(jobs: Sequence[Job]) -> dict[str, float]:
-    """Return each scene's lifted depth error, averaged over an arm's seeds.
-
-    Jobs without rows.jsonl are skipped.
-    """
+    """Return each scene's lifted depth error, averaged over the seeds that have rows.jsonl."""
     errors: dict[str, list[float]] = {}
     for job in jobs:
         path = job.manifest.resolve("rows.jsonl")
@@ -121,13 +118,11 @@ def scene_errors(jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def scene_properties(manifests: Sequence[Manifest]) -> dict[str, tuple[float, ...]]:
-    """Measure what may make a scene hard: its mean depth, and its number of objects.
-
-    Args:
-        manifests: of scenes; those without geometry are skipped.
+    """Measure what may make a scene hard.
 
     Returns:
-        By scene the mean valid depth and, where instances are stored, the number of objects.
+        By scene with geometry its mean valid depth and, where instances are stored, its number of
+        objects.
     """
     properties = {}
     for manifest in manifests:
@@ -158,14 +153,6 @@ def scene_tables(
     - `controlled`: task, the reference arm's score of the question and its mean on the scene's
       other questions, and the scene's properties;
     - `lead`: of the difference to the reference arm's score, with task and properties controlled.
-
-    Args:
-        arm: whose geometry was lifted.
-        error: of `scene_errors`.
-        pooled: of `spatial_scores`.
-        properties: of `scene_properties`.
-        resamples: of the bootstrap.
-        seed: of bootstrap and permutations.
 
     Returns:
         `quality_bins`, worst to best, and `trends`; empty with fewer than MIN_SCENES scenes. Trends
@@ -209,15 +196,7 @@ def scene_tables(
 
 
 def mean_of_others(scores: Float[np.ndarray, " Q"], scenes: Sequence[str]) -> np.ndarray:
-    """Return the mean score of each question's siblings, the other questions about its scene.
-
-    Args:
-        scores: of all questions.
-        scenes: of the same questions.
-
-    Returns:
-        (Q,); the mean of all scores for a question without siblings.
-    """
+    """Return the mean score of the scene's other questions; without others, that of all."""
     index = np.unique(scenes, return_inverse=True)[1]
     sums, counts = np.bincount(index, weights=scores), np.bincount(index)
     others = counts[index] - 1
@@ -227,15 +206,8 @@ def mean_of_others(scores: Float[np.ndarray, " Q"], scenes: Sequence[str]) -> np
 def disagreement_rows(arm: str, runs: Runs, error: Mapping[str, float]) -> list[Row]:
     """List the spatial questions that only one of `arm` and the reference arm answered correctly.
 
-    Of the first seed of each, as in the question browser.
-
-    Args:
-        arm: compared with the reference arm; without it there are no rows.
-        runs: responses by arm and seed.
-        error: of `scene_errors`, which ranks the scenes.
-
     Returns:
-        Rows by question, first those that `arm` answered.
+        Rows by question, of the first seeds, as in the question browser.
     """
     if arm == REFERENCE or REFERENCE not in runs:
         return []

@@ -17,16 +17,11 @@ POOLS = ("spatial", "spatial_choice", "spatial_number", "recognition")  # first 
 
 
 def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
-    """List the score of each arm on each task and pool of tasks.
-
-    Args:
-        runs: responses by arm and seed.
-        resamples: of the bootstrap over scenes.
-        seed: of the bootstrap.
+    """List the score, in [0, 1], of each arm on each task and pool of tasks.
 
     Returns:
-        Rows in the order of arms, then pools, then tasks as they are defined. The interval is
-        over scenes, the deviation over seeds. Scores are in [0, 1].
+        Rows in the order of arms, then pools, then tasks as they are defined. The interval is over
+        scenes, the deviation over seeds.
 
     Raises:
         ValueError: the arms answered different questions.
@@ -66,18 +61,7 @@ def scores_of(run: Responses) -> list[QuestionScore]:
 
 
 def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
-    """Average each question's score over an arm's seeds.
-
-    Args:
-        arm: for the error message.
-        seeds: responses of each seed.
-
-    Returns:
-        One score per question, in the order of the first seed.
-
-    Raises:
-        ValueError: the seeds answered different questions.
-    """
+    """Average each question's score over an arm's seeds, which must have the same questions."""
     first = seeds[0]
     if any(set(other) != set(first) for other in seeds):
         raise ValueError(
@@ -90,14 +74,7 @@ def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
 
 
 def check_same_questions(pooled: Mapping[str, Sequence[QuestionScore]]) -> None:
-    """Check that all arms answered the same questions.
-
-    Args:
-        pooled: each arm's scores.
-
-    Raises:
-        ValueError: two arms answered different questions, which makes them incomparable.
-    """
+    """Raise a ValueError if two arms answered different questions: they are incomparable."""
     ids = {arm: {question.id for question in scored} for arm, scored in pooled.items()}
     for arm, own in ids.items():
         first = next(iter(ids))
@@ -109,10 +86,10 @@ def check_same_questions(pooled: Mapping[str, Sequence[QuestionScore]]) -> None:
 
 
 def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
-    """Return the score of guessing by task and pool.
+    """Return the score of guessing by task and pool, as far as it is known.
 
-    A guess is a random option, and for numbers the training set's best constant. Tasks for which
-    that constant is unknown have no entry.
+    Returns:
+        The mean score of a random option, and for numbers of the training set's best constant.
     """
     if not runs:
         return {}

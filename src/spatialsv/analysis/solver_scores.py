@@ -77,13 +77,6 @@ def solver_tables(
 ) -> dict[str, list[Row]]:
     """Build the tables of each arm that lifted rooms and was evaluated on them, all seeds pooled.
 
-    Args:
-        lift: jobs of the stage `lift`.
-        responses: by arm and seed.
-        scenes: manifests of the rooms.
-        resamples: of the bootstrap.
-        seed: of bootstrap and permutations.
-
     Returns:
         `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
     """
@@ -154,13 +147,8 @@ def score_rows(
 ) -> Iterator[Row]:
     """Compute the mean scores of each source, of the responses, and of guessing among choices.
 
-    Args:
-        arm: whose responses count.
-        solved: questions of one task or pool.
-        bootstrap: resamples and seed, clustered by scene; None for no interval.
-
     Yields:
-        A row per source.
+        A row per source, with an interval if `bootstrap` has resamples and seed.
     """
     columns = {name: [one.score(one.answers[name]) for one in solved] for name in SOURCES}
     columns["response"] = [one.responses[arm].scored.score for one in solved]
@@ -182,12 +170,6 @@ def agreement_row(name: str, choices: Sequence[SolvedQuestion], resamples: int, 
 
     `same_mistake` is, of questions with three options or more that both answered wrongly, the share
     with the same wrong option; its chance is a wrong option at random.
-
-    Args:
-        name: the arm.
-        choices: questions with options.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Returns:
         Columns of `solver_agreement`; None where nothing can be compared.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,16 @@ from spatialsv.analysis.quality import (
 )
 from spatialsv.analysis.scores import geometry_table, no_image_table, score_table
 from spatialsv.analysis.solver_scores import solver_tables
-from spatialsv.analysis.tables import Row, Tables, loss_by_step, scores_by_arm, write_tables
+from spatialsv.analysis.tables import (
+    Row,
+    Tables,
+    loss_by_step,
+    scores_by_arm,
+    write_stage,
+    write_tables,
+)
 from spatialsv.io.atomic import write_json, write_text
-from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest
 
 Paths = Sequence[str | Path]
 
@@ -98,15 +104,8 @@ def run(
         write_text(out.parent / name, text)
     for name, record in records.items():
         write_json(out.parent / name, record)
-    manifest = Manifest(
-        stage="analysis",
-        payload={name: digest_path(out.parent / name) for name in (*names, *texts, *records)},
-        counts={"arms": len(runs), "comparisons": len(tables["comparisons"])},
-        config=asdict(config),
-        path=out,
-    )
-    write_manifest(out, manifest)
-    return manifest
+    counts = {"arms": len(runs), "comparisons": len(tables["comparisons"])}
+    return write_stage(out, "analysis", [*names, *texts, *records], counts, config)
 
 
 def build_tables(

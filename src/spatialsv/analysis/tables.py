@@ -9,12 +9,15 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from spatialsv.io.atomic import write_json, write_text
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 
 Row = dict[str, Any]
 Tables = Mapping[str, Sequence[Row]]
@@ -29,10 +32,6 @@ def data_package() -> dict[str, Any]:
 
 def write_tables(folder: Path, tables: Tables) -> list[str]:
     """Write each table as NAME.csv, and the schema of these tables.
-
-    Args:
-        folder: where the files go.
-        tables: rows by table name; every row has all columns of its table.
 
     Returns:
         The names of the files.
@@ -81,3 +80,18 @@ def loss_by_step(curves: Sequence[Row], term: str = "text") -> str:
         wide.setdefault(row["step"], {"step": row["step"]})[row["arm"]] = row["value"]
     arms = dict.fromkeys(row["arm"] for row in chosen)
     return as_csv([wide[step] for step in sorted(wide)], ["step", *arms])
+
+
+def write_stage(
+    out: Path, stage: str, names: Sequence[str], counts: Mapping[str, int], config: Any = None
+) -> Manifest:
+    """Write the manifest of a stage's files, which are in the same folder."""
+    manifest = Manifest(
+        stage=stage,
+        payload={name: digest_path(out.parent / name) for name in names},
+        counts=dict(counts),
+        config=asdict(config) if config else {},
+        path=out,
+    )
+    write_manifest(out, manifest)
+    return manifest

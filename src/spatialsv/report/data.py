@@ -20,14 +20,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
 
 
 def read_tables(manifest: Manifest) -> Tables:
-    """Read all tables that the manifest's `datapackage.json` lists.
-
-    Args:
-        manifest: of the stage `analysis`, or of the targets `ablations` and `paper`.
-
-    Returns:
-        Rows by table name; an empty cell is None.
-    """
+    """Read all tables of a manifest's `datapackage.json`, by name; an empty cell is None."""
     package = json.loads(manifest.resolve("datapackage.json").read_text())
     tables = {}
     for resource in package["resources"]:

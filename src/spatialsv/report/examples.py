@@ -30,20 +30,11 @@ HOW = {"lifted": "lifted", "probed": "probed,\ntrue cameras"}
 def examples_figure(
     rows: Sequence[Row], browser: Mapping[str, Any], clouds: Mapping[str, Any]
 ) -> Figure:
-    """Draw a block per question on which two arms disagree.
-
-    Args:
-        rows: of the table `disagreements`, of one pair of arms.
-        browser: of browser.json.
-        clouds: of clouds.json.
-
-    Returns:
-        The figure.
-    """
+    """Draw a block per row of the table `disagreements`, from the data of the two viewers."""
     questions = {question["id"]: question for question in browser["questions"]}
     arms = [arm["name"] for arm in browser["arms"]]
     figure = Figure(figsize=(WIDTH, 3.3 * len(rows)), layout="constrained")
-    blocks = np.atleast_1d(figure.subfigures(len(rows), 1))
+    blocks = figure.subfigures(len(rows), 1, squeeze=False).flat
     for block, row in zip(blocks, rows, strict=True):
         question = questions[row["question"]]
         pair = (row["arm"], row["reference"])
@@ -64,10 +55,7 @@ def examples_figure(
 def decode_cloud(
     cloud: Mapping[str, Any],
 ) -> tuple[Float[np.ndarray, "N H W"], Float[np.ndarray, "P 3"]]:
-    """Decode a cloud as `cloud.js` does.
-
-    Args:
-        cloud: as the stage `analysis` encodes it.
+    """Decode a cloud of clouds.json, as `cloud.js` does.
 
     Returns:
         Depth, and the points of its pixels in the first view's frame; NaN where unknown.
@@ -94,7 +82,7 @@ def _draw_block(
     first_depth, first_points = next(iter(clouds.values()))
     low, high = np.nanquantile(first_depth, [0.02, 0.98])
     grid = block.add_gridspec(len(clouds) + 1, VIEWS + 2 * len(clouds), wspace=0.02, hspace=0.02)
-    rows = {"images": images, **{name: depth for name, (depth, _) in clouds.items()}}
+    rows: dict[str, Any] = {"images": images} | {name: d for name, (d, _) in clouds.items()}
     for row, (name, maps) in enumerate(rows.items()):
         for column, view in enumerate(views):
             ax = block.add_subplot(grid[row, column])

@@ -38,16 +38,7 @@ MARKERS = {"exact": "|", "lifted_cameras": "s", "lifted": "o", "response": "x"}
 def draw_figures(
     tables: Tables, browser: Mapping[str, Any], clouds: Mapping[str, Any]
 ) -> dict[str, Figure]:
-    """Draw each figure that there is data for.
-
-    Args:
-        tables: of the stage `analysis`.
-        browser: of browser.json.
-        clouds: of clouds.json.
-
-    Returns:
-        Figures by file name without ending.
-    """
+    """Draw each figure that there is data for, by file name; examples are in the viewers' data."""
     order = arm_order(tables)
     figures: dict[str, Figure] = {"scores": score_figure(tables["scores"], order)}
     if tables["gate_sweeps"]:
@@ -189,8 +180,9 @@ def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Figure:
         if len(seeds) > 1:
             ax.scatter(_column(seeds, "error"), _column(seeds, "accuracy"), 5, color=colour)
         bars = _reach(row | {"mean": row["accuracy"]})
-        style = {"fmt": "o", "mfc": COLOURS["paper"], "markersize": 6, "color": colour}
-        ax.errorbar(row["error"], row["accuracy"], yerr=bars, label=arm_label(row["arm"]), **style)
+        style: dict[str, Any] = {"mfc": COLOURS["paper"], "markersize": 6, "color": colour}
+        label = arm_label(row["arm"])
+        ax.errorbar(row["error"], row["accuracy"], yerr=bars, fmt="o", label=label, **style)
     ax.set(title=title, xlabel=words, ylabel="accuracy on spatial questions")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside right upper")

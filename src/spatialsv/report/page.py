@@ -11,7 +11,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from spatialsv.report.ablations import ablation_tables
 from spatialsv.report.data import Tables
 from spatialsv.report.figures import arm_order
 from spatialsv.report.findings import findings
@@ -24,6 +23,7 @@ from spatialsv.report.result_tables import (
 )
 from spatialsv.report.style import ARM_COLOURS, as_inline_svg
 from spatialsv.report.tables import Table
+from spatialsv.report.targets import ablation_tables
 from spatialsv.report.texts import (
     arm_label,
     asset,
@@ -37,11 +37,6 @@ from spatialsv.report.texts import (
 
 def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]) -> dict[str, Any]:
     """Collect the sections of the page that have data.
-
-    Args:
-        tables: of the stage `analysis`.
-        ablations: tables of the target `ablations`, where it was run.
-        timings: Snakemake's benchmark files.
 
     Returns:
         By id of the section its sentences `lead`, its `tables`, those `folded` away, and the first
@@ -85,18 +80,7 @@ def render_page(
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
 ) -> str:
-    """Render the page.
-
-    Args:
-        tables: of the stage `analysis`.
-        parts: of `page_parts`.
-        figures: SVG files by name.
-        browser: of browser.json.
-        clouds: of clouds.json.
-
-    Returns:
-        HTML.
-    """
+    """Render the page as HTML; `figures` are SVG files by name."""
     scripts, parts = ["browser.js"], {**parts, "browser": {}}
     if clouds["scenes"]:
         scripts += ["three/three.min.js", "cloud.js", "viewer.js"]
@@ -124,14 +108,7 @@ def render_page(
 
 
 def timing_table(paths: Sequence[Path]) -> Table:
-    """Tabulate jobs, time and memory of each stage.
-
-    Args:
-        paths: Snakemake's benchmark files, .../benchmarks/{stage}/....tsv.
-
-    Returns:
-        The table.
-    """
+    """Tabulate jobs, time and memory by stage, from Snakemake's benchmarks/{stage}/... files."""
     stages: dict[str, list[dict[str, str]]] = {}
     for path in paths:
         parts = path.with_suffix("").parts

@@ -12,7 +12,6 @@ from typing import Any
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
-from spatialsv.report.ablations import ablation_figures
 from spatialsv.report.data import Tables, read_tables
 from spatialsv.report.figures import draw_figures
 from spatialsv.report.findings import findings
@@ -20,6 +19,7 @@ from spatialsv.report.page import page_parts, render_page
 from spatialsv.report.result_tables import quality_tables, result_tables
 from spatialsv.report.style import as_svg, write_figures
 from spatialsv.report.tables import as_markdown, as_text
+from spatialsv.report.targets import ablation_figures
 
 
 @dataclass(frozen=True, kw_only=True)

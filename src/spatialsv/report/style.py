@@ -26,7 +26,7 @@ ARM_COLOURS = [name for name in COLOURS if name[1:].isdigit()]
 DASHES: Sequence[Any] = ((0, (1.2, 2)), (0, (5, 2)), "-", (0, (6, 2, 1.2, 2)), (0, (3, 1.5)), "--")
 WIDTH = 9.0  # inches
 DPI = 160  # of PNG, and of images inside SVG
-RC = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "spatialsv",  # ids of SVG elements are the same in every run
     "font.family": "sans-serif",
@@ -90,15 +90,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def as_inline_svg(svg: str, name: str) -> str:
-    """Return an SVG file as an element of the page, in the page's colours and with unique ids.
-
-    Args:
-        svg: of `as_svg`.
-        name: of the figure; a prefix of all ids.
-
-    Returns:
-        The `svg` element.
-    """
+    """Return an SVG file as an element of the page, in its colours, ids prefixed by `name`."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
     svg = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     for key, value in COLOURS.items():
@@ -108,15 +100,7 @@ def as_inline_svg(svg: str, name: str) -> str:
 
 @mpl.rc_context(RC)
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> list[str]:
-    """Write each figure as SVG and PNG, and delete figures of an earlier run.
-
-    Args:
-        folder: where the files go.
-        figures: by name.
-
-    Returns:
-        The names of the files.
-    """
+    """Write figures as SVG and PNG, delete those of an earlier run, and return the file names."""
     for path in (*folder.glob("*.svg"), *folder.glob("*.png")):
         if path.stem not in figures:
             path.unlink()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from spatialsv.report.data import Row, unique
 
@@ -29,17 +30,12 @@ def pivot(
     cell: Callable[[Row], str],
     columns: Sequence[Any] = (),
 ) -> dict[Any, list[str]]:
-    """Arrange tidy rows as a grid.
+    """Arrange tidy rows as a grid of formatted cells, "-" where there is no row.
 
-    Args:
-        rows: of a tidy table.
-        down: the column whose values name the grid's rows.
-        across: the column whose values name the grid's columns.
-        cell: formats one tidy row.
-        columns: the grid's columns; those of `rows` by default.
+    The values of the column `across` are the grid's columns, unless `columns` has others.
 
     Returns:
-        Cells by the value of `down`; "-" where there is no tidy row.
+        Formatted cells by the value of `down`.
     """
     cells = {(row[down], row[across]): cell(row) for row in rows}
     names = columns or unique(rows, across)
@@ -113,19 +109,10 @@ def format_significance(row: Mapping[str, Any]) -> str:
 
 
 def as_text(table: Table) -> str:
-    """Format a table in aligned columns, for a terminal; wide headings break over lines."""
-    cells = list(zip(*table.rows, strict=True)) or [()] * len(table.head)
-    widths = [max(map(len, column), default=0) for column in cells]
-    heads = [
-        textwrap.wrap(head, max(width, 10), break_long_words=False) or [""]
-        for head, width in zip(table.head, widths, strict=True)
-    ]
-    widths = [max(width, *map(len, lines)) for width, lines in zip(widths, heads, strict=True)]
-    height = max(map(len, heads))
-    padded = [[""] * (height - len(lines)) + lines for lines in heads]
-    lines = [_align(row, widths) for row in zip(*padded, strict=True)]
-    lines.append("-" * (sum(widths) + 2 * len(widths) - 2))
-    return "\n".join([table.title, "", *lines, *(_align(row, widths) for row in table.rows)])
+    """Format a table in aligned columns, for a terminal."""
+    names, cells = [row[0] for row in table.rows], [row[1:] for row in table.rows]
+    frame = pd.DataFrame(cells, pd.Index(names, name=None), pd.Index(table.head[1:]), dtype=str)
+    return f"{table.title}\n\n{frame.to_string()}"
 
 
 def as_markdown(table: Table) -> str:
@@ -137,11 +124,3 @@ def as_markdown(table: Table) -> str:
     rule = "|" + "|".join([" :-- ", *[" --: "] * (len(table.head) - 1)]) + "|"
     lines = [f"### {table.title}", "", line(table.head), rule, *map(line, table.rows)]
     return "\n".join([*lines, *(["", table.note] if table.note else [])])
-
-
-def _align(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (
-        cell.rjust(width) if column else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join([first, *rest]).rstrip()

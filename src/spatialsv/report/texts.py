@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from spatialsv.report.data import Row
 from spatialsv.report.tables import Table, format_interval, format_significance
 
 KEYS = ("title", "note")
@@ -66,9 +67,13 @@ def environment() -> Environment:
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     made.filters |= {
         "arm": arm_label,
-        "interval": lambda row, factor=100, digits=1: format_interval(row, factor, digits),
+        "interval": _format_interval,
         "percent": lambda value: f"{100 * value:.1f} %",
         "points": lambda value: f"{100 * value:+.1f}",
         "significance": format_significance,
     }
     return made
+
+
+def _format_interval(row: Row, factor: int = 100, digits: int = 1) -> str:
+    return format_interval(row, factor, digits)

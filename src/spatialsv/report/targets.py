@@ -1,4 +1,4 @@
-"""Presentation of the target `ablations`: the paper's tables for our arms, with its values."""
+"""Presentation of the targets `ablations` and `paper`: the paper's tables, with our values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import read_manifest, write_manifest
 from spatialsv.report.data import Row, Tables, read_tables, unique, where
 from spatialsv.report.figures import arm_order, quality_figure
 from spatialsv.report.findings import findings
@@ -31,28 +31,20 @@ IN_PAPER = ("mindcube", "vsi_choice")  # pools that the paper has as well
 POOLS = (*IN_PAPER, "spatial", "recognition")
 
 
-def present(manifest: str | Path) -> Manifest:
-    """Write table.md and the figure of the target `ablations` next to its tables; print them.
-
-    Args:
-        manifest: path of the target's manifest, which lists the tables.
-
-    Returns:
-        The manifest with the new files.
-    """
-    written = read_manifest(manifest)
-    folder = Path(manifest).parent
-    tables = read_tables(written)
-    words = ablation_tables(tables)
-    sentences = findings("correlation", tables)
+def present(path: Path) -> None:
+    """Write table.md and figures next to a target's tables, print them, extend its manifest."""
+    manifest, folder = read_manifest(path), path.parent
+    tables = read_tables(manifest)
+    words, sentences, figures = paper_tables(tables), list[str](), dict[str, Figure]()
+    if "ablation_arms" in tables:
+        words, sentences = ablation_tables(tables), findings("correlation", tables)
+        figures = ablation_figures(tables)
     write_text(folder / "table.md", "\n\n".join([*map(as_markdown, words), *sentences]) + "\n")
     texts = [f"{as_text(table)}\n\n{table.note}" for table in words]
     sys.stdout.write("\n\n".join([*texts, *sentences]) + "\n")
-    names = ["table.md", *write_figures(folder, ablation_figures(tables))]
-    payload = dict(written.payload) | {name: digest_path(folder / name) for name in names}
-    presented = replace(written, payload=payload)
-    write_manifest(manifest, presented)
-    return presented
+    names = ["table.md", *write_figures(folder, figures)]
+    payload = dict(manifest.payload) | {name: digest_path(folder / name) for name in names}
+    write_manifest(path, replace(manifest, payload=payload))
 
 
 @mpl.rc_context(RC)
@@ -106,3 +98,47 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
         seeds=" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         before=f" Before training: {', '.join(before)}." if before else "",
     )
+
+
+def paper_tables(tables: Tables) -> list[Table]:
+    """Return the tables of models and benchmarks.
+
+    A cell has our value, and the paper's in parentheses; "not run" where we have none.
+
+    Returns:
+        A table per name in `paper_cells`.
+    """
+    cells = tables.get("paper_cells", [])
+    return [_paper_table(where(cells, table=name)) for name in unique(cells, "table")]
+
+
+def _paper_table(cells: Sequence[Row]) -> Table:
+    """A row per model, a column per benchmark or task."""
+    columns = {row["column"]: row for row in cells}
+    models = dict.fromkeys((row["base"], row["arm"]) for row in cells)
+    rows = []
+    for base, arm in models:
+        own = where(cells, base=base, arm=arm)
+        model, label = own[0]["model"], arm_label(arm)
+        rows.append((f"{model}, {label}" if model else label, *map(_format_cell, own)))
+    protocols = {row["benchmark"]: row["protocol"] for row in columns.values() if row["protocol"]}
+    used = "; ".join(f"{name} {protocol}" for name, protocol in protocols.items())
+    head = ("", *map(_heading, columns.values()))
+    title = cells[0]["title"]
+    return make_table(
+        "paper", head, rows, title=title, protocols=used or "no benchmark was run yet"
+    )
+
+
+def _heading(column: Row) -> str:
+    theirs, ours = column["paper_items"], column["items"]
+    if not ours:
+        return column["column"] + (f" (n {theirs})" if theirs else "")
+    if theirs and ours != str(theirs):
+        return f"{column['column']} (n {ours}, paper {theirs})"
+    return f"{column['column']} (n {ours})"
+
+
+def _format_cell(cell: Row) -> str:
+    ours = "not run" if cell["mean"] is None else format_mean(cell)
+    return ours if cell["paper"] is None else f"{ours} ({cell['paper']:.1f})"
