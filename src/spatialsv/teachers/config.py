@@ -1,4 +1,4 @@
-"""A teacher from outside this package, as the settings name it."""
+"""Settings of a third-party teacher."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 Kind = Literal["da3", "vggt", "depth_anything", "depth_pro"]
 EXTERNAL = ("da3", "vggt")  # run by their authors' code, in an environment of their own
-# Of published weights. Who names others says their licence.
+# Licences of published weights, by hub id. Other weights need `licence` in the settings.
 LICENCES = {
     "depth-anything/DA3-SMALL": "Apache-2.0",
     "depth-anything/DA3-BASE": "Apache-2.0",
@@ -31,33 +31,33 @@ LICENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
-    """Which network labels, and how.
+    """A third-party network that labels scenes.
 
     Raises:
-        ValueError: an environment that is missing, or a licence that nobody knows.
+        ValueError: The environment of an external teacher or the licence of the weights is missing.
     """
 
     kind: Kind
-    path: str  # the checkpoint's folder
-    hub: str  # the repository that it is from
+    path: str  # directory of the checkpoint
+    hub: str  # hub id of the repository that the checkpoint is from
     revision: str | None = None  # of that repository
-    licence: str | None = None  # of weights that `LICENCES` lacks
-    python: str | None = None  # of the environment in workflow/envs, for da3 and vggt
-    resolution: int | None = None  # pixels of the longer side, for da3 and vggt; None: their own
-    feature_grid: tuple[int, int] = (
-        18,
-        18,
-    )  # cells that features are averaged to, at most; da3 and vggt
-    max_ray_degrees: float = 15.0  # a view whose rays are this far from its camera is not trusted
+    licence: str | None = None  # of weights that are not in `LICENCES`
+    python: str | None = None  # interpreter of the environment in workflow/envs; da3 and vggt
+    resolution: int | None = None  # pixels, longer side; None: the network's own; da3 and vggt
+    feature_grid: tuple[int, int] = (18, 18)  # features are averaged to at most so many cells
+    max_ray_degrees: float = 15.0  # views with a larger angle between rays and camera are invalid
 
     def __post_init__(self) -> None:
         if self.kind in EXTERNAL and self.python is None:
             raise ValueError(
-                f"teacher {self.hub}: name the `python` of its environment, which"
-                f" workflow/envs/{self.kind}.yaml describes"
+                f"Teacher {self.hub}: no Python interpreter given. Create the environment that"
+                f" workflow/envs/{self.kind}.yaml describes, and set `python:` in the teacher's"
+                " config."
             )
         if self.licence is None and self.hub not in LICENCES:
-            raise ValueError(f"teacher {self.hub}: nobody knows its licence; name it as `licence`")
+            raise ValueError(
+                f"No licence on record for {self.hub}. Set `licence:` in the teacher's config."
+            )
 
     @property
     def terms(self) -> str:

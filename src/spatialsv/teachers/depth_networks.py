@@ -1,6 +1,6 @@
-"""Monocular metric depth by transformers' own classes: Depth Anything V2 and Depth Pro.
+"""Monocular metric depth with transformers: Depth Anything V2 and Depth Pro.
 
-Images are prepared with Pillow or torch, without torchvision. Shapes: N views, H W pixels.
+Images are preprocessed with Pillow or torch, without torchvision. Shapes: N views, H W pixels.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from transformers import (
 
 from spatialsv.geometry.maps import resize_maps
 
-FARTHEST = 1e4  # metres: where Depth Pro's authors cut off, which tells nothing any more
+MAX_DEPTH = 1e4  # metres; larger depths are unknown, as in Depth Pro's own code
 
 
 @runtime_checkable
 class DepthNetwork(Protocol):
-    """Views of known intrinsics in, z-depth in metres out; 0 where it is unknown."""
+    """A network that predicts z-depth in metres from views of known intrinsics."""
 
     def __call__(
         self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
-    ) -> Float[Tensor, "N H W"]: ...
+    ) -> Float[Tensor, "N H W"]:
+        """Return z-depth in metres, 0 where it is unknown."""
+        ...
 
 
 class DepthAnything:
-    """Depth Anything V2, its metric models. They do not ask for the intrinsics.
+    """Depth Anything V2, metric models, which ignore the intrinsics.
 
     Raises:
-        ValueError: a checkpoint that is not whole, or whose model gives disparity.
+        ValueError: The checkpoint is incomplete, or its model predicts disparity.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,8 +49,8 @@ class DepthAnything:
         kind = self.model.config.depth_estimation_type
         if kind != "metric":
             raise ValueError(
-                f"{folder}: its depth is {kind}, a disparity without a zero; take one of the metric"
-                " models, such as Depth-Anything-V2-Metric-Indoor-Small-hf"
+                f"{folder}: the model predicts {kind} depth. Use a metric model, such as"
+                " Depth-Anything-V2-Metric-Indoor-Small-hf."
             )
         self.processor = DPTImageProcessorPil.from_pretrained(folder, local_files_only=True)
 
@@ -62,12 +64,12 @@ class DepthAnything:
 
 
 class DepthPro:
-    """Depth Pro. It gives inverse depth for a focal length of one image width; K makes it metres.
+    """Depth Pro, which predicts inverse depth for a focal length of one image width.
 
-    The field of view that it could guess is not asked for.
+    K converts it to metres; the network's own estimate of the field of view is not used.
 
     Raises:
-        ValueError: a checkpoint that is not whole.
+        ValueError: The checkpoint is incomplete.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +83,7 @@ class DepthPro:
         self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
     ) -> Float[Tensor, "N H W"]:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
-        pixels = ((pixels - self.mean) / self.std).movedim(-1, 1)  # first; then it is resized
+        pixels = ((pixels - self.mean) / self.std).movedim(-1, 1)  # before resizing
         pixels = interpolate(pixels, size=self.size, mode="bilinear", align_corners=False)
         inverse = (
             self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
@@ -89,17 +91,17 @@ class DepthPro:
         inverse = interpolate(inverse[:, None], size=image.shape[1:3], mode="bilinear")[:, 0]
         widths = image.shape[2] / intrinsics[:, 0, 0].float()  # in focal lengths
         inverse = inverse * widths[:, None, None]
-        return torch.where(inverse > 1 / FARTHEST, 1 / inverse, 0)
+        return torch.where(inverse > 1 / MAX_DEPTH, 1 / inverse, 0)
 
 
 def _load(cls: type[PreTrainedModel], folder: Path, **options: bool) -> PreTrainedModel:
-    """The whole model, in float32 and eval mode, on the GPU if there is one."""
+    """Load a complete model in float32 and evaluation mode, on the GPU if there is one."""
     model, found = cls.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
     )
     if missing := sorted(found["missing_keys"]):
         raise ValueError(
-            f"{folder}: {len(missing)} parameters of {cls.__name__} are not in this checkpoint,"
-            f" such as {missing[0]}: they would be random"
+            f"{folder}: the checkpoint lacks {len(missing)} parameters of {cls.__name__}, such as"
+            f" {missing[0]}."
         )
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")

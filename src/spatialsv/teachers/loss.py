@@ -1,7 +1,7 @@
-"""What the teacher network is trained on: depth, its edges, rays, and the points both give.
+"""Training loss of the teacher network: depth, depth gradients, rays, and points.
 
-Residuals are absolute (L1), depth's in the logarithm so that near and far count by relative error.
-A confidence c weighs a residual as c |r| - lambda log c: its optimum is lambda / |r|.
+Residuals are absolute (L1); those of depth are logarithmic, so that relative errors count. A
+confidence c weights a residual r as c |r| - lambda log c, with the optimum c = lambda / |r|.
 
 Shapes: B scenes, N views, H W pixels.
 """
@@ -33,23 +33,28 @@ class TeacherLossConfig:
 def teacher_loss(
     prediction: TeacherPrediction, labels: GeometryLabels, config: TeacherLossConfig
 ) -> dict[str, Float[Tensor, ""]]:
-    """The terms by name, unweighted, and their weighted sum as `total`.
+    """Compute the loss.
 
-    Labels at the network's image size, in the first view's frame with unit mean distance. Pixels
-    without valid depth teach no depth; every pixel teaches its ray.
+    Args:
+        prediction: The network's output.
+        labels: Labels at the network's image size. Depth and points count where depth is valid,
+            rays at all pixels of present views.
+        config: Weights of the terms.
+
+    Returns:
+        The unweighted terms by name, and their weighted sum as `total`.
     """
-    lifted = prediction.lifted
     valid = labels.valid & labels.present[:, :, None, None]
-    residual = lifted.depth.log() - torch.where(valid, labels.depth, 1).log()
-    origins = (lifted.ray_origins - labels.ray_origins).abs().sum(-1)
-    directions = (lifted.ray_directions - labels.ray_directions).abs().sum(-1)
+    residual = prediction.depth.log() - torch.where(valid, labels.depth, 1).log()
+    origins = (prediction.rays.origins - labels.ray_origins).abs().sum(-1)
+    directions = (prediction.rays.directions - labels.ray_directions).abs().sum(-1)
     everywhere = labels.present[:, :, None, None].expand_as(valid)
-    distance = (lifted.points - labels.points).abs().sum(-1)
+    distance = (prediction.points - labels.points).abs().sum(-1)
     terms = {
-        "depth": _confident(residual.abs(), lifted.depth_confidence, valid, config.confidence),
+        "depth": _confident(residual.abs(), prediction.depth_confidence, valid, config.confidence),
         "gradient": _gradient(residual, valid, config.gradient_steps),
         "rays": _confident(
-            origins + directions, lifted.ray_confidence, everywhere, config.confidence
+            origins + directions, prediction.ray_confidence, everywhere, config.confidence
         ),
         "points": _mean(distance, valid),
     }
@@ -58,7 +63,7 @@ def teacher_loss(
 
 
 def _mean(values: Float[Tensor, "*shape"], where: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """The mean over `where`; zero, with a gradient of zero, where that is empty."""
+    """Return the mean over `where`; zero, with zero gradient, if that is empty."""
     return torch.where(where, values, 0).sum() / where.sum().clamp_min(1)
 
 
@@ -68,13 +73,14 @@ def _confident(
     where: Bool[Tensor, "B N H W"],
     strength: float,
 ) -> Float[Tensor, ""]:
+    """Return the mean of the error weighted by confidence, minus `strength` log confidence."""
     return _mean(error * confidence - strength * confidence.log(), where)
 
 
 def _gradient(
     residual: Float[Tensor, "B N H W"], valid: Bool[Tensor, "B N H W"], steps: tuple[int, ...]
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of the residual between pixels a few apart, along x and y."""
+    """Return the mean absolute difference of residuals `steps` pixels apart, along x and y."""
     terms = []
     for step in steps:
         for a, b in (
