@@ -133,7 +133,7 @@ def test_da3_labels_as_its_published_inference_does(tmp_path):
     np.save(tmp_path / "photos.npy", PHOTOS[0])
     run(DA3, INFERENCE, tmp_path, tmp_path / "photos.npy", tmp_path / "found.npz")
     teacher._request(tmp_path, Scenes(ids=("one",), image=PHOTOS[:1], source="photos"))
-    said = teacher.worker.ask(tmp_path, "one")
+    said = teacher.worker.label(tmp_path, "one")
     with np.load(tmp_path / "found.npz") as found:
         for name, values in found.items():
             ours = np.load(tmp_path / f"{name}.npy")[:, : values.shape[1]]

@@ -103,7 +103,7 @@ def test_a_scene_that_fails_is_named_and_the_worker_goes_on(teacher, scenes, cap
     made = teacher("vggt")
     grey = PHOTOS.copy()
     grey[1] = 128
-    with pytest.raises(ValueError, match="scene 'there': RuntimeError: a grey wall"):
+    with pytest.raises(ValueError, match="Scene 'there': RuntimeError: a grey wall"):
         made.label(scenes.replace(image=grey))
     process = made.worker.process
     assert made.label(scenes).ids == ("here", "there")
@@ -114,25 +114,25 @@ def test_a_scene_that_fails_is_named_and_the_worker_goes_on(teacher, scenes, cap
 def test_a_worker_that_dies_is_told_with_the_scene(teacher, scenes):
     made = teacher("vggt")
     made.worker.process.kill()
-    with pytest.raises(ValueError, match=r"scene 'here': the worker died of it \(exit code -9"):
+    with pytest.raises(ValueError, match=r"Scene 'here': the worker crashed \(exit code -9"):
         made.label(scenes)
 
 
 def test_what_cannot_be_loaded_is_told(teacher, scenes, tmp_path, capfd):
-    with pytest.raises(ValueError, match="the log above says why"):
+    with pytest.raises(ValueError, match="See its log above"):
         teacher("da3", "mono").label(scenes)
     assert "mono predicts no cameras" in capfd.readouterr().err
-    with pytest.raises(ValueError, match="the log above says why"):
+    with pytest.raises(ValueError, match="See its log above"):
         teacher("da3", "da3-huge").label(scenes)
     assert "model_name 'da3-huge', not of" in capfd.readouterr().err
     lacks = teacher("vggt")
     save_file({"other": torch.zeros(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="the log above says why"):
+    with pytest.raises(ValueError, match="See its log above"):
         lacks.label(scenes)
     assert "lacks 1 parameters, such as bias" in capfd.readouterr().err
     nowhere = teacher("vggt", python="/no/such/python")
     with pytest.raises(
-        ValueError, match=r"/no/such/python: no such Python; workflow/envs/vggt.yaml"
+        ValueError, match=r"/no/such/python: Python interpreter not found.*workflow/envs/vggt.yaml"
     ):
         nowhere.label(scenes)
 
@@ -160,16 +160,22 @@ def wrong(name: str, place: tuple, value: float) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"confidence": None}, "no confidence"),
-        ({"depth": np.ones((2, 4, 5), np.float32)}, r"confidence of shape \(2, 4, 6\), expected"),
-        ({"depth": np.ones((3, 4, 6), np.float32)}, r"depth of shape \(3, 4, 6\), expected \(2,"),
-        ({"depth": np.zeros((2, 4, 6), np.float32)}, "no pixel has a depth"),
-        (wrong("features", (0, 0, 0, 0), np.nan), "features is not finite"),
-        (wrong("world_to_camera", (1, 0, 0), 1.2), "no rigid motion"),
-        (wrong("world_to_camera", (1, 0, 0), -1), "no rigid motion"),  # mirrored
-        (wrong("intrinsics", (1, 0, 1), 0.5), "intrinsics of view 1 are of no camera"),
-        (wrong("intrinsics", (0, 1, 1), 4e7), "intrinsics of view 0 are of no camera"),
-        ({"rays": np.ones((2, 2, 2, 5), np.float32)}, "rays with channels"),
+        ({"confidence": None}, "missing arrays: confidence"),
+        (
+            {"depth": np.ones((2, 4, 5), np.float32)},
+            r"confidence: expected shape \(2, 4, 5\), found \(2, 4, 6\)",
+        ),
+        (
+            {"depth": np.ones((3, 4, 6), np.float32)},
+            r"depth: expected shape \(2, 4, 6\), found \(3, 4, 6\)",
+        ),
+        ({"depth": np.zeros((2, 4, 6), np.float32)}, "depth has no positive finite value"),
+        (wrong("features", (0, 0, 0, 0), np.nan), "features has values that are not finite"),
+        (wrong("world_to_camera", (1, 0, 0), 1.2), "not a rigid motion"),
+        (wrong("world_to_camera", (1, 0, 0), -1), "not a rigid motion"),  # mirrored
+        (wrong("intrinsics", (1, 0, 1), 0.5), "invalid intrinsics of view 1"),
+        (wrong("intrinsics", (0, 1, 1), 4e7), "invalid intrinsics of view 0"),
+        ({"rays": np.ones((2, 2, 2, 5), np.float32)}, "rays: expected channels"),
         ({"depth": np.array([None])}, "pickle"),
     ],
 )
@@ -178,7 +184,7 @@ def test_an_answer_that_cannot_be_right_is_refused(tmp_path, changed, told):
     for name, values in found.items():
         np.save(tmp_path / f"{name}.npy", values)
     channels = dict.fromkeys(found) | {"rays": RAY_CHANNELS}
-    with pytest.raises(ValueError, match=f"scene 'here': the teacher's answer: .*{told}"):
+    with pytest.raises(ValueError, match=f"Scene 'here': invalid output of the teacher: .*{told}"):
         read_output(tmp_path, channels, "here", 2)
 
 

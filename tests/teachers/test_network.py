@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
+from spatialsv.geometry.rays import RayMap
 from spatialsv.teachers.loss import TeacherLossConfig, teacher_loss
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
 from spatialsv.teachers.rooms import load_network, save_network
@@ -43,46 +44,47 @@ def test_default_size_is_as_documented():
 @pytest.mark.parametrize("views", [1, 2, 5])
 def test_shapes_for_any_number_of_views(views):
     prediction = make_network()(torch.rand(2, views, 32, 32, 3))
-    assert prediction.lifted.depth.shape == (2, views, 32, 32)
-    assert prediction.lifted.ray_directions.shape == (2, views, 32, 32, 3)
+    assert prediction.depth.shape == (2, views, 32, 32)
+    assert prediction.rays.directions.shape == (2, views, 32, 32, 3)
     assert prediction.features.shape == (2, views, 4, 4, 48)
-    assert (prediction.lifted.depth > 0).all()
-    assert (prediction.lifted.depth_confidence >= 1).all()
+    assert (prediction.depth > 0).all()
+    assert (prediction.depth_confidence >= 1).all()
 
 
 @torch.no_grad()
 def test_points_follow_from_depth_and_rays():
-    lifted = make_network()(torch.rand(1, 2, 32, 32, 3)).lifted
-    points = lifted.ray_origins + lifted.depth[..., None] * lifted.ray_directions
-    assert_close(lifted.points, points)
+    prediction = make_network()(torch.rand(1, 2, 32, 32, 3))
+    rays = prediction.rays
+    points = rays.origins + prediction.depth[..., None] * rays.directions
+    assert_close(prediction.points, points)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2]])
 def test_the_order_of_views_is_told(order):
     network, images = make_network(), torch.rand(1, 3, 32, 32, 3)
-    depth = network(images).lifted.depth
-    moved = network(images[:, order]).lifted.depth
+    depth = network(images).depth
+    moved = network(images[:, order]).depth
     assert not torch.allclose(moved[:, order], depth, rtol=1e-4, atol=1e-5)
 
 
 def test_more_views_than_it_knows_are_refused():
-    with pytest.raises(ValueError, match="9 views"):
+    with pytest.raises(ValueError, match="at most 8 views, found 9"):
         make_network()(torch.rand(1, 9, 32, 32, 3))
 
 
 @torch.no_grad()
 def test_scenes_of_a_batch_do_not_see_each_other_but_views_do():
     network, images = make_network(), torch.rand(2, 2, 32, 32, 3)
-    together = network(images).lifted.depth
-    assert_close(network(images[1:]).lifted.depth, together[1:], rtol=1e-4, atol=1e-5)
+    together = network(images).depth
+    assert_close(network(images[1:]).depth, together[1:], rtol=1e-4, atol=1e-5)
     other = images.clone()
     other[0, 1] = 1 - other[0, 1]
-    assert not torch.allclose(network(other).lifted.depth[0, 0], together[0, 0], rtol=1e-4)
+    assert not torch.allclose(network(other).depth[0, 0], together[0, 0], rtol=1e-4)
 
 
 def test_another_image_size_is_refused():
-    with pytest.raises(ValueError, match="expected \\(B, N, 32, 32, 3\\)"):
+    with pytest.raises(ValueError, match="expected shape \\(B, N, 32, 32, 3\\)"):
         make_network()(torch.rand(1, 1, 16, 16, 3))
 
 
@@ -116,17 +118,15 @@ def test_loss_ignores_invalid_pixels_and_absent_scenes():
 def test_loss_of_the_truth_is_only_its_confidence_term():
     labels = make_labels(2, 2, 32)
     prediction = make_network()(torch.rand(2, 2, 32, 32, 3))
-    lifted = type(prediction.lifted)(
+    perfect = replace(
+        prediction,
         depth=labels.depth,
         depth_confidence=torch.full_like(labels.depth, 3.0),
-        ray_origins=labels.ray_origins,
-        ray_directions=labels.ray_directions,
+        rays=RayMap(labels.ray_origins, labels.ray_directions),
         ray_confidence=torch.full_like(labels.depth, 3.0),
         points=labels.points,
     )
-    terms = teacher_loss(
-        type(prediction)(lifted, prediction.features), labels, TeacherLossConfig(confidence=0.2)
-    )
+    terms = teacher_loss(perfect, labels, TeacherLossConfig(confidence=0.2))
     reward = -0.2 * torch.tensor(3.0).log()
     assert_close(terms["depth"], reward)
     assert_close(terms["rays"], reward)
@@ -145,10 +145,10 @@ def test_overfits_eight_scenes():
         loss.backward()
         optimiser.step()
         schedule.step()
-    lifted = network(images).lifted
-    assert ((lifted.depth - labels.depth).abs() / labels.depth).mean() < 0.03
+    prediction = network(images)
+    assert ((prediction.depth - labels.depth).abs() / labels.depth).mean() < 0.03
     moved = labels.ray_origins[:, 1:].abs().mean()
-    assert (lifted.ray_origins - labels.ray_origins)[:, 1:].abs().mean() < 0.25 * moved
+    assert (prediction.rays.origins - labels.ray_origins)[:, 1:].abs().mean() < 0.25 * moved
 
 
 def test_survives_the_disk(tmp_path):
@@ -156,7 +156,7 @@ def test_survives_the_disk(tmp_path):
     save_network(network, tmp_path, dtype=torch.float32)
     loaded = load_network(tmp_path)
     assert loaded.config == network.config
-    assert_close(loaded(images).lifted.points, network(images).lifted.points, rtol=0, atol=0)
+    assert_close(loaded(images).points, network(images).points, rtol=0, atol=0)
 
 
 def test_files_that_do_not_fit_are_named(tmp_path):

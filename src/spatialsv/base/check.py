@@ -103,11 +103,11 @@ def check_teacher(network: TeacherNetwork, rooms: RoomsConfig, count: int) -> di
     for start in range(0, count, 16):
         part = scenes.select(slice(start, start + 16))
         truth = exact_labels(part, np.arange(part.depth.shape[1])).to(device)
-        lifted = network(torch.from_numpy(part.image / np.float32(255)).to(device)).lifted
-        ratios.append((lifted.depth / truth.depth)[truth.valid])
-        cosine = torch.cosine_similarity(lifted.ray_directions, truth.ray_directions, dim=-1)
+        predicted = network(torch.from_numpy(part.image / np.float32(255)).to(device))
+        ratios.append((predicted.depth / truth.depth)[truth.valid])
+        cosine = torch.cosine_similarity(predicted.rays.directions, truth.ray_directions, dim=-1)
         angles.append(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).flatten())
-        offsets.append((lifted.ray_origins - truth.ray_origins).norm(dim=-1).flatten())
+        offsets.append((predicted.rays.origins - truth.ray_origins).norm(dim=-1).flatten())
     ratio = torch.cat(ratios)
     return {
         "abs_rel": (ratio - 1).abs().mean().item(),

@@ -78,7 +78,7 @@ class ExternalTeacher:
         name, (views, height, width) = one.ids[0], one.image.shape[1:4]
         with tempfile.TemporaryDirectory(prefix="spatialsv-") as folder:
             self._request(Path(folder), one)
-            said = self.worker.ask(Path(folder), name)
+            said = self.worker.label(Path(folder), name)
             answer = read_output(Path(folder), said["channels"], name, views)
         seen = answer.depth.shape[1:]
         intrinsics = scale_intrinsics(answer.intrinsics, width / seen[1], height / seen[0])
@@ -119,11 +119,12 @@ class ExternalTeacher:
 
     def _trusted(self, answer: WorkerOutput) -> Tensor:
         """Of each view; all, where the teacher has no rays of its own."""
-        if answer.rays is None:
+        errors = answer.ray_errors()
+        if errors is None:
             return torch.ones(len(answer.depth), dtype=torch.bool)
-        degrees = answer.ray_degrees()
+        degrees, offsets = errors
         self.ray_degrees += degrees.tolist()
-        self.origin_spread += answer.origin_spread().tolist()
+        self.origin_spread += offsets.tolist()
         trusted = degrees <= self.config.max_ray_degrees
         self.distrusted += int((~trusted).sum())
         return trusted

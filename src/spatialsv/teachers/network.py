@@ -52,7 +52,9 @@ class TeacherNetworkConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}.")
         for name in ("global_layers", "taps"):
             if any(not 0 <= layer < self.layers for layer in getattr(self, name)):
-                raise ValueError(f"{name} {getattr(self, name)}: layers must be in 0..{self.layers - 1}.")
+                raise ValueError(
+                    f"{name} {getattr(self, name)}: layers must be in 0..{self.layers - 1}."
+                )
 
     @property
     def grid(self) -> int:

@@ -21,7 +21,6 @@ from spatialsv.config import from_mapping, to_mapping
 from spatialsv.geometry.camera import scale_intrinsics
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import normalise_scene, resize_maps
-from spatialsv.geometry.rays import RayMap
 from spatialsv.io.atomic import write_json
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import CAMERAS, Cameras, Geometry, Scenes
@@ -74,13 +73,10 @@ class RoomsTeacher:
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float() / 255
         prediction = self.network(resize_maps(pixels.movedim(-1, 2), size, size).movedim(2, -1))
-        lifted = prediction.lifted
-        cameras = cameras_from_rays(
-            RayMap(lifted.ray_origins, lifted.ray_directions), lifted.ray_confidence
-        )
+        cameras = cameras_from_rays(prediction.rays, prediction.ray_confidence)
         intrinsics = scale_intrinsics(cameras.intrinsics, width / size, height / size)
-        depth = resize_maps(lifted.depth[:, :, None], height, width)[:, :, 0]
-        confidence = resize_maps(lifted.depth_confidence[:, :, None], height, width)[:, :, 0]
+        depth = resize_maps(prediction.depth[:, :, None], height, width)[:, :, 0]
+        confidence = resize_maps(prediction.depth_confidence[:, :, None], height, width)[:, :, 0]
         valid = depth.isfinite() & (depth > 0)
         depth, poses, _ = normalise_scene(depth.double(), cameras.cam_to_world, intrinsics, valid)
         return {

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class Worker:
         )
         assert process.stdin is not None and process.stdout is not None  # both are pipes
         self.process, self._input, self._output = process, process.stdin, process.stdout
-        weakref.finalize(self, _stop, process, process.stdin, process.stdout)
+        weakref.finalize(self, _stop, process)
         line = self._output.readline()
         if not line:
             raise ValueError(
@@ -102,10 +102,11 @@ class Worker:
         return answer
 
 
-def _stop(process: subprocess.Popen[str], stdin: IO[str], stdout: IO[str]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     """Stop the worker by closing its input."""
-    stdin.close()
-    stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
     try:
         process.wait(timeout=30)
     except subprocess.TimeoutExpired:
