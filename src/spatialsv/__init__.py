@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from spatialsv.samples.collate import Collate
     from spatialsv.samples.dataset import SceneDataset
     from spatialsv.scenes.question import Question
-    from spatialsv.scenes.scene import Scenes
-    from spatialsv.scenes.store import load_store, write_store
+    from spatialsv.scenes.scene import Geometry, Scenes
+    from spatialsv.scenes.store import SceneRef, load_store, open_store, write_store
     from spatialsv.teachers.load import load_teacher
 
 __version__ = "0.1.0"
@@ -32,10 +32,12 @@ _MODULES = {  # public name -> the module that defines it
     "Cameras": "geometry.cameras_from_rays",
     "Collate": "samples.collate",
     "Family": "model.families.family",
+    "Geometry": "scenes.scene",
     "Question": "scenes.question",
     "RayMap": "geometry.rays",
     "RobustConfig": "geometry.cameras_from_rays",
     "SceneDataset": "samples.dataset",
+    "SceneRef": "scenes.store",
     "Scenes": "scenes.scene",
     "SpatialHeads": "model.heads",
     "SpatialHeadsConfig": "model.heads",
@@ -44,10 +46,11 @@ _MODULES = {  # public name -> the module that defines it
     "align_depth": "geometry.align",
     "cameras_from_rays": "geometry.cameras_from_rays",
     "load_mllm": "model.mllm",
+    "load_store": "scenes.store",
     "load_teacher": "teachers.load",
+    "open_store": "scenes.store",
     "point_map": "geometry.rays",
     "ray_map": "geometry.rays",
-    "load_store": "scenes.store",
     "spatial_losses": "losses.total",
     "umeyama": "geometry.similarity",
     "write_store": "scenes.store",
@@ -57,10 +60,12 @@ __all__ = [
     "Cameras",
     "Collate",
     "Family",
+    "Geometry",
     "Question",
     "RayMap",
     "RobustConfig",
     "SceneDataset",
+    "SceneRef",
     "Scenes",
     "SpatialHeads",
     "SpatialHeadsConfig",
@@ -71,6 +76,7 @@ __all__ = [
     "load_mllm",
     "load_store",
     "load_teacher",
+    "open_store",
     "point_map",
     "ray_map",
     "spatial_losses",
