@@ -137,7 +137,7 @@ def test_what_is_not_there_is_named(photos, tmp_path, tiny_scenes):
     with pytest.raises(ValueError, match="empty"):
         places(tmp_path / "empty")
     (tmp_path / "torn.mp4").write_bytes(b"no video")
-    with pytest.raises(ValueError, match=r"torn\.mp4: not a video"):
+    with pytest.raises(ValueError, match=r"torn\.mp4: cannot be read as video"):
         places(tmp_path / "torn.mp4")
 
 

@@ -27,13 +27,12 @@ from spatialsv.geometry.homography import (
     normal_matrix,
     select_homography,
 )
-from spatialsv.geometry.rays import RayMap
+from spatialsv.geometry.rays import RayMap, squared_length
 from spatialsv.geometry.robust import (
     biweight,
     draw_by_weight,
     draw_minimal_samples,
     robust_variance,
-    squared_length,
     take_points,
 )
 

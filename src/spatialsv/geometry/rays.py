@@ -53,6 +53,12 @@ def point_map(depth: Float[Tensor, "*lead H W"], rays: RayMap) -> Float[Tensor, 
     return rays.origins + depth[..., None] * rays.directions
 
 
+def squared_length(vectors: Float[Tensor, "*lead 3 P"]) -> Float[Tensor, "*lead P"]:
+    """Return squared lengths; `norm` is many times slower where coordinates precede points."""
+    x, y, z = vectors.unbind(dim=-2)
+    return torch.addcmul(torch.addcmul(x * x, y, y), z, z)
+
+
 def project(
     points: Float[Tensor, "*lead H W 3"],
     intrinsics: Float[Tensor, "*lead 3 3"],

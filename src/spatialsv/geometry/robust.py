@@ -53,12 +53,6 @@ def take_points(
     return values.take_along_dim(indices[:, None], dim=-1)
 
 
-def squared_length(vectors: Float[Tensor, "*lead 3 P"]) -> Float[Tensor, "*lead P"]:
-    """Return squared lengths; `norm` is many times slower where coordinates precede points."""
-    x, y, z = vectors.unbind(dim=-2)
-    return torch.addcmul(torch.addcmul(x * x, y, y), z, z)
-
-
 def robust_variance(
     error: Float[Tensor, "V S"], dimensions: int, size: Float[Tensor, " V"] | float = 1.0
 ) -> Float[Tensor, "V 1"]:

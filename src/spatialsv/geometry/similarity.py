@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spatialsv.geometry.rays import squared_length
 from spatialsv.geometry.robust import (
     biweight,
     draw_by_weight,
     draw_minimal_samples,
     robust_variance,
-    squared_length,
     take_points,
 )
 

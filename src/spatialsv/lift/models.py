@@ -68,8 +68,10 @@ class ShippedTeacher:
 
     def lift(self, images: Sequence[Image]) -> Scenes:
         """See `GeometryModel`."""
-        scenes = Scenes(ids=("",), image=np.stack(images)[None], unit="relative")
-        return self.teacher.label(scenes).replace(features=None)
+        arrays = self.teacher.predict(np.stack(images)[None]) | {"features": None}
+        return Scenes.from_arrays(
+            arrays, ids=("",), unit="relative", source=SOURCE, revision="", licence="Apache-2.0"
+        )
 
 
 class Lifter:

@@ -47,7 +47,6 @@ class RoomsTeacher:
         """
         return cls(load_network(folder), batch_size)
 
-    @torch.no_grad()
     def label(self, scenes: Scenes) -> Scenes:
         """Labels as `Teacher` says. Cameras are read from the rays; every finite depth is valid.
 
@@ -60,7 +59,7 @@ class RoomsTeacher:
         require_images(scenes)
         starts = range(0, len(scenes), self.batch_size)
         parts = [
-            self._label(scenes.image[start : start + self.batch_size])
+            self.predict(scenes.image[start : start + self.batch_size])
             for start in progress(starts, "teacher")
         ]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -68,7 +67,9 @@ class RoomsTeacher:
         geometry = Geometry(cameras=cameras, **arrays)
         return Scenes(ids=scenes.ids, geometry=geometry, unit="relative", source=SOURCE)
 
-    def _label(self, image: UInt8[np.ndarray, "B N H W 3"]) -> dict[str, np.ndarray]:
+    @torch.no_grad()
+    def predict(self, image: UInt8[np.ndarray, "B N H W 3"]) -> dict[str, np.ndarray]:
+        """Return the variables of one batch of labels by name; see `label`."""
         size, (height, width) = self.network.config.image_size, image.shape[2:4]
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float() / 255
