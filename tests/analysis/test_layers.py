@@ -11,7 +11,7 @@ from spatialsv.analysis.layers import layer_table as analyse_layers
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe.curves import TASKS, layer_curves
-from spatialsv.probe.layers import Found
+from spatialsv.probe.layers import ProbeResult
 from spatialsv.report.figures import layer_figure
 from spatialsv.report.result_tables import layer_table
 from spatialsv.report.texts import texts
@@ -19,10 +19,10 @@ from spatialsv.report.texts import texts
 LAYERS = [-1, 0, 1, 2, 3]
 
 
-def found(offset: float, left: float = 0.5) -> Found:
+def found(offset: float, left: float = 0.5) -> ProbeResult:
     noise = 0.01 * torch.rand(2, 20, generator=torch.Generator().manual_seed(0)).double()
     errors = dict.fromkeys(TASKS.values(), offset + noise)
-    return Found(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
+    return ProbeResult(errors, dict.fromkeys(("depth", "directions", "points", "matches"), left))
 
 
 def write(folder, arm: str, seed: int, offset: float, layers=LAYERS):

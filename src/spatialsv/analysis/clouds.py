@@ -125,9 +125,8 @@ def load_cloud(store: Scenes, row: int) -> Cloud:
     poses, K = poses.nan_to_num(), K.nan_to_num()
     if store.unit == "metre":
         depth, poses, _ = normalise_scene(depth, poses, K, valid)
-    confidence = store.get("confidence")
-    if confidence is not None:
-        confidence = torch.tensor(confidence[row]).double()
+    stored = store.get("confidence")
+    confidence = None if stored is None else torch.tensor(stored[row]).double()
     return Cloud(depth, valid, K, poses, confidence)
 
 
