@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dag import mllm_path, source_of
-from spatialsv.benchmarks.names import benchmark
-from spatialsv.benchmarks.score import rules_of
+from spatialsv.benchmarks.catalogue import find_protocol
 from spatialsv.config import from_mapping
 from spatialsv.scenes.licence import check_licence
 from spatialsv.teachers.config import TeacherConfig
@@ -83,7 +82,7 @@ def _benchmarks(settings: Mapping[str, Any]) -> tuple[Needs, list[str]]:
         get = config.get("get", PUBLISHED)
         needs[f"benchmark {name}"] = {"path": config["data"], "get": get}
         try:
-            rules_of(name, benchmark(name), config.get("scorer"))
+            find_protocol(name, config.get("protocol"))
         except ValueError as error:
             errors.append(f"evaluate.benchmarks.{error}")
     return needs, errors

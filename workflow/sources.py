@@ -29,7 +29,6 @@ PACKAGE = "spatialsv"
 TARGETS = {
     "scenes": (COMMANDS["scenes"].target, VARIANTS["scenes"].target),
     "lift": (VARIANTS["lift"].target,),
-    "benchmark": (VARIANTS["evaluate"].target,),
     "ablations": (COMMANDS["ablations"].target, "report.ablations:present"),
     "paper": (COMMANDS["paper"].target, "report.paper:present"),
 }
@@ -37,7 +36,7 @@ TARGETS = {
 WEIGHTS = {
     "labels": "weights/teacher",
     "pseudo": "weights/teacher",
-    **dict.fromkeys(("train", "lift", "probe", "evaluate", "benchmark"), "weights/mllm"),
+    **dict.fromkeys(("train", "lift", "probe", "evaluate"), "weights/mllm"),
 }
 IGNORED = f"{PACKAGE}.progress"
 ON_BASE = ("labels", "pseudo", "train")  # may wait for a base of the user's own
@@ -75,7 +74,7 @@ def code_paths(root: Path, stage: str) -> tuple[str, ...]:
 
     Args:
         root: the repository.
-        stage: a stage, `benchmark` (evaluation on one), or another command of the command line.
+        stage: a stage or another command of the command line.
 
     Returns:
         Paths from src/spatialsv; a folder stands for all its files.
@@ -159,7 +158,6 @@ def _deps(root: Path, stage: str, rule: str, deps: str) -> list[str]:
     rules = ["common", *(["gather"] if stage in GATHERED else []), rule]
     rules += ["base"] if stage in ON_BASE else []
     runs = [stage, *(["gather"] if stage in GATHERED else [])]
-    runs += ["benchmark"] if stage == "evaluate" else []
     code = {path for run in runs for path in code_paths(root, run)}
     code |= {WEIGHTS[stage]} if stage in WEIGHTS else set()
     code |= {"base"} if stage in ON_BASE else set()

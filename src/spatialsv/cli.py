@@ -76,7 +76,6 @@ def find_command(name: str, words: list[str]) -> Command:
         "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
         "train": "--plan" in options,
         "lift": "--scenes" in options,
-        "evaluate": "--data" in options or bool(words and not words[0].startswith("-")),
     }
     return VARIANTS[name] if selected.get(name) else COMMANDS[name]
 
@@ -176,21 +175,21 @@ def _show_inspection(inspection: Any, *, json: bool = False) -> None:
 
 
 def _show_scores(scoring: Any) -> None:
-    from spatialsv.benchmarks.score import table
+    from spatialsv.benchmarks.score import format_scores
 
-    print(table(scoring))
+    print(format_scores(scoring))
 
 
 def _show_overlap(overlap: Any) -> None:
-    from spatialsv.benchmarks.overlap import told
+    from spatialsv.benchmarks.overlap import format_overlap
 
-    print(told(overlap))
+    print(format_overlap(overlap))
 
 
 def _show_comparison(comparison: Any) -> None:
-    from spatialsv.evaluate.compare import table
+    from spatialsv.evaluate.compare import format_comparison
 
-    print(table(comparison))
+    print(format_comparison(comparison))
 
 
 def _present(manifest: Any) -> None:
@@ -199,7 +198,6 @@ def _present(manifest: Any) -> None:
     present(manifest.path)
 
 
-_SCORING = {"replies": "responses", "scorer": "protocol", "blind": "no_image"}
 COMMANDS = {
     "scenes": Command(
         "render one shard of rooms with questions, or read one of records (--source)",
@@ -237,12 +235,16 @@ COMMANDS = {
         positional=("model",),
     ),
     "probe": Command("train probes on the hidden states of a frozen model", "probe:run"),
-    "evaluate": Command("answer the questions of scenes, or of a benchmark", "evaluate:run"),
+    "evaluate": Command(
+        "evaluate a model on the questions of scenes, or on a benchmark",
+        "evaluate:run",
+        positional=("benchmark",),
+    ),
     "score": Command(
         "score the responses of any model to a benchmark",
         "benchmarks.score:score",
-        positional=("name",),
-        names={"name": "benchmark", "out": "json"} | _SCORING,
+        positional=("benchmark",),
+        names={"out": "json"},
         show=_show_scores,
     ),
     "compare": Command(
@@ -291,13 +293,6 @@ VARIANTS = {  # of commands that `find_command` selects by their options
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),
     "lift": Command(COMMANDS["lift"].summary, "lift:run"),
-    "evaluate": Command(
-        COMMANDS["evaluate"].summary,
-        "evaluate.benchmark:ask",
-        positional=("name",),
-        names={"name": "benchmark"} | _SCORING,
-        show=_show_scores,
-    ),
 }
 
 

@@ -46,10 +46,10 @@ def write_run(
     """A run's folder as `spatialsv evaluate` leaves it, scored by the real scorer."""
     folder = root.joinpath("evaluate", *map(str, model), name)
     folder.mkdir(parents=True)
-    lines = [{"id": id, "reply": reply} for id, reply in replies.items()]
-    write_lines(folder / "replies.jsonl", lines)
-    score(name, data, folder / "replies.jsonl", scorer, out=folder / "scores.json")
-    payload = {n: digest_path(folder / n) for n in ("replies.jsonl", "scores.json")}
+    lines = [{"id": id, "response": reply} for id, reply in replies.items()]
+    write_lines(folder / "responses.jsonl", lines)
+    score(name, data, folder / "responses.jsonl", scorer, out=folder / "scores.json")
+    payload = {n: digest_path(folder / n) for n in ("responses.jsonl", "scores.json")}
     write_manifest(folder / "manifest.json", Manifest(stage="evaluate", payload=payload))
     return folder / "manifest.json"
 
@@ -147,7 +147,7 @@ def test_table_1_is_the_part_of_table_8_that_the_paper_shows(runs):
 
 def test_a_mean_over_benchmarks_waits_for_all_of_them():
     names = [column["of"] for column in published()["table2"]["columns"][:-1]]
-    scores = {"scorer": "official", "items": 4, "tasks": {}}
+    scores = {"protocol": "official", "items": 4, "tasks": {}}
     asked = {name: [scores | {"overall": n / 10}] for n, name in enumerate(names)}
     runs = {("internvl3_2b", "distill"): asked, ("rooms", "text"): dict(list(asked.items())[:-1])}
     rows = paper_rows("table2", runs)
@@ -158,7 +158,7 @@ def test_a_mean_over_benchmarks_waits_for_all_of_them():
 
 def test_guessing_is_told_by_what_any_run_knows_of_it():
     tasks = {"rotation": {"n": 4, "score": 0.9, "random": 0.25, "frequency": 0.5}}
-    scores = {"scorer": "official", "items": 4, "overall": 0.9, "random": 0.3, "frequency": 0.4}
+    scores = {"protocol": "official", "items": 4, "overall": 0.9, "random": 0.3, "frequency": 0.4}
     runs = {("rooms", "text"): {"mindcube_tiny": [scores | {"tasks": tasks}]}}
     random, frequent = (
         cells_of(paper_rows("table8", runs), "", arm) for arm in ("random", "frequency")
@@ -169,7 +169,7 @@ def test_guessing_is_told_by_what_any_run_knows_of_it():
 
 def test_benchmarks_that_the_paper_has_not_have_a_table_of_their_own(runs):
     assert other_rows(read_scores(runs)) == []
-    scores = {"scorer": "official", "items": 4, "tasks": {}, "overall": 0.5}
+    scores = {"protocol": "official", "items": 4, "tasks": {}, "overall": 0.5}
     more = {("rooms", "text"): {"blink": [scores]}, ("rooms", "base"): {"vsi_bench": [scores]}}
     table = paper_table(other_rows(more))
     assert table.head == ("", "blink (n 4)", "vsi_bench (n 4)")

@@ -1,4 +1,4 @@
-"""All-Angles Bench by its authors' rules: golden replies, pairs, prompt, files."""
+"""All-Angles Bench by its authors' rules: golden responses, pairs, prompt, files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from spatialsv.benchmarks.all_angles import ALL_ANGLES, COUNTS, load
 
-RULES = ALL_ANGLES.scorers["official"]
+RULES = ALL_ANGLES.protocols["official"]
 
 
 def row(index: int, twin: int | str = "", **changes) -> dict:
@@ -33,12 +33,12 @@ def release(folder: Path, rows: list[dict]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("reply", "right"),
+    ("response", "right"),
     [
         ("B", 1),
         ("B. To the right", 1),
         ("(B)", 1),
-        ("I think that B is where they will go to after that", 1),  # anywhere in the reply
+        ("I think that B is where they will go to after that", 1),  # anywhere in the response
         ("b", 0),
         ("to the right", 1),  # the option's words
         ("to the left or to the right", 0),
@@ -48,9 +48,9 @@ def release(folder: Path, rows: list[dict]) -> Path:
         ("", 0),
     ],
 )
-def test_a_reply_is_read_as_the_authors_read_it(tmp_path, reply, right):
+def test_a_reply_is_read_as_the_authors_read_it(tmp_path, response, right):
     (item,) = load(release(tmp_path, [row(0)]))
-    assert RULES.score(item, RULES.read(item, reply)) == right
+    assert RULES.score(item, RULES.parse_response(item, response)) == right
 
 
 def test_pairs_are_twins_that_name_each_other(tmp_path):
@@ -79,8 +79,8 @@ def test_prompt_and_counts(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"category": "juggling"}, "row 0: category 'juggling' is none of counting"),
-        ({"answer": "D"}, "row 0: answer 'D' is none of A, B, C"),
+        ({"category": "juggling"}, "row 0: category 'juggling' is not one of counting"),
+        ({"answer": "D"}, "row 0: answer 'D' is not one of A, B, C"),
     ],
 )
 def test_rows_that_are_not_all_angles_bench_s_are_refused(tmp_path, changes, told):

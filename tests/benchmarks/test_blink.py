@@ -1,4 +1,4 @@
-"""BLINK by three stacks' rules: golden replies, prompts, averages, files."""
+"""BLINK by three stacks' rules: golden responses, prompts, averages, files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.blink import BLINK, COUNTS, load
-from spatialsv.benchmarks.images import encoded
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.images import read_encoded
 
 STACKS = ("official", "lmms_eval", "vlmevalkit")
 
@@ -29,7 +29,7 @@ def item(task: str = "Counting") -> Item:
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "lmms_eval", "vlmevalkit"),
+    ("response", "official", "lmms_eval", "vlmevalkit"),
     [
         ("B", 1, 1, 1),
         ("(B)", 1, 1, 1),
@@ -50,14 +50,17 @@ def item(task: str = "Counting") -> Item:
         ("Z", 0, 0, 0),
     ],
 )
-def test_a_reply_is_read_as_each_stack_reads_it(reply, official, lmms_eval, vlmevalkit):
-    found = [BLINK.scorers[s].score(item(), BLINK.scorers[s].read(item(), reply)) for s in STACKS]
+def test_a_reply_is_read_as_each_stack_reads_it(response, official, lmms_eval, vlmevalkit):
+    found = [
+        BLINK.protocols[s].score(item(), BLINK.protocols[s].parse_response(item(), response))
+        for s in STACKS
+    ]
     assert found == [official, lmms_eval, vlmevalkit]
 
 
 def test_prompts():
     asked = item().more["prompt"]
-    official, lmms_eval, vlmevalkit = (BLINK.scorers[stack].prompt for stack in STACKS)
+    official, lmms_eval, vlmevalkit = (BLINK.protocols[stack].prompt for stack in STACKS)
     assert official(item()) == asked
     assert official(item("Jigsaw")).startswith("Disclaimer: This is not to make unfair")
     told = (
@@ -73,7 +76,7 @@ def test_prompts():
 
 def test_tasks_weigh_alike_but_not_in_vlmevalkit():
     scored = [(item("Jigsaw"), 1.0), *[(item("Counting"), 0.0)] * 3]
-    found = [BLINK.scorers[stack].aggregate(scored).overall for stack in STACKS]
+    found = [BLINK.protocols[stack].aggregate(scored).overall for stack in STACKS]
     assert found == [0.5, 0.5, 0.25]
 
 
@@ -102,13 +105,13 @@ def test_the_release_is_a_folder_a_task(tmp_path):
     items = load(tmp_path)
     assert [i.task for i in items] == sorted(COUNTS) and sum(COUNTS.values()) == 1901
     assert items[0].answer == "B"
-    assert [encoded(tmp_path, name) for name in items[0].images] == [[b"one"], [], [], []]
+    assert [read_encoded(tmp_path, name) for name in items[0].images] == [[b"one"], [], [], []]
 
 
 def test_files_that_are_not_blink_s_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected \*/val-\*\.parquet; found nothing"):
         load(tmp_path)
-    with pytest.raises(ValueError, match="folder Juggling is none of Art_Style, Counting"):
+    with pytest.raises(ValueError, match="folder Juggling is not one of Art_Style, Counting"):
         load(release(tmp_path / "a", "Juggling"))
-    with pytest.raises(ValueError, match=r"answer 'hidden' is none of \(A\), \(B\)"):
+    with pytest.raises(ValueError, match=r"answer 'hidden' is not one of \(A\), \(B\)"):
         load(release(tmp_path / "b", "Counting", answer="hidden"))

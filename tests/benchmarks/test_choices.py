@@ -1,4 +1,4 @@
-"""Golden replies to the multiple-choice benchmarks by each stack's rules, and their averages."""
+"""Golden responses to the multiple-choice benchmarks by each stack's rules, and their averages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.benchmarks.images import encoded
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import benchmark
-from spatialsv.benchmarks.score import load, miscounted
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.catalogue import find_benchmark, load_items
+from spatialsv.benchmarks.images import read_encoded
+from spatialsv.benchmarks.score import check_counts
 
 CHOICES = {"A": "left", "B": "right", "C": "front", "D": "back"}
 MORE = {"choices": CHOICES, "source": "COCO", "prompt": "Where?", "qid": "ABCD1234"}
@@ -22,13 +22,13 @@ def item(answer: str = "B", task: str = "t", kind: str = "choice", **more) -> It
     return Item(task=task, kind=kind, answer=answer, **fields)
 
 
-def scored(name: str, stack: str, question: Item, reply: str) -> float:
-    rules = benchmark(name).scorers[stack]
-    return rules.score(question, rules.read(question, reply))
+def scored(name: str, stack: str, question: Item, response: str) -> float:
+    rules = find_benchmark(name).protocols[stack]
+    return rules.score(question, rules.parse_response(question, response))
 
 
 @pytest.mark.parametrize(
-    ("name", "stack", "reply", "expected"),
+    ("name", "stack", "response", "expected"),
     [
         ("mindcube_tiny", "official", "A. left, or B. right", 1),  # the last "X." wins
         ("mindcube_tiny", "official", "<answer>B</answer>", 1),
@@ -62,12 +62,12 @@ def scored(name: str, stack: str, question: Item, reply: str) -> float:
         ("spbench_si", "vlmevalkit", "<answer>B</answer>", 1),
     ],
 )
-def test_choices(name, stack, reply, expected):
-    assert scored(name, stack, item(), reply) == expected
+def test_choices(name, stack, response, expected):
+    assert scored(name, stack, item(), response) == expected
 
 
 @pytest.mark.parametrize(
-    ("stack", "reply", "expected"),
+    ("stack", "response", "expected"),
     [
         ("official", "<think>3</think><answer>5.0 m</answer>", 1),
         ("official", "five or six", 1),
@@ -77,16 +77,16 @@ def test_choices(name, stack, reply, expected):
         ("vlmevalkit", "a chair, 5", 1),
     ],
 )
-def test_numbers_of_spbench(stack, reply, expected):
-    assert scored("spbench_si", stack, item("5", kind="number"), reply) == expected
+def test_numbers_of_spbench(stack, response, expected):
+    assert scored("spbench_si", stack, item("5", kind="number"), response) == expected
 
 
 def test_spatial457_forgives_a_vehicle_and_a_number_in_vlmevalkit_alone():
-    for truth, said in (("minivan", "sedan"), ("Yes", "3"), ("3", "three")):
-        reply = f"{{'Reasoning': 'x', 'Answer': '{said}'}}"
+    for truth, prediction in (("minivan", "sedan"), ("Yes", "3"), ("3", "three")):
+        response = f"{{'Reasoning': 'x', 'Answer': '{prediction}'}}"
         question = item(truth, kind="text")
-        assert scored("spatial457", "official", question, reply) == 1
-        assert scored("spatial457", "lmms_eval", question, reply) == 0
+        assert scored("spatial457", "official", question, response) == 1
+        assert scored("spatial457", "lmms_eval", question, response) == 0
 
 
 def test_kinds_of_3dsrbench_differ_in_what_must_be_right_at_once():
@@ -98,7 +98,7 @@ def test_kinds_of_3dsrbench_differ_in_what_must_be_right_at_once():
     ]
     overall = {
         name: rules.aggregate(scores).overall
-        for name, rules in benchmark("3dsrbench").scorers.items()
+        for name, rules in find_benchmark("3dsrbench").protocols.items()
     }
     assert overall == {"official": 0.5, "lmms_eval": 0.75, "vlmevalkit": 0}
 
@@ -108,12 +108,12 @@ def test_cv_bench_weighs_its_sources():
         return item(task="Count", more={"source": source}), value
 
     scores = [one("ADE20K", 1.0), one("COCO", 0.0), one("COCO", 0.0), one("Omni3D", 1.0)]
-    assert benchmark("cv_bench").scorers["official"].aggregate(scores).overall == 0.75
-    assert benchmark("cv_bench").scorers["lmms_eval"].aggregate(scores).overall == 0.5
+    assert find_benchmark("cv_bench").protocols["official"].aggregate(scores).overall == 0.75
+    assert find_benchmark("cv_bench").protocols["lmms_eval"].aggregate(scores).overall == 0.5
 
 
 def test_mindcube_tiny_of_either_size_is_as_published(tmp_path: Path):
-    known = benchmark("mindcube_tiny")
+    known = find_benchmark("mindcube_tiny")
 
     def warnings(around: int) -> list[str]:
         counts = {"rotation": 200, "among": 600, "aroundnew": around}
@@ -124,7 +124,7 @@ def test_mindcube_tiny_of_either_size_is_as_published(tmp_path: Path):
         ]
         path = tmp_path / "MindCube_tinybench.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))
-        return miscounted(load("mindcube_tiny", known, tmp_path), known.counts)
+        return check_counts(load_items("mindcube_tiny", tmp_path), known.counts)
 
     assert warnings(400) == warnings(250) == []
     assert warnings(300) == ["around: 300 items, published are 400 or 250"]
@@ -139,14 +139,14 @@ def test_mmbench_is_circular_and_shares_images(tmp_path: Path):
     ]
     lines = ["\t".join(row) for row in [fields, *rows]]
     (tmp_path / "MMBench_DEV_EN.tsv").write_text("\n".join(lines) + "\n")
-    known = benchmark("mmbench")
-    items = load("mmbench", known, tmp_path)
-    assert [encoded(tmp_path, one.images[0])[0] for one in items] == [picture, picture]
-    found = known.scorers["official"].aggregate([(items[0], 1.0), (items[1], 0.0)])
+    known = find_benchmark("mmbench")
+    items = load_items("mmbench", tmp_path)
+    assert [read_encoded(tmp_path, one.images[0])[0] for one in items] == [picture, picture]
+    found = known.protocols["official"].aggregate([(items[0], 1.0), (items[1], 0.0)])
     assert (found.overall, found.tasks["vanilla"].score) == (0, 1)
 
 
 def test_layouts_that_are_not_understood_are_refused(tmp_path: Path):
     for name in ("mindcube", "viewspatial", "cv_bench", "3dsrbench", "spatial457", "mmbench"):
         with pytest.raises(ValueError, match=r"expected .*; found nothing"):
-            benchmark(name).load(tmp_path)
+            find_benchmark(name).load(tmp_path)

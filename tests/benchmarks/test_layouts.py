@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.benchmarks.images import encoded
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import benchmark
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.catalogue import find_benchmark
+from spatialsv.benchmarks.images import read_encoded
 from spatialsv.benchmarks.spatial457 import LEVELS
 
 PICTURE = bytes(range(60))
@@ -51,9 +51,9 @@ def levels(folder: Path, row: dict, wrapped: bool = False) -> Path:
 
 def asked(name: str, data: Path) -> tuple[list[Item], str]:
     """Its items, and the first one's prompt by its authors' words."""
-    known = benchmark(name)
+    known = find_benchmark(name)
     items = known.load(data)
-    return items, next(iter(known.scorers.values())).prompt(items[0])
+    return items, next(iter(known.protocols.values())).prompt(items[0])
 
 
 def test_3dsrbench_names_rows_by_qid_and_scenes_by_question(tmp_path: Path):
@@ -63,7 +63,7 @@ def test_3dsrbench_names_rows_by_qid_and_scenes_by_question(tmp_path: Path):
     assert [item.id for item in items] == list(qids)
     assert [item.scene for item in items] == ["ABCD1234"] * 4 + ["EFGH5678"]
     assert (items[0].task, items[0].answer) == ("height_higher", "B")
-    assert encoded(tmp_path, items[0].images[0]) == [PICTURE]
+    assert read_encoded(tmp_path, items[0].images[0]) == [PICTURE]
     assert "Which is higher?" in prompt and "A. the lamp\nB. the bed" in prompt
 
 
@@ -77,7 +77,7 @@ def test_3dsrbench_prefers_the_file_with_turns(tmp_path: Path):
 def test_topviewrs(tmp_path: Path):
     rows = [TSV, TSV | {"index": "8", "image": "7"}]  # the picture of row 7
     items, prompt = asked("topviewrs", tsv(tmp_path / "TopViewRS.tsv", rows))
-    assert [encoded(tmp_path, item.images[0]) for item in items] == [[PICTURE]] * 2
+    assert [read_encoded(tmp_path, item.images[0]) for item in items] == [[PICTURE]] * 2
     assert items[1].more["choices"] == {"A": "the lamp", "B": "the bed"}
     assert "A. the lamp\nB. the bed" in prompt
 
@@ -104,7 +104,7 @@ def test_spatial457_of_seven_levels(tmp_path: Path, wrapped):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"answer": "(C)"}, "answer '\\(C\\)' is none of A, B"),
+        ({"answer": "(C)"}, "answer '\\(C\\)' is not one of A, B"),
         ({"task": "Size"}, "unknown task 'Size' of '2D' from 'ADE20K'"),
         ({"source": "Omni3D"}, "unknown task 'Count' of '2D' from 'Omni3D'"),
     ],
@@ -112,16 +112,16 @@ def test_spatial457_of_seven_levels(tmp_path: Path, wrapped):
 def test_rows_that_are_not_cv_bench_s_are_refused(tmp_path: Path, wrong, told):
     (tmp_path / "test.jsonl").write_text(json.dumps(CV | wrong) + "\n")
     with pytest.raises(ValueError, match=f"test.jsonl.*{told}"):
-        benchmark("cv_bench").load(tmp_path)
+        find_benchmark("cv_bench").load(tmp_path)
 
 
 def test_a_lost_level_of_spatial457_is_named(tmp_path: Path):
     (levels(tmp_path, VEHICLE) / "questions" / "L4_occ.json").unlink()
     with pytest.raises(ValueError, match=r"expected questions/L4_occ\.json; found"):
-        benchmark("spatial457").load(tmp_path)
+        find_benchmark("spatial457").load(tmp_path)
 
 
 def test_an_unknown_category_of_3dsrbench_is_named(tmp_path: Path):
     tsv(tmp_path / "3DSRBench.tsv", [TSV | {"qid": "A", "category": "juggling"}])
-    with pytest.raises(ValueError, match="category 'juggling' is none of"):
-        benchmark("3dsrbench").load(tmp_path)
+    with pytest.raises(ValueError, match="category 'juggling' is not one of"):
+        find_benchmark("3dsrbench").load(tmp_path)

@@ -1,4 +1,4 @@
-"""MMSI-Bench by three stacks' rules: golden replies, prompts, files."""
+"""MMSI-Bench by three stacks' rules: golden responses, prompts, files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from spatialsv.benchmarks.images import encoded
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.images import read_encoded
 from spatialsv.benchmarks.mmsi_bench import COUNTS, MMSI_BENCH, load
 
 STACKS = ("official", "lmms_eval", "vlmevalkit")
@@ -20,7 +20,7 @@ ASK = (
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "lmms_eval", "vlmevalkit"),
+    ("response", "official", "lmms_eval", "vlmevalkit"),
     [
         ("``B``", 1, 1, 1),
         ("`B`", 1, 1, 1),
@@ -37,13 +37,17 @@ ASK = (
         ("`nothing` but B", 0, 0, 1),
     ],
 )
-def test_a_reply_is_read_as_each_stack_reads_it(reply, official, lmms_eval, vlmevalkit):
-    rules = [MMSI_BENCH.scorers[stack] for stack in STACKS]
-    assert [r.score(ITEM, r.read(ITEM, reply)) for r in rules] == [official, lmms_eval, vlmevalkit]
+def test_a_reply_is_read_as_each_stack_reads_it(response, official, lmms_eval, vlmevalkit):
+    rules = [MMSI_BENCH.protocols[stack] for stack in STACKS]
+    assert [r.score(ITEM, r.parse_response(ITEM, response)) for r in rules] == [
+        official,
+        lmms_eval,
+        vlmevalkit,
+    ]
 
 
 def test_prompts():
-    official, lmms_eval, vlmevalkit = (MMSI_BENCH.scorers[stack].prompt(ITEM) for stack in STACKS)
+    official, lmms_eval, vlmevalkit = (MMSI_BENCH.protocols[stack].prompt(ITEM) for stack in STACKS)
     assert official == lmms_eval == f"{QUESTION}\n{ASK}"
     assert vlmevalkit == f"{QUESTION}, \n{ASK}"
 
@@ -60,12 +64,12 @@ def test_types_are_known_by_hyphen_and_by_dash(tmp_path):
     items = load(tmp_path)
     assert {item.task for item in items} == {"Positional Relationship (Cam.-Cam.)"}
     assert items[0].question == QUESTION and sum(COUNTS.values()) == 1000
-    assert encoded(tmp_path, items[1].images[0]) == [b"one", b"two"]
+    assert read_encoded(tmp_path, items[1].images[0]) == [b"one", b"two"]
 
 
 def test_rows_that_are_not_mmsi_bench_s_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected MMSI_Bench\.parquet or .* found nothing"):
         load(tmp_path)
     parquet.write_table(pa.Table.from_pylist([row("Juggling")]), tmp_path / "MMSI_Bench.parquet")
-    with pytest.raises(ValueError, match="question_type 'Juggling' is none of"):
+    with pytest.raises(ValueError, match="question_type 'Juggling' is not one of"):
         load(tmp_path)

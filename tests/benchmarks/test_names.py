@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from spatialsv.benchmarks.names import NAMES, benchmark
+from spatialsv.benchmarks.catalogue import NAMES, find_benchmark
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_leads_to_a_benchmark_of_its_own(name, tmp_path):
-    known = benchmark(name)
-    assert known.title and known.scorers
+    known = find_benchmark(name)
+    assert known.title and known.protocols
     with pytest.raises(ValueError, match=r"expected .*found nothing"):
         known.load(tmp_path / "empty")
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="no benchmark 'juggling'; known: vsi_bench, "):
-        benchmark("juggling")
+    with pytest.raises(
+        ValueError, match="Unknown benchmark 'juggling'. Known benchmarks: rooms, vsi_bench, "
+    ):
+        find_benchmark("juggling")

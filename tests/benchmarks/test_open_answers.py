@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.benchmarks.open_answers import clean_answer
+from spatialsv.benchmarks.parsing import clean_answer
 from spatialsv.benchmarks.scanqa import SCANQA
 from spatialsv.benchmarks.scanqa import load as load_scanqa
 from spatialsv.benchmarks.sqa3d import COUNTS, SQA3D, first_word
@@ -41,13 +41,13 @@ def test_answers_are_cleaned_by_leo_s_rules(text, cleaned):
     assert clean_answer(text) == cleaned
 
 
-def questions(*said: tuple[int, str, str]) -> tuple[dict, dict]:
+def questions(*prediction: tuple[int, str, str]) -> tuple[dict, dict]:
     """Of SQA3D, with answers in another order."""
     asked = [
         {"question_id": n, "scene_id": "scene0050_00", "situation": "I sit.", "question": text}
-        for n, text, _ in said
+        for n, text, _ in prediction
     ]
-    notes = [{"question_id": n, "answers": [{"answer": answer}]} for n, _, answer in said]
+    notes = [{"question_id": n, "answers": [{"answer": answer}]} for n, _, answer in prediction]
     return {"questions": asked}, {"annotations": notes[::-1]}
 
 
@@ -66,7 +66,7 @@ def scanqa(folder: Path, rows: list[dict]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("reply", "em", "em_refined", "official"),
+    ("response", "em", "em_refined", "official"),
     [
         ("black chair", 1, 1, 1),
         ("A black chair.", 1, 1, 1),
@@ -78,14 +78,16 @@ def scanqa(folder: Path, rows: list[dict]) -> Path:
         ("", 0, 1, 1),  # nothing lies in any answer
     ],
 )
-def test_sqa3d_by_each_rule(tmp_path, reply, em, em_refined, official):
+def test_sqa3d_by_each_rule(tmp_path, response, em, em_refined, official):
     (item,) = load_sqa3d(sqa3d(tmp_path, questions((1, "What is it?", "black chair"))))
-    found = {name: r.score(item, r.read(item, reply)) for name, r in SQA3D.scorers.items()}
+    found = {
+        name: r.score(item, r.parse_response(item, response)) for name, r in SQA3D.protocols.items()
+    }
     assert found == {"em": em, "em_refined": em_refined, "official": official}
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "em", "em_refined", "em_leo"),
+    ("response", "official", "em", "em_refined", "em_leo"),
     [
         ("black chair", 1, 1, 1, 1),
         ("Black chair", 0, 1, 1, 1),
@@ -95,10 +97,13 @@ def test_sqa3d_by_each_rule(tmp_path, reply, em, em_refined, official):
         ("", 0, 0, 1, 0),
     ],
 )
-def test_scanqa_by_each_rule(tmp_path, reply, official, em, em_refined, em_leo):
+def test_scanqa_by_each_rule(tmp_path, response, official, em, em_refined, em_leo):
     row = {"question_id": "val-1", "scene_id": "scene0011_00", "question": "What is it?"}
     (item,) = load_scanqa(scanqa(tmp_path, [row | {"answers": ["black chair", "chair"]}]))
-    found = {name: r.score(item, r.read(item, reply)) for name, r in SCANQA.scorers.items()}
+    found = {
+        name: r.score(item, r.parse_response(item, response))
+        for name, r in SCANQA.protocols.items()
+    }
     assert found == {"official": official, "em": em, "em_refined": em_refined, "em_leo": em_leo}
 
 
@@ -110,7 +115,7 @@ def test_prompts_and_types(tmp_path):
         ("2", "others", "here"),
     ]
     told = "I sit. What's it?\nAnswer the question using a single word or phrase."
-    assert SQA3D.scorers["em"].prompt(items[0]) == told
+    assert SQA3D.protocols["em"].prompt(items[0]) == told
     assert [first_word(text) for text in ("Which, then?", "Island?", "")] == [
         "which",
         "others",
@@ -151,6 +156,8 @@ def test_real_rows_of_sqa3d(tmp_path):
         "What instrument in front of me is ebony and ivory?",
         "piano",
     )
-    rules = SQA3D.scorers["em"]
-    right = [rules.score(item, rules.read(item, item.answer.upper() + ".")) for item in items]
+    rules = SQA3D.protocols["em"]
+    right = [
+        rules.score(item, rules.parse_response(item, item.answer.upper() + ".")) for item in items
+    ]
     assert sum(right) == 200

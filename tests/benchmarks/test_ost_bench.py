@@ -1,4 +1,4 @@
-"""OST-Bench by two stacks' rules: golden replies, the mean of groups, turns, files."""
+"""OST-Bench by two stacks' rules: golden responses, the mean of groups, turns, files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.ost_bench import (
     GROUPS,
     OST_BENCH,
@@ -33,13 +33,13 @@ def item(task: str, answer: str, options: tuple[str, ...] = ()) -> Item:
     )
 
 
-def scores(question: Item, reply: str) -> list[float | None]:
-    rules = [OST_BENCH.scorers[stack] for stack in STACKS]
-    return [rule.score(question, rule.read(question, reply)) for rule in rules]
+def scores(question: Item, response: str) -> list[float | None]:
+    rules = [OST_BENCH.protocols[stack] for stack in STACKS]
+    return [rule.score(question, rule.parse_response(question, response)) for rule in rules]
 
 
 @pytest.mark.parametrize(
-    ("reply", "right"),
+    ("response", "right"),
     [
         ('{"answer": "left", "reason": "it is"}', 1),
         ("{'answer': 'left', 'reason': 'it is'}", 1),
@@ -51,12 +51,12 @@ def scores(question: Item, reply: str) -> list[float | None]:
         ("xyz", 1),  # it shares nothing with either: the first option
     ],
 )
-def test_a_choice_goes_to_the_nearest_option(reply, right):
-    assert scores(item(SIDES, "left", ("left", "right")), reply) == [right, right]
+def test_a_choice_goes_to_the_nearest_option(response, right):
+    assert scores(item(SIDES, "left", ("left", "right")), response) == [right, right]
 
 
 @pytest.mark.parametrize(
-    ("reply", "truth", "right"),
+    ("response", "truth", "right"),
     [
         ("3", "3", 1.0),
         (
@@ -73,12 +73,12 @@ def test_a_choice_goes_to_the_nearest_option(reply, right):
         ("0", "0", 0.0),  # by which the authors' code divides
     ],
 )
-def test_an_estimate_has_a_strict_bound(reply, truth, right):
-    assert scores(item(HOW_FAR, truth), reply) == pytest.approx([right, right])
+def test_an_estimate_has_a_strict_bound(response, truth, right):
+    assert scores(item(HOW_FAR, truth), response) == pytest.approx([right, right])
 
 
 @pytest.mark.parametrize(
-    ("reply", "truth", "right"),
+    ("response", "truth", "right"),
     [
         ("3", "3", 1),
         ("three", "3", 1),
@@ -92,15 +92,15 @@ def test_an_estimate_has_a_strict_bound(reply, truth, right):
         ("eleven", "11", 0),
     ],
 )
-def test_a_count_is_digits_or_the_first_word_found(reply, truth, right):
-    assert scores(item(HOW_MANY, truth), reply) == [right, right]
+def test_a_count_is_digits_or_the_first_word_found(response, truth, right):
+    assert scores(item(HOW_MANY, truth), response) == [right, right]
 
 
 def test_replies_and_turns_that_are_left_out():
     assert scores(item(HOW_MANY, "3"), "") == [None, None]
     assert scores(item(HOW_MANY, "3"), "Failed to obtain answer") == [0, None]
     assert scores(item("None", "I understand."), "3") == [None, None]
-    rules = OST_BENCH.scorers["official"]
+    rules = OST_BENCH.protocols["official"]
     found = rules.aggregate([(item(HOW_MANY, "3"), None), (item(HOW_MANY, "3"), 1.0)])
     assert (found.overall, found.tasks[HOW_MANY].n) == (1.0, 1)
 
@@ -111,7 +111,7 @@ def test_overall_is_the_mean_of_groups_of_questions_of_variants():
     scored = [(item(part, "left", ("left",)), value) for part, value in values.items()]
     scored += [(item("Agent_object_spatial-distance(Judgement1)", "x", ("x",)), 0.0)] * 5
     scored += [(item(HOW_MANY, "3"), 1.0)] * 4
-    found = OST_BENCH.scorers["official"].aggregate(scored)
+    found = OST_BENCH.protocols["official"].aggregate(scored)
     assert found.tasks["AO(Judge)"].score == pytest.approx(1 / 3)  # the mean of 2/3 and 0
     assert found.tasks["AO(Judge)"].n == 8
     assert found.overall == pytest.approx((1 / 3 + 1) / 2)
@@ -169,8 +169,8 @@ def test_turns_of_a_scan_and_types_by_both_of_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (row(1, "juggling", 3), "row 0: type 'juggling' is none of"),
-        (row(1, SIDES, "up", ["left"]), "row 0: answer 'up' is none of left"),
+        (row(1, "juggling", 3), "row 0: type 'juggling' is not one of"),
+        (row(1, SIDES, "up", ["left"]), "row 0: answer 'up' is not one of left"),
         (row(1, HOW_MANY, "few"), "row 0: answer 'few' is no number"),
     ],
 )

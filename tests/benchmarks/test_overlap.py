@@ -10,30 +10,30 @@ import pytest
 from PIL import Image
 
 from helpers.outside import save_picture, save_video
-from spatialsv.benchmarks.overlap import Pictures, _names, compared, overlap
+from spatialsv.benchmarks.overlap import HashedImages, _names, compare_hashes, overlap
 from spatialsv.cli import main
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
 
 
-def pictures(hashes: list[int]) -> Pictures:
+def pictures(hashes: list[int]) -> HashedImages:
     names = tuple(f"{number}.png" for number in range(len(hashes)))
-    return Pictures(names, tuple(f"set/{n}" for n in names), np.array(hashes, np.uint64))
+    return HashedImages(names, tuple(f"set/{n}" for n in names), np.array(hashes, np.uint64))
 
 
 def test_pairs_within_the_distance_are_found_by_brute_force():
     rng = np.random.default_rng(0)
     first = [int(x) for x in rng.integers(0, 2**63, 40)]
     second = [first[3], first[5] ^ 0b1011, first[7] ^ 0b11111, int(rng.integers(0, 2**63))]
-    found = compared(pictures(first), pictures(second), 4)
+    found = compare_hashes(pictures(first), pictures(second), 4)
     expected = [
         (f"{i}.png", f"{j}.png", (a ^ b).bit_count())
         for i, a in enumerate(first)
         for j, b in enumerate(second)
         if (a ^ b).bit_count() <= 4
     ]
-    assert list(found.alike) == sorted(expected, key=lambda pair: pair[2]) and len(expected) == 2
-    assert (found.test_alike, found.test_scenes_alike, found.test_scenes) == (2, 2, 4)
+    assert list(found.similar) == sorted(expected, key=lambda pair: pair[2]) and len(expected) == 2
+    assert (found.test_similar, found.test_scenes_similar, found.test_scenes) == (2, 2, 4)
 
 
 def test_a_picture_is_known_again_smaller_darker_and_as_jpeg(tmp_path):
@@ -44,7 +44,7 @@ def test_a_picture_is_known_again_smaller_darker_and_as_jpeg(tmp_path):
     changed.point(lambda value: int(0.8 * value)).save(tmp_path / "test/place/b.jpg", quality=80)
     save_picture(tmp_path / "test" / "room5" / "c.png", (80, 60), 99)
     found = overlap(tmp_path / "train", str(tmp_path / "test"))
-    assert [pair[:2] for pair in found.alike] == [("room2/a.png", "place/b.jpg")]
+    assert [pair[:2] for pair in found.similar] == [("room2/a.png", "place/b.jpg")]
     assert found.same_name == ("room5",) and found.test == 2
 
 
@@ -78,7 +78,7 @@ def test_stores_and_benchmarks_are_compared_by_the_command_line(tmp_path, capsys
     out = tmp_path / "out.json"
     where = ["--data", str(tmp_path / "data"), "--json", str(out)]
     assert main(["overlap", str(store), "vsi_bench", *where]) == 0
-    assert "scenes of one name: 1" in capsys.readouterr().out
+    assert "scenes of equal name: 1" in capsys.readouterr().out
     found = json.loads(out.read_text())
     assert found["same_name"] == ["scene0011_00"] and found["train"] == 2 and found["test"] == 4
     assert main(["overlap", str(store), "vsi_bench"]) == 2
@@ -90,5 +90,5 @@ def test_stores_and_benchmarks_are_compared_by_the_command_line(tmp_path, capsys
 def test_a_place_without_pictures_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     save_picture(Path(tmp_path / "test" / "a.png"), (8, 8), 0)
-    with pytest.raises(ValueError, match="empty: no pictures to compare"):
+    with pytest.raises(ValueError, match="empty: no images to compare"):
         overlap(tmp_path / "empty", str(tmp_path / "test"))

@@ -1,4 +1,4 @@
-"""SPAR-Bench by three stacks' rules, slips included: golden replies, prompts, averages, files."""
+"""SPAR-Bench by three stacks' rules, slips included: golden responses, prompts, averages, files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from spatialsv.benchmarks.images import encoded
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.score import miscounted
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.images import read_encoded
+from spatialsv.benchmarks.score import check_counts
 from spatialsv.benchmarks.spar_bench import (
     HIGH,
     LOW,
     MIDDLE,
-    SCORERS,
+    PROTOCOLS,
     SPAR_BENCH_TINY,
     TASKS,
     VIEW,
@@ -30,13 +30,13 @@ def item(task: str, truth: str) -> Item:
     return Item(id="0", task=task, kind=kind, question="Which?", answer=truth, scene="s")
 
 
-def scores(question: Item, reply: str) -> list[float]:
-    rules = [SCORERS[stack] for stack in STACKS]
-    return [rule.score(question, rule.read(question, reply)) for rule in rules]
+def scores(question: Item, response: str) -> list[float]:
+    rules = [PROTOCOLS[stack] for stack in STACKS]
+    return [rule.score(question, rule.parse_response(question, response)) for rule in rules]
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "vlmevalkit"),
+    ("response", "official", "vlmevalkit"),
     [
         # lmms-eval scores choices as the authors do
         ("B", 1, 1),
@@ -50,12 +50,12 @@ def scores(question: Item, reply: str) -> list[float]:
         ("The answer is B", 0, 1),
     ],
 )
-def test_a_choice(reply, official, vlmevalkit):
-    assert scores(item(HIGH[0], "B"), reply) == [official, official, vlmevalkit]
+def test_a_choice(response, official, vlmevalkit):
+    assert scores(item(HIGH[0], "B"), response) == [official, official, vlmevalkit]
 
 
 @pytest.mark.parametrize(
-    ("task", "reply", "official", "vlmevalkit"),
+    ("task", "response", "official", "vlmevalkit"),
     [
         ("depth_prediction_oc", "3", 1, 1),
         ("depth_prediction_oc", "3 m, not 5", 1, 0),  # the first number, or the last
@@ -68,8 +68,8 @@ def test_a_choice(reply, official, vlmevalkit):
         ("depth_prediction_oc_mv", "", 0, 0),
     ],
 )
-def test_a_number_which_lmms_eval_never_scores(task, reply, official, vlmevalkit):
-    assert scores(item(task, "3"), reply) == [official, 0, vlmevalkit]
+def test_a_number_which_lmms_eval_never_scores(task, response, official, vlmevalkit):
+    assert scores(item(task, "3"), response) == [official, 0, vlmevalkit]
 
 
 def test_a_truth_of_0_is_scored_by_the_absolute_error():
@@ -77,7 +77,7 @@ def test_a_truth_of_0_is_scored_by_the_absolute_error():
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "vlmevalkit"),
+    ("response", "official", "vlmevalkit"),
     [
         ("move_right:1.0,rotate_up:10", 1.0, 1.0),
         ("move_left:-1,rotate_down:-10", 1.0, 1.0),  # axes have signs
@@ -89,15 +89,15 @@ def test_a_truth_of_0_is_scored_by_the_absolute_error():
         ("move_right:1.0,rotate_up:10 degrees", 0.0, 0.8),
     ],
 )
-def test_a_change_of_view(reply, official, vlmevalkit):
-    found = scores(item(VIEW, "move_right:1.0,rotate_up:10"), reply)
+def test_a_change_of_view(response, official, vlmevalkit):
+    found = scores(item(VIEW, "move_right:1.0,rotate_up:10"), response)
     assert found == pytest.approx([official, official, vlmevalkit])
 
 
 def test_prompts_are_one_and_start_with_an_empty_line():
     letter = "Answer with the option's letter from the given choices directly."
     for stack in STACKS:
-        ask = SCORERS[stack].prompt
+        ask = PROTOCOLS[stack].prompt
         assert ask(item(HIGH[0], "B")) == f"\nWhich?\n\n{letter}"
         assert ask(item(VIEW, "move_up:1")) == "\nWhich?\n\n"
         assert ask(item("position_matching", "B")).startswith("\nWhich?\nThe values represent the")
@@ -112,7 +112,7 @@ def test_overall_weighs_tasks_alike_and_two_stacks_lose_one_from_the_middle_leve
     ]
     scored += [(item(LOW[0], "3"), 0.5)] * 9
     for stack, middle in (("official", 0.0), ("lmms_eval", 0.0), ("vlmevalkit", 0.5)):
-        found = SCORERS[stack].aggregate(scored)
+        found = PROTOCOLS[stack].aggregate(scored)
         assert found.overall == pytest.approx(1.5 / 4)
         assert found.tasks["middle"].score == middle
         assert (found.tasks["low"].score, found.tasks["low"].n) == (0.5, 9)
@@ -141,16 +141,16 @@ def test_rows_of_the_release_and_their_images(tmp_path):
     items = load(data)
     assert [i.task for i in items] == list(TASKS)
     assert {i.kind for i in items if i.task in MIDDLE} == {"text", "choice"}
-    assert encoded(data, items[7].images[0]) == [b"7a", b"7b"]
+    assert read_encoded(data, items[7].images[0]) == [b"7a", b"7b"]
     with pytest.raises(ValueError, match="no cell"):
-        encoded(data, items[7].images[0].replace("#7/", "#20/"))
-    assert miscounted(items, SPAR_BENCH_TINY.counts)[0].endswith("1 items, published are 50")
+        read_encoded(data, items[7].images[0].replace("#7/", "#20/"))
+    assert check_counts(items, SPAR_BENCH_TINY.counts)[0].endswith("1 items, published are 50")
 
 
 def test_rows_that_are_not_spar_bench_s_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected data/test-\*\.parquet .* found nothing"):
         load(tmp_path / "none")
-    with pytest.raises(ValueError, match="task 'juggling' is none of depth_prediction_oc, "):
+    with pytest.raises(ValueError, match="task 'juggling' is not one of depth_prediction_oc, "):
         load(release(tmp_path / "a", [row(0, "juggling")]))
     with pytest.raises(ValueError, match="row 0: no field task, question, answer; found id"):
         load(release(tmp_path / "b", [{"id": 0}]))

@@ -1,4 +1,4 @@
-"""What stands beside a score: intervals by scene, by the scorer's own average; chance; blind."""
+"""What stands beside a score: intervals by scene, by the protocol's own average; chance; blind."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ import pyarrow.parquet as parquet
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scored, Scorer, Scores, micro
-from spatialsv.benchmarks.chance import frequency, options_of, random
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import NAMES, benchmark
-from spatialsv.benchmarks.score import Scoring, score, scoring_of, table
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, ScoredItems, Scores, micro
+from spatialsv.benchmarks.catalogue import NAMES, find_benchmark
+from spatialsv.benchmarks.chance import count_options, frequency_scores, random_scores
+from spatialsv.benchmarks.score import Scoring, format_scores, respond, score, score_items
 from spatialsv.benchmarks.vsi_bench import COUNTS, NUMBERS
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.stats.means import Table, draw_weights
 
-SCORERS = [(name, stack) for name in NAMES for stack in benchmark(name).scorers]
+PROTOCOLS = [(name, stack) for name in NAMES for stack in find_benchmark(name).protocols]
 OF_ONE_SCENE = {  # what this benchmark's items are called and asked, several a scene
     "3dsrbench": [
         (task, {"qid": f"@{flip}{turn}"})
@@ -48,8 +47,8 @@ TASKS = {"spar_bench": ["depth_prediction_oc", "view_change_infer", "position_ma
 TASKS |= {"mindcube": ["rotation", "among", "translation"], "vsi_bench": list(COUNTS)}
 
 
-def rules_of(name: str, stack: str) -> Scorer:
-    return benchmark(name).scorers[stack]
+def protocol_of(name: str, stack: str) -> Protocol:
+    return find_benchmark(name).protocols[stack]
 
 
 def items_of(name: str, scene: str) -> list[Item]:
@@ -72,7 +71,7 @@ def items_of(name: str, scene: str) -> list[Item]:
     return found
 
 
-def answered(name: str, scenes: Mapping[str, np.ndarray], times: Mapping[str, int]) -> Scored:
+def answered(name: str, scenes: Mapping[str, np.ndarray], times: Mapping[str, int]) -> ScoredItems:
     """Each scene's items, scored, as often as `times` says; copies are scenes of their own."""
     pairs = []
     for scene, values in scenes.items():
@@ -82,13 +81,13 @@ def answered(name: str, scenes: Mapping[str, np.ndarray], times: Mapping[str, in
     return [(item, None if item.task == "None" else value) for item, value in pairs]
 
 
-@pytest.mark.parametrize(("name", "stack"), SCORERS)
+@pytest.mark.parametrize(("name", "stack"), PROTOCOLS)
 def test_resampled_scores_are_what_the_scorer_s_average_says_of_resampled_scenes(name, stack):
     rng = np.random.default_rng(0)
     scenes = {f"s{n:02d}": rng.integers(0, 2, size=12).astype(float) for n in range(15)}
-    average = rules_of(name, stack).aggregate
+    average = protocol_of(name, stack).aggregate
     found = average(answered(name, scenes, dict.fromkeys(scenes, 1)))
-    sheet = Table([*found.tasks.values(), found.whole])
+    sheet = Table([*found.tasks.values(), found.tree])
     assert set(sheet.order) == set(scenes)
     weights = np.concatenate(list(draw_weights(len(scenes), 20, 0)))
     means = sheet.means(weights)
@@ -98,15 +97,15 @@ def test_resampled_scores_are_what_the_scorer_s_average_says_of_resampled_scenes
         assert list(again.tasks) == list(found.tasks)
         for task, tree in found.tasks.items():
             assert_allclose(sheet.value(tree, means)[row], again.tasks[task].score, rtol=1e-12)
-        assert_allclose(sheet.value(found.whole, means)[row], again.overall, rtol=1e-12)
+        assert_allclose(sheet.value(found.tree, means)[row], again.overall, rtol=1e-12)
 
 
 CHOICES = {"A": "red door", "B": "blue wall", "C": "tall lamp"}
 
 
-@pytest.mark.parametrize(("name", "stack"), SCORERS)
+@pytest.mark.parametrize(("name", "stack"), PROTOCOLS)
 def test_a_plain_answer_is_read_by_every_scorer_so_that_chance_can_be_scored(name, stack):
-    rules, options = rules_of(name, stack), tuple(f"{k}. {v}" for k, v in CHOICES.items())
+    rules, options = protocol_of(name, stack), tuple(f"{k}. {v}" for k, v in CHOICES.items())
     task, kind, answer = "one", "choice", "B"
     if name == "ost_bench":
         task, options, answer = "Agent_visible_info-existence(Judgement)", ("Yes", "No"), "No"
@@ -122,9 +121,9 @@ def test_a_plain_answer_is_read_by_every_scorer_so_that_chance_can_be_scored(nam
         scene="s",
         more={"choices": CHOICES, "answers": (answer,), "source": "COCO"},
     )
-    assert rules.score(item, rules.read(item, answer)) == 1
+    assert rules.score(item, rules.parse_response(item, answer)) == 1
     other = {"B": "A", "No": "Yes", "chair": "table"}[answer]
-    assert rules.score(item, rules.read(item, other)) == 0
+    assert rules.score(item, rules.parse_response(item, other)) == 0
 
 
 def choice(number: int, answer: str, options: int = 4, task: str = "t", **more: str) -> Item:
@@ -140,15 +139,15 @@ def choice(number: int, answer: str, options: int = 4, task: str = "t", **more: 
     )
 
 
-VSI = benchmark("vsi_bench").scorers["official"]
+VSI = find_benchmark("vsi_bench").protocols["official"]
 
 
 def test_chance_of_choices():
     items = [choice(0, "A"), choice(1, "B"), choice(2, "B"), choice(3, "A", 2, "u")]
     rules = replace(VSI, aggregate=micro())
-    assert random(items, rules).tasks["t"].score == 0.25
-    assert random(items, rules).overall == pytest.approx((3 / 4 + 1 / 2) / 4)
-    told = frequency(items, rules)
+    assert random_scores(items, rules).tasks["t"].score == 0.25
+    assert random_scores(items, rules).overall == pytest.approx((3 / 4 + 1 / 2) / 4)
+    told = frequency_scores(items, rules)
     assert told.tasks["t"].score == pytest.approx(2 / 3) and told.tasks["u"].score == 1
 
 
@@ -160,14 +159,14 @@ def test_chance_where_several_must_be_right_at_once():
         for n, (turn, letter) in enumerate(zip(turns, "ABCD", strict=True))
     ]
     for stack, expected in (("official", 1 / 256), ("lmms_eval", 1 / 4)):
-        rules = rules_of("3dsrbench", stack)
-        assert random(items, rules).overall == pytest.approx(expected)
-        assert frequency(items, rules).overall == {"official": 0, "lmms_eval": 0.25}[stack]
+        rules = protocol_of("3dsrbench", stack)
+        assert random_scores(items, rules).overall == pytest.approx(expected)
+        assert frequency_scores(items, rules).overall == {"official": 0, "lmms_eval": 0.25}[stack]
 
 
 def test_chance_of_pairs_of_which_one_is_right():
     items = [choice(n, "AB"[n], 3, "counting", twin=str(1 - n), scene="s") for n in range(2)]
-    told = random(items, rules_of("all_angles", "official")).tasks
+    told = random_scores(items, protocol_of("all_angles", "official")).tasks
     shares = [told[f"pairs: {name} right"].score for name in ("none", "one", "both")]
     assert shares == pytest.approx([4 / 9, 4 / 9, 1 / 9])
 
@@ -178,12 +177,12 @@ def test_numbers_have_no_random_answer_and_the_constant_that_fits_best():
         Item(id=str(n), task=NUMBERS[1], kind="number", question="A. m?", answer=truth, scene="s")
         for n, truth in enumerate(truths)
     ]
-    assert np.isnan(random(items, VSI).overall)
+    assert np.isnan(random_scores(items, VSI).overall)
     best = max(
         np.mean([VSI.score(item, constant) for item in items]) for constant in np.arange(1, 6, 0.01)
     )
     commonest = np.mean([VSI.score(item, 2.0) for item in items])
-    assert frequency(items, VSI).overall == pytest.approx(best) and best > commonest + 0.05
+    assert frequency_scores(items, VSI).overall == pytest.approx(best) and best > commonest + 0.05
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ def test_numbers_have_no_random_answer_and_the_constant_that_fits_best():
     ],
 )
 def test_options_that_stand_in_the_question_are_counted(question, count):
-    assert options_of(replace(choice(0, "A"), options=(), question=question)) == count
+    assert count_options(replace(choice(0, "A"), options=(), question=question)) == count
 
 
 def test_to_leave_scenes_out_would_put_frequency_below_random():
@@ -208,18 +207,19 @@ def test_to_leave_scenes_out_would_put_frequency_below_random():
         others = Counter(a for n, a in enumerate(answers) if n != left_out)
         right += answer == max(others, key=others.__getitem__)
     items = [choice(n, answer, 2) for n, answer in enumerate(answers)]
-    assert right == 0 and frequency(items, replace(VSI, aggregate=micro())).overall == 0.5
+    assert right == 0 and frequency_scores(items, replace(VSI, aggregate=micro())).overall == 0.5
 
 
 def scored(items: list[Item], right: np.ndarray) -> Scoring:
     known = Benchmark(
         title="t",
         load=lambda path: items,
-        scorers={"s": replace(VSI, aggregate=micro())},
+        protocols={"s": replace(VSI, aggregate=micro())},
         counts={},
     )
     says = {item.id: item.answer if ok else "Z" for item, ok in zip(items, right, strict=True)}
-    return scoring_of("t", "s", known, items, says)
+    responses = [respond(item, known.protocols["s"], says[item.id]) for item in items]
+    return score_items("t", "s", known, items, responses)
 
 
 def test_intervals_go_by_scene_and_not_by_question():
@@ -245,14 +245,14 @@ def test_json_and_table_hold_all_of_it():
         assert part["scenes"] == 4 and part["random"] == 0.25 and part["frequency"] == 0.5
         assert part["interval"][0] < 0.75 < part["interval"][1] <= 1
     assert json.loads(json.dumps(found)) == found
-    lines = table(told).splitlines()
+    lines = format_scores(told).splitlines()
     assert lines[1].split() == ["task", "n", "score", "95", "%", "random", "frequency"]
     assert lines[2].split()[:3] == ["t", "8", "75.00"] and lines[2].split()[-2:] == [
         "25.00",
         "50.00",
     ]
     one_scene = scored([choice(n, "A", scene="s") for n in range(3)], np.ones(3, bool))
-    assert one_scene.to_json()["interval"] is None and " - " in table(one_scene)
+    assert one_scene.to_json()["interval"] is None and " - " in format_scores(one_scene)
 
 
 def release(folder: Path) -> Path:
@@ -273,10 +273,12 @@ def release(folder: Path) -> Path:
     return folder
 
 
-def replies(path: Path, said: str) -> Path:
+def responses(path: Path, prediction: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(
-        "".join(json.dumps({"id": n, "reply": letter}) + "\n" for n, letter in enumerate(said))
+        "".join(
+            json.dumps({"id": n, "response": letter}) + "\n" for n, letter in enumerate(prediction)
+        )
     )
     return path
 
@@ -284,27 +286,27 @@ def replies(path: Path, said: str) -> Path:
 def test_blind_replies_are_scored_beside(tmp_path):
     data, seeing = (
         release(tmp_path / "data"),
-        replies(tmp_path / "seeing" / "replies.jsonl", "BBBA"),
+        responses(tmp_path / "seeing" / "responses.jsonl", "BBBA"),
     )
-    blind = replies(tmp_path / "blind" / "replies.jsonl", "BAAA")
-    found = score("vsi_bench", data, seeing, blind=blind).to_json()
-    assert (found["overall"], found["blind"]) == (0.75, 0.25)
-    assert found["tasks"]["route_planning"]["blind"] == 0.25
-    assert "blind" not in score("vsi_bench", data, seeing).to_json()
+    blind = responses(tmp_path / "blind" / "responses.jsonl", "BAAA")
+    found = score("vsi_bench", data, seeing, no_image=blind).to_json()
+    assert (found["overall"], found["no_image"]) == (0.75, 0.25)
+    assert found["tasks"]["route_planning"]["no_image"] == 0.25
+    assert "no_image" not in score("vsi_bench", data, seeing).to_json()
 
 
 @pytest.mark.parametrize("blank", [True, False])
 def test_replies_of_a_run_that_saw_are_not_blind(tmp_path, blank):
-    data, path = release(tmp_path / "data"), replies(tmp_path / "run" / "replies.jsonl", "BBBA")
+    data, path = release(tmp_path / "data"), responses(tmp_path / "run" / "responses.jsonl", "BBBA")
     manifest = Manifest(
         stage="evaluate", payload={}, counts={}, config={}, about={"blank_images": blank}
     )
     write_manifest(path.parent / "manifest.json", manifest)
     if blank:
-        assert score("vsi_bench", data, path, blind=path).to_json()["blind"] == 0.75
+        assert score("vsi_bench", data, path, no_image=path).to_json()["no_image"] == 0.75
     else:
-        with pytest.raises(ValueError, match="not blind: its run was shown images"):
-            score("vsi_bench", data, path, blind=path)
+        with pytest.raises(ValueError, match="not a no-image run: images were shown"):
+            score("vsi_bench", data, path, no_image=path)
 
 
 def test_nothing_scored_is_no_number():

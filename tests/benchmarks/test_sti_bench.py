@@ -1,4 +1,4 @@
-"""STI-Bench by two stacks' rules: golden replies, prompts, files."""
+"""STI-Bench by two stacks' rules: golden responses, prompts, files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def release(folder: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "vlmevalkit"),
+    ("response", "official", "vlmevalkit"),
     [
         ("B", 1, 1),
         ("(B)", 1, 1),
@@ -48,20 +48,23 @@ def release(folder: Path, **changes) -> Path:
         ("", 0, 0),
     ],
 )
-def test_a_reply_is_read_as_each_stack_reads_it(tmp_path, reply, official, vlmevalkit):
+def test_a_reply_is_read_as_each_stack_reads_it(tmp_path, response, official, vlmevalkit):
     (item,) = load(release(tmp_path))
-    rules = [STI_BENCH.scorers[stack] for stack in ("official", "vlmevalkit")]
-    assert [r.score(item, r.read(item, reply)) for r in rules] == [official, vlmevalkit]
+    rules = [STI_BENCH.protocols[stack] for stack in ("official", "vlmevalkit")]
+    assert [r.score(item, r.parse_response(item, response)) for r in rules] == [
+        official,
+        vlmevalkit,
+    ]
 
 
 def test_prompts_and_candidates_as_text_or_as_an_object(tmp_path):
     candidates = {"A": "1", "B": "2", "C": "3", "D": "4", "E": None}
     (item,) = load(release(tmp_path, Candidates=candidates))
-    assert STI_BENCH.scorers["official"].prompt(item) == (
+    assert STI_BENCH.protocols["official"].prompt(item) == (
         "From 1.5 s to 9 s. How far?\n(A) 1\n(B) 2\n(C) 3\n(D) 4\n"
         "Please output only the option letter!"
     )
-    told = STI_BENCH.scorers["vlmevalkit"].prompt(item)
+    told = STI_BENCH.protocols["vlmevalkit"].prompt(item)
     assert "Question: From 1.5 seconds to 9 seconds. How far?\nA 1\nB 2\n" in told
     assert item.id == "scene0000_00.mp4|7|1.5|9" and item.video == "video/scene0000_00.mp4"
     (tmp_path / "videos").mkdir()
@@ -71,8 +74,8 @@ def test_prompts_and_candidates_as_text_or_as_an_object(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"Task": "Juggling"}, "Task 'Juggling' is none of Dimensional Measurement"),
-        ({"Answer": "F"}, "Answer 'F' is none of A, B, C, D, E"),
+        ({"Task": "Juggling"}, "Task 'Juggling' is not one of Dimensional Measurement"),
+        ({"Answer": "F"}, "Answer 'F' is not one of A, B, C, D, E"),
         ({"Candidates": "1, 2"}, "Candidates: expected an object, found '1, 2'"),
         ({"Candidates": '{"B": "1"}'}, "Candidates: expected A to E, found B"),
     ],

@@ -1,4 +1,4 @@
-"""VSI-Bench by three stacks' rules: golden replies, prompts, averages, files."""
+"""VSI-Bench by three stacks' rules: golden responses, prompts, averages, files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.score import score
-from spatialsv.benchmarks.vsi_bench import CHOICES, COUNTS, NUMBERS, SCORERS, load
+from spatialsv.benchmarks.vsi_bench import CHOICES, COUNTS, NUMBERS, PROTOCOLS, load
 
 STACKS = ("official", "lmms_eval", "vlmevalkit")
 LETTERS = "ABCD"
@@ -59,13 +59,13 @@ def item(task: str, truth: str) -> Item:
     )
 
 
-def scored(stack: str, question: Item, reply: str) -> float:
-    rules = SCORERS[stack]
-    return rules.score(question, rules.read(question, reply))
+def scored(stack: str, question: Item, response: str) -> float:
+    rules = PROTOCOLS[stack]
+    return rules.score(question, rules.parse_response(question, response))
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "vlmevalkit"),
+    ("response", "official", "vlmevalkit"),
     [
         # lmms-eval reads choices as the authors do
         ("B", 1, 1),
@@ -87,14 +87,14 @@ def scored(stack: str, question: Item, reply: str) -> float:
         ("B is right, A is not", 1, 0),  # two letters in one line are none
     ],
 )
-def test_a_choice_is_read_as_each_stack_reads_it(reply, official, vlmevalkit):
+def test_a_choice_is_read_as_each_stack_reads_it(response, official, vlmevalkit):
     question = item("route_planning", "B")
-    found = {stack: scored(stack, question, reply) for stack in STACKS}
+    found = {stack: scored(stack, question, response) for stack in STACKS}
     assert found == {"official": official, "lmms_eval": official, "vlmevalkit": vlmevalkit}
 
 
 @pytest.mark.parametrize(
-    ("reply", "official", "lmms_eval", "vlmevalkit"),
+    ("response", "official", "lmms_eval", "vlmevalkit"),
     [
         ("3", 1, 1, 1),
         ("3.0", 1, 1, 1),
@@ -118,15 +118,15 @@ def test_a_choice_is_read_as_each_stack_reads_it(reply, official, vlmevalkit):
         ("[{{3}}]", 0, 1, 0),
     ],
 )
-def test_a_number_is_read_as_each_stack_reads_it(reply, official, lmms_eval, vlmevalkit):
+def test_a_number_is_read_as_each_stack_reads_it(response, official, lmms_eval, vlmevalkit):
     question = item("object_counting", "3")
-    found = {stack: scored(stack, question, reply) for stack in STACKS}
+    found = {stack: scored(stack, question, response) for stack in STACKS}
     assert found == {"official": official, "lmms_eval": lmms_eval, "vlmevalkit": vlmevalkit}
 
 
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize(
-    ("said", "truth", "expected"),
+    ("prediction", "truth", "expected"),
     [
         # worked with the authors' code
         ("3", "2", 0.1),
@@ -140,9 +140,9 @@ def test_a_number_is_read_as_each_stack_reads_it(reply, official, lmms_eval, vlm
         ("0.5", "0", 0.1),
     ],
 )
-def test_mean_relative_accuracy(stack, said, truth, expected):
+def test_mean_relative_accuracy(stack, prediction, truth, expected):
     question = item("object_abs_distance", truth)
-    assert scored(stack, question, said) == pytest.approx(expected)
+    assert scored(stack, question, prediction) == pytest.approx(expected)
 
 
 def test_prompts():
@@ -151,16 +151,18 @@ def test_prompts():
     letter = "Answer with the option's letter from the given choices directly."
     video = "These are frames of a video.\nWhere is it?"
     for stack in ("official", "lmms_eval"):
-        assert SCORERS[stack].prompt(choice) == f"{video}\nOptions:\n{options}\n{letter}"
+        assert PROTOCOLS[stack].prompt(choice) == f"{video}\nOptions:\n{options}\n{letter}"
         told = "Please answer the question using a single word or phrase."
-        assert SCORERS[stack].prompt(number) == f"{video}\n{told}"
-    assert SCORERS["vlmevalkit"].prompt(choice) == f"{video}\n{options}\n{letter}"
+        assert PROTOCOLS[stack].prompt(number) == f"{video}\n{told}"
+    assert PROTOCOLS["vlmevalkit"].prompt(choice) == f"{video}\n{options}\n{letter}"
     told = "Answer briefly and directly in one float number."
-    assert SCORERS["vlmevalkit"].prompt(number) == f"{video}\n{told}"
+    assert PROTOCOLS["vlmevalkit"].prompt(number) == f"{video}\n{told}"
 
 
-def replies(path: Path, said: dict[int, str]) -> Path:
-    lines = [json.dumps({"id": number, "reply": reply}) for number, reply in said.items()]
+def responses(path: Path, prediction: dict[int, str]) -> Path:
+    lines = [
+        json.dumps({"id": number, "response": response}) for number, response in prediction.items()
+    ]
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -168,8 +170,8 @@ def replies(path: Path, said: dict[int, str]) -> Path:
 def test_overall_is_the_mean_of_eight_tasks_and_not_of_the_questions(tmp_path):
     data = whole(tmp_path / "data")
     items = load(data)
-    said = {int(i.id): "B" if i.task.endswith("_easy") else "nothing" for i in items}
-    found = score("vsi_bench", data, replies(tmp_path / "r.jsonl", said))
+    prediction = {int(i.id): "B" if i.task.endswith("_easy") else "nothing" for i in items}
+    found = score("vsi_bench", data, responses(tmp_path / "r.jsonl", prediction))
     assert found.scores.overall == pytest.approx(1 / 3 / 8)
     assert found.scores.tasks["object_rel_direction"].score == pytest.approx(1 / 3)
     assert found.scores.tasks["object_rel_direction_easy"].n == 217
@@ -181,7 +183,7 @@ def test_overall_is_the_mean_of_eight_tasks_and_not_of_the_questions(tmp_path):
 def test_difficulties_stand_alone_in_vlmevalkit_where_one_is_missing(tmp_path):
     rows = [row(0, "object_rel_direction_easy", "B"), row(1, "object_rel_direction_hard", "A")]
     data = release(tmp_path / "data", [*rows, row(2, "route_planning", "B")])
-    path = replies(tmp_path / "r.jsonl", {0: "B", 1: "B", 2: "B"})
+    path = responses(tmp_path / "r.jsonl", {0: "B", 1: "B", 2: "B"})
     overall = {s: score("vsi_bench", data, path, s).scores.overall for s in STACKS}
     assert overall["official"] == pytest.approx((0.5 + 1) / 2)
     assert overall["vlmevalkit"] == pytest.approx((1 + 0 + 1) / 3)
@@ -193,31 +195,33 @@ def test_ids_that_do_not_fit_are_errors_unless_allowed(tmp_path):
         tmp_path / "data", [row(7, "route_planning", "B"), row(8, "route_planning", "A")]
     )
     path = tmp_path / "r.jsonl"
-    replies(path, {7: "B"})
+    responses(path, {7: "B"})
     with pytest.raises(ValueError, match=r"1 missing of 2 ids: '8'; --allow missing"):
         score("vsi_bench", data, path)
     assert score("vsi_bench", data, path, allow=["missing"]).scores.overall == 0.5
-    replies(path, {7: "B", 8: "A", 9: "A"})
+    responses(path, {7: "B", 8: "A", 9: "A"})
     with pytest.raises(ValueError, match="1 unknown of 2 ids: '9'"):
         score("vsi_bench", data, path)
-    path.write_text('{"id": 7, "reply": "A"}\n{"id": "7", "reply": "B"}\n{"id": 8, "reply": "A"}\n')
+    path.write_text(
+        '{"id": 7, "response": "A"}\n{"id": "7", "response": "B"}\n{"id": 8, "response": "A"}\n'
+    )
     with pytest.raises(ValueError, match="1 duplicate of 2 ids: '7'"):
         score("vsi_bench", data, path)
     assert score("vsi_bench", data, path, allow=["duplicate"]).scores.overall == 1
-    path.write_text('{"id": 7, "reply": null}\n')
-    with pytest.raises(ValueError, match=r"r\.jsonl: record 1: expected"):
+    path.write_text('{"id": 7, "response": null}\n')
+    with pytest.raises(ValueError, match=r"r\.jsonl:1: expected"):
         score("vsi_bench", data, path)
 
 
 def test_files_that_are_not_vsi_bench_s_are_refused(tmp_path):
-    path = replies(tmp_path / "r.jsonl", {0: "B"})
+    path = responses(tmp_path / "r.jsonl", {0: "B"})
     with pytest.raises(ValueError, match=r"expected full/\*\.parquet .* found nothing"):
         score("vsi_bench", tmp_path / "data", path)
     data = release(tmp_path / "data", [{"id": 0, "q": "?"}])
     with pytest.raises(ValueError, match=r"row 0: no field dataset, .*; found id, q"):
         score("vsi_bench", data, path)
     release(tmp_path / "data", [row(0, "juggling", "B")])
-    with pytest.raises(ValueError, match="question_type 'juggling' is none of"):
+    with pytest.raises(ValueError, match="question_type 'juggling' is not one of"):
         score("vsi_bench", data, path)
     (data / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="not Parquet"):
@@ -233,7 +237,7 @@ def test_the_debiased_questions_lie_in_a_folder_of_their_own(tmp_path):
 
 def test_the_command_line_prints_a_table_and_writes_json_without_torch(tmp_path):
     data = whole(tmp_path / "data")
-    path = replies(tmp_path / "r.jsonl", dict.fromkeys(range(5130), "B"))
+    path = responses(tmp_path / "r.jsonl", dict.fromkeys(range(5130), "B"))
     code = (
         "import sys; from spatialsv.cli import main;"
         f"code = main(['score', 'vsi_bench', '--data', {str(data)!r}, '--responses', {str(path)!r},"
@@ -242,10 +246,10 @@ def test_the_command_line_prints_a_table_and_writes_json_without_torch(tmp_path)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "scored by the rules of lmms_eval" in done.stdout
+    assert "scored by the protocol lmms_eval" in done.stdout
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["overall"] == pytest.approx(0.5)
     route = found["tasks"]["route_planning"]
     assert (route["n"], route["score"], route["scenes"]) == (194, 1.0, 88)
     assert route["interval"] == pytest.approx([88 / (88 + 1.959964**2), 1])  # Wilson's, of scenes
-    assert found["unread"] == 2640
+    assert found["unparsed"] == 2640

@@ -12,16 +12,16 @@ import pyarrow.parquet as parquet
 import pytest
 from scipy.stats import binomtest
 
+from spatialsv.benchmarks.responses import Response, write_responses
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.evaluate.compare import CompareConfig, compare_runs
-from spatialsv.evaluate.replies import Reply, write_replies
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean, Table
 
-BLANK = Reply(
+BLANK = Response(
     id="",
     scene="",
     task="around",
@@ -30,8 +30,8 @@ BLANK = Reply(
     prompt="?",
     options=2,
     answer="A",
-    reply="A",
-    extracted="A",
+    response="A",
+    prediction="A",
     score=0.0,
     key="",
 )
@@ -39,7 +39,7 @@ BLANK = Reply(
 
 def run(path: Path, right: np.ndarray, task: str = "around") -> Path:
     """Questions of one scene each, answered rightly or not."""
-    write_replies(
+    write_responses(
         path,
         [
             replace(BLANK, id=f"{task}{i}", scene=f"s{i}", task=task, score=float(score))
@@ -83,10 +83,10 @@ def test_no_difference_is_called_significant_as_often_as_the_level_says():
 def test_runs_on_other_questions_are_refused(tmp_path, capsys):
     right = np.ones(3, bool)
     paths = run(tmp_path / "a.jsonl", right), run(tmp_path / "b.jsonl", right, "rotation")
-    with pytest.raises(ValueError, match="3 questions only of the first, 3 only of the second"):
+    with pytest.raises(ValueError, match="3 only in the first, 3 only in the second"):
         compare_runs(paths[:1], paths[1:])
     assert main(["compare", str(paths[0]), str(tmp_path / "nothing.jsonl")]) == 2
-    assert "nothing.jsonl: no such replies" in capsys.readouterr().err
+    assert "nothing.jsonl: no such file of responses" in capsys.readouterr().err
 
 
 def test_the_command_line_prints_a_table_and_writes_json(tmp_path, capsys):
@@ -125,25 +125,25 @@ def release(folder: Path) -> Path:
 
 
 def asked(
-    folder: Path, share: float, seed: int = 0, scorer: str = "official", name: str = "vsi_bench"
+    folder: Path, share: float, seed: int = 0, protocol: str = "official", name: str = "vsi_bench"
 ) -> Path:
     """A run that answers rightly with chance `share`, as `spatialsv evaluate` leaves it."""
     rng = np.random.default_rng(seed)
     lines = [
-        {"id": f"{task}-{scene}-{number}", "reply": truth, "key": f"{seed} {share} {task}"}
-        | ({} if rng.random() < share else {"reply": "Z"})
+        {"id": f"{task}-{scene}-{number}", "response": truth, "key": f"{seed} {share} {task}"}
+        | ({} if rng.random() < share else {"response": "Z"})
         for scene in range(SCENES)
         for task, truth in TASKS.items()
         for number in range(2)
     ]
     folder.mkdir()
-    (folder / "replies.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     manifest = Manifest(
         stage="evaluate",
-        payload={"replies.jsonl": digest_path(folder / "replies.jsonl")},
+        payload={"responses.jsonl": digest_path(folder / "responses.jsonl")},
         counts={},
         config={},
-        about={"benchmark": name, "scorer": scorer},
+        about={"benchmark": name, "protocol": protocol},
     )
     write_manifest(folder / "manifest.json", manifest)
     return folder
@@ -153,7 +153,7 @@ def test_runs_of_a_benchmark_are_compared_by_its_scorer_s_average(tmp_path):
     data = release(tmp_path / "data")
     runs = [asked(tmp_path / "a", 0.8), asked(tmp_path / "b", 0.5, seed=1)]
     found = compare_runs(runs[:1], runs[1:], CompareConfig(data=data))
-    scores = [score("vsi_bench", data, run / "replies.jsonl").scores for run in runs]
+    scores = [score("vsi_bench", data, run / "responses.jsonl").scores for run in runs]
     assert list(found) == [*scores[0].tasks, "overall"]
     overall = found["overall"]
     assert overall["first"] == pytest.approx(scores[0].overall)
@@ -161,8 +161,8 @@ def test_runs_of_a_benchmark_are_compared_by_its_scorer_s_average(tmp_path):
     assert overall["p_holm"] == overall["p"] < 0.05 and overall["significant"]
     assert overall["interval"][0] < overall["difference"] < overall["interval"][1]
     assert overall["mcnemar"] is None and found["route_planning"]["mcnemar"] < 0.05
-    sheet = Table([scores[0].whole, scores[1].whole])
-    pulls = sheet.influence(scores[0].whole) - sheet.influence(scores[1].whole)
+    sheet = Table([scores[0].tree, scores[1].tree])
+    pulls = sheet.influence(scores[0].tree) - sheet.influence(scores[1].tree)
     error = np.sqrt(SCENES / (SCENES - 1) * (pulls**2).sum())
     assert overall["minimum_detectable_difference"] == pytest.approx(2.80159 * error, rel=1e-4)
     parts = [found[task]["p_holm"] >= found[task]["p"] for task in scores[0].tasks]
@@ -173,30 +173,30 @@ def test_bare_replies_are_compared_once_their_benchmark_is_named(tmp_path, capsy
     data, paths = str(release(tmp_path / "data")), []
     for name, share in (("a", 0.9), ("b", 0.2)):
         paths.append(tmp_path / f"{name}.jsonl")
-        (asked(tmp_path / name, share) / "replies.jsonl").rename(paths[-1])
+        (asked(tmp_path / name, share) / "responses.jsonl").rename(paths[-1])
     line = ["compare", *map(str, paths), "--benchmark", "vsi_bench", "--data", data]
     assert main(line) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("overall") and last.endswith("  significant")
     assert main(line[:3]) == 2
-    assert "of replies to a benchmark, tell its name by --benchmark" in capsys.readouterr().err
-    run = asked(tmp_path / "run", 0.5, scorer="lmms_eval")  # whose scorer the bare ones take
+    assert "Name the benchmark of the responses by --benchmark" in capsys.readouterr().err
+    run = asked(tmp_path / "run", 0.5, protocol="lmms_eval")  # whose scorer the bare ones take
     assert main(["compare", str(run), *line[2:]]) == 0
     assert main([*line, "--protocol", "chess"]) == 2
-    assert "no scorer 'chess'" in capsys.readouterr().err
+    assert "unknown protocol 'chess'" in capsys.readouterr().err
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
     data = release(tmp_path / "data")
     one = asked(tmp_path / "one", 0.5)
-    other_scorer = asked(tmp_path / "scorer", 0.5, 1, scorer="lmms_eval")
+    other_protocol = asked(tmp_path / "scorer", 0.5, 1, protocol="lmms_eval")
     other = asked(tmp_path / "other", 0.5, 1, name="vsi_bench_mc")
     rooms = run(tmp_path / "rooms.jsonl", np.ones(3, bool))
     config = CompareConfig(data=data)
     for second, told in (
-        (other_scorer, "their scorer is official in the one, lmms_eval in the other"),
-        (other, "their benchmark is vsi_bench in the one, vsi_bench_mc in the other"),
-        (rooms, "their benchmark is vsi_bench in the one, rooms in the other"),
+        (other_protocol, "their protocol is official in the first, lmms_eval in the second"),
+        (other, "their benchmark is vsi_bench in the first, vsi_bench_mc in the second"),
+        (rooms, "their benchmark is vsi_bench in the first, rooms in the second"),
     ):
         with pytest.raises(ValueError, match=told):
             compare_runs([one], [second], config)
@@ -204,10 +204,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare_runs([one], [one])
     with pytest.raises(ValueError, match="its benchmark is vsi_bench, not mindcube"):
         compare_runs([one], [one], CompareConfig(data=data, benchmark="mindcube"))
-    by_name = CompareConfig(data=data, protocol="lmms_eval")
-    assert "overall" in compare_runs([one], [other_scorer], by_name)
-    lines = (one / "replies.jsonl").read_text().splitlines()
-    (one / "replies.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    by_name = CompareConfig(
+        data=data, protocol="lmms_eval"
+    )  # both read again by one scorer's rules
+    assert "overall" in compare_runs([one], [other_protocol], by_name)
+    lines = (one / "responses.jsonl").read_text().splitlines()
+    (one / "responses.jsonl").write_text("\n".join(lines[1:]) + "\n")
     with pytest.raises(ValueError, match="1 missing of 144 ids"):
         compare_runs([one], [one], config)
 
@@ -222,7 +224,7 @@ def test_seeds_are_told_apart_from_answers(tmp_path, capsys):
     ]
     found = compare_runs(*sides, CompareConfig(data=data))["overall"]
     overall = [
-        [score("vsi_bench", data, run / "replies.jsonl").scores.overall for run in side]
+        [score("vsi_bench", data, run / "responses.jsonl").scores.overall for run in side]
         for side in sides
     ]
     assert found["first"] == pytest.approx(np.mean(overall[0]))
@@ -243,7 +245,7 @@ def test_seeds_are_told_apart_from_answers(tmp_path, capsys):
 
 def test_a_seed_that_is_given_twice_is_refused(tmp_path):
     data, run = release(tmp_path / "data"), asked(tmp_path / "a", 0.5)
-    with pytest.raises(ValueError, match="one model, asked alike: give each seed once"):
+    with pytest.raises(ValueError, match="one model with the same settings"):
         compare_runs([run, run], [run], CompareConfig(data=data))
 
 
@@ -251,12 +253,12 @@ def test_seeds_are_read_as_leniently_as_a_run_alone(tmp_path):
     data, runs = release(tmp_path / "data"), [asked(tmp_path / name, 0.5) for name in "abcd"]
     for seed, place in enumerate(runs):
         (place / "manifest.json").unlink()
-        path, text = place / "replies.jsonl", "\ufeff"  # as some editors begin a file
+        path, text = place / "responses.jsonl", "\ufeff"  # as some editors begin a file
         for line in map(json.loads, path.read_text().splitlines()):
-            line |= {"key": str(seed), "reply": "A\u2028"}
+            line |= {"key": str(seed), "response": "A\u2028"}
             text += json.dumps(line, ensure_ascii=False) + "\n\n"
         path.write_text(text)
-    bare = [place / "replies.jsonl" for place in runs]
+    bare = [place / "responses.jsonl" for place in runs]
     found = compare_runs(bare[:2], bare[2:], CompareConfig(data=data, benchmark="vsi_bench"))
     assert found["overall"]["difference"] == 0
 

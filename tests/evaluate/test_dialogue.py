@@ -11,16 +11,18 @@ import torch
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from spatialsv.benchmarks.names import benchmark
-from spatialsv.evaluate import asking
-from spatialsv.evaluate.asking import AskConfig
-from spatialsv.evaluate.benchmark import ask
-from spatialsv.evaluate.dialogue import dialogues, messages, rounds
+from spatialsv.benchmarks.catalogue import find_benchmark
+from spatialsv.evaluate import EvaluateConfig, prompter, run
+from spatialsv.evaluate.dialogue import dialogue_messages, rounds, split_dialogues
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 
-SMALL = AskConfig(max_new_tokens=3, batch_size=2)
+SMALL = EvaluateConfig(max_new_tokens=3, batch_size=2)
 ORDER = [("b", 2), ("a", 1), ("b", 1), ("a", 2), ("a", 3), ("c", 1)]  # not that of the turns
+
+
+def evaluate(data: Path, config: EvaluateConfig, out: Path) -> None:
+    run("base", (), config, out, benchmark="ost_bench", data=data)
 
 
 def row(scan: str, turn: int) -> dict:
@@ -55,18 +57,18 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory, data) -> Path:
     out = tmp_path_factory.mktemp("asked")
-    ask("ost_bench", "base", data, SMALL, out, None)
+    evaluate(data, SMALL, out)
     return out
 
 
 def lines(folder: Path) -> dict[str, dict]:
-    text = (folder / "replies.jsonl").read_text().splitlines()
+    text = (folder / "responses.jsonl").read_text().splitlines()
     return {line["id"]: line for line in map(json.loads, text)}
 
 
 def test_turns_come_in_order_and_rounds_end_when_all_are_answered(data):
-    items = benchmark("ost_bench").load(data)
-    assert [[item.id for item in turns] for turns in dialogues(items)] == [
+    items = find_benchmark("ost_bench").load(data)
+    assert [[item.id for item in turns] for turns in split_dialogues(items)] == [
         ["b/1", "b/2"],
         ["a/1", "a/2", "a/3"],
         ["c/1"],
@@ -79,9 +81,9 @@ def test_turns_come_in_order_and_rounds_end_when_all_are_answered(data):
 
 
 def test_each_turn_stands_behind_what_was_seen_and_said(data):
-    turns = dialogues(benchmark("ost_bench").load(data))[1]
+    turns = split_dialogues(find_benchmark("ost_bench").load(data))[1]
     texts = [item.question for item in turns]
-    chat = messages(turns, texts, ["left", "right"], [1, 2, 0])
+    chat = dialogue_messages(turns, texts, ["left", "right"], [1, 2, 0])
     assert [message["role"] for message in chat] == ["user", "assistant"] * 2 + ["user"]
     kinds = [[part["type"] for part in message["content"]] for message in chat]
     assert kinds == [
@@ -121,33 +123,33 @@ def test_replies_are_those_of_transformers_generate_on_the_whole_chat(asked, dat
             )
         new = whole[0, ids["input_ids"].shape[1] :]
         reply = tokenizer.decode(new, skip_special_tokens=True)
-        assert found[f"a/{turn}"]["reply"] == reply
+        assert found[f"a/{turn}"]["response"] == reply
         chat.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
-    assert len({line["reply"] for line in found.values()}) > 2  # what is seen and said matters
+    assert len({line["response"] for line in found.values()}) > 2  # what is seen and said matters
 
 
 @pytest.mark.parametrize("size", [1, 9])
 def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, size):
-    config = AskConfig(max_new_tokens=3, batch_size=size)
-    ask("ost_bench", "base", data, config, tmp_path, None)
-    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+    config = EvaluateConfig(max_new_tokens=3, batch_size=size)
+    evaluate(data, config, tmp_path)
+    assert (tmp_path / "responses.jsonl").read_bytes() == (asked / "responses.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("gone", ["a/1", "a/2", "b/2"])
 def test_a_turn_that_is_lost_is_asked_again_by_itself(tmp_path, asked, data, monkeypatch, gone):
-    whole = (asked / "replies.jsonl").read_text().splitlines(keepends=True)
+    whole = (asked / "responses.jsonl").read_text().splitlines(keepends=True)
     kept = [line for line in whole if json.loads(line)["id"] != gone]
-    (tmp_path / "replies.jsonl").write_text("".join(kept))
-    prompts, generate = [], asking.generate
+    (tmp_path / "responses.jsonl").write_text("".join(kept))
+    prompts, generate = [], prompter.generate
 
     def counting(model, family, waiting, *more):
         prompts.extend(waiting)
         return generate(model, family, waiting, *more)
 
-    monkeypatch.setattr(asking, "generate", counting)
-    ask("ost_bench", "base", data, SMALL, tmp_path, None)
+    monkeypatch.setattr(prompter, "generate", counting)
+    evaluate(data, SMALL, tmp_path)
     assert len(prompts) == 1
-    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+    assert (tmp_path / "responses.jsonl").read_bytes() == (asked / "responses.jsonl").read_bytes()
 
 
 def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data):
@@ -159,8 +161,8 @@ def test_a_changed_turn_asks_all_after_it_anew(tmp_path, asked, data):
     (other / "images").symlink_to(data / "images")
     out = tmp_path / "out"
     out.mkdir()
-    (out / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    ask("ost_bench", "base", other, SMALL, out, None)
+    (out / "responses.jsonl").write_bytes((asked / "responses.jsonl").read_bytes())
+    evaluate(other, SMALL, out)
     before, after = lines(asked), lines(out)
     changed = {name for name in before if before[name]["key"] != after[name]["key"]}
     assert changed == {"a/2", "a/3"}

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from spatialsv.evaluate import EvaluateConfig, run, stage
-from spatialsv.evaluate.replies import read_replies
+from spatialsv.benchmarks.responses import read_responses
+from spatialsv.evaluate import EvaluateConfig, prompter, run
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.scenes.question import write_questions
@@ -41,13 +41,13 @@ def shards(tmp_path_factory, tiny_scenes, tiny_questions):
 @pytest.fixture
 def asked(monkeypatch):
     """Counts the prompts that reach the model."""
-    count, generate = [], stage.generate
+    count, generate = [], prompter.generate
 
     def counting(model, tokenizer, prompts, *settings):
         count.extend(prompts)
         return generate(model, tokenizer, prompts, *settings)
 
-    monkeypatch.setattr(stage, "generate", counting)
+    monkeypatch.setattr(prompter, "generate", counting)
     return count
 
 
@@ -61,11 +61,11 @@ def finished(tmp_path_factory, tiny_mllm, shards):
 def test_what_is_written(finished, tiny_questions):
     manifest = read_manifest(finished)
     assert manifest.counts == {"questions": 18, "scenes": 6}
-    replies = read_replies(manifest.resolve("replies.jsonl"))
-    assert [reply.id for reply in replies] == [question.id for question in tiny_questions]
+    responses = read_responses(manifest.resolve("responses.jsonl"))
+    assert [response.id for response in responses] == [question.id for question in tiny_questions]
     metrics = json.loads(manifest.resolve("metrics.json").read_text())
     assert metrics["counting_n"] == 6 and metrics["spatial_n"] == 18
-    assert metrics["spatial"] == pytest.approx(sum(reply.score for reply in replies) / 18)
+    assert metrics["spatial"] == pytest.approx(sum(response.score for response in responses) / 18)
     assert metrics["among_low"] <= metrics["among"] <= metrics["among_high"]
     assert all(isinstance(value, int | float) for value in metrics.values())
 
@@ -74,11 +74,11 @@ def test_what_is_written(finished, tiny_questions):
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     kept, tmp_path, finished, tiny_mllm, shards, asked
 ):
-    whole = (finished.parent / "replies.jsonl").read_bytes()
-    (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
+    whole = (finished.parent / "responses.jsonl").read_bytes()
+    (tmp_path / "responses.jsonl").write_bytes(whole[:kept])
     run(tiny_mllm, shards, CONFIG, tmp_path / "manifest.json")
     assert len(asked) == 18 - whole[:kept].count(b"\n")
-    for name in ("replies.jsonl", "metrics.json", "manifest.json"):
+    for name in ("responses.jsonl", "scores.json", "metrics.json", "manifest.json"):
         assert (tmp_path / name).read_bytes() == (finished.parent / name).read_bytes()
 
 
@@ -89,7 +89,7 @@ def test_a_changed_question_is_asked_again_and_only_that(
     scenes = write_scenes(tmp_path, "0000", tiny_scenes.select(slice(0, 3)), questions)
     out = tmp_path / "evaluate" / "manifest.json"
     out.parent.mkdir()
-    out.with_name("replies.jsonl").write_bytes((finished.parent / "replies.jsonl").read_bytes())
+    out.with_name("responses.jsonl").write_bytes((finished.parent / "responses.jsonl").read_bytes())
     run(tiny_mllm, [scenes], CONFIG, out)
     assert len(asked) == 1
     assert read_manifest(out).counts["questions"] == 9
@@ -97,9 +97,9 @@ def test_a_changed_question_is_asked_again_and_only_that(
 
 @pytest.mark.parametrize("change", ["tokens", "blank"])
 def test_other_settings_ask_everything_again(change, tmp_path, finished, tiny_mllm, shards, asked):
-    (tmp_path / "replies.jsonl").write_bytes((finished.parent / "replies.jsonl").read_bytes())
-    config = replace(CONFIG, max_new_tokens=2) if change == "tokens" else CONFIG
-    run(tiny_mllm, shards, config, tmp_path / "manifest.json", blank_images=change == "blank")
+    (tmp_path / "responses.jsonl").write_bytes((finished.parent / "responses.jsonl").read_bytes())
+    changes = {"tokens": {"max_new_tokens": 2}, "blank": {"blank_images": True}}[change]
+    run(tiny_mllm, shards, replace(CONFIG, **changes), tmp_path / "manifest.json")
     assert len(asked) == 18
 
 
@@ -130,7 +130,7 @@ def test_baselines_need_training_scenes(tmp_path, shards):
 
 
 def test_a_question_asked_twice_is_refused(tmp_path, tiny_mllm, shards):
-    with pytest.raises(ValueError, match="already asked"):
+    with pytest.raises(ValueError, match="ids occur more than once"):
         run(tiny_mllm, [shards[0], shards[0]], CONFIG, tmp_path / "manifest.json")
 
 

@@ -96,5 +96,5 @@ def test_replies_stop_at_the_end_token(mllm, prompts, monkeypatch):
 def test_a_model_that_cannot_stop_is_refused(mllm, prompts, monkeypatch):
     model, processor = mllm
     monkeypatch.setattr(model.generation_config, "eos_token_id", None)
-    with pytest.raises(ValueError, match="names no eos_token_id"):
+    with pytest.raises(ValueError, match="has no eos_token_id"):
         next(generate(model, processor, prompts, 4, 4))

@@ -20,8 +20,7 @@ from PIL import Image
 
 from helpers.outside import save_video
 from spatialsv.cli import main
-from spatialsv.evaluate.asking import AskConfig
-from spatialsv.evaluate.benchmark import ask
+from spatialsv.evaluate import EvaluateConfig, run
 from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.store import load_store
 
@@ -115,11 +114,11 @@ def made(tmp_path_factory) -> Path:
 
 
 def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in (path / "replies.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (path / "responses.jsonl").read_text().splitlines()]
 
 
 def replies(path: Path) -> dict[str, str]:
-    return {line["id"]: line["reply"] for line in lines(path)}
+    return {line["id"]: line["response"] for line in lines(path)}
 
 
 def harness(
@@ -174,16 +173,10 @@ def test_replies_about_videos_are_those_of_evaluate(made, filmed, tmp_path, kind
     for scene, frames in (("scene0", 9), ("scene1", 3)):
         save_video(data / f"scannet/{scene}.mp4", frames, (112, 84))
     (data / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in questions))
-    ask(
-        "vsi_bench",
-        filmed,
-        data,
-        AskConfig(frames=4, max_new_tokens=16, videos_as=kind),
-        tmp_path,
-        None,
-    )
+    config = EvaluateConfig(frames=4, max_new_tokens=16, videos_as=kind)
+    run(filmed, (), config, tmp_path, benchmark="vsi_bench", data=data)
     rows = [
-        {"id": line["id"], "images": [], "video": [str(data / line["shown"][0])]}
+        {"id": line["id"], "images": [], "video": [str(data / line["inputs"]["video"])]}
         | {"prompt": line["prompt"], "answer": line["answer"]}
         for line in lines(tmp_path)
     ]

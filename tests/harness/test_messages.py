@@ -4,7 +4,14 @@ import pytest
 import torch
 from PIL import Image
 
-from spatialsv.harness.messages import MOST_TOKENS, Shown, cut, most_tokens, placed, shown_in
+from spatialsv.harness.messages import (
+    MAX_NEW_TOKENS,
+    VisualInput,
+    expand_media,
+    max_new_tokens,
+    truncate,
+    visual_input,
+)
 from spatialsv.samples.views import PreparedViews
 
 RED, BLUE = (Image.new("RGB", (4, 3), colour) for colour in ("red", "blue"))
@@ -32,17 +39,21 @@ def views(kind, items):
 
 def test_images_are_shown_in_the_order_of_all_messages():
     asked = [user(text("First"), image(RED)), user(image("b.png"), text("which?"))]
-    assert shown_in(asked, "task 0") == Shown(images=(RED, "b.png"))
-    assert shown_in([user(video(), text("Where?"))], "task 0") == Shown(video="walk.mp4")
+    assert visual_input(asked, "task 0") == VisualInput(images=(RED, "b.png"))
+    assert visual_input([user(video(), text("Where?"))], "task 0") == VisualInput(video="walk.mp4")
 
 
 def test_the_key_is_of_what_is_seen():
-    assert Shown(images=(RED, BLUE)).key == Shown(images=(RED.copy(), BLUE)).key
-    others = [Shown(images=(BLUE, RED)), Shown(images=(RED,)), Shown(images=("a.mp4",))]
+    assert VisualInput(images=(RED, BLUE)).key == VisualInput(images=(RED.copy(), BLUE)).key
+    others = [
+        VisualInput(images=(BLUE, RED)),
+        VisualInput(images=(RED,)),
+        VisualInput(images=("a.mp4",)),
+    ]
     others += [
-        Shown(video="a.mp4"),
-        Shown(images=(RED, BLUE.resize((3, 4)))),
-        Shown(images=(RED, BLUE)),
+        VisualInput(video="a.mp4"),
+        VisualInput(images=(RED, BLUE.resize((3, 4)))),
+        VisualInput(images=(RED, BLUE)),
     ]
     assert len({one.key for one in others}) == len(others)
 
@@ -50,10 +61,10 @@ def test_the_key_is_of_what_is_seen():
 @pytest.mark.parametrize(
     ("items", "told"),
     [
-        ([text("Why?")], "shows 0 images and 0 videos"),
-        ([image(RED), video()], "shows 1 images and 1 videos"),
-        ([video(), video()], "shows 0 images and 2 videos"),
-        ([{"type": "audio", "url": "a.wav"}], "shows 'audio'"),
+        ([text("Why?")], "found 0 images and 0 videos"),
+        ([image(RED), video()], "found 1 images and 1 videos"),
+        ([video(), video()], "found 0 images and 2 videos"),
+        ([{"type": "audio", "url": "a.wav"}], "unsupported content 'audio'"),
         ([image(b"png")], "an image is a bytes"),
         ([video(start_time=1.0)], "from 1.0 to None"),
         ([video({"video_start": 1})], "expected a file"),
@@ -61,12 +72,12 @@ def test_the_key_is_of_what_is_seen():
 )
 def test_what_cannot_be_shown_is_refused_with_its_question(items, told):
     with pytest.raises(ValueError, match=f"^vsi 7: .*{told}"):
-        shown_in([user(*items)], "vsi 7")
+        visual_input([user(*items)], "vsi 7")
 
 
 def test_images_stay_among_the_words():
     asked = [{"role": "system", "content": [text("Be brief.")]}, user(text("1:"), image(RED))]
-    assert placed(asked, views("image", 1)) == [
+    assert expand_media(asked, views("image", 1)) == [
         {"role": "system", "content": [text("Be brief.")]},
         user(text("1:"), {"type": "image"}),
     ]
@@ -74,22 +85,22 @@ def test_images_stay_among_the_words():
 
 @pytest.mark.parametrize(("kind", "items"), [("image", 3), ("video", 1)])
 def test_a_video_has_an_item_for_each_placeholder(kind, items):
-    found = placed([user(video(), text("Where?"))], views(kind, items))
+    found = expand_media([user(video(), text("Where?"))], views(kind, items))
     assert found == [user(*[{"type": kind}] * items, text("Where?"))]
 
 
 @pytest.mark.parametrize(
     ("settings", "most"),
     [
-        ({}, MOST_TOKENS),
+        ({}, MAX_NEW_TOKENS),
         ({"max_new_tokens": 16, "temperature": 0.0, "top_p": 1.0, "num_beams": 1}, 16),
         ({"max_new_tokens": 8, "temperature": 0.7, "do_sample": False}, 8),
-        ({"do_sample": True, "temperature": 0, "repetition_penalty": 1.0}, MOST_TOKENS),
-        ({"repetition_penalty": None, "temperature": None}, MOST_TOKENS),
+        ({"do_sample": True, "temperature": 0, "repetition_penalty": 1.0}, MAX_NEW_TOKENS),
+        ({"repetition_penalty": None, "temperature": None}, MAX_NEW_TOKENS),
     ],
 )
 def test_greedy_settings_give_the_longest_reply(settings, most):
-    assert most_tokens(settings, "task 0") == most
+    assert max_new_tokens(settings, "task 0") == most
 
 
 @pytest.mark.parametrize(
@@ -101,8 +112,10 @@ def test_greedy_settings_give_the_longest_reply(settings, most):
     ],
 )
 def test_other_than_greedy_replies_are_refused(settings, told):
-    with pytest.raises(ValueError, match=rf"^task 0: wants {told}.*--gen_kwargs temperature=0"):
-        most_tokens(settings, "task 0")
+    with pytest.raises(
+        ValueError, match=rf"^task 0: unsupported {told}.*--gen_kwargs temperature=0"
+    ):
+        max_new_tokens(settings, "task 0")
 
 
 @pytest.mark.parametrize(
@@ -116,4 +129,4 @@ def test_other_than_greedy_replies_are_refused(settings, told):
     ],
 )
 def test_a_reply_ends_where_the_task_says(until, said):
-    assert cut("A\n\nsince b.\n", until) == said
+    assert truncate("A\n\nsince b.\n", until) == said

@@ -1,4 +1,4 @@
-"""Scorers that are called `lmms_eval` against lmms-eval's own functions, on replies made at random.
+"""Scorers that are called `lmms_eval` against lmms-eval's own functions, on responses made at random.
 
 Opt-in, as test_lmms_eval.py is: `make test-harness`.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import benchmark
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.catalogue import find_benchmark
 
 PYTHON = os.environ.get("SPATIALSV_HARNESS_PYTHON")
 pytestmark = [
@@ -34,15 +34,15 @@ module = module_from_spec(spec)
 spec.loader.exec_module(module)
 judge = getattr(module, function)
 given, found = json.load(sys.stdin), []
-for reply in given["replies"]:
-    value = judge(dict(given["doc"]), [reply])
+for response in given["responses"]:
+    value = judge(dict(given["doc"]), [response])
     for place in places.split("/"):
         value = value[place]
     found.append(float(value))
 print("scores", json.dumps(found))
 """
 CHOICES = {"A": "left", "B": "right", "C": "front", "D": "back"}
-# Of replies: what rules look for, and what leads them astray.
+# Of responses: what rules look for, and what leads them astray.
 PARTS = (
     *("A", "B", "C", "D", "b", "(B)", "B.", "B:", "**B**", "[C]", "E", "a", "A. left", "B. right"),
     *("left", "right", "The answer is", "answer:", "Answer: B", "My answer is", "<answer>"),
@@ -130,7 +130,7 @@ for truth in ("Sedan", "3", "Yes"):
     )
 
 
-def replies() -> list[str]:
+def responses() -> list[str]:
     generator = random.Random(0)
     lengths = [generator.choice((0, 1, 1, 2, 3, 5, 8)) for _ in range(REPLIES)]
     joints = [generator.choice((" ", "", "\n")) for _ in lengths]
@@ -142,17 +142,17 @@ def replies() -> list[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_scores_are_theirs(name):
     folder, function, places, doc, item = CASES[name]
-    made = replies()
+    made = responses()
     done = subprocess.run(
         [PYTHON, "-c", THEIRS, folder, function, places],
-        input=json.dumps({"doc": doc, "replies": made}),
+        input=json.dumps({"doc": doc, "responses": made}),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = json.loads(done.stdout.rpartition("scores ")[2])
-    rules = benchmark(name.partition(" ")[0]).scorers["lmms_eval"]
-    ours = [rules.score(item, rules.read(item, reply)) for reply in made]
+    rules = find_benchmark(name.partition(" ")[0]).protocols["lmms_eval"]
+    ours = [rules.score(item, rules.parse_response(item, response)) for response in made]
     wrong = [
         (r, a, b) for r, a, b in zip(made, ours, theirs, strict=True) if abs((a or 0) - b) > 1e-9
     ]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.evaluate import EvaluateConfig
+from spatialsv.benchmarks.responses import write_responses
+from spatialsv.benchmarks.rooms import ROOMS, item_from_question, metrics
+from spatialsv.benchmarks.score import respond
 from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
-from spatialsv.evaluate.replies import expected, judged, write_replies
-from spatialsv.evaluate.stage import metrics
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.pseudo import PseudoConfig
@@ -22,6 +22,7 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher
 
+PROTOCOL = ROOMS.protocols["official"]
 SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "no_image": 0.5}
 HOSTILE = "</script><script>document.title='broken'</script> & <b>bold</b> \u2028"
 
@@ -41,10 +42,8 @@ def write_job(folder: Path, stage: str, arm: str, files: dict, seed: int = 0) ->
 
 
 def write_evaluate(folder: Path, arm: str, replies: list, seed: int = 0) -> Path:
-    path = write_job(
-        folder, "evaluate", arm, {"metrics.json": metrics(replies, EvaluateConfig())}, seed
-    )
-    write_replies(path.with_name("replies.jsonl"), replies)
+    path = write_job(folder, "evaluate", arm, {"metrics.json": metrics(replies)}, seed)
+    write_responses(path.with_name("responses.jsonl"), replies)
     return path
 
 
@@ -57,7 +56,7 @@ def answers(questions, skill, seed):
         if rng.uniform() > skill:
             wrong = "B" if question.answer == "A" else "A"
             reply = wrong if question.options else f"{1.3 * float(question.answer) + 0.3:.2f}"
-        found.append(judged(question, reply, "key"))
+        found.append(respond(item_from_question(question), PROTOCOL, reply, key="key"))
     return found
 
 
@@ -105,11 +104,9 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
     paths: dict[str, list[Path]] = {"scenes": [place / "0000.json"], "evaluate": []}
     for seed, (arm, skill) in enumerate(SKILL.items()):
         paths["evaluate"].append(write_evaluate(folder, arm, answers(questions, skill, seed)))
-    for baseline in (RandomBaseline.fit(questions), FrequencyBaseline.fit(questions)):
-        replies = []
-        for question in questions:
-            words, value = baseline.answer(question)
-            replies.append(expected(question, words, "key", value))
+    items = [item_from_question(question) for question in questions]
+    for baseline in (RandomBaseline.fit(items, PROTOCOL), FrequencyBaseline.fit(items, PROTOCOL)):
+        replies = list(baseline.respond(items, {}))
         paths["evaluate"].append(write_evaluate(folder, baseline.name, replies))
     paths["train"] = [
         write_job(folder, "train", arm, {"log.jsonl": curve(arm)}) for arm in SKILL if arm != "base"

@@ -61,7 +61,7 @@ EDITS = [
     ("src/spatialsv/losses/depth.py", *CODE, {"train"}, "train_arm"),
     ("src/spatialsv/lift/measure.py", *CODE, {"lift"}, "lift_model"),
     ("src/spatialsv/probe/fit.py", *CODE, {"probe"}, "probe_model"),
-    ("src/spatialsv/evaluate/score.py", *CODE, {"evaluate"}, "evaluate_model"),
+    ("src/spatialsv/evaluate/config.py", *CODE, {"evaluate"}, "evaluate_model"),
     ("src/spatialsv/report/page.py", *CODE, {"report"}, "report"),
     (SMOKE, "test: 8}", "test: 16}", {"scenes"}, "scenes_shard"),
     (DEFAULT, "drop_percent: 0", "drop_percent: 1", {"labels", "pseudo"}, "labels_shard"),
@@ -98,6 +98,6 @@ def test_a_clone_that_pulled_has_nothing_to_do_and_notices_a_later_edit(adopted,
     pulled = clone.run("make", "pull")
     assert pulled.returncode == 0, pulled.stdout
     assert (stale(clone), clone.planned()) == (set(), {})
-    clone.edit("src/spatialsv/evaluate/score.py", *CODE)
+    clone.edit("src/spatialsv/evaluate/config.py", *CODE)
     assert stale(clone) == {"evaluate"}
     assert clone.planned() == {"evaluate_model": 6, "gather": 1, "report": 1}

@@ -200,7 +200,7 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     folder = own.root / "data/evaluate/rooms/text/0/mindcube_tiny"
     scores = json.loads((folder / "scores.json").read_text())
     about = json.loads((folder / "manifest.json").read_text())["about"]
-    assert about["overlap"]["train"] == 32 * 4 and about["scorer"] == "official"
+    assert about["overlap"]["train"] == 32 * 4 and about["protocol"] == "official"
     assert about["overlap"]["same_name"] == 0  # rooms of their own
     by_hand = ["--model", "data/train/rooms/text/0/manifest.json", "--data", "external/MindCube"]
     by_hand += ["--config", '{"max_new_tokens": 4}', "--out", "runs/mine"]

@@ -48,7 +48,7 @@ rule evaluate_benchmark:
         mem_mb=3000,
         gpu=GPU,
     params:
-        code=lambda wildcards: code_version("benchmark", wildcards.arm == "base"),
+        code=lambda wildcards: code_version("evaluate", wildcards.arm == "base"),
         model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
         data=lambda wildcards: dag.benchmarks[wildcards.name]["data"],

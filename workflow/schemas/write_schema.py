@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from spatialsv.benchmarks.names import NAMES as BENCHMARKS
+from spatialsv.benchmarks.catalogue import NAMES as BENCHMARKS
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.stage import SOURCES
 
@@ -79,9 +79,9 @@ def schema() -> dict[str, Any]:
                 for name in theirs:  # given by the arm and by its labels
                     own[part]["properties"].pop(name)
         if stage == "evaluate":
-            ask = _mapping(_load("spatialsv.evaluate.asking:AskConfig"))["properties"]
-            own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **ask}, ["data"])
-            own["benchmarks"]["propertyNames"] = {"enum": list(BENCHMARKS)}
+            third_party = [name for name in BENCHMARKS if name != "rooms"]
+            own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **own}, ["data"])
+            own["benchmarks"]["propertyNames"] = {"enum": third_party}
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null removes one
         sections[stage] = _object(own | DAG.get(stage, {}))

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from spatialsv.benchmarks.responses import FILE, Response, read_responses
 from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.stats.summary import QuestionScore
 
@@ -72,46 +72,21 @@ def by_arm(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 def read_runs(jobs: Sequence[Job]) -> dict[str, list[dict[str, ScoredResponse]]]:
     """Read the responses of evaluate jobs, by arm, seed and question."""
-    return {arm: [read_responses(job) for job in seeds] for arm, seeds in by_arm(jobs).items()}
+    return {arm: [read_job_responses(job) for job in seeds] for arm, seeds in by_arm(jobs).items()}
 
 
-def read_responses(job: Job) -> dict[str, ScoredResponse]:
-    """Read an evaluate job's responses, by question id.
-
-    Returns:
-        The scored responses in the order of the file.
-
-    Raises:
-        ValueError: a line lacks a required field; the message names the line.
-    """
-    path = job.manifest.resolve("replies.jsonl")
-    responses = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            response = _response(json.loads(line))
-        except (KeyError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{path}:{number}: invalid response ({error!r}). Run"
-                " `snakemake --forcerun evaluate_model` to write the file again."
-            ) from None
-        responses[response.scored.id] = response
-    return responses
+def read_job_responses(job: Job) -> dict[str, ScoredResponse]:
+    """Read an evaluate job's scored responses by question id, in the order of the file."""
+    responses = read_responses(job.manifest.resolve(FILE))
+    return {response.id: _scored_response(response) for response in responses}
 
 
-def _response(record: dict[str, Any]) -> ScoredResponse:
-    scored = QuestionScore(
-        id=record["id"],
-        scene=record["scene"],
-        task=record["task"],
-        kind=record["kind"],
-        spatial=record["spatial"],
-        score=float(record["score"]),
-    )
+def _scored_response(response: Response) -> ScoredResponse:
     return ScoredResponse(
-        scored,
-        record["prompt"],
-        record["options"],
-        str(record["answer"]),
-        record["reply"],
-        record.get("extracted"),
+        response.scored(),
+        response.prompt,
+        response.options,
+        response.answer,
+        response.response,
+        response.prediction,
     )

@@ -137,7 +137,7 @@ def _head(column: Mapping[str, Any], runs: ModelRuns) -> Row:
         "benchmark": benchmark or None,
         "items": " or ".join(map(str, sorted(items))) or None,
         "paper_items": column.get("n"),
-        "protocol": ", ".join(sorted({s["scorer"] for s in scored})) or None,
+        "protocol": ", ".join(sorted({s["protocol"] for s in scored})) or None,
     }
 
 

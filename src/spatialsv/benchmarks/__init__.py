@@ -1,1 +1,1 @@
-"""Spatial benchmarks from their authors' files, and the rules by which stacks score replies."""
+"""Spatial benchmarks: the rooms' own questions, third-party files and their scoring protocols."""

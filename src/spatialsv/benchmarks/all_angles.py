@@ -12,16 +12,16 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
     mean_score,
     micro,
-    right_letter,
+    score_letter,
 )
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.infer import infer_choice
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.vlmevalkit import match_option
 
 COUNTS = {
     "counting": 251,
@@ -42,16 +42,16 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not All-Angles Bench's.
     """
-    (path,) = find(data, "data.json")
-    return [_item(*at) for at in placed(path, rows_of(path))]
+    (path,) = find_files(data, "data.json")
+    return [_item(*at) for at in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     if row["category"] not in COUNTS:
-        raise ValueError(f"{where}: category {row['category']!r} is none of {', '.join(COUNTS)}")
+        raise ValueError(f"{where}: category {row['category']!r} is not one of {', '.join(COUNTS)}")
     if row["answer"] not in tuple(LETTERS):
-        raise ValueError(f"{where}: answer {row['answer']!r} is none of A, B, C")
+        raise ValueError(f"{where}: answer {row['answer']!r} is not one of A, B, C")
     return Item(
         id=str(row["index"]),
         task=row["category"],
@@ -67,15 +67,15 @@ def _item(row: Row, where: str) -> Item:
 
 def prompt(item: Item) -> str:
     """As VLMEvalKit asks; the question stands as data.json has it."""
-    return vlmevalkit.form(item.question, _options(item))
+    return vlmevalkit.format_choices(item.question, _options(item))
 
 
-def read(item: Item, reply: str) -> str | None:
-    """What `infer_choice` finds."""
-    return infer_choice(reply, _options(item), old=True)
+def parse(item: Item, response: str) -> str | None:
+    """What `match_option` finds."""
+    return match_option(response, _options(item), old=True)
 
 
-def aggregate(scored: Scored) -> Scores:
+def aggregate(scored: ScoredItems) -> Scores:
     """Over the questions; with the pairs both of whose questions are there."""
     found = micro(tuple(COUNTS))(scored)
     by_id = {item.id: (item, value) for item, value in scored}
@@ -91,7 +91,7 @@ def aggregate(scored: Scored) -> Scores:
         name: mean_score([(item, share) for (item, *_), share in zip(pairs, values, strict=True)])
         for name, values in zip(PAIRS, shares, strict=bool(pairs))
     }
-    return Scores(whole=found.whole, tasks=found.tasks | told)
+    return Scores(tree=found.tree, tasks=found.tasks | told)
 
 
 def _shares(one: float, other: float) -> tuple[float, float, float]:
@@ -107,6 +107,10 @@ def _options(item: Item) -> dict[str, str]:
 ALL_ANGLES = Benchmark(
     title="All-Angles Bench",
     load=load,
-    scorers={"official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate)},
+    protocols={
+        "official": Protocol(
+            prompt=prompt, parse_response=parse, score=score_letter, aggregate=aggregate
+        )
+    },
     counts=COUNTS,
 )

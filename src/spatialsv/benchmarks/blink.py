@@ -1,7 +1,7 @@
 """BLINK (arXiv 2404.12390): 14 tasks of visual perception, choices; the validation set.
 
-- `official`: a bare letter, or the one "(A)" that stands as a word in the reply or in its last
-  paragraph. The authors ask GPT-3.5 where this finds nothing; here such a reply is not read.
+- `official`: a bare letter, or the one "(A)" that stands as a word in the response or in its last
+  paragraph. The authors ask GPT-3.5 where this finds nothing; here such a response is not read.
 - `lmms_eval` (0.7.3): another prompt, and four patterns for a letter.
 - `vlmevalkit`: its own prompt, its older rule without a judge, and the mean over all questions
   where the others average the tasks' means.
@@ -13,12 +13,11 @@ import re
 from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro, micro, right_letter
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.images import cell
-from spatialsv.benchmarks.infer import infer_choice
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import stated_letter
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro, micro, score_letter
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.images import cell_name
+from spatialsv.benchmarks.lmms_eval import stated_letter
+from spatialsv.benchmarks.vlmevalkit import match_option
 
 COUNTS = {
     "Art_Style": 117,
@@ -55,22 +54,22 @@ def load(data: Path) -> list[Item]:
         ValueError: no such files, or rows that are not BLINK's.
     """
     items = []
-    for path in find(data, "*/val-*.parquet"):
+    for path in find_files(data, "*/val-*.parquet"):
         task = path.parent.name
         if task not in COUNTS:
-            raise ValueError(f"{path}: folder {task} is none of {', '.join(COUNTS)}")
-        for number, row in enumerate(rows_of(path, without=IMAGES)):
-            images = tuple(cell(data, path, number, name) for name in IMAGES)
+            raise ValueError(f"{path}: folder {task} is not one of {', '.join(COUNTS)}")
+        for number, row in enumerate(read_rows(path, without=IMAGES)):
+            images = tuple(cell_name(data, path, number, name) for name in IMAGES)
             items.append(_item(row, task, images, f"{path}: row {number}"))
     return items
 
 
 def _item(row: Row, task: str, images: tuple[str, ...], where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     choices = tuple(row["choices"])
     answers = [f"({letter})" for letter in LETTERS[: len(choices)]]
     if row["answer"] not in answers:
-        raise ValueError(f"{where}: answer {row['answer']!r} is none of {', '.join(answers)}")
+        raise ValueError(f"{where}: answer {row['answer']!r} is not one of {', '.join(answers)}")
     return Item(
         id=row["idx"],
         task=task,
@@ -96,30 +95,30 @@ def prompt_lmms_eval(item: Item) -> str:
 
 def prompt_vlmevalkit(item: Item) -> str:
     """Its form for all choices. The words of the question are the file's."""
-    return vlmevalkit.form(item.question, _options(item))
+    return vlmevalkit.format_choices(item.question, _options(item))
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """A bare letter, or the one choice "(A)" among the words of the last paragraph, or of all."""
-    if re.fullmatch(r"[A-E]|\([A-E]\)", reply):
-        return reply.strip("()")
+    if re.fullmatch(r"[A-E]|\([A-E]\)", response):
+        return response.strip("()")
     choices = {f"({letter})" for letter in _letters(item)}
-    found = choices.intersection(reply.split())
-    last = choices.intersection(reply.split("\n\n")[-1].split())
+    found = choices.intersection(response.split())
+    last = choices.intersection(response.split("\n\n")[-1].split())
     for chosen in (last, found):
         if len(chosen) == 1:
             return chosen.pop().strip("()")
     return None
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | None:
+def parse_lmms_eval(item: Item, response: str) -> str | None:
     """What `stated_letter` finds among the item's letters."""
-    return stated_letter(reply, _letters(item))
+    return stated_letter(response, _letters(item))
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
-    """What `infer_choice` finds."""
-    return infer_choice(reply, _options(item))
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
+    """What `match_option` finds."""
+    return match_option(response, _options(item))
 
 
 def _letters(item: Item) -> str:
@@ -133,20 +132,20 @@ def _options(item: Item) -> dict[str, str]:
 BLINK = Benchmark(
     title="BLINK, validation set",
     load=load,
-    scorers={
-        "official": Scorer(
-            prompt=prompt, read=read, score=right_letter, aggregate=macro(tuple(COUNTS))
+    protocols={
+        "official": Protocol(
+            prompt=prompt, parse_response=parse, score=score_letter, aggregate=macro(tuple(COUNTS))
         ),
-        "lmms_eval": Scorer(
+        "lmms_eval": Protocol(
             prompt=prompt_lmms_eval,
-            read=read_lmms_eval,
-            score=right_letter,
+            parse_response=parse_lmms_eval,
+            score=score_letter,
             aggregate=macro(tuple(COUNTS)),
         ),
-        "vlmevalkit": Scorer(
+        "vlmevalkit": Protocol(
             prompt=prompt_vlmevalkit,
-            read=read_vlmevalkit,
-            score=right_letter,
+            parse_response=parse_vlmevalkit,
+            score=score_letter,
             aggregate=micro(tuple(COUNTS)),
         ),
     },

@@ -1,65 +1,74 @@
-"""What can be had without looking: random answers, and one answer to all questions of a task.
+"""Chance: expected scores of random answers, and of one constant answer to all items of a task.
 
-Values are expected scores, question by question, by the scorer's own rules; its own `aggregate`
-makes scores of them, so that what must be right at once is as unlikely as it is.
+Scores follow the protocol's own rules, item by item, and its own `aggregate` averages them, so that
+items that must be correct together are as unlikely as they are.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
 
 import numpy as np
 
-from spatialsv.benchmarks.benchmark import Scorer, Scores
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import THRESHOLDS, as_float
-from spatialsv.stats.accuracy import best_constant
+from spatialsv.benchmarks.benchmark import Item, Protocol, Scores
+from spatialsv.benchmarks.parsing import as_float
+from spatialsv.stats.accuracy import TOLERANCES, best_constant
 
 UNKNOWN = float("nan")
 
 
-def random(items: Sequence[Item], rules: Scorer) -> Scores:
-    """Any option with equal chance. NaN of tasks that ask for numbers or words, which have none."""
-    return rules.aggregate([(item, _any_option(item, rules)) for item in items])
+def random_scores(items: Sequence[Item], protocol: Protocol) -> Scores:
+    """Return the scores of random options; NaN of tasks that ask for numbers or words."""
+    return protocol.aggregate([(item, random_score(item, protocol)) for item in items])
 
 
-def frequency(items: Sequence[Item], rules: Scorer) -> Scores:
-    """Of each task the one answer that scores best on all its questions.
+def frequency_scores(items: Sequence[Item], protocol: Protocol) -> Scores:
+    """Return the scores of the one answer to each task that scores best on these very items.
 
-    It is the most frequent one, as in VSI-Bench's "chance level (frequency)", or of numbers the
-    constant that fits best where that scores more. Like theirs it is found on the questions that it
-    is scored on: a bar for answers without looking, which no model is sure to reach that has not
-    seen the answers. To find it on other scenes would be no fairer: where answers are balanced, to
-    leave a scene out makes its own answers the rarer ones, and puts chance below that of random
-    answers.
+    It is the most frequent answer, as in VSI-Bench's "chance level (frequency)", or the constant
+    number that fits best where that scores more. Like theirs it is determined on the items that it
+    is scored on: an upper bound for answering without images, which a model need not reach.
+    Determining it on other scenes would not be fairer: where answers are balanced, those of a
+    scene that is held out are the rarer ones in the rest, which puts chance below random answers.
     """
-    members: dict[str, list[Item]] = {}
-    for item in items:
-        members.setdefault(item.task, []).append(item)
-    best = {task: _best_answer(found, rules) for task, found in members.items()}
-    return rules.aggregate([(item, _scored(item, best[item.task], rules)) for item in items])
+    answers = constant_answers(items, protocol)
+    return protocol.aggregate([(item, score(item, answers[item.task], protocol)) for item in items])
 
 
-def _scored(item: Item, answer: str, rules: Scorer) -> float | None:
-    return rules.score(item, rules.read(item, answer))
+def score(item: Item, response: str, protocol: Protocol) -> float | None:
+    """Return the score of a response to an item."""
+    return protocol.score(item, protocol.parse_response(item, response))
 
 
-def _any_option(item: Item, rules: Scorer) -> float | None:
-    count = options_of(item)
+def random_score(item: Item, protocol: Protocol, numbers: Iterable[str] = ()) -> float | None:
+    """Return the expected score of a random answer: any option, or any of `numbers`.
+
+    Args:
+        item: a choice, a number or an open question.
+        protocol: scores the answers.
+        numbers: answers to draw from where the item asks for a number.
+
+    Returns:
+        The mean score; None where the protocol skips the item, NaN where nothing can be drawn.
+    """
+    if item.kind == "number" and (drawn := list(numbers)):
+        values = {number: score(item, number, protocol) for number in dict.fromkeys(drawn)}
+        return float(np.array([values[number] for number in drawn], dtype=float).mean())
+    count = count_options(item)
     if item.kind != "choice" or count is None:
         return UNKNOWN
     letters = ascii_uppercase[:count]
     answers = letters if item.answer in letters else item.options
-    values = [_scored(item, answer, rules) for answer in answers]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    scores = [score(item, answer, protocol) for answer in answers]
+    counted = [value for value in scores if value is not None]
+    return sum(counted) / len(counted) if counted else None
 
 
-def options_of(item: Item) -> int | None:
-    """How many options a choice has; where they stand in the question, as letters from A on."""
+def count_options(item: Item) -> int | None:
+    """Return the number of options of a choice, listed or lettered from A in the question."""
     if item.options:
         return len(item.options)
     for count, letter in enumerate(ascii_uppercase):
@@ -68,12 +77,25 @@ def options_of(item: Item) -> int | None:
     return None
 
 
-def _best_answer(items: Sequence[Item], rules: Scorer) -> str:
-    """Ties go to the first by name, whatever the order of the questions."""
+def constant_answers(items: Iterable[Item], protocol: Protocol) -> dict[str, str]:
+    """Return, of each task, the one answer that scores best on all of its items.
+
+    Candidates are the most frequent answer and, of numbers, the constant of the greatest MRA, which
+    wins ties. Among equally frequent answers the first by name is taken, whatever the order of the
+    items.
+    """
+    members: dict[str, list[Item]] = {}
+    for item in items:
+        members.setdefault(item.task, []).append(item)
+    return {task: _constant_answer(task_items, protocol) for task, task_items in members.items()}
+
+
+def _constant_answer(items: Sequence[Item], protocol: Protocol) -> str:
     counts = Counter(item.answer for item in items)
-    answers = [min(counts, key=lambda answer: (-counts[answer], answer))]
+    candidates = [min(counts, key=lambda answer: (-counts[answer], answer))]
     numbers = [as_float(item.answer) for item in items]
-    if items[0].kind == "number" and None not in numbers:
-        answers.append(f"{best_constant(np.array(numbers), 1 - THRESHOLDS):.6g}")
-    totals = [sum(_scored(item, answer, rules) or 0 for item in items) for answer in answers]
-    return answers[int(np.argmax(totals))]
+    truths = [number for number in numbers if number is not None]
+    if items[0].kind == "number" and len(truths) == len(items):
+        candidates.insert(0, f"{best_constant(np.array(truths), TOLERANCES):.6g}")
+    totals = [sum(score(item, answer, protocol) or 0 for item in items) for answer in candidates]
+    return candidates[int(np.argmax(totals))]

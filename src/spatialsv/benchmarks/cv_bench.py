@@ -2,7 +2,7 @@
 
 `official` (Cambrian's code) reads the first character after the last "answer is" or "answer:", and
 averages by source: (ADE20K + COCO) / 2 for 2D, Omni3D for 3D, the mean of both over all.
-`lmms_eval` (0.7.3) reads the first letter of the reply, whatever word it begins, and averages over
+`lmms_eval` (0.7.3) reads the first letter of the response, whatever word it begins, and averages over
 the questions. `vlmevalkit` matches letters and texts, and averages 2D and 3D as the authors do; it
 gives no number over both, for which the authors' stands in.
 """
@@ -16,18 +16,18 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    by_task,
-    joined,
+    mean_of_means,
     mean_score,
     micro,
-    right_letter,
+    score_letter,
+    task_means,
 )
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import LETTER
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.parsing import LETTER
 from spatialsv.stats.means import Mean
 
 COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
@@ -46,18 +46,18 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such files, or rows that are not CV-Bench's.
     """
-    paths = find(data, *FILES)
-    return [_item(*at) for path in paths for at in placed(path, rows_of(path, ("image",)))]
+    paths = find_files(data, *FILES)
+    return [_item(*at) for path in paths for at in locate_rows(path, read_rows(path, ("image",)))]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, source, answer = row["task"], row["source"], str(row["answer"]).strip("()")
     if task not in COUNTS or SOURCES.get(source) != row["type"]:
         raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}")
     choices = dict(zip("ABCDEFGHIJ", map(str, row["choices"]), strict=False))
     if answer not in choices:
-        raise ValueError(f"{where}: answer {row['answer']!r} is none of {', '.join(choices)}")
+        raise ValueError(f"{where}: answer {row['answer']!r} is not one of {', '.join(choices)}")
     name = row["filename"]
     return Item(
         id=str(row["idx"]),
@@ -89,9 +89,9 @@ def prompt_vlmevalkit(item: Item) -> str:
     return item.more["prompt"]
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """A character in upper case, a letter or not."""
-    text = reply.lower().strip()
+    text = response.lower().strip()
     for phrase in ("answer is", "answer is:", "answer:"):
         text = text.split(phrase)[-1]
     end = ".:," if item.more["source"] == "Omni3D" else "."
@@ -99,25 +99,25 @@ def read(item: Item, reply: str) -> str | None:
     return text[:1].upper() or None
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | None:
-    """A letter at the reply's start, in either case: "The answer is B" is T."""
-    found = re.match(r"[\(\s]*([A-Z])", reply.strip(), re.IGNORECASE)
+def parse_lmms_eval(item: Item, response: str) -> str | None:
+    """A letter at the response's start, in either case: "The answer is B" is T."""
+    found = re.match(r"[\(\s]*([A-Z])", response.strip(), re.IGNORECASE)
     return found.group(1).upper() if found else None
 
 
-def aggregate(scored: Scored) -> Scores:
+def aggregate(scored: ScoredItems) -> Scores:
     """Each source weighs the same within 2D and 3D, and these over all."""
     sources = _by_source(scored)
     parts = {}
     for part in ("2D", "3D"):
         of_part = [score for source, score in sources.items() if SOURCES[source] == part]
         if of_part:
-            parts[part] = joined(of_part)
-    tasks = by_task(scored, tuple(COUNTS)) | sources | parts
-    return Scores(whole=joined(parts.values()), tasks=tasks)
+            parts[part] = mean_of_means(of_part)
+    tasks = task_means(scored, tuple(COUNTS)) | sources | parts
+    return Scores(tree=mean_of_means(parts.values()), tasks=tasks)
 
 
-def _by_source(scored: Scored) -> Mapping[str, Mean]:
+def _by_source(scored: ScoredItems) -> Mapping[str, Mean]:
     by_source = {
         source: [pair for pair in scored if pair[0].more["source"] == source] for source in SOURCES
     }
@@ -127,18 +127,20 @@ def _by_source(scored: Scored) -> Mapping[str, Mean]:
 CV_BENCH = Benchmark(
     title="CV-Bench",
     load=load,
-    scorers={
-        "official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate),
-        "lmms_eval": Scorer(
+    protocols={
+        "official": Protocol(
+            prompt=prompt, parse_response=parse, score=score_letter, aggregate=aggregate
+        ),
+        "lmms_eval": Protocol(
             prompt=prompt_lmms_eval,
-            read=read_lmms_eval,
-            score=right_letter,
+            parse_response=parse_lmms_eval,
+            score=score_letter,
             aggregate=micro(tuple(COUNTS)),
         ),
-        "vlmevalkit": Scorer(
+        "vlmevalkit": Protocol(
             prompt=prompt_vlmevalkit,
-            read=vlmevalkit.read,
-            score=right_letter,
+            parse_response=vlmevalkit.parse,
+            score=score_letter,
             aggregate=aggregate,
         ),
     },

@@ -1,6 +1,6 @@
 """Ego3D-Bench (arXiv 2509.06266): a street, seen by the cameras around a car; its choices.
 
-Two of its ten categories ask for metres and are scored by RMSE, over the replies that hold a number
+Two of its ten categories ask for metres and are scored by RMSE, over the responses that hold a number
 other than 0, cut at 100: an error and no score, so they are left out, as in SpatialSV's paper.
 `official` is the authors' script for plain models. It asks three categories for "yes or no", though
 the answers to most of their questions are letters; what does not equal the answer is wrong, as is
@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
 
 YES_NO = (
     "Ego_Centric_Relative_Distance",
@@ -51,15 +50,15 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such files, or rows that are not Ego3D-Bench's.
     """
-    paths = find(data, "test/*.arrow", "test/*.parquet", "*.parquet")
-    rows = [(path, row) for path in paths for row in rows_of(path)]
+    paths = find_files(data, "test/*.arrow", "test/*.parquet", "*.parquet")
+    rows = [(path, row) for path in paths for row in read_rows(path)]
     items = [_item(row, number, path) for number, (path, row) in enumerate(rows)]
     return [item for item in items if item.task in CHOICES]
 
 
 def _item(row: Row, number: int, path: Path) -> Item:
     where = f"{path}: row {number}"
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, source = row["category"], row["source"]
     if task not in (*CHOICES, *NUMBERS) or source not in CAMERAS:
         raise ValueError(f"{where}: unknown category {task!r} of {source!r}")
@@ -89,24 +88,24 @@ def prompt_letter(item: Item) -> str:
     return "\n".join([item.question, *item.options]) + THINK.format("ONLY the letter of the choice")
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """What follows the last <answer>, to the first </answer>: in lower case, without line breaks.
 
-    The whole reply where there is no tag.
+    The whole response where there is no tag.
     """
-    said = reply.split("<answer>")[-1].split("</answer>")[0].replace("\n", "")
-    return said.strip().replace("/n", "").strip().lower() or None
+    prediction = response.split("<answer>")[-1].split("</answer>")[0].replace("\n", "")
+    return prediction.strip().replace("/n", "").strip().lower() or None
 
 
-def score(item: Item, said: str | None) -> float:
+def score(item: Item, prediction: str | None) -> float:
     """1 for the answer in either case, to the letter."""
-    return float(said == item.answer.lower())
+    return float(prediction == item.answer.lower())
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(CHOICES))
+OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=micro(CHOICES))
 EGO3D_BENCH = Benchmark(
     title="Ego3D-Bench, its choices",
     load=load,
-    scorers={"official": OFFICIAL, "official_letter": replace(OFFICIAL, prompt=prompt_letter)},
+    protocols={"official": OFFICIAL, "official_letter": replace(OFFICIAL, prompt=prompt_letter)},
     counts={},
 )

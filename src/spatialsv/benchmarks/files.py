@@ -12,64 +12,101 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def rows_of(path: Path, without: Collection[str] = ()) -> list[Row]:
-    """All rows of one file, by its ending.
+def read_rows(path: Path, without: Collection[str] = ()) -> list[Row]:
+    """Read all rows of one file; the suffix of its name is its format.
 
     Args:
-        without: fields that are left out, and in Parquet not read: images.
+        path: a file in .parquet, .arrow, .jsonl, .json or .tsv.
+        without: fields to skip, such as images; in Parquet they are not read.
+
+    Returns:
+        The rows.
 
     Raises:
         ValueError: the file is missing, broken, or in another format; with its line where it has
             lines.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(f"{path}: no such file.")
     if path.suffix == ".parquet":
-        return _parquet(path, without)
-    readers = {".arrow": _arrow, ".jsonl": _json_lines, ".json": _json, ".tsv": tsv}
-    if path.suffix not in readers:
-        raise ValueError(f"{path}: expected a file in .parquet, {', '.join(readers)}")
-    rows = readers[path.suffix](path)
+        return _read_parquet(path, without)
+    readers = {".arrow": _read_arrow, ".jsonl": _read_json_lines, ".json": _read_list}
+    if path.suffix == ".tsv":
+        rows = list(iterate_tsv(path))
+    elif path.suffix in readers:
+        rows = readers[path.suffix](path)
+    else:
+        raise ValueError(f"{path}: expected a file in .parquet, {', '.join(readers)} or .tsv.")
     return [{name: row[name] for name in row if name not in without} for row in rows]
 
 
-def placed(path: Path, rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
-    """Each of a file's rows, and where it stands, for messages."""
+def locate_rows(path: Path, rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
+    """Yield each row of a file with its location, for error messages."""
     return ((row, f"{path}: row {number}") for number, row in enumerate(rows))
 
 
-def find(data: Path, *patterns: str) -> list[Path]:
-    """The files of the first of `patterns` (globs below `data`) that any file matches, sorted.
+def find_files(data: Path, *patterns: str) -> list[Path]:
+    """Return the files of the first of `patterns` that any file matches, sorted.
+
+    Args:
+        data: the benchmark's folder.
+        patterns: globs below it, the preferred one first.
+
+    Returns:
+        The files, at least one.
 
     Raises:
-        ValueError: none does; the message says what was expected, and what is there.
+        ValueError: no file matches; the message lists the patterns and the folder's entries.
     """
     for pattern in patterns:
-        if found := sorted(data.glob(pattern)):
-            return found
-    here = sorted(path.name for path in data.iterdir()) if data.is_dir() else []
-    told = ", ".join(here[:8]) + (", ..." if len(here) > 8 else "")
-    raise ValueError(f"{data}: expected {' or '.join(patterns)}; found {told or 'nothing'}")
+        if paths := sorted(data.glob(pattern)):
+            return paths
+    entries = sorted(path.name for path in data.iterdir()) if data.is_dir() else []
+    listed = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")
+    raise ValueError(f"{data}: expected {' or '.join(patterns)}; found {listed or 'nothing'}.")
 
 
-def wanted(row: Row, names: Iterable[str], where: str) -> None:
-    """Refuse a row that lacks a field.
+def require_fields(row: Row, names: Iterable[str], where: str) -> None:
+    """Check that a row has the fields `names`.
 
     Raises:
-        ValueError: it does; the message names the fields that it has.
+        ValueError: it lacks one; the message lists the fields that it has.
     """
-    if lacking := [name for name in names if name not in row]:
-        raise ValueError(f"{where}: no field {', '.join(lacking)}; found {', '.join(row)}")
+    if missing := [name for name in names if name not in row]:
+        raise ValueError(f"{where}: no field {', '.join(missing)}; found {', '.join(row)}.")
 
 
-def tsv(path: Path) -> Iterator[Row]:
-    """The rows of a TSV, one by one: images stand in it as base64."""
+def require_known(value: Any, known: Collection[Any], name: str, where: str) -> None:
+    """Check that the field `name` has one of the values `known`.
+
+    Raises:
+        ValueError: it has another value.
+    """
+    if value not in known:
+        listed = ", ".join(map(str, known))
+        raise ValueError(f"{where}: {name} {value!r} is not one of {listed}.")
+
+
+def iterate_tsv(path: Path) -> Iterator[Row]:
+    """Yield the rows of a TSV one by one: images are stored in it as base64."""
     csv.field_size_limit(sys.maxsize)
     with path.open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file, delimiter="\t")
 
 
-def _parquet(path: Path, without: Collection[str]) -> list[Row]:
+def read_json(path: Path) -> Any:
+    """Read the value of a JSON file.
+
+    Raises:
+        ValueError: the file is not JSON; with the line.
+    """
+    try:
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}).") from None
+
+
+def _read_parquet(path: Path, without: Collection[str]) -> list[Row]:
     import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
     from pyarrow import ArrowException
 
@@ -78,59 +115,44 @@ def _parquet(path: Path, without: Collection[str]) -> list[Row]:
         names = [name for name in file.schema_arrow.names if name not in without]
         return file.read(columns=names).to_pylist()
     except (ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not Parquet ({error})") from None
+        raise ValueError(f"{path}: not Parquet ({error}).") from None
 
 
-def _arrow(path: Path) -> list[Row]:
-    """As `datasets` saves it: a stream."""
+def _read_arrow(path: Path) -> list[Row]:
+    """Read an Arrow stream, the format in which `datasets` saves."""
     from pyarrow import ArrowException, ipc
 
     try:
         with path.open("rb") as file, ipc.open_stream(file) as stream:
             return stream.read_all().to_pylist()
     except (ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not an Arrow stream ({error})") from None
+        raise ValueError(f"{path}: not an Arrow stream ({error}).") from None
 
 
-def _json_lines(path: Path) -> list[Row]:
+def _read_json_lines(path: Path) -> list[Row]:
     rows = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if line.strip():
-            rows.append(_object(line, f"{path}:{number}"))
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not JSON ({error.msg}).") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}:{number}: expected an object, found {type(row).__name__}.")
+        rows.append(row)
     return rows
 
 
-def json_value(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        ValueError: it is no JSON; with the line.
-    """
-    try:
-        return json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
-
-
-def _json(path: Path) -> list[Row]:
-    value = json_value(path)
+def _read_list(path: Path) -> list[Row]:
+    value = read_json(path)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise ValueError(f"{path}: expected a list of objects")
+        raise ValueError(f"{path}: expected a list of objects.")
     return value
 
 
-def _object(line: str, where: str) -> Row:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error.msg})") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected an object, found {type(value).__name__}")
-    return value
-
-
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error})") from None
+        raise ValueError(f"{path}: not UTF-8 text ({error}).") from None

@@ -1,7 +1,8 @@
-"""A benchmark's images: files, or cells of a table, which `FILE#ROW` or `FILE#ROW/COLUMN` names.
+"""A benchmark's images: image files, cells of a table, or views in a store of scenes.
 
-Tables hold them in two ways: VLMEvalKit's TSV as base64, Parquet as bytes. A row of such a TSV may
-hold the index of another row instead, whose image it shares.
+Names below the benchmark's folder: `FILE`, `FILE.tsv#ROW`, `FILE.parquet#ROW/COLUMN`, or
+`STORE.zarr#SCENE/VIEW`. A TSV (VLMEvalKit's) holds images as base64, Parquet as bytes. A row of
+such a TSV may hold the index of another row instead, whose image it shares.
 """
 
 from __future__ import annotations
@@ -10,120 +11,143 @@ import base64
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from spatialsv.benchmarks.files import Row, tsv
+from spatialsv.benchmarks.files import Row, iterate_tsv
 from spatialsv.scenes.images import read_image
+from spatialsv.scenes.store import load_groups
 
-SHARED = 64  # characters; VLMEvalKit takes what is no longer than this for an index
-
-
-def tsv_rows(data: Path, path: Path) -> list[Row]:
-    """The rows of a VLMEvalKit TSV below `data`, each `image` replaced by where it is.
-
-    Raises:
-        ValueError: a row without an image, or one that shares an image with no row.
-    """
-    rows, own = [], {}
-    for number, row in enumerate(tsv(path)):
-        if len(row.get("image") or "") > SHARED:
-            own[row.get("index")] = number
-            row = {**row, "image": None}
-        rows.append(row)
-    return [
-        {**row, "image": f"{path.relative_to(data)}#{_where(row, number, own, path)}"}
-        for number, row in enumerate(rows)
-    ]
+LONGEST_INDEX = 64  # characters; VLMEvalKit treats what is no longer than this as an index
 
 
-def cell(data: Path, path: Path, row: int, column: str) -> str:
-    """The name of what a Parquet file below `data` holds in one cell, for `Item.images`."""
-    return f"{path.relative_to(data).as_posix()}#{row}/{column}"
+def file_of(data: Path, name: str) -> Path:
+    """Return the file or store that the image `name` is in."""
+    return data / name.partition("#")[0]
 
 
-def encoded(data: Path, name: str) -> list[bytes]:
-    """The encoded images that `name` names: one of a file or a TSV's row, any number of a cell.
+def read_images(data: Path, name: str) -> list[Image.Image]:
+    """Read the images that `name` refers to, upright and in RGB.
 
     Args:
+        data: the benchmark's folder.
         name: one of an item's `images`.
 
-    Raises:
-        ValueError: there is no such file or cell, or it holds no images.
-    """
-    file, _, place = name.partition("#")
-    path, (row, _, column) = data / file, place.partition("/")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if not place:
-        return [path.read_bytes()]
-    if path.suffix == ".tsv":
-        return [base64.b64decode(_record(path, int(row))["image"])]
-    return _bytes_of(_parquet_cell(path, int(row), column or "image"), f"{data}: {name}")
-
-
-def pictures(data: Path, name: str) -> list[Image.Image]:
-    """As `encoded`, decoded: upright, in RGB.
+    Returns:
+        One image of a file, a TSV's row or a store; any number of a Parquet cell.
 
     Raises:
-        ValueError: as `encoded`, or Pillow cannot read one to its end.
+        ValueError: the file or cell is missing, holds no images, or Pillow cannot read one.
     """
+    path, (_, _, cell) = file_of(data, name), name.partition("#")
+    if path.suffix == ".zarr":
+        scene, _, view = cell.rpartition("/")
+        return [Image.fromarray(_store_images(path)[scene][int(view)])]
     try:
-        return [read_image(io.BytesIO(image)) for image in encoded(data, name)]
+        return [read_image(io.BytesIO(image)) for image in read_encoded(data, name)]
     except ValueError as error:
         raise ValueError(f"{data / name}: {error}") from None
 
 
-def _bytes_of(value: Any, where: str) -> list[bytes]:
-    """Out of bytes, of a struct that has a field `bytes`, or of a list of such."""
+def read_encoded(data: Path, name: str) -> list[bytes]:
+    """Read the encoded images that `name` refers to, as `read_images` does.
+
+    Raises:
+        ValueError: the file or cell is missing, or it holds no images.
+    """
+    path, (_, _, cell) = file_of(data, name), name.partition("#")
+    row, _, column = cell.partition("/")
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file.")
+    if not cell:
+        return [path.read_bytes()]
+    if path.suffix == ".tsv":
+        return [base64.b64decode(_tsv_row(path, int(row))["image"])]
+    return _encoded_images(_parquet_cell(path, int(row), column or "image"), f"{data}: {name}")
+
+
+def cell_name(data: Path, path: Path, row: int, column: str) -> str:
+    """Return the name, for `Item.images`, of a cell of a Parquet file below `data`."""
+    return f"{path.relative_to(data).as_posix()}#{row}/{column}"
+
+
+def read_tsv_rows(data: Path, path: Path) -> list[Row]:
+    """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name.
+
+    Raises:
+        ValueError: a row has no image, or shares that of a row that has none.
+    """
+    rows: list[dict[str, Any]] = []
+    row_of_index: dict[Any, int] = {}
+    for number, row in enumerate(iterate_tsv(path)):
+        if len(row.get("image") or "") > LONGEST_INDEX:
+            row_of_index[row.get("index")] = number
+            row = {**row, "image": None}
+        rows.append(dict(row))
+    for number, row in enumerate(rows):
+        image = row.get("image")
+        if image is None and row.get("index") in row_of_index:
+            source = number
+        elif image in row_of_index:
+            source = row_of_index[image]
+        else:
+            raise ValueError(f"{path}: row {number}: expected an image, found {image!r}.")
+        row["image"] = f"{path.relative_to(data)}#{source}"
+    return rows
+
+
+@lru_cache(maxsize=1)
+def _store_images(path: Path) -> Mapping[str, np.ndarray]:
+    """Return the images of each scene of a store, (N, H, W, 3)."""
+    groups = load_groups(path, ["image"])
+    return {
+        name: views for group in groups for name, views in zip(group.ids, group.image, strict=True)
+    }
+
+
+def _encoded_images(value: Any, where: str) -> list[bytes]:
+    """Return the bytes in a cell: bytes, a struct with a field `bytes`, or a list of such."""
     if value is None:
         return []
     if isinstance(value, list):
-        return [image for part in value for image in _bytes_of(part, where)]
-    found = value.get("bytes") if isinstance(value, dict) else value
-    if not isinstance(found, bytes):
-        raise ValueError(f"{where}: expected encoded images, found {type(value).__name__}")
-    return [found]
+        return [image for part in value for image in _encoded_images(part, where)]
+    encoded = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(encoded, bytes):
+        raise ValueError(f"{where}: expected encoded images, found {type(value).__name__}.")
+    return [encoded]
 
 
-def _where(row: Row, number: int, own: dict[Any, int], path: Path) -> int:
-    if row.get("image") is None and row.get("index") in own:
-        return number
-    if row.get("image") in own:
-        return own[row["image"]]
-    raise ValueError(f"{path}: row {number}: expected an image, found {row.get('image')!r}")
-
-
-def _record(path: Path, number: int) -> Row:
-    names, starts = _starts(path)
-    if number >= len(starts):
-        raise ValueError(f"{path}: no row {number}")
+def _tsv_row(path: Path, number: int) -> Row:
+    names, offsets = _tsv_offsets(path)
+    if number >= len(offsets):
+        raise ValueError(f"{path}: no row {number}.")
     with path.open("rb") as file:
-        file.seek(starts[number])
-        record = next(csv.reader(_lines(file), delimiter="\t"))
+        file.seek(offsets[number])
+        record = next(csv.reader(_decoded_lines(file), delimiter="\t"))
     return dict(zip(names, record, strict=False))
 
 
 @lru_cache(maxsize=2)
-def _starts(path: Path) -> tuple[list[str], list[int]]:
-    """A TSV's header, and where each record starts, in bytes."""
+def _tsv_offsets(path: Path) -> tuple[list[str], list[int]]:
+    """Return a TSV's header, and the byte at which each record starts."""
     csv.field_size_limit(sys.maxsize)
-    starts = []
+    offsets = []
     with path.open("rb") as file:
-        reader = csv.reader(_lines(file), delimiter="\t")  # reads no line ahead
+        reader = csv.reader(_decoded_lines(file), delimiter="\t")  # reads no line ahead
         names = next(reader)
         while True:
-            start = file.tell()
+            offset = file.tell()
             if next(reader, None) is None:
-                return names, starts
-            starts.append(start)
+                return names, offsets
+            offsets.append(offset)
 
 
-def _lines(file: Any) -> Iterator[str]:
+def _decoded_lines(file: Any) -> Iterator[str]:
     while line := file.readline():
         yield line.decode("utf-8")
 
@@ -135,13 +159,13 @@ def _parquet_cell(path: Path, number: int, column: str) -> Any:
     for group in range(file.num_row_groups if column in file.schema_arrow.names else 0):
         count = file.metadata.row_group(group).num_rows
         if number < first + count:
-            return _column(path, group, column)[number - first].as_py()
+            return _parquet_column(path, group, column)[number - first].as_py()
         first += count
-    raise ValueError(f"{path}: no cell {column} of row {number}")
+    raise ValueError(f"{path}: no cell {column} of row {number}.")
 
 
-@lru_cache(maxsize=4)  # a question of BLINK shows as many, each of its own
-def _column(path: Path, group: int, column: str) -> Any:
+@lru_cache(maxsize=4)  # an item of BLINK has four image columns
+def _parquet_column(path: Path, group: int, column: str) -> Any:
     import pyarrow.parquet as parquet
 
     return parquet.ParquetFile(path).read_row_group(group, columns=[column])[column]

@@ -4,7 +4,7 @@ The setting of a question (rotation, among, around) is the prefix of its id; `ar
 `mindcube_tiny` names two item sets: the 1,200 items (400 around) of SpatialSV's paper, and the
 1,050 (250 around) that the authors publish now. Every question weighs the same.
 
-`official` and `lmms_eval` (0.7.3) read replies by the same rules, the authors' own; `vlmevalkit`
+`official` and `lmms_eval` (0.7.3) read responses by the same rules, the authors' own; `vlmevalkit`
 (EASI's) searches for the answer. All ask as the authors' `raw_qa`, though the harnesses take the
 text from copies of the files. The authors leave questions of a setting `translation` out of the
 mean over all, as lmms-eval does not.
@@ -19,17 +19,17 @@ from pathlib import Path, PurePosixPath
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    by_task,
     mean_score,
     micro,
-    right_letter,
+    score_letter,
+    task_means,
 )
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.search import search_choice
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.vlmevalkit import search_choice
 
 SETTINGS = ("rotation", "among", "around")
 COUNTS = {"rotation": 200, "among": 600, "around": (400, 250)}  # tiny: of the paper, and public
@@ -67,15 +67,15 @@ def load(data: Path, file: str) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not MindCube's.
     """
-    path = find(data, f"data/raw/{file}", f"raw/{file}", file)[0]
+    path = find_files(data, f"data/raw/{file}", f"raw/{file}", file)[0]
     root = path.parent.parent if path.parent.name == "raw" else path.parent
     images = PurePosixPath(root.relative_to(data)) if root != data else PurePosixPath()
-    rows = enumerate(rows_of(path), start=1)
+    rows = enumerate(read_rows(path), start=1)
     return [_item(row, f"{path}: record {number}", images) for number, row in rows]
 
 
 def _item(row: Row, where: str, root: PurePosixPath) -> Item:
-    wanted(row, ("id", "question", "images", "gt_answer"), where)
+    require_fields(row, ("id", "question", "images", "gt_answer"), where)
     name, images = str(row["id"]), row["images"]
     if not row["gt_answer"] or not images:
         raise ValueError(f"{where}: expected an answer and images")
@@ -97,41 +97,41 @@ def prompt(item: Item) -> str:
     return f"{INSTRUCTION}\n[Question]\n{item.question}"
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """The authors' rules. The last "X." anywhere wins over all else.
 
     Their tag is "<Answer>", so that "<answer>", which they ask for, is read by the rules for any
     text.
     """
-    if found := _last(DOTTED, reply):
+    if found := _last(DOTTED, response):
         return found
-    if tag := re.search(r"<Answer>(.*?)(?:<|$)", reply, re.DOTALL):
+    if tag := re.search(r"<Answer>(.*?)(?:<|$)", response, re.DOTALL):
         for pattern in IN_TAG:
             if found := _last(pattern, tag.group(1)):
                 return found
     for pattern in ANYWHERE:
-        if found := _last(pattern, reply):
+        if found := _last(pattern, response):
             return found
-    for line in reversed(reply.split("\n")):
+    for line in reversed(response.split("\n")):
         if found := re.search(FIRST_OF_LINE, line):
             return found.group(1)
     return None
 
 
-def read_stripped(item: Item, reply: str) -> str | None:
+def parse_stripped(item: Item, response: str) -> str | None:
     """As lmms-eval calls them: white space at either end is cut first."""
-    return read(item, reply.strip())
+    return parse(item, response.strip())
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
     """What its search finds."""
-    return search_choice(reply)
+    return search_choice(response)
 
 
-def aggregate(scored: Scored) -> Scores:
+def aggregate(scored: ScoredItems) -> Scores:
     """Every question weighs the same, but for those of `translation`, which do not count."""
     counted = [(item, value) for item, value in scored if item.task != LEFT_OUT]
-    return Scores(whole=mean_score(counted), tasks=by_task(scored, SETTINGS))
+    return Scores(tree=mean_score(counted), tasks=task_means(scored, SETTINGS))
 
 
 def _last(pattern: str, text: str) -> str | None:
@@ -139,21 +139,21 @@ def _last(pattern: str, text: str) -> str | None:
     return found[-1] if found else None
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=right_letter, aggregate=aggregate)
-SCORERS = {
+OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score_letter, aggregate=aggregate)
+PROTOCOLS = {
     "official": OFFICIAL,
-    "lmms_eval": replace(OFFICIAL, read=read_stripped, aggregate=micro(SETTINGS)),
-    "vlmevalkit": replace(OFFICIAL, read=read_vlmevalkit, aggregate=micro(SETTINGS)),
+    "lmms_eval": replace(OFFICIAL, parse_response=parse_stripped, aggregate=micro(SETTINGS)),
+    "vlmevalkit": replace(OFFICIAL, parse_response=parse_vlmevalkit, aggregate=micro(SETTINGS)),
 }
 MINDCUBE = Benchmark(
     title="MindCube",
     load=partial(load, file="MindCube.jsonl"),
-    scorers=SCORERS,
+    protocols=PROTOCOLS,
     counts=TOTAL,
 )
 MINDCUBE_TINY = Benchmark(
     title="MindCube-Tiny",
     load=partial(load, file="MindCube_tinybench.jsonl"),
-    scorers=SCORERS,
+    protocols=PROTOCOLS,
     counts=COUNTS,
 )

@@ -2,7 +2,7 @@
 
 - `official`: what stands in `` ``, else in ` `, and in { } there, then the first capital A to D
   that is a word and that no other word follows. The authors ask a model where this finds nothing;
-  here such a reply is not read.
+  here such a response is not read.
 - `lmms_eval` (0.7.3): the same with A to F in either case, so that an article "a" before a stop
   is a letter.
 - `vlmevalkit` (EASI's): a search for the answer; its prompt joins options with a comma after each.
@@ -16,11 +16,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.images import cell
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.search import search_choice
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.images import cell_name
+from spatialsv.benchmarks.vlmevalkit import search_choice
 
 COUNTS = {
     "Positional Relationship (Cam.-Cam.)": 93,
@@ -53,18 +52,18 @@ def load(data: Path) -> list[Item]:
         ValueError: no such file, or rows that are not MMSI-Bench's.
     """
     items = []
-    for path in find(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
-        for number, row in enumerate(rows_of(path, without=("images",))):
-            images = cell(data, path, number, "images")
+    for path in find_files(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
+        for number, row in enumerate(read_rows(path, without=("images",))):
+            images = cell_name(data, path, number, "images")
             items.append(_item(row, images, f"{path}: row {number}"))
     return items
 
 
 def _item(row: Row, images: str, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task = row["question_type"].replace(EN_DASH, "-")
     if task not in COUNTS:
-        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(COUNTS)}")
+        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(COUNTS)}")
     return Item(
         id=str(row["id"]),
         task=task,
@@ -86,38 +85,40 @@ def prompt_vlmevalkit(item: Item) -> str:
     return f"{item.question}, \n{ASK}"
 
 
-def read(item: Item, reply: str, letter: re.Pattern[str] = LETTER) -> str | None:
-    """The letter in the innermost marks that the reply has."""
+def parse(item: Item, response: str, letter: re.Pattern[str] = LETTER) -> str | None:
+    """The letter in the innermost marks that the response has."""
     for marks in ENCLOSED:
-        if found := re.search(marks, reply):
-            reply = found.group(1)
-    found = letter.search(reply)
+        if found := re.search(marks, response):
+            response = found.group(1)
+    found = letter.search(response)
     return found.group().upper() if found else None
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | None:
+def parse_lmms_eval(item: Item, response: str) -> str | None:
     """As `read`, with more letters, in either case."""
-    return read(item, reply, LETTER_LMMS_EVAL)
+    return parse(item, response, LETTER_LMMS_EVAL)
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
     """What its search finds."""
-    return search_choice(reply)
+    return search_choice(response)
 
 
-def score(item: Item, said: str | None) -> float:
+def score(item: Item, prediction: str | None) -> float:
     """1 for the right letter."""
-    return float(said is not None and said == item.answer.strip().upper())
+    return float(prediction is not None and prediction == item.answer.strip().upper())
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(tuple(COUNTS)))
+OFFICIAL = Protocol(
+    prompt=prompt, parse_response=parse, score=score, aggregate=micro(tuple(COUNTS))
+)
 MMSI_BENCH = Benchmark(
     title="MMSI-Bench",
     load=load,
-    scorers={
+    protocols={
         "official": OFFICIAL,
-        "lmms_eval": replace(OFFICIAL, read=read_lmms_eval),
-        "vlmevalkit": replace(OFFICIAL, prompt=prompt_vlmevalkit, read=read_vlmevalkit),
+        "lmms_eval": replace(OFFICIAL, parse_response=parse_lmms_eval),
+        "vlmevalkit": replace(OFFICIAL, prompt=prompt_vlmevalkit, parse_response=parse_vlmevalkit),
     },
     counts=COUNTS,
 )

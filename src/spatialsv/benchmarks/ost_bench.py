@@ -1,14 +1,14 @@
 """OST-Bench (arXiv 2507.07984): questions in turn to one who explores a room.
 
 An item is a turn of the dialogue about one scan: the turns come in order, each with the images
-taken since the last one, and all earlier turns and replies belong to its context. A turn without a
+taken since the last one, and all earlier turns and responses belong to its context. A turn without a
 question, and those on the size of a room, are asked and not scored.
 
-- `official`: the answer is cut out of a JSON-like reply. Choices go to the option with the longest
+- `official`: the answer is cut out of a JSON-like response. Choices go to the option with the longest
   common subsequence, the first among equals; numbers get MRA with < in place of VSI-Bench's <=;
   counts may be English words, which are looked for inside of words ("none" holds "one"). Empty
-  replies are left out.
-- `vlmevalkit`: the same, and replies that hold "Failed" are left out too. It asks each question
+  responses are left out.
+- `vlmevalkit`: the same, and responses that hold "Failed" are left out too. It asks each question
   alone, with all before it in one text that the release does not hold; its prompt here is the
   turn's.
 
@@ -25,15 +25,15 @@ from typing import Literal
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    by_task,
-    joined,
+    mean_of_means,
+    task_means,
 )
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
 from spatialsv.stats.means import MeanOfMeans, Tree
 
 STATE, INFO, SPATIAL = "Agent_state", "Agent_visible_info", "Agent_object_spatial"
@@ -80,18 +80,18 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not OST-Bench's.
     """
-    (path,) = find(data, "OST_bench.json")
-    return [_item(*at) for at in placed(path, rows_of(path))]
+    (path,) = find_files(data, "OST_bench.json")
+    return [_item(*at) for at in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, options = renamed(row["type"]), tuple(row["option"] or ())
     if task not in (*TASKS, NO_QUESTION):
-        raise ValueError(f"{where}: type {row['type']!r} is none of {', '.join(TASKS)}")
+        raise ValueError(f"{where}: type {row['type']!r} is not one of {', '.join(TASKS)}")
     answer, kind = str(row["answer"]), _kind(task)
     if kind == "choice" and (answer := answer.replace('"', "")) not in options:
-        raise ValueError(f"{where}: answer {answer!r} is none of {', '.join(options)}")
+        raise ValueError(f"{where}: answer {answer!r} is not one of {', '.join(options)}")
     if kind == "number" and as_float(answer) is None:
         raise ValueError(f"{where}: answer {answer!r} is no number")
     return Item(
@@ -131,11 +131,11 @@ def prompt(item: Item) -> str:
     return item.question
 
 
-def read(item: Item, reply: str) -> str | None:
-    """What stands for "answer" in the reply where that has a "reason" too, else all of it."""
-    if not reply:
+def parse(item: Item, response: str) -> str | None:
+    """What stands for "answer" in the response where that has a "reason" too, else all of it."""
+    if not response:
         return None
-    text = reply.replace("'", '"')
+    text = response.replace("'", '"')
     if "reason" not in text or "answer" not in text:
         return text.strip('"')
     for start, end in (('"answer":', '"reason"'), ("answer:", "reason")):
@@ -149,28 +149,32 @@ def _between(text: str, start: str, end: str) -> str:
     return text.split(start)[1].split(end)[0].split("\n")[0].strip().strip(",").strip()
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
-    """As `read`, but nothing of a reply with "Failed"."""
-    return None if "Failed" in reply else read(item, reply)
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
+    """As `read`, but nothing of a response with "Failed"."""
+    return None if "Failed" in response else parse(item, response)
 
 
-def score(item: Item, said: str | None) -> float | None:
+def score(item: Item, prediction: str | None) -> float | None:
     """By the type of question; None of what is not scored."""
-    if said is None or item.task == NO_QUESTION:
+    if prediction is None or item.task == NO_QUESTION:
         return None
     if item.kind == "choice":
-        return float(nearest(said, item.options) == item.answer)
-    return _estimate(said, item.answer) if "Estimation" in item.task else _count(said, item.answer)
+        return float(nearest(prediction, item.options) == item.answer)
+    return (
+        _estimate(prediction, item.answer)
+        if "Estimation" in item.task
+        else _count(prediction, item.answer)
+    )
 
 
-def nearest(said: str, options: Sequence[str]) -> str:
+def nearest(prediction: str, options: Sequence[str]) -> str:
     """The first of the options with the longest common subsequence, in either case."""
-    said = said.strip().lower()
-    return max(options, key=lambda option: common_subsequence(option.strip().lower(), said))
+    prediction = prediction.strip().lower()
+    return max(options, key=lambda option: common_subsequence(option.strip().lower(), prediction))
 
 
 def common_subsequence(short: str, long: str) -> int:
-    """The length of the longest one, by bits (Hyyrö 2004): long replies take no longer."""
+    """The length of the longest one, by bits (Hyyrö 2004): long responses take no longer."""
     places: dict[str, int] = {}
     for place, letter in enumerate(short):
         places[letter] = places.get(letter, 0) | 1 << place
@@ -182,45 +186,48 @@ def common_subsequence(short: str, long: str) -> int:
     return len(short) - free.bit_count()
 
 
-def _estimate(said: str, answer: str) -> float:
+def _estimate(prediction: str, answer: str) -> float:
     """MRA with a strict bound. 0 where the truth is 0, by which the authors' code divides."""
-    number, truth = as_float(said), float(answer)
+    number, truth = as_float(prediction), float(answer)
     if number is None or truth == 0:
         return 0.0
     error = abs(truth - number) / abs(truth)
     return 0.1 * sum(error < margin for margin in MARGINS)
 
 
-def _count(said: str, answer: str) -> float:
+def _count(prediction: str, answer: str) -> float:
     """1 of the right integer, in digits, or as the first of the words zero to ten found in it."""
-    word = next((word for word in WORDS if word in said.lower()), None)
+    word = next((word for word in WORDS if word in prediction.lower()), None)
     try:
-        number = int(said) if word is None else NUMBER_WORDS[word]
+        number = int(prediction) if word is None else NUMBER_WORDS[word]
     except ValueError:
         return 0.0
     return float(number == int(float(answer)))
 
 
-def aggregate(scored: Scored) -> Scores:
+def aggregate(scored: ScoredItems) -> Scores:
     """The mean of the eight groups' means, of those that have questions."""
-    tasks = by_task(scored, TASKS)
+    tasks = task_means(scored, TASKS)
     groups = {}
     for group, names in GROUPS.items():
         found = [score for name in names if (score := _joined(tasks, PARTS.get(name, (name,))))]
         if found:
-            groups[group] = joined(found)
-    return Scores(whole=joined(groups.values()), tasks=tasks | groups)
+            groups[group] = mean_of_means(found)
+    return Scores(tree=mean_of_means(groups.values()), tasks=tasks | groups)
 
 
 def _joined(tasks: Mapping[str, Tree], names: Sequence[str]) -> MeanOfMeans | None:
     there = [tasks[name] for name in names if name in tasks]
-    return joined(there) if there else None
+    return mean_of_means(there) if there else None
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)
+OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=aggregate)
 OST_BENCH = Benchmark(
     title="OST-Bench",
     load=load,
-    scorers={"official": OFFICIAL, "vlmevalkit": replace(OFFICIAL, read=read_vlmevalkit)},
+    protocols={
+        "official": OFFICIAL,
+        "vlmevalkit": replace(OFFICIAL, parse_response=parse_vlmevalkit),
+    },
     counts={},
 )

@@ -1,8 +1,8 @@
-"""`spatialsv overlap`: do the training images show what a benchmark asks about?
+"""`spatialsv overlap`: images and scenes that a training set shares with a benchmark.
 
-Two ways to find out: scenes of one name, and pictures that look alike. The latter by perceptual
-hashes (ImageHash's pHash: 64 bits of a picture's lowest frequencies), which a change of size,
-format or brightness hardly moves, and another camera's view does.
+Two checks: scenes of equal name, and similar images. Similarity is by perceptual hashes (ImageHash's
+pHash: 64 bits of an image's lowest frequencies), which a change of size, format or brightness
+hardly changes, and another camera's view does.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import UInt64
 from PIL import Image
 
-from spatialsv.benchmarks.images import pictures as pictures_of
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import NAMES, benchmark
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.catalogue import NAMES, load_items
+from spatialsv.benchmarks.images import file_of, read_images
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes
 from spatialsv.io.manifest import read_manifest
@@ -32,18 +32,20 @@ from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.store import load_groups
 
-FRAMES = 16  # of a video, evenly spread
+FRAMES = 16  # of a video, evenly spaced
+MAX_PIXELS = 2**18  # of an image or a frame of a benchmark
 CHUNK = 2**22  # pairs compared at once
-SHOWN = 10  # pairs, or scenes, that a table names
+LISTED = 10  # pairs, or scenes, that are printed
 # A clip's number, or what a layout calls the same in every scene.
 LAYOUT = re.compile(
     r"\d{4}|cam_\d+|seq-\d+|transforms|sparse|dense|reconstruction|images|dslr|iphone|0"
 )
+NamedImages = Iterator[tuple[str, str, Image.Image]]  # scene, name, image
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Hashed pictures, each with its name and its scene's."""
+class HashedImages:
+    """Perceptual hashes of images, each with its name and its scene's."""
 
     names: tuple[str, ...]
     scenes: tuple[str, ...]
@@ -52,132 +54,141 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """What two sets of pictures share."""
+    """What two sets of images share."""
 
-    train: int  # pictures
+    train: int  # images
     test: int
     same_name: tuple[str, ...]  # scenes whose last name occurs in both
-    alike: tuple[tuple[str, str, int], ...]  # (of train, of test, bits between them)
-    test_alike: int  # pictures of the test set that look like one of training
-    test_scenes_alike: int  # their scenes
+    similar: tuple[tuple[str, str, int], ...]  # (training image, test image, bits between them)
+    test_similar: int  # test images that are similar to one of training
+    test_scenes_similar: int  # their scenes
     test_scenes: int
+
+    def summary(self) -> dict[str, Any]:
+        """Return a record with the length of each list in place of the list."""
+        lengths = {name: len(getattr(self, name)) for name in ("same_name", "similar")}
+        return asdict(self) | lengths
 
 
 def overlap(
     train: Path, test: str, data: Path | None = None, distance: int = 4, out: Path | None = None
 ) -> Overlap:
-    """What the training set `train` shares with `test`.
+    """Find what the training set `train` shares with `test`.
 
     Args:
-        train: a manifest or store of scenes, or a folder of pictures, in folders by scene.
+        train: a manifest or store of scenes, or a folder of images, in folders by scene.
         test: such a path, or a benchmark's name.
         data: the benchmark's folder.
-        distance: bits, of 64, in which two pictures that look alike may differ.
-        out: where JSON goes; None: nowhere.
+        distance: bits, of 64, in which the hashes of two similar images may differ.
+        out: JSON file to write; None: none.
+
+    Returns:
+        The overlap.
 
     Raises:
-        ValueError: a place without pictures, or a benchmark without its folder.
+        ValueError: a set without images, or a benchmark without its folder.
     """
-    first = hashed(_pictures(train))
-    if test in NAMES and data is None:
-        raise ValueError(f"{test}: give --data, the folder of the benchmark's files")
-    asked = _shown(benchmark(test).load(data), data) if test in NAMES else _pictures(Path(test))
-    second = hashed(asked)
-    for place, found in ((train, first), (data or test, second)):
-        if not found.names:
-            raise ValueError(f"{place}: no pictures to compare")
-    found = compared(first, second, distance)
+    if test in NAMES:
+        if data is None:
+            raise ValueError(f"{test}: give --data, the folder of the benchmark's files.")
+        images = _benchmark_images(load_items(test, data), data)
+    else:
+        images = _stored_images(Path(test))
+    first, second = hash_images(_stored_images(train)), hash_images(images)
+    for path, hashed in ((train, first), (data or test, second)):
+        if not hashed.names:
+            raise ValueError(f"{path}: no images to compare.")
+    result = compare_hashes(first, second, distance)
     if out is not None:
-        write_json(out, asdict(found))
-    return found
+        write_json(out, asdict(result))
+    return result
 
 
 def overlap_of_run(
     train: Sequence[Path], name: str, items: Sequence[Item], data: Path, distance: int = 4
 ) -> Overlap:
-    """What the scenes that a model was taught share with the items of a benchmark that it is asked.
+    """Find what a model's training scenes share with the benchmark that it is evaluated on.
 
-    Many models are taught the same and asked the same, so hashes are kept in the user's cache.
+    Many models share both, so hashes are cached in the user's cache folder.
 
     Args:
         train: manifests of scenes.
-        name: of the benchmark.
+        name: the benchmark.
+        items: of the benchmark.
         data: the folder of its files.
         distance: as for `overlap`.
+
+    Returns:
+        The overlap.
     """
     parts = []
     for manifest in map(read_manifest, train):
         store = manifest.find(".zarr")
-        parts.append(_kept(manifest.payload[store.name], _pictures(store)))
-    taught = Pictures(
+        parts.append(_cached_hashes(manifest.payload[store.name], _stored_images(store)))
+    hashed_train = HashedImages(
         tuple(name for part in parts for name in part.names),
         tuple(scene for part in parts for scene in part.scenes),
         np.concatenate([part.hashes for part in parts]),
     )
-    shown = sorted({file for item in items for file in (item.video, *item.images) if file})
-    sizes = [f"{file} {(data / file.partition('#')[0]).stat().st_size}" for file in shown]
+    files = sorted({file for item in items for file in (item.video, *item.images) if file})
+    sizes = [f"{file} {file_of(data, file).stat().st_size}" for file in files]
     key = digest_bytes(*(part.encode() for part in (name, str(FRAMES), *sizes)))
-    return compared(taught, _kept(key, _shown(items, data)), distance)
+    hashed_test = _cached_hashes(key, _benchmark_images(items, data))
+    return compare_hashes(hashed_train, hashed_test, distance)
 
 
-def summary(found: Overlap) -> dict[str, Any]:
-    """`found` with its long lists counted."""
-    lists = {name: len(getattr(found, name)) for name in ("same_name", "alike")}
-    return asdict(found) | lists
-
-
-def _kept(key: str, pictures: Iterator[tuple[str, str, Image.Image]]) -> Pictures:
-    """`pictures` hashed, or what was hashed before under this key, by whatever run."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = home / "spatialsv" / "hashes" / f"{key}.json"
-    if not path.is_file():
-        found = hashed(pictures)
-        kept = {"names": found.names, "scenes": found.scenes, "hashes": found.hashes.tolist()}
-        with suppress(OSError):  # a home that cannot be written to
-            write_json(path, kept)
-        return found
-    kept = json.loads(path.read_text())
-    hashes = np.array(kept["hashes"], dtype=np.uint64)
-    return Pictures(tuple(kept["names"]), tuple(kept["scenes"]), hashes)
-
-
-def hashed(pictures: Iterator[tuple[str, str, Image.Image]]) -> Pictures:
-    """Pictures, as (scene, name, picture), by their hashes."""
+def hash_images(images: NamedImages) -> HashedImages:
+    """Return the perceptual hashes of images."""
     rows = [
-        (name, scene, int(str(imagehash.phash(picture)), 16))
-        for scene, name, picture in progress(pictures, "hash")
+        (name, scene, int(str(imagehash.phash(image)), 16))
+        for scene, name, image in progress(images, "hash")
     ]
     names, scenes, hashes = zip(*rows, strict=True) if rows else ((), (), ())
-    return Pictures(names, scenes, np.array(hashes, dtype=np.uint64))
+    return HashedImages(names, scenes, np.array(hashes, dtype=np.uint64))
 
 
-def compared(train: Pictures, test: Pictures, distance: int) -> Overlap:
-    """All pairs, the most alike first."""
+def compare_hashes(train: HashedImages, test: HashedImages, distance: int) -> Overlap:
+    """Return what two sets share, the most similar pairs first."""
     pairs = sorted(_near(train.hashes, test.hashes, distance), key=lambda pair: pair[2])
-    alike = {j for _, j, _ in pairs}
-    common = set.intersection(*(set().union(*map(_names, s.scenes)) for s in (train, test)))
+    similar = {j for _, j, _ in pairs}
+    names = [set().union(*map(_names, images.scenes)) for images in (train, test)]
     return Overlap(
         train=len(train.names),
         test=len(test.names),
-        same_name=tuple(sorted(common)),
-        alike=tuple((train.names[i], test.names[j], bits) for i, j, bits in pairs),
-        test_alike=len(alike),
-        test_scenes_alike=len({test.scenes[j] for j in alike}),
+        same_name=tuple(sorted(names[0] & names[1])),
+        similar=tuple((train.names[i], test.names[j], bits) for i, j, bits in pairs),
+        test_similar=len(similar),
+        test_scenes_similar=len({test.scenes[j] for j in similar}),
         test_scenes=len(set(test.scenes)),
     )
 
 
-def told(found: Overlap) -> str:
-    """The overlap in sentences."""
+def format_overlap(found: Overlap) -> str:
+    """Return the overlap in lines of text."""
     lines = [
-        f"training: {found.train} pictures; test: {found.test}, of {found.test_scenes} scenes",
-        f"test pictures that look like a training picture: {found.test_alike},"
-        f" of {found.test_scenes_alike} scenes",
-        *(f"  {bits:>2} bits: {a}  ~  {b}" for a, b, bits in found.alike[:SHOWN]),
-        f"scenes of one name: {len(found.same_name)}",
-        *(f"  {name}" for name in found.same_name[:SHOWN]),
+        f"training: {found.train} images; test: {found.test} images of {found.test_scenes} scenes",
+        f"test images similar to a training image: {found.test_similar},"
+        f" of {found.test_scenes_similar} scenes",
+        *(f"  {bits:>2} bits: {a}  ~  {b}" for a, b, bits in found.similar[:LISTED]),
+        f"scenes of equal name: {len(found.same_name)}",
+        *(f"  {name}" for name in found.same_name[:LISTED]),
     ]
     return "\n".join(lines)
+
+
+def _cached_hashes(key: str, images: NamedImages) -> HashedImages:
+    """Return the hashes of images, from the user's cache where it has `key`."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = home / "spatialsv" / "hashes" / f"{key}.json"
+    if path.is_file():
+        record = json.loads(path.read_text())
+        hashes = np.array(record["hashes"], dtype=np.uint64)
+        return HashedImages(tuple(record["names"]), tuple(record["scenes"]), hashes)
+    hashed = hash_images(images)
+    record = {"names": hashed.names, "scenes": hashed.scenes, "hashes": hashed.hashes.tolist()}
+    with suppress(OSError):  # a home without write permission
+        write_json(path, record)
+    return hashed
 
 
 def _near(
@@ -191,44 +202,51 @@ def _near(
 
 
 def _names(scene: str) -> set[str]:
-    """scannet/scene0011_00.mp4 -> scene0011_00: datasets are laid out in many ways.
+    """Return the names of a scene without those of its layout: datasets have many layouts.
 
-    A clip's number, and folders and files that all scenes of a layout have, name none of them. What
-    is asked about one image, path~digest, may be called by it or by its folder.
+    scannet/scene0011_00.mp4 -> scene0011_00. A clip's number, and folders and files that all scenes
+    of a layout have, are skipped. Of a question about one image, path~digest, both the image and
+    its folder count.
+
+    Args:
+        scene: a scene's id, or a path.
+
+    Returns:
+        The names, in lower case.
     """
-    path, asked, _ = scene.lower().partition("~")
+    path, digest, _ = scene.lower().partition("~")
     parts = [*Path(path).parts[:-1], Path(path).stem]
     while len(parts) > 1 and LAYOUT.fullmatch(parts[-1]):
         parts.pop()
-    return {name.removesuffix("_frames") for name in parts[-2 if asked else -1 :] if name}
+    return {name.removesuffix("_frames") for name in parts[-2 if digest else -1 :] if name}
 
 
-def _pictures(place: Path) -> Iterator[tuple[str, str, Image.Image]]:
-    if place.suffix == ".json":
-        place = read_manifest(place).find(".zarr")
-    if place.suffix == ".zarr":
-        for group in load_groups(place, ["image"]):
+def _stored_images(path: Path) -> NamedImages:
+    """Yield the images of a manifest, a store or a folder."""
+    if path.suffix == ".json":
+        path = read_manifest(path).find(".zarr")
+    if path.suffix == ".zarr":
+        for group in load_groups(path, ["image"]):
             for scene, views in zip(group.ids, group.image, strict=True):
                 for view, image in enumerate(views):
                     yield scene, f"{scene}#{view}", Image.fromarray(image)
         return
-    for path in sorted(path for path in place.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
-        name = path.relative_to(place)
-        yield str(name.parent), str(name), read_image(path)
+    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES):
+        name = file.relative_to(path)
+        yield str(name.parent), str(name), read_image(file)
 
 
-def _shown(items: Sequence[Item], data: Path) -> Iterator[tuple[str, str, Image.Image]]:
-    """Each image of a benchmark once, and evenly spread frames of each video."""
-    seen = set()
+def _benchmark_images(items: Sequence[Item], data: Path) -> NamedImages:
+    """Yield each image of a benchmark once, and evenly spaced frames of each video."""
+    first_scene: dict[tuple[bool, str], str] = {}  # images may be shared by scenes
     for item in items:
-        for shown in item.images if item.video is None else (item.video,):
-            if shown in seen:
-                continue
-            seen.add(shown)
-            if item.video is None:
-                for picture in pictures_of(data, shown):
-                    yield item.scene, shown, limit_pixels(picture, 2**18)
-            else:
-                pictures, numbers = read_frames(data / shown, FRAMES, 2**18)
-                for number, picture in zip(numbers, pictures, strict=True):
-                    yield item.scene, f"{shown}#{number}", picture
+        for name in item.media:
+            first_scene.setdefault((item.video is not None, name), item.scene)
+    for (is_video, name), scene in first_scene.items():
+        if is_video:
+            frames, numbers = read_frames(data / name, FRAMES, MAX_PIXELS)
+            for number, frame in zip(numbers, frames, strict=True):
+                yield scene, f"{name}#{number}", frame
+        else:
+            for image in read_images(data, name):
+                yield scene, name, limit_pixels(image, MAX_PIXELS)

@@ -1,8 +1,8 @@
 """ScanQA (arXiv 2112.10482): questions about scans, open answers; the validation set.
 
-A question has several answers, and a reply is right if it is one of them. The test sets have none.
+A question has several answers, and a response is right if it is one of them. The test sets have none.
 
-- `official`: EM@1 of the reply as it stands.
+- `official`: EM@1 of the response as it stands.
 - `em`, `em_refined`: of cleaned answers, as VLM-3R and other MLLMs report them; `em_refined` has
   answers that lie in one another right too.
 - `em_leo`: as LEO's code has it: the first answer that matches, in either way, decides.
@@ -18,10 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.open_answers import clean_answer, exact, first_match, refined
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.parsing import clean_answer, match_exact, match_first, match_refined
 
 TYPES = {  # by the first of these words that a question has
     "Where": "Place",
@@ -44,12 +43,12 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not ScanQA's.
     """
-    (path,) = find(data, "ScanQA_v1.0_val.json")
-    return [_item(*at) for at in placed(path, rows_of(path))]
+    (path,) = find_files(data, "ScanQA_v1.0_val.json")
+    return [_item(*at) for at in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     if not row["answers"]:
         raise ValueError(f"{where}: no answer to {row['question_id']}")
     return Item(
@@ -69,35 +68,35 @@ def prompt(item: Item) -> str:
     return f"{item.question}\n{WORD}"
 
 
-def read(item: Item, reply: str) -> str:
-    """The whole reply, cleaned."""
-    return clean_answer(reply)
+def parse(item: Item, response: str) -> str:
+    """The whole response, cleaned."""
+    return clean_answer(response)
 
 
-def read_official(item: Item, reply: str) -> str:
-    """The whole reply."""
-    return reply
+def parse_official(item: Item, response: str) -> str:
+    """The whole response."""
+    return response
 
 
 def by(match: Callable[[str, Sequence[str]], float]) -> Callable[[Item, str], float]:
     """`match`, of the item's answers."""
-    return lambda item, said: match(said, item.more["answers"])
+    return lambda item, prediction: match(prediction, item.more["answers"])
 
 
-def score_official(item: Item, said: str) -> float:
+def score_official(item: Item, prediction: str) -> float:
     """1 if it is one of the answers."""
-    return float(said in item.more["answers"])
+    return float(prediction in item.more["answers"])
 
 
-EM = Scorer(prompt=prompt, read=read, score=by(exact), aggregate=micro(TASKS))
+EM = Protocol(prompt=prompt, parse_response=parse, score=by(match_exact), aggregate=micro(TASKS))
 SCANQA = Benchmark(
     title="ScanQA, validation set",
     load=load,
-    scorers={
-        "official": replace(EM, read=read_official, score=score_official),
+    protocols={
+        "official": replace(EM, parse_response=parse_official, score=score_official),
         "em": EM,
-        "em_refined": replace(EM, score=by(refined)),
-        "em_leo": replace(EM, score=by(first_match)),
+        "em_refined": replace(EM, score=by(match_refined)),
+        "em_leo": replace(EM, score=by(match_first)),
     },
     counts={},
 )

@@ -1,4 +1,4 @@
-"""Replies in, scores out: `spatialsv score`. It needs no model, no images and no GPU."""
+"""Scores of a file of responses: `spatialsv score`. It needs no model, no images and no GPU."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, Scores
-from spatialsv.benchmarks.chance import frequency, random
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.names import benchmark
-from spatialsv.benchmarks.replies import Allowed, read_replies
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, Scores
+from spatialsv.benchmarks.catalogue import find_benchmark, find_protocol, load_items
+from spatialsv.benchmarks.chance import frequency_scores, random_scores
+from spatialsv.benchmarks.responses import Allowed, Response, read_responses, select_responses
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.intervals import Interval, intervals
@@ -24,200 +23,236 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """Replies to one benchmark by one scorer's rules."""
+    """The scores of one model's responses to one benchmark under one protocol."""
 
     benchmark: str
-    scorer: str
+    protocol: str
     scores: Scores
     intervals: Mapping[str, Interval | None]  # 95 %, of each task and of OVERALL, by scene
-    beside: Mapping[str, Scores]  # random, frequency, blind
+    references: Mapping[str, Scores]  # random, frequency, no_image
     items: int
-    unread: int  # replies in which the rules found no answer
+    unparsed: int  # responses in which the protocol found no answer
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`overall` and the tasks' scores lie in [0, 1]; what is not known is null."""
-        told = {name: getattr(self, name) for name in ("benchmark", "scorer", "items", "unread")}
-        told |= {"overall": _known(self.scores.overall)} | self._about(OVERALL, self.scores.whole)
-        tasks = {
-            name: {"n": value.n, "score": _known(value.score)} | self._about(name, value)
-            for name, value in self.scores.tasks.items()
+        """Return the record of scores.json: scores in [0, 1], null where there are none."""
+        record = {
+            name: getattr(self, name) for name in ("benchmark", "protocol", "items", "unparsed")
         }
-        return told | {"tasks": tasks, "warnings": list(self.warnings)}
+        record |= {"overall": _finite(self.scores.overall)}
+        record |= self._details(OVERALL, self.scores.tree)
+        tasks = {
+            name: {"n": tree.n, "score": _finite(tree.score)} | self._details(name, tree)
+            for name, tree in self.scores.tasks.items()
+        }
+        return record | {"tasks": tasks, "warnings": list(self.warnings)}
 
-    def _about(self, name: str, value: Tree) -> dict[str, Any]:
-        """A score's interval, the scenes it is over, and what stands beside it."""
+    def _details(self, name: str, tree: Tree) -> dict[str, Any]:
+        """Return a score's interval, number of scenes and references."""
         interval = self.intervals[name]
-        found: dict[str, Any] = {"interval": interval and list(interval)}
-        found["scenes"] = len(clusters_of(value))
-        return found | {kind: self.compared(kind, name) for kind in self.beside}
+        details: dict[str, Any] = {"interval": interval and list(interval)}
+        details["scenes"] = len(clusters_of(tree))
+        return details | {kind: self.reference(kind, name) for kind in self.references}
 
-    def compared(self, kind: str, name: str) -> float | None:
-        """What stands beside a task's score, or the overall one; None where it is not known."""
-        scores = self.beside[kind]
-        value = scores.whole if name == OVERALL else scores.tasks.get(name)
-        return None if value is None else _known(value.score)
+    def reference(self, kind: str, name: str) -> float | None:
+        """Return the reference of a task's score, or of the overall one; None: there is none."""
+        scores = self.references[kind]
+        tree = scores.tree if name == OVERALL else scores.tasks.get(name)
+        return None if tree is None else _finite(tree.score)
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
 def score(
-    name: str,
+    benchmark: str,
     data: Path,
-    replies: Path,
-    scorer: str | None = None,
+    responses: Path,
+    protocol: str | None = None,
     allow: Collection[Allowed] = (),
     out: Path | None = None,
-    blind: Path | None = None,
+    no_image: Path | None = None,
 ) -> Scoring:
-    """Score a file of replies.
+    """Score a file of responses.
 
     Args:
-        name: of a benchmark.
+        benchmark: its name.
         data: the folder of its files, as its authors publish them.
-        replies: JSON lines, as `read_replies` takes them.
-        scorer: whose rules; None: the authors'.
-        allow: as `read_replies` says.
-        out: where JSON goes; None: nowhere.
-        blind: replies of the same model to the text alone, scored beside.
+        responses: a file as `read_responses` reads it.
+        protocol: a scoring protocol of the benchmark; None: the authors'.
+        allow: deviations of ids to accept, as in `select_responses`.
+        out: JSON file to write; None: none.
+        no_image: responses of the same model to the text alone, scored as a reference.
+
+    Returns:
+        The scores.
 
     Raises:
-        ValueError: an unknown benchmark or scorer, files that are not laid out as expected, ids
-            that do not fit.
+        ValueError: an unknown benchmark or protocol, files that are not laid out as expected, or
+            ids that do not fit.
     """
-    known = benchmark(name)
-    scorer, _ = rules_of(name, known, scorer)
-    items = load(name, known, data)
-    ids = [item.id for item in items]
-    said = read_replies(replies, ids, allow)
-    unseen = None if blind is None else read_blind(blind, ids, allow)
-    scoring = scoring_of(name, scorer, known, items, said, unseen)
+    protocol, functions = find_protocol(benchmark, protocol)
+    items = load_items(benchmark, data)
+    texts = select_responses(read_responses(responses), [i.id for i in items], responses, allow)
+    reference = None if no_image is None else read_no_image(no_image, items, allow)
+    scored = [respond(item, functions, texts[item.id]) for item in items]
+    scoring = score_items(benchmark, protocol, find_benchmark(benchmark), items, scored, reference)
     if out is not None:
         write_json(out, scoring.to_json())
     return scoring
 
 
-def rules_of(name: str, known: Benchmark, scorer: str | None) -> tuple[str, Scorer]:
-    """A scorer's name and rules; None: the authors'.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
-    scorer = scorer or next(iter(known.scorers))
-    if scorer not in known.scorers:
-        raise ValueError(f"{name}: no scorer {scorer!r}; known: {', '.join(known.scorers)}")
-    return scorer, known.scorers[scorer]
-
-
-def read_blind(path: Path, ids: Sequence[str], allow: Collection[Allowed] = ()) -> dict[str, str]:
-    """Replies of a run that was shown nothing but text.
-
-    Raises:
-        ValueError: as `read_replies` does, or the run's manifest says that it was shown more.
-    """
-    told = path.parent / "manifest.json"
-    if told.is_file() and not read_manifest(told).about.get("blank_images", True):
-        raise ValueError(f"{path}: not blind: its run was shown images; ask with blank_images")
-    return read_replies(path, ids, allow)
-
-
-def scoring_of(
-    name: str,
-    scorer: str,
-    known: Benchmark,
-    items: Sequence[Item],
-    replies: Mapping[str, str],
-    blind: Mapping[str, str] | None = None,
-) -> Scoring:
-    """Replies by the items' ids, scored; `blind` ones beside them."""
-    rules = known.scorers[scorer]
-    values, unread = judged(items, replies, rules)
-    scores = rules.aggregate(list(zip(items, values, strict=True)))
-    beside = {"random": random(items, rules), "frequency": frequency(items, rules)}
-    if blind is not None:
-        unseen, _ = judged(items, blind, rules)
-        beside["blind"] = rules.aggregate(list(zip(items, unseen, strict=True)))
-    return Scoring(
-        benchmark=name,
-        scorer=scorer,
-        scores=scores,
-        intervals=dict(
-            zip(
-                (*scores.tasks, OVERALL),
-                intervals([*scores.tasks.values(), scores.whole]),
-                strict=True,
-            )
-        ),
-        beside=beside,
-        items=len(items),
-        unread=unread,
-        warnings=tuple(miscounted(items, known.counts)),
+def respond(
+    item: Item,
+    protocol: Protocol,
+    text: str,
+    inputs: Mapping[str, Any] | None = None,
+    key: str = "",
+) -> Response:
+    """Return the parsed and scored response `text` to `item`."""
+    prediction = protocol.parse_response(item, text)
+    return build_response(
+        item, protocol, text, prediction, protocol.score(item, prediction), inputs, key
     )
 
 
-def load(name: str, known: Benchmark, data: Path) -> list[Item]:
-    """The benchmark's items, of which no two have one id.
+def build_response(
+    item: Item,
+    protocol: Protocol,
+    text: str,
+    prediction: Any,
+    value: float | None,
+    inputs: Mapping[str, Any] | None = None,
+    key: str = "",
+) -> Response:
+    """Return the record of a response with the score `value`; see `Response`."""
+    return Response(
+        id=item.id,
+        scene=item.scene,
+        task=item.task,
+        kind=item.kind,
+        spatial=item.spatial,
+        prompt=protocol.prompt(item),
+        options=len(item.options),
+        answer=item.answer,
+        inputs=inputs or {},
+        response=text,
+        prediction=prediction,
+        score=value,
+        key=key,
+    )
+
+
+def read_no_image(
+    path: Path, items: Sequence[Item], allow: Collection[Allowed] = ()
+) -> dict[str, str]:
+    """Read the responses of a no-image run.
+
+    Args:
+        path: the file of responses; the run's manifest may be in the same folder.
+        items: of the benchmark.
+        allow: deviations of ids to accept.
+
+    Returns:
+        id -> text.
 
     Raises:
-        ValueError: two have, or there is no item.
+        ValueError: ids do not fit, or the manifest records that images were shown.
     """
-    items = known.load(data)
-    ids = Counter(item.id for item in items)
-    if twice := [name for name, count in ids.items() if count > 1]:
-        raise ValueError(f"{data}: {len(twice)} ids of {name} occur twice, such as {twice[0]!r}")
-    if not items:
-        raise ValueError(f"{data}: no item of {name}")
-    return items
+    manifest = path.parent / "manifest.json"
+    if manifest.is_file() and not read_manifest(manifest).about.get("blank_images", True):
+        raise ValueError(
+            f"{path}: not a no-image run: images were shown. Evaluate with blank_images."
+        )
+    return select_responses(read_responses(path), [item.id for item in items], path, allow)
 
 
-def judged(
-    items: Sequence[Item], replies: Mapping[str, str], rules: Scorer
-) -> tuple[list[float | None], int]:
-    """Each item's score, and how many replies could not be read."""
-    said = [rules.read(item, replies[item.id]) for item in items]
-    values = [rules.score(item, answer) for item, answer in zip(items, said, strict=True)]
-    return values, sum(answer is None for answer in said)
+def score_items(
+    name: str,
+    protocol: str,
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    responses: Sequence[Response],
+    no_image: Mapping[str, str] | None = None,
+) -> Scoring:
+    """Aggregate scored responses, with intervals and references.
+
+    Args:
+        name: the benchmark's name.
+        protocol: the name of one of its protocols.
+        benchmark: the benchmark.
+        items: of the benchmark.
+        responses: to the items, in their order.
+        no_image: id -> response of a no-image run.
+
+    Returns:
+        The scores.
+    """
+    functions = benchmark.protocols[protocol]
+    scores = functions.aggregate([(i, r.score) for i, r in zip(items, responses, strict=True)])
+    references = {
+        "random": random_scores(items, functions),
+        "frequency": frequency_scores(items, functions),
+    }
+    if no_image is not None:
+        blank = [respond(item, functions, no_image[item.id]) for item in items]
+        references["no_image"] = functions.aggregate(
+            [(i, r.score) for i, r in zip(items, blank, strict=True)]
+        )
+    names, trees = (*scores.tasks, OVERALL), (*scores.tasks.values(), scores.tree)
+    return Scoring(
+        benchmark=name,
+        protocol=protocol,
+        scores=scores,
+        intervals=dict(zip(names, intervals(trees), strict=True)),
+        references=references,
+        items=len(items),
+        unparsed=sum(response.prediction is None for response in responses),
+        warnings=tuple(check_counts(items, benchmark.counts)),
+    )
 
 
-def miscounted(items: Sequence[Item], published: Mapping[str, int | tuple[int, ...]]) -> list[str]:
-    """A sentence for each task of which there are more or fewer items than were published."""
-    found = Counter(item.task for item in items)
+def check_counts(
+    items: Sequence[Item], published: Mapping[str, int | tuple[int, ...]]
+) -> list[str]:
+    """Return a warning for each task with more or fewer items than were published."""
+    counts = Counter(item.task for item in items)
     if "overall" in published:
-        found = Counter(overall=len(items))
-    told = []
-    for task in dict.fromkeys([*published, *found]) if published else ():
-        known = published.get(task, 0)
-        numbers = known if isinstance(known, tuple) else (known,)
-        if found[task] not in numbers:
-            said = " or ".join(map(str, numbers))
-            told.append(f"{task}: {found[task]} items, published are {said}")
-    return told
+        counts = Counter(overall=len(items))
+    warnings = []
+    for task in dict.fromkeys([*published, *counts]) if published else ():
+        expected = published.get(task, 0)
+        numbers = expected if isinstance(expected, tuple) else (expected,)
+        if counts[task] not in numbers:
+            listed = " or ".join(map(str, numbers))
+            warnings.append(f"{task}: {counts[task]} items, published are {listed}")
+    return warnings
 
 
-def table(scoring: Scoring) -> str:
-    """The scores in per cent, a task a line, with 95 % intervals and what stands beside them."""
+def format_scores(scoring: Scoring) -> str:
+    """Return a table of scores in per cent, one line a task, with 95 % intervals and references."""
     width = max(map(len, [*scoring.scores.tasks, OVERALL]))
-    beside = "".join(f"  {kind:>9}" for kind in scoring.beside)
+    head = "".join(f"  {kind:>9}" for kind in scoring.references)
     lines = [
-        f"{scoring.benchmark}, scored by the rules of {scoring.scorer}",
-        f"{'task':<{width}}  {'n':>6}  {'score':>6}  {'95 %':<14}{beside}",
+        f"{scoring.benchmark}, scored by the protocol {scoring.protocol}",
+        f"{'task':<{width}}  {'n':>6}  {'score':>6}  {'95 %':<14}{head}",
         *(
-            f"{name:<{width}}  {_line(scoring, name, value.n, value.score)}"
-            for name, value in scoring.scores.tasks.items()
+            f"{name:<{width}}  {_format_row(scoring, name, tree.n, tree.score)}"
+            for name, tree in scoring.scores.tasks.items()
         ),
-        f"{OVERALL:<{width}}  {_line(scoring, OVERALL, scoring.items, scoring.scores.overall)}",
-        "frequency: the one answer to each task that scores best on these very questions",
+        f"{OVERALL:<{width}}  "
+        + _format_row(scoring, OVERALL, scoring.scores.tree.n, scoring.scores.overall),
+        "frequency: the one answer to each task that scores best on these very items",
     ]
-    if scoring.unread:
-        lines.append(f"no answer found in {scoring.unread} of {scoring.items} replies")
-    return "\n".join([*lines, *(f"warning: {told}" for told in scoring.warnings)])
+    if scoring.unparsed:
+        lines.append(f"no answer found in {scoring.unparsed} of {scoring.items} responses")
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in scoring.warnings)])
 
 
-def _line(scoring: Scoring, name: str, n: int, value: float) -> str:
+def _format_row(scoring: Scoring, name: str, n: int, value: float) -> str:
     interval = scoring.intervals[name]
-    reach = "[{:.1f}, {:.1f}]".format(*(100 * end for end in interval)) if interval else "-"
-    known = (scoring.compared(kind, name) for kind in scoring.beside)
-    beside = "".join(f"  {'-' if told is None else f'{100 * told:.2f}':>9}" for told in known)
-    return f"{n:>6}  {100 * value:6.2f}  {reach:<14}{beside}".rstrip()
+    ends = "[{:.1f}, {:.1f}]".format(*(100 * end for end in interval)) if interval else "-"
+    references = (scoring.reference(kind, name) for kind in scoring.references)
+    cells = "".join(f"  {'-' if r is None else f'{100 * r:.2f}':>9}" for r in references)
+    return f"{n:>6}  {100 * value:6.2f}  {ends:<14}{cells}".rstrip()

@@ -2,16 +2,16 @@
 
 `official` (the authors' fork of lmms-eval):
 
-- a choice is right if the reply, in lower case, lies in the truth or starts with it. The truth is
-  one letter, so that an empty reply is right;
-- a number is the first one in the reply, the last one where there are several views;
+- a choice is right if the response, in lower case, lies in the truth or starts with it. The truth is
+  one letter, so that an empty response is right;
+- a number is the first one in the response, the last one where there are several views;
 - a change of view is five signed axes, each scored by MRA with its two arguments swapped, so that
-  the error is measured by the reply; a reply that is not "name:number,..." throughout scores 0;
+  the error is measured by the response; a response that is not "name:number,..." throughout scores 0;
 - the average of the middle level misses `view_change_infer`, whose name its code cuts wrongly.
 
 `lmms_eval` (0.7.3) took this code over and lost one import on the way, so that every number scores
 0. `vlmevalkit` (EASI's) searches for the answer, measures errors by the truth, skips the parts of a
-change of view that it can't read (so that an empty reply is no change, and right on the axes that
+change of view that it can't read (so that an empty response is no change, and right on the axes that
 have none), and averages the middle level whole. All average the tasks' means.
 """
 
@@ -25,17 +25,18 @@ from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    joined,
     macro,
+    mean_of_means,
+    score_number,
 )
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.images import cell
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import LETTER, WORD, as_float, mean_relative_accuracy
-from spatialsv.benchmarks.search import search_choice, search_number
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.images import cell_name
+from spatialsv.benchmarks.parsing import LETTER, WORD, as_float
+from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 
 VIEW = "view_change_infer"
 LOW = (
@@ -85,18 +86,18 @@ def load(data: Path) -> list[Item]:
         ValueError: no such files, or rows that are not SPAR-Bench's.
     """
     items = []
-    for path in find(data, "data/test-*.parquet", "test-*.parquet"):
-        for number, row in enumerate(rows_of(path, without=IMAGES)):
-            image = cell(data, path, number, "image")
+    for path in find_files(data, "data/test-*.parquet", "test-*.parquet"):
+        for number, row in enumerate(read_rows(path, without=IMAGES)):
+            image = cell_name(data, path, number, "image")
             items.append(_item(row, image, f"{path}: row {number}"))
     return items
 
 
 def _item(row: Row, image: str, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task = row["task"]
     if task not in TASKS:
-        raise ValueError(f"{where}: task {task!r} is none of {', '.join(TASKS)}")
+        raise ValueError(f"{where}: task {task!r} is not one of {', '.join(TASKS)}")
     return Item(
         id=str(row["id"]),
         task=task,
@@ -117,15 +118,15 @@ def prompt(item: Item) -> str:
     return f"\n{item.question}\n{SCALE if item.task in BOXES else ''}\n{LETTER}"
 
 
-def read(item: Item, reply: str) -> str | float | Mapping[str, float] | None:
-    """A choice is the whole reply; an empty one too is one, and is scored."""
+def parse(item: Item, response: str) -> str | float | Mapping[str, float] | None:
+    """A choice is the whole response; an empty one too is one, and is scored."""
     if item.kind == "choice":
-        return reply.lower()
-    return _changes(reply) if item.kind == "text" else _number(reply, item.task)
+        return response.lower()
+    return _changes(response) if item.kind == "text" else _number(response, item.task)
 
 
-def _number(reply: str, task: str) -> float | None:
-    numbers = NUMBER.findall(reply)
+def _number(response: str, task: str) -> float | None:
+    numbers = NUMBER.findall(response)
     if not task.endswith("_mv"):
         return float(numbers[0]) if numbers else None
     return float(numbers[-1]) if numbers else -1.0
@@ -139,11 +140,11 @@ def _changes(text: str) -> dict[str, float] | None:
     return {name: float(value) for name, value in parts}
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | float | Mapping[str, float] | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | float | Mapping[str, float] | None:
     """What its search finds; of a change of view, the parts that it can read."""
     if item.kind == "choice":
-        return search_choice(reply)
-    return search_number(reply) if item.kind == "number" else _readable_changes(reply)
+        return search_choice(response)
+    return search_number(response) if item.kind == "number" else _readable_changes(response)
 
 
 def _readable_changes(text: str) -> dict[str, float]:
@@ -156,33 +157,31 @@ def _readable_changes(text: str) -> dict[str, float]:
     return found
 
 
-def score(item: Item, said: str | float | Mapping[str, float] | None) -> float:
+def score(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
     """1 or 0 of a choice, MRA of a number, the mean MRA of the axes of a change of view."""
-    if said is None:
+    if prediction is None:
         return 0.0
     if item.kind == "number":
-        return mean_relative_accuracy(said, float(item.answer))
+        return score_number(prediction, float(item.answer))
     if item.kind == "choice":
         truth = item.answer.lower()
-        return float(said in truth or said[0] == truth)
+        return float(prediction in truth or prediction[0] == truth)
     truth = _changes(item.answer) or {}
-    return _mean(mean_relative_accuracy(t, s) for s, t in _axes(said, truth))  # swapped
+    return _mean(score_number(t, s) for s, t in _axes(prediction, truth))  # swapped
 
 
-def score_lmms_eval(item: Item, said: str | float | Mapping[str, float] | None) -> float:
+def score_lmms_eval(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
     """As `score`, but 0 of every number."""
-    return 0.0 if item.kind == "number" else score(item, said)
+    return 0.0 if item.kind == "number" else score(item, prediction)
 
 
-def score_vlmevalkit(item: Item, said: str | float | Mapping[str, float] | None) -> float:
+def score_vlmevalkit(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
     """As `score`, but a choice has to be the letter, and errors are measured by the truth."""
     if item.kind == "choice":
-        return float(said == item.answer.strip().upper())
-    if item.kind == "number" or said is None:
-        return score(item, said)
-    return _mean(
-        mean_relative_accuracy(s, t) for s, t in _axes(said, _readable_changes(item.answer))
-    )
+        return float(prediction == item.answer.strip().upper())
+    if item.kind == "number" or prediction is None:
+        return score(item, prediction)
+    return _mean(score_number(s, t) for s, t in _axes(prediction, _readable_changes(item.answer)))
 
 
 def _axes(*changes: Mapping[str, float]) -> list[tuple[float, ...]]:
@@ -194,27 +193,29 @@ def _mean(values: Iterable[float]) -> float:
     return sum(values) / len(AXES)
 
 
-def aggregate(scored: Scored, middle: Sequence[str] = MIDDLE) -> Scores:
+def aggregate(scored: ScoredItems, middle: Sequence[str] = MIDDLE) -> Scores:
     """The mean of the tasks' means, and of those of each level."""
     found = macro(TASKS)(scored)
     levels = {}
     for name, tasks in (("low", LOW), ("middle", middle), ("high", HIGH)):
         if there := [found.tasks[task] for task in tasks if task in found.tasks]:
-            levels[name] = joined(there)
+            levels[name] = mean_of_means(there)
     return replace(found, tasks=found.tasks | levels)
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=partial(aggregate, middle=BOXES))
-SCORERS = {
+OFFICIAL = Protocol(
+    prompt=prompt, parse_response=parse, score=score, aggregate=partial(aggregate, middle=BOXES)
+)
+PROTOCOLS = {
     "official": OFFICIAL,
     "lmms_eval": replace(OFFICIAL, score=score_lmms_eval),
-    "vlmevalkit": Scorer(
-        prompt=prompt, read=read_vlmevalkit, score=score_vlmevalkit, aggregate=aggregate
+    "vlmevalkit": Protocol(
+        prompt=prompt, parse_response=parse_vlmevalkit, score=score_vlmevalkit, aggregate=aggregate
     ),
 }
 SPAR_BENCH = Benchmark(  # the card counts 7,207 questions, the files' metadata 7,211
-    title="SPAR-Bench", load=load, scorers=SCORERS, counts={"overall": (7207, 7211)}
+    title="SPAR-Bench", load=load, protocols=PROTOCOLS, counts={"overall": (7207, 7211)}
 )
 SPAR_BENCH_TINY = Benchmark(
-    title="SPAR-Bench-Tiny", load=load, scorers=SCORERS, counts=dict.fromkeys(TASKS, 50)
+    title="SPAR-Bench-Tiny", load=load, protocols=PROTOCOLS, counts=dict.fromkeys(TASKS, 50)
 )

@@ -1,7 +1,7 @@
 """Spatial457 (arXiv 2502.08636): seven levels of questions about rendered vehicles, open answers.
 
 The authors evaluate by VLMEvalKit: `official` and `vlmevalkit` are one. It looks for the answer in
-the form that it asks for, takes the whole reply where this is not kept, and forgives much: a number
+the form that it asks for, takes the whole response where this is not kept, and forgives much: a number
 of 1 to 9 for yes, 0 for no, number words, any vehicle of the right kind ("sedan" for "minivan").
 `lmms_eval` (0.7.3) forgives the form and not the vehicle. Every question weighs the same.
 VLMEvalKit sends the first paragraph before the image, lmms-eval after it.
@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, json_value, placed, wanted
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_json, require_fields
 
 DETAILS = {  # what a level's instruction says, which follows "identify attributes of "
     "L1_single": "the objects",
@@ -88,22 +87,22 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: a level is missing, or its rows are not Spatial457's.
     """
-    paths = {path.stem.lower(): path for path in find(data, "questions/*.json")}
+    paths = {path.stem.lower(): path for path in find_files(data, "questions/*.json")}
     if lacking := [level for level in LEVELS if level.lower() not in paths]:
         raise ValueError(f"{data}: expected questions/{lacking[0]}.json; found {', '.join(paths)}")
     return [item for level in LEVELS for item in _level(paths[level.lower()], level)]
 
 
 def _level(path: Path, level: str) -> list[Item]:
-    value = json_value(path)
+    value = read_json(path)
     rows = value.get("questions") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: expected a list of objects, or one in `questions`")
-    return [_item(row, level, where) for row, where in placed(path, rows)]
+    return [_item(row, level, where) for row, where in locate_rows(path, rows)]
 
 
 def _item(row: Row, level: str, where: str) -> Item:
-    wanted(row, ("image_filename", "question", "answer", "question_index"), where)
+    require_fields(row, ("image_filename", "question", "answer", "question_index"), where)
     answer = str(row["answer"])
     return Item(
         id=f"{level}/{row['question_index']}",
@@ -131,52 +130,55 @@ def prompt_lmms_eval(item: Item) -> str:
     return f"{START.format(DETAILS[item.task])}{item.question}\n{first}{PHRASE}{END}"
 
 
-def read(item: Item, reply: str) -> str | None:
-    """What stands in the form, else the whole reply."""
-    return _in_form(IN_FORM, reply, 0)
+def parse(item: Item, response: str) -> str | None:
+    """What stands in the form, else the whole response."""
+    return _in_form(IN_FORM, response, 0)
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | None:
+def parse_lmms_eval(item: Item, response: str) -> str | None:
     """The same by its patterns, in any case, stripped."""
-    return _in_form(IN_FORM_LMMS, reply, re.IGNORECASE).strip()
+    return _in_form(IN_FORM_LMMS, response, re.IGNORECASE).strip()
 
 
-def score(item: Item, said: str) -> float:
+def score(item: Item, prediction: str) -> float:
     """VLMEvalKit's `is_correct`."""
-    said, truth = "no" if said.lower() == "none" else said, item.answer
-    kinds = [KIND.get(text.lower().split(" ")[0]) for text in (said, truth)]
+    prediction, truth = "no" if prediction.lower() == "none" else prediction, item.answer
+    kinds = [KIND.get(text.lower().split(" ")[0]) for text in (prediction, truth)]
     return float(
-        said.lower() == truth.lower()
-        or (said == "0" and truth == "No")
-        or NUMBERS.get(said.lower()) == truth
-        or (truth.lower() == "yes" and said in set("123456789"))
+        prediction.lower() == truth.lower()
+        or (prediction == "0" and truth == "No")
+        or NUMBERS.get(prediction.lower()) == truth
+        or (truth.lower() == "yes" and prediction in set("123456789"))
         or (kinds[0] is not None and kinds[0] == kinds[1])
     )
 
 
-def score_lmms_eval(item: Item, said: str) -> float:
+def score_lmms_eval(item: Item, prediction: str) -> float:
     """lmms-eval's `_check_correctness`: yes is true is 1, no is false is 0."""
-    said, truth = said.strip().lower(), item.answer.strip().lower()
-    if said == truth or {said, truth} <= YES or {said, truth} <= NO:
+    prediction, truth = prediction.strip().lower(), item.answer.strip().lower()
+    if prediction == truth or {prediction, truth} <= YES or {prediction, truth} <= NO:
         return 1.0
-    return float(said.isdigit() and truth.isdigit() and int(said) == int(truth))
+    return float(prediction.isdigit() and truth.isdigit() and int(prediction) == int(truth))
 
 
-def _in_form(patterns: Sequence[str], reply: str, flags: int) -> str:
+def _in_form(patterns: Sequence[str], response: str, flags: int) -> str:
     for pattern in patterns:
-        if found := re.search(pattern, reply, flags):
+        if found := re.search(pattern, response, flags):
             return found.group(1)
-    return reply
+    return response
 
 
-VLMEVALKIT = Scorer(prompt=prompt, read=read, score=score, aggregate=micro(LEVELS))
+VLMEVALKIT = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=micro(LEVELS))
 SPATIAL457 = Benchmark(
     title="Spatial457",
     load=load,
-    scorers={
+    protocols={
         "official": VLMEVALKIT,
         "lmms_eval": replace(
-            VLMEVALKIT, prompt=prompt_lmms_eval, read=read_lmms_eval, score=score_lmms_eval
+            VLMEVALKIT,
+            prompt=prompt_lmms_eval,
+            parse_response=parse_lmms_eval,
+            score=score_lmms_eval,
         ),
         "vlmevalkit": VLMEVALKIT,
     },

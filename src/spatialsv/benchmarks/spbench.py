@@ -13,11 +13,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, macro
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import NUMBER_WORDS, as_float
-from spatialsv.benchmarks.search import search_choice, search_number
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
+from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 from spatialsv.benchmarks.vsi_bench import score
 
 NUMBERS = ("object_abs_distance", "object_size_estimation")
@@ -34,7 +33,7 @@ THINK += (
 THINK += " to include self-reflection or verification in the reasoning process. \n"
 TAGS = "Please provide your detailed reasoning between the <think> </think> tags, and then answer"
 TAGS += " the question with {} within the <answer> </answer> tags."
-# Words in this order: the first of them that stands anywhere in a reply is its number. The order
+# Words in this order: the first of them that stands anywhere in a response is its number. The order
 # is the authors', as is that "a" and "an" are 1.
 ORDER = [word for word in NUMBER_WORDS if word not in ("zero", "hundred", "thousand")] + ["zero"]
 WORDS = {word: NUMBER_WORDS[word] for word in ORDER} | {"a": 1, "an": 1}
@@ -49,16 +48,16 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not SPBench-SI's.
     """
-    path = find(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
+    path = find_files(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
     root = "images" if path.parent == data else "SPBench-SI/images"
-    return [_item(*at, root) for at in placed(path, rows_of(path))]
+    return [_item(*at, root) for at in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, where: str, root: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, scene = row["question_type"], row["scene_name"]
     if task not in TASKS:
-        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(TASKS)}")
+        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(TASKS)}")
     if task in CHOICES and not row["options"]:
         raise ValueError(f"{where}: a {task} without options")
     return Item(
@@ -89,24 +88,24 @@ def _question(item: Item) -> str:
     return "\n".join([item.question, "Options:", *item.options]) if item.options else item.question
 
 
-def read(item: Item, reply: str, tags: bool = True) -> str | float | None:
-    """A letter if it is the first word, or else the whole reply; a number word, or else a number.
+def parse(item: Item, response: str, tags: bool = True) -> str | float | None:
+    """A letter if it is the first word, or else the whole response; a number word, or else a number.
 
     Args:
         tags: read what stands between <answer> and </answer>, where there is an <answer>.
     """
-    if tags and "<answer>" in reply:
-        found = re.search("<answer>(.*?)</answer>", reply, re.DOTALL)
-        reply = found.group(1).strip() if found else "None"
+    if tags and "<answer>" in response:
+        found = re.search("<answer>(.*?)</answer>", response, re.DOTALL)
+        response = found.group(1).strip() if found else "None"
     if item.kind == "number":
-        return _number(reply)
-    reply = reply.replace("Answer:", "")
-    first = reply.split(" ")[0].strip()
-    return first.rstrip(".") if re.search(r"^[A-D]\.?$", first) else reply.strip()
+        return _number(response)
+    response = response.replace("Answer:", "")
+    first = response.split(" ")[0].strip()
+    return first.rstrip(".") if re.search(r"^[A-D]\.?$", first) else response.strip()
 
 
-def _number(reply: str) -> float | None:
-    text = reply.strip().lower()
+def _number(response: str) -> float | None:
+    text = response.strip().lower()
     for word, number in WORDS.items():
         if re.search(rf"\b{word}\b", text):
             return float(number)
@@ -114,20 +113,20 @@ def _number(reply: str) -> float | None:
     return as_float(found.group(1) if found else None)
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | float | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | float | None:
     """What its search finds."""
-    return search_number(reply) if item.kind == "number" else search_choice(reply)
+    return search_number(response) if item.kind == "number" else search_choice(response)
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=macro(TASKS))
-DIRECT = replace(OFFICIAL, prompt=prompt_direct, read=partial(read, tags=False))
+OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=macro(TASKS))
+DIRECT = replace(OFFICIAL, prompt=prompt_direct, parse_response=partial(parse, tags=False))
 SPBENCH_SI = Benchmark(
     title="SPBench-SI",
     load=load,
-    scorers={
+    protocols={
         "official": OFFICIAL,
         "official_direct": DIRECT,
-        "vlmevalkit": replace(DIRECT, read=read_vlmevalkit),
+        "vlmevalkit": replace(DIRECT, parse_response=parse_vlmevalkit),
     },
     counts={"overall": 1009},
 )

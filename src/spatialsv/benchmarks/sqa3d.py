@@ -4,7 +4,7 @@ The answer is a word or a few, one for each question. The types are the question
 
 - `em`: EM@1, the measure that is reported, of answers that LEO's rules have cleaned.
 - `em_refined`: as LLM papers report it beside, with answers that lie in one another right too.
-- `official`: the authors' script for LLMs: right as well is a cleaned reply that lies in the
+- `official`: the authors' script for LLMs: right as well is a cleaned response that lies in the
   answer, or shares a word with it.
 
 No stack fixes the words of the prompt; those here are common for open answers. The release has no
@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro
-from spatialsv.benchmarks.files import Row, find, json_value, placed, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.open_answers import clean_answer, exact, refined
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_json, require_fields
+from spatialsv.benchmarks.parsing import clean_answer, match_exact, match_refined
 
 COUNTS = {"what": 1144, "is": 652, "how": 465, "can": 338, "which": 351, "others": 569}
 FIELDS = ("question_id", "scene_id", "situation", "question")
@@ -28,7 +27,7 @@ WORD = "Answer the question using a single word or phrase."
 
 
 def load(data: Path) -> list[Item]:
-    """The test questions, joined with their answers on question_id.
+    """The test questions, mean_of_means with their answers on question_id.
 
     Args:
         data: sqa_task, its folder balanced, or one with both files of the test set.
@@ -37,31 +36,35 @@ def load(data: Path) -> list[Item]:
         ValueError: no such files, rows that are not SQA3D's, or a question without an answer.
     """
     names = ("v1_balanced_questions_test*.json", "v1_balanced_sqa_annotations_test*.json")
-    paths = [find(data, name, f"balanced/{name}")[0] for name in names]
+    paths = [find_files(data, name, f"balanced/{name}")[0] for name in names]
     questions = _rows(paths[0], "questions", FIELDS)
     notes = _rows(paths[1], "annotations", ("question_id", "answers"))
-    answers = {row["question_id"]: [said["answer"] for said in row["answers"]] for row in notes}
-    return [_item(row, answers, where) for row, where in placed(paths[0], questions)]
+    answers = {
+        row["question_id"]: [prediction["answer"] for prediction in row["answers"]] for row in notes
+    }
+    return [_item(row, answers, where) for row, where in locate_rows(paths[0], questions)]
 
 
 def _rows(path: Path, name: str, fields: Sequence[str]) -> list[Row]:
-    value = json_value(path)
-    wanted(value if isinstance(value, dict) else {}, [name], str(path))
-    for row, where in placed(path, value[name]):
-        wanted(row, fields, where)
+    value = read_json(path)
+    require_fields(value if isinstance(value, dict) else {}, [name], str(path))
+    for row, where in locate_rows(path, value[name]):
+        require_fields(row, fields, where)
     return value[name]
 
 
 def _item(row: Row, answers: dict[int, list[str]], where: str) -> Item:
-    said = answers.get(row["question_id"], [])
-    if len(said) != 1:
-        raise ValueError(f"{where}: {len(said)} answers to {row['question_id']}, expected one")
+    prediction = answers.get(row["question_id"], [])
+    if len(prediction) != 1:
+        raise ValueError(
+            f"{where}: {len(prediction)} answers to {row['question_id']}, expected one"
+        )
     return Item(
         id=str(row["question_id"]),
         task=first_word(row["question"]),
         kind="text",
         question=row["question"],
-        answer=said[0],
+        answer=prediction[0],
         scene=row["scene_id"],
         video=f"scannet/{row['scene_id']}.mp4",
         more={"situation": row["situation"]},
@@ -79,30 +82,32 @@ def prompt(item: Item) -> str:
     return f"{item.more['situation']} {item.question}\n{WORD}"
 
 
-def read(item: Item, reply: str) -> str:
-    """The whole reply, cleaned."""
-    return clean_answer(reply)
+def parse(item: Item, response: str) -> str:
+    """The whole response, cleaned."""
+    return clean_answer(response)
 
 
 def by(match: Callable[[str, Sequence[str]], float]) -> Callable[[Item, str], float]:
     """`match`, of the item's answer."""
-    return lambda item, said: match(said, [item.answer])
+    return lambda item, prediction: match(prediction, [item.answer])
 
 
-def score_official(item: Item, said: str) -> float:
-    """1 if the answer holds the reply, or a word of it. The answer stands as it is."""
-    inside = "".join(said.split()) in "".join(item.answer.split())
-    shared = set(said.split()) & set(item.answer.split())
-    return float(said in item.answer or inside or bool(shared))
+def score_official(item: Item, prediction: str) -> float:
+    """1 if the answer holds the response, or a word of it. The answer stands as it is."""
+    inside = "".join(prediction.split()) in "".join(item.answer.split())
+    shared = set(prediction.split()) & set(item.answer.split())
+    return float(prediction in item.answer or inside or bool(shared))
 
 
-EM = Scorer(prompt=prompt, read=read, score=by(exact), aggregate=micro(tuple(COUNTS)))
+EM = Protocol(
+    prompt=prompt, parse_response=parse, score=by(match_exact), aggregate=micro(tuple(COUNTS))
+)
 SQA3D = Benchmark(
     title="SQA3D",
     load=load,
-    scorers={
+    protocols={
         "em": EM,
-        "em_refined": replace(EM, score=by(refined)),
+        "em_refined": replace(EM, score=by(match_refined)),
         "official": replace(EM, score=score_official),
     },
     counts=COUNTS,

@@ -1,7 +1,7 @@
 """STI-Bench (arXiv 2503.23765): choices about space and time in videos, in 8 tasks.
 
 - `official`: patterns such as "(A)" and "Answer: A" in turn; where none is found, the last
-  character of the reply, so that "I choose B" is B and "option b." is none.
+  character of the response, so that "I choose B" is B and "option b." is none.
 - `vlmevalkit` (EASI's): the prompt of the authors' script for APIs, and a search for the answer.
 
 Both average over the questions. lmms-eval 0.7.3 does not have it.
@@ -14,10 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.search import search_choice
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.vlmevalkit import search_choice
 
 TASKS = (
     "Dimensional Measurement",
@@ -47,18 +46,18 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not STI-Bench's.
     """
-    (path,) = find(data, "qa.parquet")
+    (path,) = find_files(data, "qa.parquet")
     folder = "videos" if (data / "videos").is_dir() else "video"  # the authors name it both ways
-    return [_item(row, folder, where) for row, where in placed(path, rows_of(path))]
+    return [_item(row, folder, where) for row, where in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, folder: str, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, video, options = row["Task"], row["Video"], _candidates(row["Candidates"], where)
     if task not in TASKS:
-        raise ValueError(f"{where}: Task {task!r} is none of {', '.join(TASKS)}")
+        raise ValueError(f"{where}: Task {task!r} is not one of {', '.join(TASKS)}")
     if row["Answer"] not in options:
-        raise ValueError(f"{where}: Answer {row['Answer']!r} is none of {', '.join(options)}")
+        raise ValueError(f"{where}: Answer {row['Answer']!r} is not one of {', '.join(options)}")
     start, end = row["time_start"], row["time_end"]
     return Item(
         id=f"{video}|{row['ID']}|{start}|{end}",  # as the authors' script names it
@@ -106,29 +105,31 @@ def prompt_vlmevalkit(item: Item) -> str:
     return "\n".join(lines)
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """By the first pattern that is found anywhere; else the last character."""
     for pattern in PATTERNS:
-        if found := re.search(pattern, reply, flags=re.I | re.M):
+        if found := re.search(pattern, response, flags=re.I | re.M):
             return found.group(1).upper()
-    last = reply.strip()[-1:]
+    last = response.strip()[-1:]
     return last if last and last in LETTERS else None
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
     """What its search finds."""
-    return search_choice(reply)
+    return search_choice(response)
 
 
 STI_BENCH = Benchmark(
     title="STI-Bench",
     load=load,
-    scorers={
-        "official": Scorer(prompt=prompt, read=read, score=right_letter, aggregate=micro(TASKS)),
-        "vlmevalkit": Scorer(
+    protocols={
+        "official": Protocol(
+            prompt=prompt, parse_response=parse, score=score_letter, aggregate=micro(TASKS)
+        ),
+        "vlmevalkit": Protocol(
             prompt=prompt_vlmevalkit,
-            read=read_vlmevalkit,
-            score=right_letter,
+            parse_response=parse_vlmevalkit,
+            score=score_letter,
             aggregate=micro(TASKS),
         ),
     },

@@ -11,7 +11,7 @@ its options turned (`-1`, `-2`, ...). Four scores differ in what must be right a
 All are given; `overall` is the one that a stack reports: `circular` in `official` (the authors'
 script), `vanilla` in `lmms_eval` (0.7.3, the first of its metrics), `flip_circular` in `vlmevalkit`
 (OpenCompass's spatial leaderboard). The tasks' scores are of that kind as well. On the file without
-turns, `circular` is `vanilla`. The authors' replies are read by VLMEvalKit with a language model's
+turns, `circular` is `vanilla`. The authors' responses are read by VLMEvalKit with a language model's
 help, here without: `official` and `vlmevalkit` read and ask alike.
 """
 
@@ -26,17 +26,17 @@ from pathlib import Path
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    all_right,
-    by_task,
+    all_correct,
     mean_score,
-    right_letter,
+    score_letter,
+    task_means,
 )
-from spatialsv.benchmarks.files import Row, find, placed, wanted
-from spatialsv.benchmarks.images import tsv_rows
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, require_fields
+from spatialsv.benchmarks.images import read_tsv_rows
 
 TYPES = {
     "height": ("height_higher",),
@@ -71,22 +71,22 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not 3DSRBench's.
     """
-    path = find(data, *FILES)[0]
-    return [_item(*at) for at in placed(path, tsv_rows(data, path))]
+    path = find_files(data, *FILES)[0]
+    return [_item(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, ("qid", "category"), where)
+    require_fields(row, ("qid", "category"), where)
     if row["category"] not in CATEGORIES:
-        raise ValueError(f"{where}: category {row['category']!r} is none of {CATEGORIES}")
+        raise ValueError(f"{where}: category {row['category']!r} is not one of {CATEGORIES}")
     base = TURN.sub("", row["qid"]).removesuffix(FLIP)
-    return replace(vlmevalkit.item_of(row, where, scene=base, qid=row["qid"]), id=row["qid"])
+    return replace(vlmevalkit.item_from_row(row, where, scene=base, qid=row["qid"]), id=row["qid"])
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | None:
+def parse_lmms_eval(item: Item, response: str) -> str | None:
     """Its patterns in turn, the first match of each."""
     for pattern in LETTER:
-        if found := re.search(pattern, reply.strip()):
+        if found := re.search(pattern, response.strip()):
             return found.group(1)
     return None
 
@@ -115,30 +115,30 @@ GROUPS: dict[str, Callable[[Item], str]] = {
 }
 
 
-def aggregate(scored: Scored, kind: str) -> Scores:
+def aggregate(scored: ScoredItems, kind: str) -> Scores:
     """All four kinds over all, and one by type and category."""
-    kinds = {name: all_right(scored, group) for name, group in GROUPS.items()}
+    kinds = {name: all_correct(scored, group) for name, group in GROUPS.items()}
     tasks = {name: mean_score(values) for name, values in kinds.items()}
     for name, categories in TYPES.items():
         values = [pair for pair in kinds[kind] if pair[0].task in categories]
         if values:
             tasks[name] = mean_score(values)
-    return Scores(whole=tasks[kind], tasks=tasks | by_task(kinds[kind], CATEGORIES))
+    return Scores(tree=tasks[kind], tasks=tasks | task_means(kinds[kind], CATEGORIES))
 
 
-OFFICIAL = Scorer(
+OFFICIAL = Protocol(
     prompt=vlmevalkit.prompt,
-    read=vlmevalkit.read,
-    score=right_letter,
+    parse_response=vlmevalkit.parse,
+    score=score_letter,
     aggregate=partial(aggregate, kind="circular"),
 )
 THREEDSRBENCH = Benchmark(
     title="3DSRBench",
     load=load,
-    scorers={
+    protocols={
         "official": OFFICIAL,
         "lmms_eval": replace(
-            OFFICIAL, read=read_lmms_eval, aggregate=partial(aggregate, kind="vanilla")
+            OFFICIAL, parse_response=parse_lmms_eval, aggregate=partial(aggregate, kind="vanilla")
         ),
         "vlmevalkit": replace(OFFICIAL, aggregate=partial(aggregate, kind="flip_circular")),
     },

@@ -1,9 +1,9 @@
 """TopViewRS (arXiv 2406.02537): what a map, seen from above, shows and where.
 
 From VLMEvalKit's TopViewRS.tsv and by its rules alone: the authors publish no code, and lmms-eval
-does not have this benchmark. `vlmevalkit` counts exact matches. `vlmevalkit_partial` counts the
-words that two options share, |both| / max(|one|, |other|), where the option that a reply names is
-the one whose letter is the reply's last word: "A" and "I say A." name one, "A. left" does not.
+does not have this benchmark. `vlmevalkit` counts match_exact matches. `vlmevalkit_partial` counts the
+words that two options share, |both| / max(|one|, |other|), where the option that a response names is
+the one whose letter is the response's last word: "A" and "I say A." name one, "A. left" does not.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
-from spatialsv.benchmarks.files import find, placed
-from spatialsv.benchmarks.images import tsv_rows
-from spatialsv.benchmarks.infer import infer
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
+from spatialsv.benchmarks.files import find_files, locate_rows
+from spatialsv.benchmarks.images import read_tsv_rows
+from spatialsv.benchmarks.vlmevalkit import match_option_or_refusal
 
 FILE = "TopViewRS.tsv"
 
@@ -30,18 +29,18 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not of such a TSV.
     """
-    path = find(data, FILE)[0]
-    return [vlmevalkit.item_of(*at) for at in placed(path, tsv_rows(data, path))]
+    path = find_files(data, FILE)[0]
+    return [vlmevalkit.item_from_row(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
 
 
-def read_partial(item: Item, reply: str) -> str | None:
-    """The reply's last word, or what stands in its brackets, if it is an option's letter.
+def parse_partial(item: Item, response: str) -> str | None:
+    """The response's last word, or what stands in its brackets, if it is an option's letter.
 
-    A reply that cannot be matched with an option names none.
+    A response that cannot be matched with an option names none.
     """
-    if infer(reply, item.more["choices"]) is None:
+    if match_option_or_refusal(response, item.more["choices"]) is None:
         return None
-    log = f"Match Log: {reply}. "  # its code looks in this line, not in the reply
+    log = f"Match Log: {response}. "  # its code looks in this line, not in the response
     if "[" in log and "]" in log:
         name = log[log.index("[") + 1 : log.index("]")]
     else:
@@ -49,26 +48,30 @@ def read_partial(item: Item, reply: str) -> str | None:
     return name if name in item.more["choices"] else None
 
 
-def score_partial(item: Item, said: str | None) -> float:
+def score_partial(item: Item, prediction: str | None) -> float:
     """The share of words that the named option and the right one have in common."""
-    if said is None:
+    if prediction is None:
         return 0.0
-    options = [set(item.more["choices"][name].lower().split()) for name in (said, item.answer)]
+    options = [
+        set(item.more["choices"][name].lower().split()) for name in (prediction, item.answer)
+    ]
     return len(options[0] & options[1]) / max(map(len, options))
 
 
-VLMEVALKIT = Scorer(
+VLMEVALKIT = Protocol(
     prompt=vlmevalkit.prompt,
-    read=vlmevalkit.read,
-    score=right_letter,
+    parse_response=vlmevalkit.parse,
+    score=score_letter,
     aggregate=micro(),
 )
 TOPVIEWRS = Benchmark(
     title="TopViewRS",
     load=load,
-    scorers={
+    protocols={
         "vlmevalkit": VLMEVALKIT,
-        "vlmevalkit_partial": replace(VLMEVALKIT, read=read_partial, score=score_partial),
+        "vlmevalkit_partial": replace(
+            VLMEVALKIT, parse_response=parse_partial, score=score_partial
+        ),
     },
     counts={},
 )

@@ -12,10 +12,9 @@ import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from spatialsv.benchmarks.benchmark import Benchmark, Scorer, micro, right_letter
-from spatialsv.benchmarks.files import Row, find, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.search import search_choice
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.vlmevalkit import search_choice
 
 COUNTS = {  # of the authors' file
     "Camera perspective - Relative Direction": 1773,
@@ -39,16 +38,16 @@ def load(data: Path) -> list[Item]:
     Raises:
         ValueError: no such file, or rows that are not ViewSpatial-Bench's.
     """
-    path = find(data, "ViewSpatial-Bench.json", "eval/ViewSpatial-Bench.json")[0]
-    return [_item(row, number, path) for number, row in enumerate(rows_of(path))]
+    path = find_files(data, "ViewSpatial-Bench.json", "eval/ViewSpatial-Bench.json")[0]
+    return [_item(row, number, path) for number, row in enumerate(read_rows(path))]
 
 
 def _item(row: Row, number: int, path: Path) -> Item:
     where = f"{path}: row {number}"
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, images, answer = row["question_type"], row["image_path"], letter(row["answer"])
     if task not in COUNTS:
-        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(COUNTS)}")
+        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(COUNTS)}")
     if answer is None or not images:
         raise ValueError(f"{where}: expected images and an answer such as 'A. right'")
     return Item(
@@ -85,25 +84,27 @@ def letter(text: str) -> str | None:
     return found.group(1).upper() if found else None
 
 
-def read(item: Item, reply: str) -> str | None:
+def parse(item: Item, response: str) -> str | None:
     """The last line's letter; the last line may be empty."""
-    return letter(reply.split("\n")[-1])
+    return letter(response.split("\n")[-1])
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | None:
     """What its search finds."""
-    return search_choice(reply)
+    return search_choice(response)
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=right_letter, aggregate=micro(tuple(COUNTS)))
+OFFICIAL = Protocol(
+    prompt=prompt, parse_response=parse, score=score_letter, aggregate=micro(tuple(COUNTS))
+)
 LMMS_EVAL = replace(OFFICIAL, prompt=prompt_lmms_eval)
 VIEWSPATIAL = Benchmark(
     title="ViewSpatial-Bench",
     load=load,
-    scorers={
+    protocols={
         "official": OFFICIAL,
         "lmms_eval": LMMS_EVAL,
-        "vlmevalkit": replace(LMMS_EVAL, read=read_vlmevalkit),
+        "vlmevalkit": replace(LMMS_EVAL, parse_response=parse_vlmevalkit),
     },
     counts=COUNTS,
 )

@@ -1,7 +1,7 @@
 """VSI-Bench (arXiv 2412.14171): questions about videos of rooms, choices and numbers.
 
 Three stacks, three sets of rules: `official` (thinking-in-space), `lmms_eval` (0.7.3: numbers are
-the first one in the reply, words included) and `vlmevalkit` (EASI's: its own prompt, and a search
+the first one in the response, words included) and `vlmevalkit` (EASI's: its own prompt, and a search
 for the answer). All average the types' means, the three difficulties of direction made one first.
 SpatialSV's paper reports the choices alone, each question weighing the same: `vsi_bench_mc`.
 """
@@ -15,24 +15,19 @@ from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
-    Scored,
-    Scorer,
+    Item,
+    Protocol,
+    ScoredItems,
     Scores,
-    by_task,
-    joined,
+    mean_of_means,
     micro,
+    score_number,
+    task_means,
 )
-from spatialsv.benchmarks.files import Row, find, placed, rows_of, wanted
-from spatialsv.benchmarks.item import Item
-from spatialsv.benchmarks.rules import (
-    LETTER,
-    WORD,
-    as_float,
-    first_number,
-    first_word,
-    mean_relative_accuracy,
-)
-from spatialsv.benchmarks.search import search_choice, search_number
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.lmms_eval import first_number
+from spatialsv.benchmarks.parsing import LETTER, WORD, as_float, first_word
+from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 
 DIRECTION = "object_rel_direction"
 COUNTS = {
@@ -65,16 +60,16 @@ def load(data: Path, config: str = "full", types: Sequence[str] = tuple(COUNTS))
     """
     here = ("*.parquet", "*.jsonl") if config == "full" else ()
     patterns = (f"{config}/*.parquet", f"{config}/*.jsonl", f"*{config}*.parquet", *here)
-    paths = find(data, *patterns)
-    items = (_item(*at) for path in paths for at in placed(path, rows_of(path)))
+    paths = find_files(data, *patterns)
+    items = (_item(*at) for path in paths for at in locate_rows(path, read_rows(path)))
     return [item for item in items if item.task in types]
 
 
 def _item(row: Row, where: str) -> Item:
-    wanted(row, FIELDS, where)
+    require_fields(row, FIELDS, where)
     task, scene = row["question_type"], f"{row['dataset']}/{row['scene_name']}"
     if task not in COUNTS:
-        raise ValueError(f"{where}: question_type {task!r} is none of {', '.join(COUNTS)}")
+        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(COUNTS)}")
     kind = "number" if task in NUMBERS else "choice"
     if kind == "choice" and not row["options"]:
         raise ValueError(f"{where}: a {task} without options")
@@ -104,70 +99,70 @@ def prompt_vlmevalkit(item: Item) -> str:
     return "\n".join([VIDEO, item.question, *item.options, LETTER])
 
 
-def read(item: Item, reply: str) -> str | float | None:
+def parse(item: Item, response: str) -> str | float | None:
     """The first word: a letter, or a number if it is nothing but that."""
-    word = first_word(reply)
+    word = first_word(response)
     return as_float(word) if item.kind == "number" else word or None
 
 
-def read_lmms_eval(item: Item, reply: str) -> str | float | None:
+def parse_lmms_eval(item: Item, response: str) -> str | float | None:
     """The first word for a choice, the first number anywhere for a number."""
-    return first_number(reply) if item.kind == "number" else first_word(reply) or None
+    return first_number(response) if item.kind == "number" else first_word(response) or None
 
 
-def read_vlmevalkit(item: Item, reply: str) -> str | float | None:
+def parse_vlmevalkit(item: Item, response: str) -> str | float | None:
     """What its search finds; its letters are A to F whatever the options are."""
-    return search_number(reply) if item.kind == "number" else search_choice(reply)
+    return search_number(response) if item.kind == "number" else search_choice(response)
 
 
-def score(item: Item, said: str | float | None) -> float:
+def score(item: Item, prediction: str | float | None) -> float:
     """1 for the right letter in either case, MRA for a number."""
     if item.kind == "number":
-        return mean_relative_accuracy(said, float(item.answer))
-    return float(said is not None and said.lower() == item.answer.lower())
+        return score_number(prediction, float(item.answer))
+    return float(prediction is not None and prediction.lower() == item.answer.lower())
 
 
-def aggregate(scored: Scored, whole: bool = False) -> Scores:
+def aggregate(scored: ScoredItems, whole: bool = False) -> Scores:
     """The mean of the tasks' means; the difficulties of direction are one task, their mean.
 
     Args:
         whole: they are so only where all three are there, as in VLMEvalKit; else each stands alone.
     """
-    tasks = by_task(scored, tuple(COUNTS))
+    tasks = task_means(scored, tuple(COUNTS))
     levels = {name: value for name, value in tasks.items() if name.startswith(DIRECTION)}
     means = dict(tasks)
     if levels and (len(levels) == 3 or not whole):
         means = {name: value for name, value in tasks.items() if name not in levels}
-        means[DIRECTION] = joined(levels.values())
-    return Scores(whole=joined(means.values()), tasks=tasks | means)
+        means[DIRECTION] = mean_of_means(levels.values())
+    return Scores(tree=mean_of_means(means.values()), tasks=tasks | means)
 
 
-OFFICIAL = Scorer(prompt=prompt, read=read, score=score, aggregate=aggregate)
-SCORERS = {
+OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=aggregate)
+PROTOCOLS = {
     "official": OFFICIAL,
-    "lmms_eval": replace(OFFICIAL, read=read_lmms_eval),
-    "vlmevalkit": Scorer(
+    "lmms_eval": replace(OFFICIAL, parse_response=parse_lmms_eval),
+    "vlmevalkit": Protocol(
         prompt=prompt_vlmevalkit,
-        read=read_vlmevalkit,
+        parse_response=parse_vlmevalkit,
         score=score,
         aggregate=partial(aggregate, whole=True),
     ),
 }
-TOKENS = 16  # of a reply, in both stacks
+TOKENS = 16  # of a response, in both stacks
 VSI_BENCH = Benchmark(
-    title="VSI-Bench", load=load, scorers=SCORERS, counts=COUNTS, reply_tokens=TOKENS
+    title="VSI-Bench", load=load, protocols=PROTOCOLS, counts=COUNTS, response_tokens=TOKENS
 )
 VSI_BENCH_DEBIASED = Benchmark(
     title="VSI-Bench, debiased",
     load=partial(load, config="debiased"),
-    scorers=SCORERS,
+    protocols=PROTOCOLS,
     counts={},
-    reply_tokens=TOKENS,
+    response_tokens=TOKENS,
 )
 VSI_BENCH_MC = Benchmark(
     title="VSI-Bench, its choices, as SpatialSV's paper reports them",
     load=partial(load, types=CHOICES),
-    scorers={name: replace(rules, aggregate=micro(CHOICES)) for name, rules in SCORERS.items()},
+    protocols={name: replace(rules, aggregate=micro(CHOICES)) for name, rules in PROTOCOLS.items()},
     counts={name: COUNTS[name] for name in CHOICES},
-    reply_tokens=TOKENS,
+    response_tokens=TOKENS,
 )

@@ -1,5 +1,6 @@
-"""Ask a model the questions of test scenes, read its replies, and score them."""
+"""Evaluate a model on a benchmark: generate its responses, parse and score them."""
 
-from spatialsv.evaluate.stage import EvaluateConfig, run
+from spatialsv.evaluate.config import EvaluateConfig
+from spatialsv.evaluate.stage import run
 
 __all__ = ["EvaluateConfig", "run"]

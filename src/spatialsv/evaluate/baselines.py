@@ -1,102 +1,125 @@
-"""What can be had without looking: random answers, and the answers most frequent in training.
+"""What answers items, and the baselines without images: random and most frequent answers.
 
-Scores are exact expectations, not draws, so they have no noise of their own.
+Scores are exact expectations, not draws, so they have no sampling noise.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar
 
-import numpy as np
-from jaxtyping import Float
+from spatialsv.benchmarks.benchmark import Item, Protocol
+from spatialsv.benchmarks.chance import constant_answers, random_score, score
+from spatialsv.benchmarks.responses import Response
+from spatialsv.benchmarks.score import build_response
 
-from spatialsv.evaluate.score import extract, score
-from spatialsv.scenes.question import Question
-from spatialsv.stats.accuracy import TOLERANCES, best_constant, mean_relative_accuracy
-
-ANY_OPTION = "any option"
+ANY_OPTION, ANY_NUMBER = "any option", "any training answer"
 
 
-class Baseline(Protocol):
-    """A way to answer without images."""
+class ItemModel(ABC):
+    """A model that answers the items of a benchmark: an MLLM or a baseline."""
 
-    name: str
+    @property
+    @abstractmethod
+    def context(self) -> tuple[str, ...]:
+        """What responses depend on besides the items."""
 
-    def answer(self, question: Question) -> tuple[str, float]:
-        """A reply in words, and its expected score."""
+    @abstractmethod
+    def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
+        """Yield a scored response to each item that is not in `done`.
+
+        Args:
+            items: all of the benchmark's.
+            done: earlier responses by the items' ids.
+
+        Yields:
+            Responses without a key, in any order.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run's manifest records of the model."""
+        return {}
 
 
 @dataclass(frozen=True)
-class RandomBaseline:
+class Baseline(ItemModel):
+    """Answers the items of a benchmark from training answers, under one protocol."""
+
+    name: ClassVar[str]
+    protocol: Protocol
+    answers: Mapping[str, Any]  # by task
+
+    @abstractmethod
+    def answer(self, item: Item) -> tuple[str, float | None]:
+        """Return a response in words and its expected score.
+
+        Raises:
+            ValueError: a number of a task without training answers.
+        """
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        return (self.name, json.dumps(self.answers))
+
+    def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
+        for item in items:
+            if item.id not in done:
+                text, value = self.answer(item)
+                yield build_response(item, self.protocol, text, None, value)
+
+    def _answer_of_task(self, item: Item) -> Any:
+        if item.task not in self.answers:
+            raise ValueError(
+                f"{item.id}: no training answers of task {item.task!r}. Give --train-scenes that"
+                " have such questions."
+            )
+        return self.answers[item.task]
+
+
+class RandomBaseline(Baseline):
     """Any option with equal chance; for a number, any training answer of the task."""
 
-    answers: dict[str, Float[np.ndarray, " A"]]  # per numeric task
-    name: str = "random"
+    name = "random"
 
     @classmethod
-    def fit(cls, train: Iterable[Question]) -> RandomBaseline:
+    def fit(cls, train: Iterable[Item], protocol: Protocol) -> RandomBaseline:
         """Collect the training answers of each numeric task."""
-        return cls(_numbers(train))
+        numbers: dict[str, list[str]] = {}
+        for item in train:
+            if item.kind == "number":
+                numbers.setdefault(item.task, []).append(item.answer)
+        return cls(protocol, numbers)
 
-    def answer(self, question: Question) -> tuple[str, float]:
-        if question.kind == "choice":
-            return ANY_OPTION, 1 / len(question.options)
-        drawn = _of_task(self.answers, question)
-        truth = np.full_like(drawn, float(question.answer))
-        return "any training answer", float(mean_relative_accuracy(drawn, truth).mean())
+    def answer(self, item: Item) -> tuple[str, float | None]:
+        if item.kind == "number":
+            return ANY_NUMBER, random_score(item, self.protocol, self._answer_of_task(item))
+        return ANY_OPTION, random_score(item, self.protocol)
 
 
-@dataclass(frozen=True)
-class FrequencyBaseline:
-    """Per task the letter most frequent in training, or the number that scores best there.
+class FrequencyBaseline(Baseline):
+    """Per task the most frequent training answer, or the number that scores best there.
 
-    Of a choice that training never asks it knows no letter, and takes any option.
+    A choice of a task without training answers gets any option.
     """
 
-    answers: dict[str, str]
-    name: str = "frequency"
+    name = "frequency"
 
     @classmethod
-    def fit(cls, train: Iterable[Question]) -> FrequencyBaseline:
-        """Count letters; find each numeric task's best constant."""
-        train = list(train)
-        letters: dict[str, Counter[str]] = defaultdict(Counter)
-        for question in train:
-            if question.kind == "choice":
-                letters[question.task][question.answer] += 1
-        # Ties go to the first letter, whatever the order of the questions.
-        answers = {
-            task: min(counts, key=lambda letter: (-counts[letter], letter))
-            for task, counts in letters.items()
-        }
-        numbers = _numbers(train)
-        return cls(
-            answers
-            | {task: f"{best_constant(n, TOLERANCES / 100):.6g}" for task, n in numbers.items()}
-        )
+    def fit(cls, train: Iterable[Item], protocol: Protocol) -> FrequencyBaseline:
+        """Find each task's best constant answer."""
+        return cls(protocol, constant_answers(train, protocol))
 
-    def answer(self, question: Question) -> tuple[str, float]:
-        if question.kind == "choice" and question.task not in self.answers:
-            return ANY_OPTION, 1 / len(question.options)
-        reply = _of_task(self.answers, question)
-        return reply, score(extract(reply, question), question)
+    def answer(self, item: Item) -> tuple[str, float | None]:
+        if item.kind == "choice" and item.task not in self.answers:
+            return ANY_OPTION, random_score(item, self.protocol)
+        response = self._answer_of_task(item)
+        return response, score(item, response, self.protocol)
 
 
-def _numbers(questions: Iterable[Question]) -> dict[str, Float[np.ndarray, " A"]]:
-    found: dict[str, list[float]] = defaultdict(list)
-    for question in questions:
-        if question.kind == "number":
-            found[question.task].append(float(question.answer))
-    return {task: np.array(values) for task, values in found.items()}
-
-
-def _of_task(answers: dict, question: Question):
-    if question.task not in answers:
-        raise ValueError(
-            f"{question.id}: no training question of task {question.task!r} to answer from; "
-            "give training scenes that ask it"
-        )
-    return answers[question.task]
+BASELINES: dict[str, type[RandomBaseline] | type[FrequencyBaseline]] = {
+    "random": RandomBaseline,
+    "frequency": FrequencyBaseline,
+}

@@ -1,6 +1,6 @@
-"""`spatialsv compare RUN RUN`: runs on the same questions, of rooms or of a benchmark.
+"""`spatialsv compare RUN RUN`: two models that answered the same items of one benchmark.
 
-By task and in all, of one seed of training a side or of several.
+By task and overall, each model with one seed of training or with several.
 """
 
 from __future__ import annotations
@@ -10,36 +10,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spatialsv.benchmarks.files import rows_of
-from spatialsv.benchmarks.names import benchmark
-from spatialsv.benchmarks.replies import Allowed
-from spatialsv.benchmarks.replies import read_replies as read_benchmark_replies
-from spatialsv.benchmarks.score import OVERALL, judged, load, rules_of
-from spatialsv.evaluate.replies import read_replies
+from spatialsv.benchmarks import rooms
+from spatialsv.benchmarks.benchmark import Item, Scores
+from spatialsv.benchmarks.catalogue import find_protocol, load_items
+from spatialsv.benchmarks.responses import (
+    FILE,
+    Allowed,
+    Response,
+    read_responses,
+    select_responses,
+)
+from spatialsv.benchmarks.score import OVERALL, respond
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.comparison import Comparison, compare_jointly, compare_scores
-from spatialsv.stats.means import Mean, Tree
-from spatialsv.stats.summary import GROUPS, QuestionScore, groups_of
+from spatialsv.stats.means import Tree
+from spatialsv.stats.summary import GROUPS
 
 Parts = Sequence[Mapping[str, Tree]]  # scores by name; p-values are corrected within each part
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """What replies to a benchmark are scored by; of rooms nothing is needed."""
+    """How the responses of the runs are scored; rooms need nothing."""
 
-    benchmark: str | None = None  # None: as the runs' manifests say; else rooms
+    benchmark: str | None = None  # None: as in the runs' manifests; else rooms
     data: Path | None = None  # the folder of the benchmark's files
-    protocol: str | None = None  # scoring protocol; None: as the manifests say, else the authors'
+    protocol: str | None = None  # None: as in the manifests; else the authors'
     allow: Collection[Allowed] = ()  # as for `spatialsv score`
 
 
 @dataclass(frozen=True)
 class _Run:
-    named: Path  # as given
-    replies: Path
-    about: Mapping[str, Any]  # what its manifest tells; nothing of bare replies
+    name: Path  # as given
+    path: Path  # of the responses
+    responses: list[Response]
+    about: Mapping[str, Any]  # of its manifest; empty without one
 
 
 def compare_runs(
@@ -48,22 +54,24 @@ def compare_runs(
     config: CompareConfig | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
-    """Compare two models that were asked the same, at one seed of training each or at several.
+    """Compare two models that answered the same items, each with one or several seeds.
 
-    Each task, and each group of tasks or the overall score, by itself; p-values are corrected over
-    the tasks together, and over the others together (Holm).
+    P-values are corrected (Holm) over the tasks together, and over the groups of tasks, or the
+    overall score, together.
 
     Args:
-        runs: of the first model, one a seed: its manifest, its folder, or its replies.jsonl. Or
+        runs: of the first model, one per seed: its manifest, its folder, or its responses.jsonl. Or
             two runs, one of each model.
         against: those of the second model, if it has several.
-        out: where JSON goes; None: nowhere.
+        config: how the responses are scored.
+        out: JSON file to write; None: none.
 
-    Returns: name -> the fields of `Comparison`, `p_holm` and `significant`.
+    Returns:
+        name -> the fields of `Comparison`, `p_holm` and `significant`.
 
     Raises:
-        ValueError: a run that is not there, other questions, another benchmark or scorer in the one
-            than in the other, or one model twice among the seeds of a side.
+        ValueError: a missing run, different items, benchmarks or protocols, or one model twice
+            among the seeds of a side.
     """
     config = config or CompareConfig()
     first, second = runs, against
@@ -73,141 +81,147 @@ def compare_runs(
                 f"{len(first)} runs given: give two, or those of the second model with --against."
             )
         first, second = first[:1], first[1:]
-    sides = [[_run(path) for path in side] for side in (first, second)]
+    sides = [[_read_run(path) for path in side] for side in (first, second)]
     for side in sides:
-        _refuse_twins(side)
+        _refuse_duplicates(side)
     loaded = [run for side in sides for run in side]
-    name = _agreed(loaded, "benchmark", config.benchmark)
-    parts = _of_rooms(loaded) if name is None else _of_benchmark(loaded, name, config)
-    ours, theirs = parts[: len(first)], parts[len(first) :]
-    found: dict[str, Any] = {}
-    for number, part in enumerate(ours[0]):
-        compared: dict[str, Comparison] = {}
+    name = _agreed(loaded, "benchmark", config.benchmark) or rooms.NAME
+    parts = _rooms_scores(loaded) if name == rooms.NAME else _benchmark_scores(loaded, name, config)
+    compared: dict[str, Any] = {}
+    for number, part in enumerate(parts[0]):
+        comparisons: dict[str, Comparison] = {}
         for score in part:
-            pair = ([_named(parts[number], score) for parts in side] for side in (ours, theirs))
-            compared[score] = compare_scores(*pair)
-        found |= zip(compared, compare_jointly([*compared.values()]), strict=True)
+            trees = [_score(run_parts[number], score) for run_parts in parts]
+            comparisons[score] = compare_scores(trees[: len(first)], trees[len(first) :])
+        compared |= zip(comparisons, compare_jointly([*comparisons.values()]), strict=True)
     if out is not None:
-        write_json(out, found)
-    return found
+        write_json(out, compared)
+    return compared
 
 
-def _named(scores: Mapping[str, Tree], name: str) -> Tree:
+def _score(scores: Mapping[str, Tree], name: str) -> Tree:
     if name not in scores:
-        raise ValueError(f"{name}: one run has no score of it, so that it cannot be compared")
+        raise ValueError(f"{name}: one run has no score of it, so that it cannot be compared.")
     return scores[name]
 
 
-def _run(path: Path) -> _Run:
-    told = path / "manifest.json" if path.is_dir() else path
-    if told.suffix != ".json":
-        told = path.parent / "manifest.json"
-        about = read_manifest(told).about if told.is_file() else {}
-        run = _Run(path, path, about)
+def _read_run(name: Path) -> _Run:
+    path = name / "manifest.json" if name.is_dir() else name
+    if path.suffix == ".json":
+        manifest = read_manifest(path)
+        path, about = manifest.resolve(FILE), manifest.about
     else:
-        manifest = read_manifest(told)
-        run = _Run(path, manifest.find("replies.jsonl"), manifest.about)
-    if not run.replies.is_file():
-        raise ValueError(f"{run.replies}: no such replies")
-    return run
+        sibling = path.parent / "manifest.json"
+        about = read_manifest(sibling).about if sibling.is_file() else {}
+    return _Run(name, path, read_responses(path), about)
 
 
-def _refuse_twins(side: Sequence[_Run]) -> None:
-    """Refuse a seed that is counted twice: no spread is shown by it.
+def _refuse_duplicates(side: Sequence[_Run]) -> None:
+    """Check that no seed is counted twice: it would show no variance.
 
     Raises:
-        ValueError: two runs are of one model that was asked alike.
+        ValueError: two runs are of one model with the same settings.
     """
     seen: dict[frozenset[str], Path] = {}
     for run in side if len(side) > 1 else ():
-        keys = frozenset(key for line in rows_of(run.replies) if (key := line.get("key")))
+        keys = frozenset(response.key for response in run.responses if response.key)
         if keys and keys in seen:
             raise ValueError(
-                f"{run.named} and {seen[keys]} are one model, asked alike: give each seed once"
+                f"{run.name} and {seen[keys]} are one model with the same settings. Give each seed"
+                " once."
             )
-        seen[keys] = run.named
+        seen[keys] = run.name
 
 
-def _agreed(runs: Sequence[_Run], what: str, given: str | None) -> str | None:
-    """The benchmark, or its scorer, of all runs; bare replies have what is given.
+def _agreed(runs: Sequence[_Run], field: str, given: str | None) -> str | None:
+    """Return the benchmark, or its protocol, of all runs; `given` of runs without a manifest.
 
     Raises:
-        ValueError: runs differ, or one differs from what is given.
+        ValueError: runs differ, or one differs from `given`.
     """
-    knowing = [run for run in runs if run.about or what == "benchmark"]
-    if not knowing:
+    recorded = [run for run in runs if run.about or field == "benchmark"]
+    if not recorded:
         return given
-    told = {run.named: run.about.get(what, given) for run in knowing}
-    one, value = next(iter(told.items()))
-    for other, its in told.items():
-        if its != value:
+    default = rooms.NAME if field == "benchmark" else None
+    values = {run.name: run.about.get(field, given or default) for run in recorded}
+    first, value = next(iter(values.items()))
+    for other, different in values.items():
+        if different != value:
             raise ValueError(
-                f"{one} and {other} cannot be compared: their {what} is {value or 'rooms'} in the"
-                f" one, {its or 'rooms'} in the other"
+                f"{first} and {other} cannot be compared: their {field} is {value} in the first,"
+                f" {different} in the second."
             )
     if given is not None and value != given:
-        raise ValueError(f"{one}: its {what} is {value}, not {given}")
+        raise ValueError(f"{first}: its {field} is {value}, not {given}.")
     return value
 
 
-def _of_benchmark(runs: Sequence[_Run], name: str, config: CompareConfig) -> list[Parts]:
-    """The scores of each run: of tasks, and overall."""
-    known = benchmark(name)
+def _benchmark_scores(runs: Sequence[_Run], name: str, config: CompareConfig) -> list[Parts]:
+    """Return the scores of each run under one protocol: of tasks, and overall."""
     if config.data is None:
-        raise ValueError(f"{runs[0].named}: give --data, the folder of the files of {name}")
-    scorer = config.protocol or _agreed(runs, "scorer", None)
-    _, rules = rules_of(name, known, scorer)
-    items = load(name, known, config.data)
-    ids, found = [item.id for item in items], []
+        raise ValueError(f"{runs[0].name}: give --data, the folder of the files of {name}.")
+    _, protocol = find_protocol(name, config.protocol or _agreed(runs, "protocol", None))
+    items = load_items(name, config.data)
+    parts = []
     for run in runs:
-        said = read_benchmark_replies(run.replies, ids, config.allow)
-        values, _ = judged(items, said, rules)
-        scores = rules.aggregate(list(zip(items, values, strict=True)))
-        found.append((scores.tasks, {OVERALL: scores.whole}))
-    return found
+        texts = select_responses(run.responses, [i.id for i in items], run.path, config.allow)
+        scores = protocol.aggregate(
+            [(item, respond(item, protocol, texts[item.id]).score) for item in items]
+        )
+        parts.append((scores.tasks, {OVERALL: scores.tree}))
+    return parts
 
 
-def _of_rooms(runs: Sequence[_Run]) -> list[Parts]:
-    """The scores of each run: of tasks, and of GROUPS."""
-    scored = [_scored(run) for run in runs]
-    for run, answers in zip(runs, scored, strict=True):
-        ids, others = scored[0].keys(), answers.keys()
+def _rooms_scores(runs: Sequence[_Run]) -> list[Parts]:
+    """Return the recorded scores of each run, those of baselines too: of tasks, and of GROUPS."""
+    by_id = [{response.id: response for response in run.responses} for run in runs]
+    for run, responses in zip(runs, by_id, strict=True):
+        ids, others = by_id[0].keys(), responses.keys()
         if ids != others:
             raise ValueError(
-                f"{runs[0].named} and {run.named} were not asked the same: {len(ids - others)}"
-                f" questions only of the first, {len(others - ids)} only of the second"
+                f"{runs[0].name} and {run.name} do not answer the same questions:"
+                f" {len(ids - others)} only in the first, {len(others - ids)} only in the second."
             )
-    return [_tasks_and_groups([answers[name] for name in scored[0]]) for answers in scored]
+    parts = []
+    for run, responses in zip(runs, by_id, strict=True):
+        tasks = _aggregate_recorded(run, [responses[name] for name in by_id[0]]).tasks
+        grouped = {name: tree for name, tree in tasks.items() if name in GROUPS}
+        parts.append(({name: tasks[name] for name in tasks if name not in grouped}, grouped))
+    return parts
 
 
-def _scored(run: _Run) -> dict[str, QuestionScore]:
+def _aggregate_recorded(run: _Run, responses: Sequence[Response]) -> Scores:
     try:
-        return {reply.id: reply.scored() for reply in read_replies(run.replies)}
+        scored = [response.scored() for response in responses]
     except ValueError as error:
-        hint = "" if run.about else "; of replies to a benchmark, tell its name by --benchmark"
-        raise ValueError(f"{error}{hint}") from None
-
-
-def _tasks_and_groups(questions: Sequence[QuestionScore]) -> Parts:
-    tasks = dict.fromkeys(question.task for question in questions)
-    pools = {name: [q for q in questions if name in groups_of(q)] for name in GROUPS}
-    return (
-        {task: _mean([q for q in questions if q.task == task]) for task in tasks},
-        {name: _mean(members) for name, members in pools.items() if members},
+        hint = "" if run.about else " Name the benchmark of the responses by --benchmark."
+        raise ValueError(f"{run.path}: {error}{hint}") from None
+    return rooms.aggregate(
+        [
+            (
+                Item(
+                    id=one.id,
+                    task=one.task,
+                    kind=one.kind,
+                    spatial=one.spatial,
+                    scene=one.scene,
+                    question="",
+                    answer="",
+                ),
+                one.score,
+            )
+            for one in scored
+        ]
     )
 
 
-def _mean(questions: Sequence[QuestionScore]) -> Mean:
-    return Mean(tuple(q.score for q in questions), tuple(q.scene for q in questions))
-
-
-def table(found: Mapping[str, Any]) -> str:
-    """A line a task and group: scores in per cent, differences in points."""
-    width = max(map(len, found))
-    seeds = [next(iter(found.values()))[f"{side}_seeds"]["n"] for side in ("first", "second")]
+def format_comparison(compared: Mapping[str, Any]) -> str:
+    """Return a line per task and group: scores in per cent, differences in points."""
+    width = max(map(len, compared))
+    seeds = [next(iter(compared.values()))[f"{side}_seeds"]["n"] for side in ("first", "second")]
     head = f"{'':<{width}}  {'n':>5}  {'first':>11}  {'second':>11}  difference [95 %]      "
-    rows = [f"{name:<{width}}  {_line(row)}" for name, row in found.items()]
-    lines = [f"{head}  p (Holm)  could show", *rows]
+    rows = [f"{name:<{width}}  {_format_row(row)}" for name, row in compared.items()]
+    lines = [f"{head}  p (Holm)  detectable at 80 % power", *rows]
     if max(seeds) > 1:
         lines.append(
             f"means over {seeds[0]} and {seeds[1]} seeds, +- their standard deviation; intervals"
@@ -216,20 +230,20 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _format_row(row: Mapping[str, Any]) -> str:
     low, high = row["interval"] or (float("nan"),) * 2
     interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
     least = row["minimum_detectable_difference"]
-    could = f"{100 * least:.1f}" if least else "-"
-    told = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
-    verdict = "significant" if row["significant"] else "not significant"
-    first, second = (_side(row[f"{side}_seeds"]) for side in ("first", "second"))
+    detectable = f"{100 * least:.1f}" if least else "-"
+    p_value = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
+    result = "significant" if row["significant"] else "not significant"
+    first, second = (_format_seeds(row[f"{side}_seeds"]) for side in ("first", "second"))
     return (
         f"{row['n']:>5}  {first:>11}  {second:>11}  {100 * row['difference']:+6.1f} {interval:<16}"
-        f"  {told:>8}  {could:>10}  {verdict}"
+        f"  {p_value:>8}  {detectable:>10}  {result}"
     )
 
 
-def _side(spread: Mapping[str, Any]) -> str:
+def _format_seeds(spread: Mapping[str, Any]) -> str:
     more = "" if spread["deviation"] is None else f" +-{100 * spread['deviation']:.1f}"
     return f"{100 * spread['mean']:.1f}{more}"

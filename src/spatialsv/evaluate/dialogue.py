@@ -1,7 +1,7 @@
-"""Dialogues: turns about one scan, each with what is new to see, and all before it in context.
+"""Dialogues: turns about one scan, each with its new images, and all earlier turns in context.
 
-Turn by turn, those of several dialogues in one batch. Nothing is kept between the turns but the
-replies: each turn is prepared with all images up to it, as the authors' baselines do.
+Turn by turn, those of several dialogues in one batch. Only responses are kept between the turns:
+each turn is prepared with all images up to it, as in the baselines of OST-Bench's authors.
 """
 
 from __future__ import annotations
@@ -10,58 +10,67 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from spatialsv.benchmarks.item import Item
+from spatialsv.benchmarks.benchmark import Item
 
 
-def dialogues(items: Sequence[Item]) -> list[list[Item]]:
-    """Items by scan, in the order of their turns; a question by itself is a dialogue of one."""
-    found: dict[str, list[Item]] = {}
+def split_dialogues(items: Sequence[Item]) -> list[list[Item]]:
+    """Group items by scan, in the order of their turns; a question without turns is one group."""
+    groups: dict[str, list[Item]] = {}
     for item in items:
         key = f"scan {item.scene}" if "turn" in item.more else f"item {item.id}"
-        found.setdefault(key, []).append(item)
-    return [sorted(turns, key=lambda item: item.more.get("turn", 0)) for turns in found.values()]
+        groups.setdefault(key, []).append(item)
+    return [sorted(turns, key=lambda item: item.more.get("turn", 0)) for turns in groups.values()]
 
 
-def messages(
-    turns: Sequence[Item], texts: Sequence[str], replies: Sequence[str], images: Sequence[int]
+def dialogue_messages(
+    turns: Sequence[Item], texts: Sequence[str], responses: Sequence[str], images: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """A chat of all `turns`, the last of which is to be answered.
+    """Return the chat messages of `turns`, the last of which is to be answered.
 
-    Each turn: `more["system"]` where there is any, what is new to see, then the words, as in the
+    Each turn: `more["system"]` where there is any, the new images, then the text, as in the
     Qwen2.5-VL baseline of OST-Bench's authors.
 
     Args:
-        texts: of each turn.
-        replies: to all turns but the last.
-        images: how many there are new in each turn.
+        turns: of one dialogue.
+        texts: the prompt of each turn.
+        responses: to all turns but the last.
+        images: the number of new images of each turn.
+
+    Returns:
+        Messages as the chat template takes them.
     """
-    chat: list[dict[str, Any]] = []
-    for item, text, count, reply in zip_longest(turns, texts, images, replies):
-        words = item.more.get("system")
-        opening = [{"type": "text", "text": words}] if words else []
-        shown = [{"type": "image"}] * count
-        content = [*opening, *shown, {"type": "text", "text": text}]
-        chat.append({"role": "user", "content": content})
-        if reply is not None:
-            chat.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
-    return chat
+    messages: list[dict[str, Any]] = []
+    for item, text, count, response in zip_longest(turns, texts, images, responses):
+        system = item.more.get("system")
+        opening = [{"type": "text", "text": system}] if system else []
+        content = [*opening, *[{"type": "image"}] * count, {"type": "text", "text": text}]
+        messages.append({"role": "user", "content": content})
+        if response is not None:
+            answer = [{"type": "text", "text": response}]
+            messages.append({"role": "assistant", "content": answer})
+    return messages
 
 
 def rounds(
-    items: Sequence[Item], replies: Mapping[str, str], size: int
+    items: Sequence[Item], responses: Mapping[str, str], size: int
 ) -> Iterator[list[list[Item]]]:
-    """What can be asked at once: of up to `size` dialogues, each's turns up to the next one.
+    """Yield what can be generated at once: of each of `size` dialogues, the turns up to the next.
 
     Args:
         items: all of all dialogues.
-        replies: by item's id; whoever takes a round adds to it before taking another.
+        responses: by the items' ids; the caller adds those of a round before it takes another.
+        size: the greatest number of dialogues in a round.
     """
-    open_ = [turns for turns in dialogues(items) if any(turn.id not in replies for turn in turns)]
-    for start in range(0, len(open_), size):
-        part = open_[start : start + size]
-        while part := [turns for turns in part if any(turn.id not in replies for turn in turns)]:
-            yield [turns[: _next(turns, replies) + 1] for turns in part]
+    open_dialogues = [turns for turns in split_dialogues(items) if _is_open(turns, responses)]
+    for start in range(0, len(open_dialogues), size):
+        batch = open_dialogues[start : start + size]
+        while batch := [turns for turns in batch if _is_open(turns, responses)]:
+            yield [turns[: _next_turn(turns, responses) + 1] for turns in batch]
 
 
-def _next(turns: Sequence[Item], replies: Mapping[str, str]) -> int:
-    return next(index for index, turn in enumerate(turns) if turn.id not in replies)
+def _is_open(turns: Sequence[Item], responses: Mapping[str, str]) -> bool:
+    return any(turn.id not in responses for turn in turns)
+
+
+def _next_turn(turns: Sequence[Item], responses: Mapping[str, str]) -> int:
+    return next(index for index, turn in enumerate(turns) if turn.id not in responses)

@@ -1,10 +1,10 @@
-"""Greedy replies, with the work that questions share done once.
+"""Greedy generation for prompts that share images, with the shared work done once.
 
-Most tokens of a prompt are its images', and many questions are asked about the same images. So a
-prompt is cut after its last visual token: equal heads run once, vision encoder included, and their
-keys and values are copied for each tail. Tails are padded on the left, so that all replies of a
-batch grow at its right end; positions are given explicitly and padding is masked, so a reply does
-not depend on what else is in its batch.
+Most tokens of a prompt are its images', and many prompts show the same images. So a prompt is split
+after its last visual token: equal heads run once, vision encoder included, and their keys and
+values are copied for each tail. Tails are padded on the left, so that all responses of a batch grow
+at its right end; positions are explicit and padding is masked, so a response does not depend on the
+rest of its batch.
 
 Shapes: G heads, B prompts, S tokens of the longest tail.
 """
@@ -25,7 +25,7 @@ from spatialsv.samples.views import PreparedViews
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prompt:
-    """One prompt's tokens, placeholders of its views expanded; equal views share one object."""
+    """The tokens of one prompt, placeholders of its views expanded; equal views are one object."""
 
     tokens: Int[Tensor, " T"]
     views: PreparedViews
@@ -48,58 +48,63 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
 ) -> Iterator[tuple[int, str]]:
-    """The greedy reply to each prompt, as (index of the prompt, text), batch by batch.
+    """Generate the greedy response to each prompt, batch by batch.
 
     Args:
-        model: in eval mode; its generation config names the tokens that end a reply.
-        family: its adapter.
-        batch_size: most prompts in one forward pass.
+        model: in eval mode; its generation config names the tokens that end a response.
+        family: the model's adapter.
+        prompts: with at least one view each.
+        max_new_tokens: the longest response.
+        batch_size: the greatest number of prompts in one forward pass.
+
+    Yields:
+        The index of a prompt and the text of its response.
 
     Raises:
-        ValueError: the model names no token that ends a reply.
+        ValueError: the model has no token that ends a response, or a prompt has no image.
     """
-    stops = model.generation_config.eos_token_id
-    stops = [stops] if isinstance(stops, int) else stops
-    if not stops:
+    eos = model.generation_config.eos_token_id if model.generation_config else None
+    ids = [eos] if isinstance(eos, int) else eos
+    if not ids:
         raise ValueError(
-            f"{model.name_or_path}: generation_config.json names no eos_token_id, so replies would "
-            "never end; add it"
+            f"{model.name_or_path}: generation_config.json has no eos_token_id, so that responses"
+            " would not end. Add it."
         )
+    stops = torch.tensor(ids, device=model.device)
     groups = _groups(prompts, torch.tensor(sorted(family.visual_tokens)), batch_size)
     for batch in _batches(groups, batch_size):
-        ends = torch.tensor(stops, device=model.device)
-        replies = _reply(model, family, batch, ends, max_new_tokens)
+        responses = _generate_batch(model, family, batch, stops, max_new_tokens)
         members = [member for group in batch for member in group.members]
-        for member, tokens in zip(members, replies, strict=True):
+        for member, tokens in zip(members, responses, strict=True):
             yield member, family.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 def _groups(
     prompts: Sequence[Prompt], visual_tokens: Int[Tensor, " _"], batch_size: int
 ) -> list[_Group]:
-    """Prompts by equal head, at most `batch_size` together."""
-    found: dict[tuple, _Group] = {}
+    """Group prompts by equal head, at most `batch_size` in a group."""
+    by_head: dict[tuple, _Group] = {}
     for index, prompt in enumerate(prompts):
-        places = torch.isin(prompt.tokens, visual_tokens).nonzero()
-        if not len(places):
-            raise ValueError(f"prompt {index} shows no image")
-        cut = int(places[-1]) + 1
+        positions = torch.isin(prompt.tokens, visual_tokens).nonzero()
+        if not len(positions):
+            raise ValueError(f"Prompt {index} has no image.")
+        cut = int(positions[-1]) + 1
         head, tail = prompt.tokens[:cut], prompt.tokens[cut:]
         key = (id(prompt.views), tuple(head.tolist()))
-        if key not in found:
-            found[key] = _Group(head, prompt.views, [], [])
-        found[key].members.append(index)
-        found[key].tails.append(tail)
+        if key not in by_head:
+            by_head[key] = _Group(head, prompt.views, [], [])
+        by_head[key].members.append(index)
+        by_head[key].tails.append(tail)
     parts = [
         (group, slice(start, start + batch_size))
-        for group in found.values()
+        for group in by_head.values()
         for start in range(0, len(group.members), batch_size)
     ]
     return [_Group(g.head, g.views, g.members[part], g.tails[part]) for g, part in parts]
 
 
 def _batches(groups: list[_Group], batch_size: int) -> Iterator[list[_Group]]:
-    """Groups whose heads are equally long, as many as fit; their order is kept otherwise."""
+    """Yield groups whose heads are equally long, as many as fit, otherwise in their order."""
     batch: list[_Group] = []
     for group in sorted(groups, key=lambda group: len(group.head)):
         size = sum(len(other.members) for other in batch) + len(group.members)
@@ -112,15 +117,15 @@ def _batches(groups: list[_Group], batch_size: int) -> Iterator[list[_Group]]:
 
 
 @torch.inference_mode()
-def _reply(
+def _generate_batch(
     model: PreTrainedModel,
     family: Family,
     groups: list[_Group],
     stops: Int[Tensor, " E"],
     max_new_tokens: int,
 ) -> list[list[int]]:
-    """Tokens of each reply, without the one that ends it."""
-    cache, position = _run_heads(model, family, groups)  # position: where each prompt goes on, (B,)
+    """Return the tokens of each response, without the one that ends it."""
+    cache, position = _run_heads(model, family, groups)  # position: the next of each prompt, (B,)
     tails = [tail for group in groups for tail in group.tails]
     lengths = torch.tensor([len(tail) for tail in tails], device=model.device)
     longest = int(lengths.max())
@@ -130,7 +135,7 @@ def _reply(
     offsets = torch.arange(longest, device=model.device) - (longest - lengths)[:, None]  # (B, S)
     mask = torch.cat([ids.new_ones(len(tails), cache.get_seq_length()), (offsets >= 0).long()], 1)
     positions = position[:, None] + offsets.clamp_min(0)
-    replies: list[list[int]] = [[] for _ in tails]
+    responses: list[list[int]] = [[] for _ in tails]
     running = torch.ones(len(tails), dtype=torch.bool, device=model.device)
     for _ in range(max_new_tokens):
         output = model(
@@ -144,18 +149,18 @@ def _reply(
         ids = output.logits[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
         running &= ~torch.isin(ids[:, 0], stops)
         for row in running.nonzero()[:, 0].tolist():
-            replies[row].append(int(ids[row, 0]))
+            responses[row].append(int(ids[row, 0]))
         if not running.any():
             break
         mask = torch.cat([mask, mask.new_ones(len(tails), 1)], dim=1)
         positions = positions[:, -1:] + 1
-    return replies
+    return responses
 
 
 def _run_heads(
     model: PreTrainedModel, family: Family, groups: list[_Group]
 ) -> tuple[DynamicCache, Int[Tensor, " B"]]:
-    """Keys and values of the heads, copied for each prompt, and the position after each head."""
+    """Return keys and values of the heads, copied for each prompt, and the position after each."""
     ids = torch.stack([group.head for group in groups])  # (G, P)
     inputs = family.batch_inputs([group.views for group in groups], ids)
     inputs = {name: value.to(model.device) for name, value in inputs.items()}
@@ -168,7 +173,7 @@ def _run_heads(
         use_cache=True,
         logits_to_keep=1,
     )
-    # An image may take fewer positions than tokens: ask where a token behind the head would stand.
+    # An image may take fewer positions than tokens: compute that of a token after the head.
     positions = family.packed_positions(model, ids, inputs, torch.zeros_like(ids[:, :1]))
     position = positions.reshape(-1, *positions.shape[-2:])[0, :, -1]  # (G,)
     sizes = torch.tensor([len(group.members) for group in groups], device=model.device)

@@ -1,63 +1,97 @@
-"""The stage: a model's replies to all questions about the test scenes, and their scores."""
+"""The stage `evaluate`: a model's responses to the items of one benchmark, and their scores.
+
+Keys and values of images that several items share are computed once. Generation is greedy. Each
+line of responses.jsonl records all that the response depends on. An interrupted run resumes after
+its last complete line; `spatialsv score` scores the file again, under any protocol, without the
+model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from math import inf
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import av
+import PIL
 import torch
 import transformers
 
-from spatialsv.evaluate.baselines import Baseline, FrequencyBaseline, RandomBaseline
-from spatialsv.evaluate.generate import Prompt, generate
-from spatialsv.evaluate.replies import (
-    Reply,
-    dumps,
-    expected,
-    judged,
-    reply_key,
-    resume_replies,
-    write_replies,
-)
+from spatialsv.benchmarks import rooms
+from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol
+from spatialsv.benchmarks.catalogue import check_ids, find_benchmark, find_protocol, load_items
+from spatialsv.benchmarks.images import file_of
+from spatialsv.benchmarks.overlap import format_overlap, overlap_of_run
+from spatialsv.benchmarks.responses import FILE, Response, resume_responses, write_responses
+from spatialsv.benchmarks.score import format_scores, read_no_image, respond, score_items
+from spatialsv.config import to_mapping
+from spatialsv.evaluate.baselines import BASELINES, Baseline, ItemModel
+from spatialsv.evaluate.config import EvaluateConfig
+from spatialsv.evaluate.dialogue import split_dialogues
+from spatialsv.evaluate.prompter import Prompter
+from spatialsv.evaluate.training_scenes import training_scenes
 from spatialsv.io.atomic import write_json
-from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.digests import digest_bytes, digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
-from spatialsv.samples.chat import Chat
-from spatialsv.samples.views import SceneViews
-from spatialsv.scenes.question import Question, read_questions
-from spatialsv.scenes.scene_list import SceneList
-from spatialsv.scenes.store import load_groups
-from spatialsv.stats.summary import summarise
-
-BASELINES = {"random": RandomBaseline, "frequency": FrequencyBaseline}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """How questions are asked and scores are summarised."""
+class _Task:
+    """The items of one benchmark and how they are prompted."""
 
-    max_new_tokens: int = 16  # VSI-Bench's; a letter or a number needs fewer
-    batch_size: int = 64  # questions
-    resamples: int = 2000  # of the bootstrap
-    seed: int = 0  # of the bootstrap; generation is greedy
+    name: str
+    benchmark: Benchmark
+    protocol: Protocol
+    data: Path
+    items: list[Item]
+    skipped: int  # questions that cannot be scored
+    config: EvaluateConfig  # complete: no default is left to the benchmark
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """One scenes manifest and those of its questions that can be scored."""
+class _Mllm(ItemModel):
+    """An MLLM; it is loaded when the first response is generated."""
 
-    manifest: Manifest
-    questions: list[Question]
-    unscored: int  # conversations in free words
+    def __init__(self, model: str | Path, family: str | None, task: _Task) -> None:
+        self._task, self._family = task, family
+        reference = resolve_model(model)
+        self._checkpoint = reference.checkpoint
+        self._blank = task.config.blank_images or reference.uses_blank_images
+        self._weights = (
+            digest_path(Path(self._checkpoint))
+            if Path(self._checkpoint).is_dir()
+            else self._checkpoint
+        )
+        self._loaded: dict[str, str] = {}
 
     @property
-    def images_digest(self) -> str:
-        return self.manifest.payload[self.manifest.find(".zarr").name]
+    def context(self) -> tuple[str, ...]:
+        without = {"batch_size", "resamples", "seed"}
+        settings = {k: v for k, v in to_mapping(self._task.config).items() if k not in without}
+        return (self._weights, json.dumps(settings | {"blank_images": self._blank}))
+
+    def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
+        mllm, adapter = load_mllm(self._checkpoint, family=self._family)
+        mllm.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._loaded = {
+            "dtype": str(mllm.dtype),
+            "attention": mllm.config._attn_implementation,
+            "device": str(mllm.device),
+        }
+        task = self._task
+        prompter = Prompter(
+            mllm, adapter, task.benchmark, task.protocol, task.data, task.config, self._blank
+        )
+        yield from prompter.respond(items, done)
+
+    def describe(self) -> dict[str, Any]:
+        about = {"weights": self._weights, "blank_images": self._blank, "versions": _versions()}
+        return about | self._loaded
 
 
 def run(
@@ -66,178 +100,200 @@ def run(
     config: EvaluateConfig,
     out: str | Path,
     *,
-    blank_images: bool | None = None,
+    benchmark: str = rooms.NAME,
+    data: Path | None = None,
     train_scenes: Sequence[str | Path] = (),
     family: str | None = None,
+    no_image: Path | None = None,
 ) -> Manifest:
-    """Ask `model` every question of `scenes`; write replies.jsonl, metrics.json, and `out`.
+    """Evaluate `model` on a benchmark: write responses.jsonl, scores.json and the manifest.
 
-    What an interrupted run already asked is not asked again, unless the model, the settings, the
-    images or the question have changed since.
+    Responses that an interrupted run left are kept, unless the model, the settings, the images or
+    the prompt have changed since. Rooms also get metrics.json, flat numbers for `dvc metrics`.
 
     Args:
         model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" for the shipped
             MLLM, or a baseline: "random" or "frequency".
-        scenes: manifests of the test scenes.
-        out: where the manifest goes; payload beside it.
-        blank_images: show plain grey instead of the scenes. None: as the model was trained.
-        train_scenes: manifests of the training scenes; baselines alone need them.
-        family: the name of an adapter from outside, for `load_mllm`.
+        scenes: manifests of the test scenes, for the benchmark `rooms`.
+        config: the settings.
+        out: the manifest, or its folder; the other files are written beside it.
+        benchmark: the benchmark's name.
+        data: the folder of its files; not needed with `scenes`.
+        train_scenes: manifests of the training scenes. Baselines answer from their questions; what
+            they share with a third-party benchmark is printed and recorded. None: those that
+            `training_scenes` finds.
+        family: the name of a third-party adapter, for `load_mllm`.
+        no_image: responses of the same model to the text alone, scored as a reference.
+
+    Returns:
+        The manifest.
 
     Raises:
-        ValueError: two questions with one id, none that can be scored, or a baseline without
-            training scenes.
+        ValueError: an unknown benchmark or protocol, files that are not laid out as expected,
+            missing images, questions that cannot be scored, or a baseline without training scenes.
     """
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shards = _read_shards(scenes)
-    unscored = sum(shard.unscored for shard in shards)
-    if unscored and not any(shard.questions for shard in shards):
-        raise ValueError(
-            f"{scenes[0]}: of {unscored} questions, none is a choice or a number, and free words"
-            " cannot be scored; give test scenes that ask others, or set measure.evaluate to []"
-        )
-    if str(model) in BASELINES:
-        replies = _ask_baseline(str(model), shards, _read_shards(train_scenes))
-        about: dict = {"model": str(model)}
-    else:
-        ref = resolve_model(model)
-        blank = ref.uses_blank_images if blank_images is None else blank_images
-        path = out.parent / "replies.jsonl"
-        replies = _ask_model(ref.checkpoint, shards, config, blank, path, family)
-        about = {
-            "model": str(model),
-            "blank_images": blank,
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        }
-    if unscored:
-        about["unscored"] = unscored
-    return _finish(out, replies, config, about)
-
-
-def metrics(replies: Sequence[Reply], config: EvaluateConfig) -> dict[str, float | int]:
-    """Flat numbers: a task's or group's score under its name, its n, and its 95 % interval.
-
-    `rotation`, `rotation_n`, `rotation_low`, `rotation_high`; and `unreadable`, the share of
-    replies from which no answer could be read.
-    """
-    found: dict[str, float | int] = {}
-    summaries = summarise([reply.scored() for reply in replies], config.resamples, config.seed)
-    for name, summary in summaries.items():
-        found |= {name: summary.mean, f"{name}_n": summary.n}
-        if summary.interval is not None:
-            found |= {f"{name}_low": summary.interval.low, f"{name}_high": summary.interval.high}
-    found["unreadable"] = sum(reply.extracted is None for reply in replies) / len(replies)
-    return found
-
-
-def _read_shards(paths: Sequence[str | Path]) -> list[_Shard]:
-    shards, seen = [], set()
-    for path in paths:
-        manifest = read_manifest(path)
-        questions = read_questions(manifest.find(".questions.jsonl"))
-        for question in questions:
-            if question.id in seen:
-                raise ValueError(f"{path}: question {question.id!r} was already asked elsewhere")
-            seen.add(question.id)
-        scored = [question for question in questions if question.kind != "text"]
-        shards.append(_Shard(manifest, scored, len(questions) - len(scored)))
-    return shards
-
-
-def weights_of(checkpoint: str) -> str:
-    """What a reply depends on: the digest of a checkpoint's folder, or a hub id."""
-    return digest_path(Path(checkpoint)) if Path(checkpoint).is_dir() else checkpoint
-
-
-def _ask_baseline(name: str, shards: list[_Shard], train: list[_Shard]) -> list[Reply]:
-    if not train:
-        raise ValueError(f"baseline {name!r}: give --train-scenes, whose answers it goes by")
-    seen = [question for shard in train for question in shard.questions]
-    baseline: Baseline = BASELINES[name].fit(seen)
-    replies = []
-    for question in (question for shard in shards for question in shard.questions):
-        words, value = baseline.answer(question)
-        replies.append(expected(question, words, reply_key(question, name), value))
-    return replies
-
-
-def _ask_model(
-    checkpoint: str,
-    shards: list[_Shard],
-    config: EvaluateConfig,
-    blank: bool,
-    path: Path,
-    family: str | None,
-) -> list[Reply]:
-    """All replies in the questions' order, those already in `path` included; `path` grows."""
-    settings = (weights_of(checkpoint), f"{config.max_new_tokens} {blank}")
-    keys = {
-        question.id: reply_key(question, shard.images_digest, *settings)
-        for shard in shards
-        for question in shard.questions
+    out = out if out.suffix == ".json" else out / "manifest.json"
+    task = _load_task(benchmark, scenes, data, config)
+    reference = None if no_image is None else read_no_image(no_image, task.items)
+    answerer = _load_model(model, family, task, train_scenes)
+    about: dict[str, Any] = {
+        "model": str(model),
+        "benchmark": benchmark,
+        "protocol": task.config.protocol,
     }
-    done = {reply.id: reply for reply in resume_replies(path) if keys.get(reply.id) == reply.key}
-    write_replies(path, done.values())
-    left = {question for question in keys if question not in done}
+    if task.skipped:
+        about["unscored"] = task.skipped
+    if benchmark != rooms.NAME and (trained := train_scenes or training_scenes(model)):
+        shared = overlap_of_run([Path(path) for path in trained], benchmark, task.items, task.data)
+        about["overlap"] = shared.summary()
+        print(format_overlap(shared))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    responses = _respond(answerer, task, out.with_name(FILE))
+    return _finish(out, task, responses, about | answerer.describe(), reference)
+
+
+def _load_task(
+    name: str, scenes: Sequence[str | Path], data: Path | None, config: EvaluateConfig
+) -> _Task:
+    benchmark, skipped = find_benchmark(name), 0
+    protocol_name, protocol = find_protocol(name, config.protocol)
+    if scenes and name == rooms.NAME:
+        data = Path(os.path.commonpath([Path(path).parent for path in scenes]))
+        items, skipped = rooms.read_shards(scenes, data)
+        if skipped and not items:
+            raise ValueError(
+                f"{scenes[0]}: of {skipped} questions, none is a choice or a number, and open"
+                " conversations cannot be scored. Give other test scenes, or set measure.evaluate"
+                " to []."
+            )
+        check_ids(items, str(data))
+    elif data is not None:
+        items = load_items(name, data)
+    else:
+        raise ValueError(f"{name}: give --data, the folder of the benchmark's files.")
+    config = replace(
+        config,
+        protocol=protocol_name,
+        max_new_tokens=config.max_new_tokens or benchmark.response_tokens,
+        batch_size=config.batch_size or benchmark.batch_size,
+    )
+    return _Task(
+        name=name,
+        benchmark=benchmark,
+        protocol=protocol,
+        data=data,
+        items=items,
+        skipped=skipped,
+        config=config,
+    )
+
+
+def _load_model(
+    model: str | Path, family: str | None, task: _Task, train_scenes: Sequence[str | Path]
+) -> ItemModel:
+    if str(model) not in BASELINES:
+        _check_media(task.items, task.data)
+        return _Mllm(model, family, task)
+    train = task.items  # of a third-party benchmark, as its published chance levels
+    if task.name == rooms.NAME:
+        if not train_scenes:
+            raise ValueError(f"Baseline {str(model)!r}: give --train-scenes to answer from.")
+        train, _ = rooms.read_shards(train_scenes, task.data)
+    return BASELINES[str(model)].fit(train, task.protocol)
+
+
+def _check_media(items: Sequence[Item], data: Path) -> None:
+    """Check that all images and videos exist.
+
+    Raises:
+        ValueError: one is missing, or a question has none.
+    """
+    if text_only := [turns[0].id for turns in split_dialogues(items) if not turns[0].media]:
+        raise ValueError(f"{len(text_only)} questions have no image, such as {text_only[0]!r}.")
+    names = list(dict.fromkeys(name for item in items for name in item.media))
+    if missing := [name for name in names if not file_of(data, name).exists()]:
+        raise ValueError(
+            f"{data}: {len(missing)} of {len(names)} images or videos are missing, such as"
+            f" {missing[0]}."
+        )
+
+
+def _respond(model: ItemModel, task: _Task, path: Path) -> list[Response]:
+    """Complete the responses in `path`; return them in the order of the items."""
+    keys = _keys(task, model.context)
+    items = {item.id: item for item in task.items}
+    done = {}
+    for old in [] if isinstance(model, Baseline) else resume_responses(path):
+        if old.id in keys and old.key == keys[old.id]:  # score again: the code may have changed
+            done[old.id] = respond(items[old.id], task.protocol, old.response, old.inputs, old.key)
+    write_responses(path, done.values())
+    left = len(items) - len(done)
     if left:
-        ask = _asker(checkpoint, config, blank, family)
-        bar = progress(range(len(left)), "evaluate")
-        with path.open("a") as log, bar:
-            for shard in shards:
-                waiting = [question for question in shard.questions if question.id in left]
-                for question, text in ask(shard, waiting):
-                    done[question.id] = judged(question, text, keys[question.id])
-                    log.write(dumps(done[question.id]))
-                    log.flush()
-                    bar.update()
-    return [done[question] for question in keys]
+        with path.open("a", encoding="utf-8") as file:
+            for response in progress(model.respond(task.items, done), task.name, total=left):
+                done[response.id] = replace(response, key=keys[response.id])
+                file.write(done[response.id].to_line())
+                file.flush()
+    return [done[item.id] for item in task.items]
 
 
-def _asker(
-    checkpoint: str, config: EvaluateConfig, blank: bool, family: str | None
-) -> Callable[[_Shard, list[Question]], Iterator[tuple[Question, str]]]:
-    """A function that asks a shard's questions."""
-    model, adapter = load_mllm(checkpoint, family=family)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    chat = Chat(adapter)
-
-    def ask(shard: _Shard, questions: list[Question]) -> Iterator[tuple[Question, str]]:
-        if not questions:
-            return
-        scenes = SceneList(load_groups(shard.manifest.find(".zarr"), ["image"]))
-        shown = SceneViews(scenes, adapter, blank=blank, keep_gib=inf)
-        prompts = _prompts(questions, [one.ids[0] for one in scenes], shown, chat)
-        batches = generate(model, adapter, prompts, config.max_new_tokens, config.batch_size)
-        for index, text in batches:
-            yield questions[index], text
-
-    return ask
+def _keys(task: _Task, context: tuple[str, ...]) -> dict[str, str]:
+    """Return by id a digest of all that a response depends on: `context` and all turns up to it."""
+    keys = {}
+    for turns in split_dialogues(task.items):
+        previous = ""
+        for item in turns:
+            files = [f"{name} {_version(task.data, item, name)}" for name in item.media]
+            parts = [task.protocol.prompt(item), *files, *context]
+            if len(turns) > 1:
+                parts += [str(item.more.get("system", "")), previous]
+            previous = keys[item.id] = digest_bytes(*(part.encode() for part in parts))
+    return keys
 
 
-def _prompts(
-    questions: list[Question], scenes: list[str], shown: SceneViews, chat: Chat
-) -> list[Prompt]:
-    rows = {name: row for row, name in enumerate(scenes)}
-    prompts = []
-    for question in questions:
-        views = shown(rows[question.scene], question.views)  # kept: the same views, the same object
-        prompts.append(Prompt(tokens=chat.prompt(question.text, views).input_ids, views=views))
-    return prompts
+def _version(data: Path, item: Item, name: str) -> str | int:
+    """Return the digest of the store of an image, or the size of its file in bytes."""
+    path = file_of(data, name)
+    return item.digest or (path.stat().st_size if path.is_file() else "missing")
 
 
-def _finish(out: Path, replies: list[Reply], config: EvaluateConfig, about: dict) -> Manifest:
-    names = ("replies.jsonl", "metrics.json")
-    paths = [out.parent / name for name in names]
-    write_replies(paths[0], replies)
-    write_json(paths[1], metrics(replies, config))
+def _finish(
+    path: Path,
+    task: _Task,
+    responses: Sequence[Response],
+    about: dict[str, Any],
+    no_image: Mapping[str, str] | None,
+) -> Manifest:
+    """Write the files of a run; print the scores."""
+    if path.is_file() and "weights" in about and "device" not in about:  # nothing was generated
+        about = json.loads(path.read_text()).get("about", {}) | about
+    files = [path.with_name(FILE), path.with_name("scores.json")]
+    write_responses(files[0], responses)
+    protocol = str(task.config.protocol)
+    scoring = score_items(task.name, protocol, task.benchmark, task.items, responses, no_image)
+    write_json(files[1], scoring.to_json())
+    print(format_scores(scoring))
+    if task.name == rooms.NAME:
+        files.append(path.with_name("metrics.json"))
+        write_json(files[2], rooms.metrics(responses, task.config.resamples, task.config.seed))
     manifest = Manifest(
         stage="evaluate",
-        payload={name: digest_path(path) for name, path in zip(names, paths, strict=True)},
-        counts={"questions": len(replies), "scenes": len({reply.scene for reply in replies})},
-        config=asdict(config),
+        payload={file.name: digest_path(file) for file in files},
+        counts={"questions": len(responses), "scenes": len({item.scene for item in task.items})},
+        config=asdict(task.config),
         about=about,
-        path=out,
+        path=path,
     )
-    write_manifest(out, manifest)
+    write_manifest(path, manifest)
     return manifest
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of all packages that a response depends on, besides this one."""
+    return {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "pillow": PIL.__version__,
+        "av": av.__version__,
+    }

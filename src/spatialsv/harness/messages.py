@@ -1,7 +1,7 @@
-"""What a task of lmms-eval asks, as our chats take it: messages, what they show, and settings.
+"""lmms-eval's requests in the form that this package generates from: messages, media, settings.
 
 A message is {"role": ..., "content": [item, ...]}, an item {"type": "text", "text": ...} or
-{"type": "image" or "video", "url": ...}, images and words in any order.
+{"type": "image" or "video", "url": ...}, images and text in any order.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from spatialsv.io.digests import digest_bytes
 from spatialsv.samples.views import PreparedViews
 
 Message = Mapping[str, Any]
-MOST_TOKENS = 128  # of a reply, where a task does not say; as lmms-eval's own adapters
-FILLER = "\n\n"  # what lmms-eval ends replies by where a task does not say; its Qwens ignore it
+MAX_NEW_TOKENS = 128  # where a task does not say; as lmms-eval's own adapters
+DEFAULT_STOP = "\n\n"  # lmms-eval's where a task does not say; its Qwen adapters ignore it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What one question shows: images in order, or one video."""
+class VisualInput:
+    """The images in order, or the video, of one request."""
 
-    images: tuple[Image.Image | str, ...] = ()  # pictures, or files of them
-    video: str | None = None  # a file
+    images: tuple[Image.Image | str, ...] = ()  # images, or paths of image files
+    video: str | None = None  # a path
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Equal for equal pictures."""
+        """Equal for equal images."""
         if self.video is not None:
             return ("video", self.video)
         return ("images", *map(_key, self.images))
@@ -41,76 +41,93 @@ def _key(image: Image.Image | str) -> str:
     return digest_bytes(f"{image.mode} {image.size}".encode(), image.tobytes())
 
 
-def shown_in(messages: Sequence[Message], where: str) -> Shown:
-    """What `messages` show.
+def visual_input(messages: Sequence[Message], where: str) -> VisualInput:
+    """Return the images or the video in `messages`.
 
     Args:
-        where: the question, for errors.
+        messages: of one request.
+        where: the request, for errors.
+
+    Returns:
+        The images, in the order of the messages, or the video.
 
     Raises:
-        ValueError: nothing, sound, several videos, a part of one, or images beside one.
+        ValueError: nothing visual, audio, several videos, a part of one, or images and a video.
     """
     items = [item for message in messages for item in message["content"]]
     if unknown := {item["type"] for item in items} - {"text", "image", "video"}:
-        raise ValueError(f"{where}: shows {unknown.pop()!r}, and images or one video can be shown")
+        raise ValueError(
+            f"{where}: unsupported content {unknown.pop()!r}; expected images or video."
+        )
     images = [item["url"] for item in items if item["type"] == "image"]
     videos = [item for item in items if item["type"] == "video"]
-    if strange := [image for image in images if not isinstance(image, Image.Image | str)]:
-        raise ValueError(f"{where}: an image is a {type(strange[0]).__name__}, no picture or file")
+    if invalid := [image for image in images if not isinstance(image, Image.Image | str)]:
+        raise ValueError(
+            f"{where}: an image is a {type(invalid[0]).__name__}; expected a PIL image or a path."
+        )
     if len(videos) > 1 or (videos and images) or not (videos or images):
         raise ValueError(
-            f"{where}: shows {len(images)} images and {len(videos)} videos; expected images, or"
-            " one video"
+            f"{where}: found {len(images)} images and {len(videos)} videos; expected images, or"
+            " one video."
         )
     if not videos:
-        return Shown(images=tuple(images))
+        return VisualInput(images=tuple(images))
     video, ends = videos[0]["url"], (videos[0].get("start_time"), videos[0].get("end_time"))
     if not isinstance(video, str) or ends != (None, None):
-        raise ValueError(f"{where}: shows {video!r} from {ends[0]} to {ends[1]}; expected a file")
-    return Shown(video=video)
+        raise ValueError(
+            f"{where}: found video {video!r} from {ends[0]} to {ends[1]}; expected a file."
+        )
+    return VisualInput(video=video)
 
 
-def placed(messages: Sequence[Message], views: PreparedViews) -> list[dict[str, Any]]:
-    """`messages` as a chat's template takes them, with an item for each placeholder of `views`.
+def expand_media(messages: Sequence[Message], views: PreparedViews) -> list[dict[str, Any]]:
+    """Return `messages` as a chat template takes them: one item per placeholder of `views`.
 
-    A video becomes as many items as it has placeholders: its frames, where it is shown as images.
+    A video becomes as many items as it has placeholders: its frames, where they are sent as images.
     """
-    shown = {"image": [{"type": views.kind}]}
-    shown["video"] = shown["image"] * len(views.placeholders)
+    media = {"image": [{"type": views.kind}]}
+    media["video"] = media["image"] * len(views.placeholders)
     return [
         {
             "role": message["role"],
             "content": [
-                part for item in message["content"] for part in shown.get(item["type"], [item])
+                part for item in message["content"] for part in media.get(item["type"], [item])
             ],
         }
         for message in messages
     ]
 
 
-def most_tokens(settings: Mapping[str, Any], where: str) -> int:
-    """The longest reply that a task's `generation_kwargs` allow, in tokens.
+def max_new_tokens(settings: Mapping[str, Any], where: str) -> int:
+    """Return the longest response that a task's `generation_kwargs` allow, in tokens.
+
+    Args:
+        settings: the task's `generation_kwargs`.
+        where: the request, for errors.
+
+    Returns:
+        A number of tokens.
 
     Raises:
-        ValueError: these want other replies than greedy ones.
+        ValueError: the settings are not those of greedy generation.
     """
     sampled = settings.get("do_sample") is not False and (settings.get("temperature") or 0) > 0
-    others = {"num_beams": 1, "repetition_penalty": 1}
-    wanted = {name: settings.get(name) for name in others if settings.get(name) is not None}
-    odd = [f"{name}={value}" for name, value in wanted.items() if value != others[name]]
+    greedy = {"num_beams": 1, "repetition_penalty": 1}
+    given = {name: settings.get(name) for name in greedy if settings.get(name) is not None}
+    unsupported = [f"{name}={value}" for name, value in given.items() if value != greedy[name]]
     if sampled:
-        odd.append(f"temperature={settings['temperature']}")
-    if odd:
+        unsupported.append(f"temperature={settings['temperature']}")
+    if unsupported:
         raise ValueError(
-            f"{where}: wants {', '.join(odd)}, and replies are greedy here; to ask it so, give"
-            " lmms-eval --gen_kwargs temperature=0,num_beams=1,repetition_penalty=1"
+            f"{where}: unsupported {', '.join(unsupported)}: only greedy generation is implemented."
+            " Give lmms-eval --gen_kwargs temperature=0,num_beams=1,repetition_penalty=1."
         )
-    return int(settings.get("max_new_tokens") or MOST_TOKENS)
+    return int(settings.get("max_new_tokens") or MAX_NEW_TOKENS)
 
 
-def cut(reply: str, until: str | Sequence[str] | None) -> str:
-    """`reply` up to the first of the strings that end it."""
-    for end in [until] if isinstance(until, str) else until or ():
-        if end and end != FILLER:
-            reply = reply.partition(end)[0]
-    return reply
+def truncate(response: str, until: str | Sequence[str] | None) -> str:
+    """Return `response` up to the first of the stop strings `until`."""
+    for stop in [until] if isinstance(until, str) else until or ():
+        if stop and stop != DEFAULT_STOP:
+            response = response.partition(stop)[0]
+    return response

@@ -1,4 +1,4 @@
-"""The model that lmms-eval runs: prompts by the task, all else as `spatialsv evaluate` does it."""
+"""The model class that lmms-eval runs: the task's prompts, generated as `spatialsv evaluate` does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from lmms_eval.api.model import lmms
 from PIL import Image
 
 from spatialsv.config import from_mapping
-from spatialsv.evaluate.asking import pixels
 from spatialsv.evaluate.generate import Prompt, generate
-from spatialsv.harness.messages import Message, Shown, cut, most_tokens, placed, shown_in
+from spatialsv.evaluate.prompter import prepare_images
+from spatialsv.harness.messages import (
+    Message,
+    VisualInput,
+    expand_media,
+    max_new_tokens,
+    truncate,
+    visual_input,
+)
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
@@ -28,26 +35,26 @@ from spatialsv.scenes.readers.video import read_frames
 
 @dataclass(frozen=True, kw_only=True)
 class HarnessConfig:
-    """What lmms-eval's `--model_args` say."""
+    """The settings in lmms-eval's `--model_args`."""
 
     pretrained: str  # a train manifest, a folder with mllm/ or of a checkpoint, a hub id, or `base`
-    family: str | None = None  # an adapter from outside
-    frames: int = 32  # of a video, evenly spread, both ends among them
-    max_pixels: int | None = None  # of an image or a frame; larger ones are made smaller
+    family: str | None = None  # a third-party adapter, MODULE:CLASS
+    frames: int = 32  # of a video, evenly spaced, with the first and the last
+    max_pixels: int | None = None  # of an image or a frame; larger ones are shrunk
     videos_as: Kind | None = None  # None: as the model was trained
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
 
     def __post_init__(self) -> None:
         if self.frames < 1:
-            raise ValueError(f"--model_args: frames {self.frames}: expected 1 or more")
+            raise ValueError(f"--model_args: frames: expected 1 or more, found {self.frames}.")
 
 
 class SpatialSVChat(lmms):
-    """`--model spatialsv`: greedy replies, batched, equal images prepared and run once.
+    """`--model spatialsv`: greedy responses in batches; equal images are prepared and run once.
 
     Args:
-        batch_size: questions in one forward pass; in float32, replies do not depend on it.
+        batch_size: requests in one forward pass; in float32, responses do not depend on it.
         device: None takes this process's GPU, or the CPU where there is none.
         settings: of `HarnessConfig`.
 
@@ -63,89 +70,87 @@ class SpatialSVChat(lmms):
         super().__init__()
         settings.pop("max_batch_size", None)  # of `--batch_size auto`, which is refused
         if not str(batch_size).isdecimal() or int(batch_size) < 1:
-            raise ValueError(f"--batch_size {batch_size}: expected 1 or more")
+            raise ValueError(f"--batch_size: expected 1 or more, found {batch_size}.")
         self.batch_size = int(batch_size)
         self.config = from_mapping(HarnessConfig, settings, "--model_args")
-        ref = resolve_model(self.config.pretrained)
-        self.blank = ref.uses_blank_images
+        reference = resolve_model(self.config.pretrained)
+        self.blank = reference.uses_blank_images
         dtype = getattr(torch, self.config.dtype)
         model, self.adapter = load_mllm(
-            ref.checkpoint, dtype, self.config.attention, self.config.family
+            reference.checkpoint, dtype, self.config.attention, self.config.family
         )
-        self.model = model.to(device or own_device())
+        self.model = model.to(device or _default_device())
         self.chat = Chat(self.adapter)
-        self._kept: dict[tuple[str, ...], PreparedViews] = {}  # what the latest batch showed
+        self._views: dict[tuple[str, ...], PreparedViews] = {}  # of the latest batch
 
     @property
     def device(self) -> torch.device:
-        """For lmms-eval, which gathers the replies of several processes there."""
+        """Where lmms-eval gathers the responses of several processes."""
         return self.model.device
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
-        """A reply to each request, in their order."""
-        lengths: dict[int, list[int]] = {}
+        """Return the response to each request, in their order."""
+        by_length: dict[int, list[int]] = {}
         for number, request in enumerate(requests):
             _, _, settings, doc_id, task, _ = request.args
-            most = most_tokens(settings, f"{task} {doc_id}")
-            lengths.setdefault(most, []).append(number)
-        replies = dict(progress(self._replies(requests, lengths), "lmms-eval", len(requests)))
+            longest = max_new_tokens(settings, f"{task} {doc_id}")
+            by_length.setdefault(longest, []).append(number)
+        responses = dict(progress(self._generate(requests, by_length), "lmms-eval", len(requests)))
         return [
-            cut(replies[number], request.args[2].get("until"))
+            truncate(responses[number], request.args[2].get("until"))
             for number, request in enumerate(requests)
         ]
 
-    def _replies(
-        self, requests: Sequence[Instance], lengths: dict[int, list[int]]
+    def _generate(
+        self, requests: Sequence[Instance], by_length: dict[int, list[int]]
     ) -> Iterator[tuple[int, str]]:
-        """Numbers of requests, and what is replied; those of equal length together."""
-        for most, numbers in lengths.items():
+        """Yield the number of a request and its response; those of equal limits are batched."""
+        for longest, numbers in by_length.items():
             for start in range(0, len(numbers), self.batch_size):
                 batch = numbers[start : start + self.batch_size]
                 prompts = self._prompts([requests[number] for number in batch])
-                answers = generate(self.model, self.adapter, prompts, most, self.batch_size)
-                for index, reply in answers:
-                    yield batch[index], reply
+                generated = generate(self.model, self.adapter, prompts, longest, self.batch_size)
+                for index, response in generated:
+                    yield batch[index], response
 
     def _prompts(self, requests: Sequence[Instance]) -> list[Prompt]:
-        """What the tasks ask; equal images share one object, also with the batch before."""
-        asked, shown = [], []
+        """Build the requests' prompts; equal images share views, also with the previous batch."""
+        previous, self._views = self._views, {}
+        prompts = []
         for request in requests:
             _, to_messages, _, doc_id, task, split = request.args
             messages: list[Message] = to_messages(self.task_dict[task][split][doc_id])
-            asked.append(messages)
-            shown.append(shown_in(messages, f"{task} {doc_id}"))
-        kept, self._kept = self._kept, {}
-        prompts = []
-        for messages, what in zip(asked, shown, strict=True):
-            key = what.key
-            if key not in self._kept:
-                self._kept[key] = kept.get(key) or self._views(what)
-            views = self._kept[key]
-            tokens = self.chat.conversation(placed(messages, views), views)
+            visual = visual_input(messages, f"{task} {doc_id}")
+            key = visual.key
+            if key not in self._views:
+                self._views[key] = previous.get(key) or self._prepare(visual)
+            views = self._views[key]
+            tokens = self.chat.conversation(expand_media(messages, views), views)
             prompts.append(Prompt(tokens=tokens.input_ids, views=views))
         return prompts
 
-    def _views(self, shown: Shown) -> PreparedViews:
+    def _prepare(self, visual: VisualInput) -> PreparedViews:
         limit, kind = self.config.max_pixels, "image"
-        if shown.video is not None:
+        if visual.video is not None:
             kind = self.config.videos_as or self.adapter.views_as
-            pictures, _ = read_frames(Path(shown.video), self.config.frames, limit)
+            images, _ = read_frames(Path(visual.video), self.config.frames, limit)
         else:
-            pictures = [limit_pixels(picture(image), limit) for image in shown.images]
-        return self.adapter.prepare([pixels(one, self.blank) for one in pictures], kind)
+            images = [limit_pixels(_to_rgb(image), limit) for image in visual.images]
+        return prepare_images(self.adapter, images, kind, self.blank)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        raise NotImplementedError("spatialsv: tasks that compare likelihoods are not supported")
+        """Refuse tasks that compare likelihoods."""
+        raise NotImplementedError("spatialsv: tasks that compare likelihoods are not supported.")
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
-        raise NotImplementedError("spatialsv: tasks of several rounds are not supported")
+        """Refuse tasks of several rounds."""
+        raise NotImplementedError("spatialsv: tasks of several rounds are not supported.")
 
 
-def picture(image: Image.Image | str) -> Image.Image:
-    """An image of a task, in RGB."""
+def _to_rgb(image: Image.Image | str) -> Image.Image:
     return read_image(Path(image)) if isinstance(image, str) else image.convert("RGB")
 
 
-def own_device() -> str:
-    """The GPU of this process among those that a launcher started, or the CPU."""
+def _default_device() -> str:
+    """Return the GPU of this process among those that a launcher started, or the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"

@@ -36,11 +36,9 @@ class Summary:
     interval: Interval | None  # 95 %; None with a single scene
 
 
-def groups_of(question: QuestionScore) -> tuple[str, ...]:
-    """Return the groups that a question counts in; a group's score is a mean over questions."""
-    if not question.spatial:
-        return ("recognition",)
-    return (f"spatial_{question.kind}", "spatial")
+def groups_of(kind: str, spatial: bool) -> tuple[str, ...]:
+    """Return the GROUPS that a question counts in; a group's score is a mean over questions."""
+    return (f"spatial_{kind}", "spatial") if spatial else ("recognition",)
 
 
 def summarise(
@@ -63,7 +61,7 @@ def summarise(
     groups: dict[str, list[QuestionScore]] = {name: [] for name in GROUPS}
     for question in questions:
         members[question.task].append(question)
-        for name in groups_of(question):
+        for name in groups_of(question.kind, question.spatial):
             groups[name].append(question)
     members |= {name: group for name, group in groups.items() if group}
     return {name: _summarise_group(group, resamples, seed) for name, group in members.items()}

@@ -1,4 +1,4 @@
-"""The scenes that a model was taught are found by the digest in its train manifest."""
+"""The scenes that a model was trained on are found by the digest in its train manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.evaluate.taught import taught_scenes
+from spatialsv.evaluate.training_scenes import training_scenes
 from spatialsv.io.manifest import Manifest, digest_payloads, read_manifest, write_manifest
 
 
@@ -32,22 +32,22 @@ def trained(root: Path, scenes: list[Path]) -> Path:
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_the_first_shards_are_found(tmp_path, shards, count):
-    assert taught_scenes(trained(tmp_path, shards[:count])) == shards[:count]
+    assert training_scenes(trained(tmp_path, shards[:count])) == shards[:count]
 
 
 def test_a_training_jobs_folder_stands_for_its_manifest(tmp_path, shards):
     folder = trained(tmp_path, shards).parent
     (folder / "mllm").mkdir()
-    assert taught_scenes(folder) == shards
+    assert training_scenes(folder) == shards
 
 
 def test_other_scenes_are_not_guessed(tmp_path, shards):
-    assert taught_scenes(trained(tmp_path, shards[1:])) == []
+    assert training_scenes(trained(tmp_path, shards[1:])) == []
     path = trained(tmp_path, shards)
     write_manifest(shards[0], Manifest(stage="scenes", payload={"0000.questions.jsonl": "new"}))
-    assert taught_scenes(path) == []
+    assert training_scenes(path) == []
 
 
 @pytest.mark.parametrize("model", ["base", "some/hub-id"])
 def test_what_is_no_train_manifest_of_a_run_has_none(model):
-    assert taught_scenes(model) == []
+    assert training_scenes(model) == []

@@ -2,31 +2,36 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.evaluate.score import extract, extract_choice, extract_number, score
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.rooms import item_from_question, parse, parse_choice, parse_number, score
 from spatialsv.scenes.question import Question
 from spatialsv.stats.accuracy import mean_relative_accuracy
 
 
-def choice(answer="B", options=("chair", "lamp", "sofa")):
-    return Question(
-        id="q", scene="s", task="rotation", text="?", answer=answer, options=options, views=(0,)
+def choice(answer="B", options=("chair", "lamp", "sofa")) -> Item:
+    return item_from_question(
+        Question(
+            id="q", scene="s", task="rotation", text="?", answer=answer, options=options, views=(0,)
+        )
     )
 
 
-def number(answer):
-    return Question(id="q", scene="s", task="abs_distance", text="?", answer=answer, views=(0,))
+def number(answer) -> Item:
+    return item_from_question(
+        Question(id="q", scene="s", task="abs_distance", text="?", answer=answer, views=(0,))
+    )
 
 
 @pytest.mark.parametrize("reply", ["B", "b", "B.", " B", "B. lamp", "B\nbecause", "B...", "\tb. x"])
 def test_replies_that_say_b(reply):
-    assert extract_choice(reply, 3) == "B"
+    assert parse_choice(reply, 3) == "B"
 
 
 @pytest.mark.parametrize(
     "reply", ["", "  ", "D", "(B)", "B)", "B,", "The answer is B", "<answer>B</answer>", "BB", "2"]
 )
 def test_replies_that_say_nothing(reply):
-    assert extract_choice(reply, 3) is None
+    assert parse_choice(reply, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -34,14 +39,14 @@ def test_replies_that_say_nothing(reply):
     [("3", 3), ("3 chairs", 3), ("2.5.", 2.5), (" .5", 0.5), ("-1", -1), ("1e2", 100), ("3.\n", 3)],
 )
 def test_numbers(reply, value):
-    assert extract_number(reply) == value
+    assert parse_number(reply) == value
 
 
 @pytest.mark.parametrize(
     "reply", ["3m", "~3", "three", "3,", "nan", "inf", "1_000", "", "1e999", "٣"]
 )
 def test_not_numbers(reply):
-    assert extract_number(reply) is None
+    assert parse_number(reply) is None
 
 
 @pytest.mark.parametrize(
@@ -71,8 +76,8 @@ def test_mra_is_a_ratio_so_units_do_not_matter():
 
 
 def test_scores():
-    assert score(extract("B", choice()), choice()) == 1.0
-    assert score(extract("A", choice()), choice()) == 0.0
-    assert score(extract("maybe B", choice()), choice()) == 0.0
-    assert score(extract("3", number("2")), number("2")) == pytest.approx(0.1)
-    assert score(extract("two", number("2")), number("2")) == 0.0
+    assert score(choice(), parse(choice(), "B")) == 1.0
+    assert score(choice(), parse(choice(), "A")) == 0.0
+    assert score(choice(), parse(choice(), "maybe B")) == 0.0
+    assert score(number("2"), parse(number("2"), "3")) == pytest.approx(0.1)
+    assert score(number("2"), parse(number("2"), "two")) == 0.0

@@ -1,4 +1,4 @@
-"""A model asked a benchmark from files: one reading of a video, resumed runs, replies kept."""
+"""A model on a third-party benchmark: a video is decoded once, runs resume, responses are kept."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from helpers.outside import save_video
 from spatialsv.benchmarks import overlap
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
-from spatialsv.evaluate import asking
-from spatialsv.evaluate.asking import AskConfig
-from spatialsv.evaluate.benchmark import ask
+from spatialsv.evaluate import EvaluateConfig, prompter, run
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
 
-SMALL = AskConfig(frames=2, max_new_tokens=3, batch_size=4)
+SMALL = EvaluateConfig(frames=2, max_new_tokens=3, batch_size=4)
 SMALL_JSON = '{"frames": 2, "max_new_tokens": 3}'
+
+
+def evaluate(model: str, data: Path, config: EvaluateConfig, out: Path) -> None:
+    run(model, (), config, out, benchmark="vsi_bench", data=data)
 
 
 def row(number: int, scene: str) -> dict:
@@ -48,12 +50,12 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory, data) -> Path:
     out = tmp_path_factory.mktemp("asked")
-    ask("vsi_bench", "base", data, SMALL, out, None)
+    evaluate("base", data, SMALL, out)
     return out
 
 
 def lines(folder: Path) -> dict[str, dict]:
-    text = (folder / "replies.jsonl").read_text().splitlines()
+    text = (folder / "responses.jsonl").read_text().splitlines()
     return {line["id"]: line for line in map(json.loads, text)}
 
 
@@ -62,74 +64,75 @@ def test_every_line_tells_what_its_reply_came_from(asked):
     assert list(found) == [str(number) for number in range(9)]
     line = found["0"]
     assert line["prompt"].startswith("These are frames of a video.\nWhere 0?\nOptions:\nA. here")
-    assert line["shown"] == ["scannet/scene0.mp4"] and line["frames"] == [0, 4]
-    assert line["sizes"] == [[64, 48], [64, 48]] and line["decoder"].startswith("PyAV")
-    assert len({line["reply"] for line in found.values()}) > 2  # or batches below prove nothing
-    assert set(line) >= {"reply", "extracted", "score", "key", "answer", "task", "scene"}
+    assert line["inputs"]["video"] == "scannet/scene0.mp4" and line["inputs"]["frames"] == [0, 4]
+    inputs = line["inputs"]
+    assert inputs["sizes"] == [[64, 48], [64, 48]] and inputs["decoder"].startswith("PyAV")
+    assert len({line["response"] for line in found.values()}) > 2  # or batches below prove nothing
+    assert set(line) >= {"response", "prediction", "score", "key", "answer", "task", "scene"}
     about = read_manifest(asked / "manifest.json").about
-    assert about["scorer"] == "official" and about["dtype"] == "torch.float32"
+    assert about["protocol"] == "official" and about["dtype"] == "torch.float32"
     assert about["attention"] == "sdpa" and "transformers" in about["versions"]
 
 
 def test_replies_are_scored_again_without_the_model(asked, data):
-    again = score("vsi_bench", data, asked / "replies.jsonl")
+    again = score("vsi_bench", data, asked / "responses.jsonl")
     assert again.to_json() == json.loads((asked / "scores.json").read_text())
-    other = score("vsi_bench", data, asked / "replies.jsonl", "vlmevalkit")
-    assert other.scorer == "vlmevalkit" and other.items == 9
+    other = score("vsi_bench", data, asked / "responses.jsonl", "vlmevalkit")
+    assert other.protocol == "vlmevalkit" and other.items == 9
 
 
 @pytest.mark.parametrize("size", [1, 9])
 def test_replies_do_not_depend_on_the_batch_size(tmp_path, asked, data, size):
-    config = AskConfig(frames=2, max_new_tokens=3, batch_size=size)
-    ask("vsi_bench", "base", data, config, tmp_path, None)
-    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+    config = EvaluateConfig(frames=2, max_new_tokens=3, batch_size=size)
+    evaluate("base", data, config, tmp_path)
+    assert (tmp_path / "responses.jsonl").read_bytes() == (asked / "responses.jsonl").read_bytes()
 
 
 def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, monkeypatch):
-    read, original = [], asking.read_frames
+    read, original = [], prompter.read_frames
 
     def counting(path, *more):
         read.append(path.name)
         return original(path, *more)
 
-    monkeypatch.setattr(asking, "read_frames", counting)
-    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
+    monkeypatch.setattr(prompter, "read_frames", counting)
+    evaluate("base", data, SMALL, tmp_path)
     assert read == ["scene0.mp4", "scene1.mp4", "scene2.mp4"]
 
 
 @pytest.mark.parametrize("kept", [0, 300, 1500])
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, asked, data, monkeypatch, kept):
-    whole = (asked / "replies.jsonl").read_bytes()
-    (tmp_path / "replies.jsonl").write_bytes(whole[:kept])
-    prompts, generate = [], asking.generate
+    whole = (asked / "responses.jsonl").read_bytes()
+    (tmp_path / "responses.jsonl").write_bytes(whole[:kept])
+    prompts, generate = [], prompter.generate
 
     def counting(model, family, waiting, *more):
         prompts.extend(waiting)
         return generate(model, family, waiting, *more)
 
-    monkeypatch.setattr(asking, "generate", counting)
-    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
+    monkeypatch.setattr(prompter, "generate", counting)
+    evaluate("base", data, SMALL, tmp_path)
     assert len(prompts) == 9 - whole[:kept].count(b"\n")
-    for name in ("replies.jsonl", "scores.json"):
+    for name in ("responses.jsonl", "scores.json"):
         assert (tmp_path / name).read_bytes() == (asked / name).read_bytes()
     prompts.clear()
-    ask("vsi_bench", "base", data, SMALL, tmp_path, None)
+    evaluate("base", data, SMALL, tmp_path)
     assert not prompts
     assert read_manifest(tmp_path / "manifest.json").about["attention"] == "sdpa"
 
 
 def test_a_default_by_its_name_asks_nothing_anew(tmp_path, asked, data, monkeypatch):
-    (tmp_path / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    monkeypatch.setattr(asking, "generate", None)
-    named = replace(SMALL, scorer="official")
-    ask("vsi_bench", "base", data, named, tmp_path, None)
-    assert (tmp_path / "replies.jsonl").read_bytes() == (asked / "replies.jsonl").read_bytes()
+    (tmp_path / "responses.jsonl").write_bytes((asked / "responses.jsonl").read_bytes())
+    monkeypatch.setattr(prompter, "generate", None)
+    named = replace(SMALL, protocol="official")
+    evaluate("base", data, named, tmp_path)
+    assert (tmp_path / "responses.jsonl").read_bytes() == (asked / "responses.jsonl").read_bytes()
 
 
 def test_other_settings_ask_anew(tmp_path, asked, data):
-    (tmp_path / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    config = AskConfig(frames=2, max_new_tokens=3, batch_size=4, blank_images=True)
-    ask("vsi_bench", "base", data, config, tmp_path, None)
+    (tmp_path / "responses.jsonl").write_bytes((asked / "responses.jsonl").read_bytes())
+    config = EvaluateConfig(frames=2, max_new_tokens=3, batch_size=4, blank_images=True)
+    evaluate("base", data, config, tmp_path)
     before, after = lines(asked), lines(tmp_path)
     assert all(before[name]["key"] != after[name]["key"] for name in before)
 
@@ -141,17 +144,17 @@ def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
     seeing, blind = tmp_path / "seeing", tmp_path / "blind"
     where = ["--model", "base", "--data", str(data), "--out"]
     assert main(["evaluate", "vsi_bench", *where, str(blind), "--config", blank]) == 0
-    (seeing / "replies.jsonl").parent.mkdir()
-    (seeing / "replies.jsonl").write_bytes((asked / "replies.jsonl").read_bytes())
-    beside = ["--no-image", str(blind / "replies.jsonl")]
+    (seeing / "responses.jsonl").parent.mkdir()
+    (seeing / "responses.jsonl").write_bytes((asked / "responses.jsonl").read_bytes())
+    beside = ["--no-image", str(blind / "responses.jsonl")]
     config = ["--config", json.dumps({"frames": 2, "max_new_tokens": 3, "batch_size": 4})]
     assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 0
     found = json.loads((seeing / "scores.json").read_text())
-    assert found["blind"] == json.loads((blind / "scores.json").read_text())["overall"]
+    assert found["no_image"] == json.loads((blind / "scores.json").read_text())["overall"]
     assert found["overall"] == json.loads((asked / "scores.json").read_text())["overall"]
-    beside[-1] = str(asked / "replies.jsonl")
+    beside[-1] = str(asked / "responses.jsonl")
     assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 2
-    assert "not blind" in capsys.readouterr().err
+    assert "not a no-image run" in capsys.readouterr().err
     assert main(["compare", str(seeing), str(blind), "--data", str(data)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("overall")
 
@@ -159,7 +162,7 @@ def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
 def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
     (tmp_path / "rows.jsonl").write_text((data / "rows.jsonl").read_text())
     with pytest.raises(ValueError, match=r"3 of 3 images or videos are missing, such as scannet/"):
-        ask("vsi_bench", "no/such-model", tmp_path, SMALL, tmp_path / "out", None)
+        evaluate("no/such-model", tmp_path, SMALL, tmp_path / "out")
 
 
 def test_what_training_shares_with_a_benchmark_is_told_and_hashed_once(
@@ -175,24 +178,24 @@ def test_what_training_shares_with_a_benchmark_is_told_and_hashed_once(
         write_manifest(tmp_path / f"{name}.json", Manifest(stage="scenes", payload=store))
         taught.append(tmp_path / f"{name}.json")
     where = ["--model", str(tiny_mllm), "--data", str(data), "--config", SMALL_JSON]
-    hashed, seen = overlap.hashed, []
-    monkeypatch.setattr(overlap, "hashed", lambda pictures: seen.append(1) or hashed(pictures))
+    hashed, seen = overlap.hash_images, []
+    monkeypatch.setattr(overlap, "hash_images", lambda images: seen.append(1) or hashed(images))
     for run in ("first", "second"):
         out = ["--out", str(tmp_path / run), "--train-scenes", *map(str, taught)]
         assert main(["evaluate", "vsi_bench", *where, *out]) == 0
         printed = capsys.readouterr().out
-        assert "training: 14 pictures; test: 15, of 3 scenes" in printed
-        assert "scenes of one name: 1\n  scene1" in printed
+        assert "training: 14 images; test: 15 images of 3 scenes" in printed
+        assert "scenes of equal name: 1\n  scene1" in printed
         told = read_manifest(tmp_path / run / "manifest.json").about["overlap"]
         assert (told["train"], told["test"], told["same_name"]) == (14, 15, 1)
-        assert told["test_alike"] >= 5 and told["alike"] >= told["test_alike"]
+        assert told["test_similar"] >= 5 and told["similar"] >= told["test_similar"]
     assert len(seen) == 3  # two stores and the benchmark, once
 
 
 def test_the_command_line_asks_a_benchmark(tmp_path, data, capsys):
-    config = json.dumps({"frames": 2, "max_new_tokens": 2, "scorer": "lmms_eval"})
+    config = json.dumps({"frames": 2, "max_new_tokens": 2, "protocol": "lmms_eval"})
     where = ["--model", "base", "--data", str(data), "--out", str(tmp_path / "out")]
     assert main(["evaluate", "vsi_bench", *where, "--config", config]) == 0
-    assert "scored by the rules of lmms_eval" in capsys.readouterr().out
+    assert "scored by the protocol lmms_eval" in capsys.readouterr().out
     assert main(["evaluate", "vsi_bench", *where[:2], *where[4:]]) == 2
-    assert "--data PATH" in capsys.readouterr().err
+    assert "give --data" in capsys.readouterr().err
