@@ -167,7 +167,7 @@ def main() -> None:
                 estimate = plan_recipe(folder, model, recipe, arguments.tflops)
                 lines.append(format_row(model, recipe, estimate))
                 print(
-                    lines[-1], *(f for f in estimate.faults if f.startswith("memory")), flush=True
+                    lines[-1], *(f for f in estimate.problems if f.startswith("memory")), flush=True
                 )
     replace_block(ROOT / "docs/models.md", "recipes", "\n".join(lines))
 

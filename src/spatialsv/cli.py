@@ -155,11 +155,11 @@ def _show_plan(plan: Any, *, json: bool = False) -> None:
     Raises:
         ValueError: the training cannot run as planned.
     """
-    from spatialsv.train.plan import told
+    from spatialsv.train.plan import format_plan
 
-    print(told(plan, json))
-    if plan.faults:
-        raise ValueError("; ".join(plan.faults))
+    print(format_plan(plan, json))
+    if plan.problems:
+        raise ValueError("; ".join(plan.problems))
 
 
 def _show_inspection(inspection: Any, *, json: bool = False) -> None:

@@ -13,7 +13,7 @@ from torch.distributed.checkpoint import FileSystemReader
 from spatialsv.cli import main
 from spatialsv.config import from_mapping
 from spatialsv.train import TrainConfig, run
-from spatialsv.train.disk import DiskUse, check_disk, check_room
+from spatialsv.train.disk import DiskUse, check_cache, check_disk
 from spatialsv.train.plan import UTILISATION, find_device, plan
 
 SMALL = {
@@ -122,9 +122,9 @@ def test_what_the_encoder_gives_must_find_room_beside_the_checkpoints(tmp_path, 
         path.parent.mkdir(parents=True)
         path.write_bytes(bytes(1000))  # only the checkpoint's will be free again
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 5200))
-    check_room(encoded, 11, out, use)
-    with pytest.raises(ValueError, match=r"of 12 sets .* 2816 more bytes .* 2600 bytes are free"):
-        check_room(encoded, 12, out, use)
+    check_cache(encoded, 11, out, use)
+    with pytest.raises(ValueError, match=r"for 12 sets .* 2816 more bytes .* 2600 bytes are free"):
+        check_cache(encoded, 12, out, use)
 
 
 Usage = namedtuple("Usage", "total used free")
@@ -133,8 +133,8 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_disk_that_is_too_small_is_told_before_the_first_step(job_of, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10, 0, 1234567))
     job = job_of("text")
-    assert any("disk" in fault for fault in plan(**job, tflops=1.0).faults)
-    with pytest.raises(ValueError, match=r"run: .* bytes .* 1234567 bytes .*are free; make room"):
+    assert any("disk" in problem for problem in plan(**job, tflops=1.0).problems)
+    with pytest.raises(ValueError, match=r"run: .* bytes .* 1234567 bytes .*are free. Make room"):
         run(**job)
     assert not job["out"].parent.exists()
 
@@ -158,7 +158,7 @@ def test_by_the_command_line(job_of, capsys):
     line += ["--scenes", *map(str, job["scenes"]), "--labels", *map(str, job["labels"])]
     assert main([*line, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["memory"]["peak"] > found["memory"]["weights"] and found["faults"] == []
+    assert found["memory"]["peak"] > found["memory"]["weights"] and found["problems"] == []
     assert main([*line, "--gib", "0.001"]) == 2
     out, err = capsys.readouterr()
     assert "memory: " in err and "train.batch_size" in err

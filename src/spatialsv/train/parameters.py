@@ -15,7 +15,7 @@ from spatialsv.train.lora import ADAPTER
 
 
 def precision_of(config: TrainConfig) -> Literal["fp32", "bf16"]:
-    """Return the precision of forward passes: bf16 only where the device has instructions for it."""
+    """Return the precision of forward passes: bf16 only where the device supports it."""
     device = torch.accelerator.current_accelerator()
     return config.precision if has_bf16(device.type if device else "cpu") else "fp32"
 

@@ -1,52 +1,56 @@
-"""What a run will take, before it takes it: parameters, memory, disk and hours.
+"""What a run will take, before it starts: parameters, memory, disk and hours.
 
-Read are the settings, the base's config.json and tokenizer, the questions, and of stores the
-shapes; one step is gone through without values (`rehearse`). Nothing is put on a device but the
-matrices by which its speed is measured.
+The plan reads the settings, the base's config.json and tokenizer, the questions, and the shapes of
+stores; one step runs without values (`estimate`). Only the matrices that measure a device's speed
+are put on it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
-from torch import Tensor
 from torch.nn.functional import linear
+from torch.utils.benchmark import Timer
 
 from spatialsv.config import to_mapping
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.spatialsv import SpatialSV, SpatialSVOutput
+from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.model.vision_cache import CachedVisionEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
-from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
-from spatialsv.train.objective import arm_losses, gradient_norms, shared_parameters
+from spatialsv.train.estimate import (
+    WINDOWED,
+    MemoryTracker,
+    StepEstimate,
+    estimate_step,
+    without_values,
+)
 from spatialsv.train.parameters import precision_of
-from spatialsv.train.rehearse import WINDOWS, Ledger, Rehearsal, rehearse, without_values
 from spatialsv.train.stage import make_model, steps_of
 
-DRAWN = 8  # batches of the run, of which the longest is gone through
-# Of what plain matrix products reach, the part that training does (ours). Llama 3 was trained at 38
-# to 43 % of its GPUs' nominal speed (arXiv 2407.21783, Table 4), of which products reach some 70 %;
+DRAWN = 8  # first batches of the run; the longest is estimated
+# Training reaches this fraction of the speed of plain matrix products (ours). Llama 3 reached 38 to
+# 43 % of its GPUs' nominal speed (arXiv 2407.21783, Table 4), of which products reach some 70 %;
 # plain PyTorch fuses less. Small models, which wait for their kernels, reach less: perf/plan.py.
 UTILISATION = 0.5
-# Of a GPU's memory, what tensors cannot have (ours): CUDA's context, workspaces of its libraries,
-# and the allocator's gaps.
+# Tensors cannot have this fraction of a GPU's memory (ours): CUDA's context, workspaces of its
+# libraries, and the allocator's gaps.
 RESERVED = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """Where the run is to be."""
+    """Where the run will be."""
 
     name: str
     memory: int  # bytes
@@ -62,32 +66,32 @@ class Plan:
     trained: dict[str, int]  # ... of these
     steps: int
     tokens: float  # of a batch, on average, padding included
-    memory: Rehearsal  # of the longest of some batches; bytes
+    memory: StepEstimate  # of the longest of some batches; bytes
     disk: DiskUse  # bytes
     disk_free: int  # bytes
     device: Device
     hours: float
 
     @property
-    def faults(self) -> list[str]:
-        """Why the run would fail."""
-        found = []
-        device, room = self.device, self.device.memory
+    def problems(self) -> list[str]:
+        """Return why the run would fail."""
+        problems = []
+        device, memory = self.device, self.device.memory
         if device.accelerator:
-            room = int(room * (1 - RESERVED))
-        if self.memory.peak > room:
-            found.append(
-                f"memory: {_gib(self.memory.peak)} GiB at the peak, and {device.name} has"
-                f" {_gib(room)} for tensors; lower train.batch_size (and raise accumulation), set"
-                " train.gradient_checkpointing, train adapters (train.lora), or share the model out"
+            memory = int(memory * (1 - RESERVED))
+        if self.memory.peak > memory:
+            problems.append(
+                f"memory: {_gib(self.memory.peak)} GiB at the peak, but {device.name} has"
+                f" {_gib(memory)} for tensors. Lower train.batch_size (and raise accumulation), set"
+                " train.gradient_checkpointing, train adapters (train.lora), or shard the model"
                 " over several GPUs (train.processes, train.sharded)"
             )
         if self.disk.most > self.disk_free:
-            found.append(
-                f"disk: {_gib(self.disk.most)} GiB at most, {_gib(self.disk_free)} free; make room,"
-                " or put --out on a larger disk"
+            problems.append(
+                f"disk: {_gib(self.disk.most)} GiB at most, but {_gib(self.disk_free)} are free."
+                " Make room, or put --out on a larger disk"
             )
-        return found
+        return problems
 
 
 def plan(
@@ -103,29 +107,40 @@ def plan(
     tflops: float | None = None,
     gib: float | None = None,
 ) -> Plan:
-    """What `train.stage.run` takes with the same arguments.
+    """Return what `train.stage.run` takes with the same arguments.
 
     Args:
+        arm: as there; so for the arguments up to `family`.
+        seed: of the first batches.
+        scenes: manifests.
+        labels: manifests.
+        pseudo: manifests.
+        config: of the run.
+        out: the manifest that the run would write.
+        base: the model to fine-tune.
+        family: of an adapter from outside.
         tflops: of matrix products in the run's precision, 1e12 a second; None: measured here.
         gib: memory of the GPU that is planned for, GiB; None: of this machine's device.
 
     Raises:
-        ValueError: all that `run` would raise before it starts.
+        ValueError: whatever `run` would raise before it starts.
     """
     chosen = config.arm(arm)
     if gib is None:
         config = replace(config, precision=precision_of(config))
-    attention = "eager" if config.attention == "eager" else "sdpa"  # flash needs as much
+    attention: Literal["eager", "sdpa"]  # flash attention needs as much as sdpa
+    attention = "eager" if config.attention == "eager" else "sdpa"
     mllm, adapter = load_mllm(
         resolve_model(base).checkpoint, attn=attention, family=family, weights=False
     )
-    mllm.set_attn_implementation({"vision_config": WINDOWS})
+    mllm.set_attn_implementation({"vision_config": WINDOWED})
     adapter.views_as = config.views_as or adapter.views_as
-    grey = replace(chosen, blank_images=True)  # what is shown does not matter, and is prepared once
+    grey = replace(chosen, blank_images=True)  # contents do not matter; grey is prepared once
     data = load_data(arm, grey, config, adapter, seed, scenes, labels, pseudo, check_values=False)
     with torch.device("meta"):
         model, _ = make_model(chosen, config, data, mllm, adapter)
-    disk = disk_use(model, config, steps_of(chosen, config, data))
+    steps = steps_of(chosen, config, data)
+    disk = disk_use(model, config, steps)
     if config.sharded and config.precision == "bf16":
         model.to(torch.bfloat16)  # as layers are gathered
     if config.gradient_checkpointing:
@@ -135,12 +150,11 @@ def plan(
     batch = without_values(model, longest)
     if config.cache_vision:
         encode = CachedVisionEncoder(model.mllm, adapter, config.precision == "bf16")
-        with Ledger():
+        with MemoryTracker():
             batch = replace(batch, encoded=encode(batch.inputs))
         each = sum(states.nbytes for states in batch.encoded.values()) // len(batch.input_ids)
         disk = replace(disk, most=disk.most + each * data.sets)
-    memory = rehearse_arm(model, batch, chosen, config, device.accelerator)
-    steps = steps_of(chosen, config, data)
+    memory = estimate_step(model, batch, chosen, config, device.accelerator)
     share = tokens / longest.input_ids.numel()
     operations = memory.flops * share * config.accumulation * steps
     return Plan(
@@ -156,55 +170,30 @@ def plan(
     )
 
 
-def rehearse_arm(
-    model: SpatialSV, batch: Batch, arm: ArmConfig, config: TrainConfig, accelerator: bool
-) -> Rehearsal:
-    """A step of `arm`, as `SpatialTrainer` does it."""
-
-    def loss(output: SpatialSVOutput) -> Tensor:
-        terms = arm_losses(output, batch, arm, config)
-        if config.weighting and config.weighting.by == "gradient_norm":
-            gradient_norms(terms, shared_parameters(model))
-        return terms["total"]
-
-    return rehearse(
-        model.train(),
-        batch,
-        loss,
-        half=config.precision == "bf16",
-        accumulated=config.accumulation > 1,
-        foreach=accelerator,
-        processes=config.processes,
-        sharded=config.sharded,
-    )
-
-
 def _batches(
     config: TrainConfig, data: TrainingData, seed: int, model: SpatialSV
 ) -> tuple[Batch, float]:
-    """The longest of the run's first batches, and the tokens of one on average."""
+    """Return the longest of the run's first batches, and the tokens of one on average."""
     collate = Collate(processor=model.family, packed=config.packed)
-    longest, lengths = None, []
-    for draws in data.sampler(config, DRAWN, seed):
-        batch = collate([data.pools[draw] for draw in draws])
-        lengths.append(batch.input_ids.numel())
-        if lengths[-1] == max(lengths):
-            longest = batch
-    return longest, sum(lengths) / len(lengths)
+    draws = data.sampler(config, DRAWN, seed)
+    batches = [collate([data.pools[draw] for draw in batch]) for batch in draws]
+    lengths = [batch.input_ids.numel() for batch in batches]
+    longest = max(length for length in lengths)
+    last = max(i for i, length in enumerate(lengths) if length == longest)
+    return batches[last], sum(lengths) / len(lengths)
 
 
 def _parameters(model: SpatialSV, trained: bool) -> dict[str, int]:
-    """How many parameters each part has; only `trained` ones, or all."""
+    """Return how many parameters each component has; only `trained` ones, or all."""
     counts = {"vision": 0, "projector": 0, "llm": 0, "heads": 0}
     for name, parameter in model.named_parameters():
-        counts[model.component_of(name)] += (
-            parameter.numel() if parameter.requires_grad or not trained else 0
-        )
+        if parameter.requires_grad or not trained:
+            counts[model.component_of(name)] += parameter.numel()
     return counts
 
 
 def find_device(config: TrainConfig, tflops: float | None, gib: float | None) -> Device:
-    """The device that is planned for: a GPU with `gib` of memory, or this machine's own."""
+    """Return the device to plan for: a GPU with `gib` of memory, or this machine's own."""
     here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if gib is not None:
         name, memory = f"a GPU with {gib:g} GiB", int(gib * GIB)
@@ -220,65 +209,50 @@ def find_device(config: TrainConfig, tflops: float | None, gib: float | None) ->
 
 
 def measured_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
-    """Floating point operations a second of square matrix products."""
+    """Measure the floating point operations a second of square matrix products."""
     size = 1024 if device.type == "cpu" else 8192
-    one = torch.rand(size, size, device=device).to(dtype)
-    linear(one, one)  # the first is slow
-    _wait(device)
-    start, done = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        linear(one, one)  # as layers multiply; a CPU may be far slower by `@`
-        _wait(device)
-        done += 1
-    return done * 2 * size**3 / (time.perf_counter() - start)
+    matrix = torch.rand(size, size, device=device).to(dtype)
+    # By `linear`, as layers multiply; a CPU may be far slower by `@`.
+    names = {"linear": linear, "matrix": matrix}
+    threads = torch.get_num_threads()
+    timer = Timer("linear(matrix, matrix)", globals=names, num_threads=threads)
+    return 2 * size**3 / timer.blocked_autorange(min_run_time=seconds).mean
 
 
-def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
-
-
-def told(plan: Plan, as_json: bool = False) -> str:
-    """The plan as a table of GiB, or as JSON of bytes."""
+def format_plan(plan: Plan, as_json: bool = False) -> str:
+    """Format the plan as a table in GiB, or as JSON in bytes."""
     if as_json:
-        return json.dumps(to_mapping(plan) | {"faults": plan.faults}, indent=1)
+        return json.dumps(to_mapping(plan) | {"problems": plan.problems}, indent=1)
     memory, disk, device = plan.memory, plan.disk, plan.device
+    sizes = {
+        "memory, GiB": None,
+        "  weights": memory.weights,
+        "  AdamW's states": memory.optimizer,
+        "  activations, gradients": memory.peak - memory.weights - memory.optimizer,
+        "  total": memory.peak,
+        f"  {device.name} has": device.memory,
+        "  kept from forward to backward pass": None,
+        "    MLLM": memory.kept_mllm,
+        "      its logits": memory.logits,
+        "    heads": memory.kept_heads,
+        "    losses": memory.kept_losses,
+        "  all gradients": memory.gradients,
+        "disk, GiB": None,
+        "  a checkpoint to resume from": disk.weights + disk.optimizer,
+        "  the trained model": disk.mllm + disk.heads,
+        "  at most": disk.most,
+        "  free": plan.disk_free,
+    }
     return "\n".join(
         [
             f"{'parameters':<20}{'all':>16}{'trained':>16}",
             *(f"  {k:<18}{n:>16,}{plan.trained[k]:>16,}" for k, n in plan.parameters.items()),
-            f"{'memory, GiB':<36}{'at the peak':>16}",
-            *_rows(
-                ("weights", memory.weights),
-                ("AdamW's states", memory.optimizer),
-                ("activations, gradients", memory.peak - memory.weights - memory.optimizer),
-                ("together", memory.peak),
-                (f"{device.name} has", device.memory),
-            ),
-            "  kept from forward to backward pass",
-            *_rows(
-                ("  MLLM", memory.kept_mllm),
-                ("    its logits", memory.logits),
-                ("  heads", memory.kept_heads),
-                ("  losses", memory.kept_losses),
-                ("all gradients", memory.gradients),
-            ),
-            "disk, GiB",
-            *_rows(
-                ("a checkpoint to resume from", disk.weights + disk.optimizer),
-                ("the trained model", disk.mllm + disk.heads),
-                ("at most", disk.most),
-                ("free", plan.disk_free),
-            ),
+            *(k if size is None else f"{k:<36}{_gib(size):>16}" for k, size in sizes.items()),
             "time",
             f"  {plan.steps} steps, a batch of {plan.tokens:.0f} tokens on average",
             f"  {plan.hours:.3g} hours, at {UTILISATION:.0%} of {device.flops / 1e12:.3g} TFLOP/s",
         ]
     )
-
-
-def _rows(*rows: tuple[str, int]) -> list[str]:
-    return [f"  {name:<34}{_gib(size):>16}" for name, size in rows]
 
 
 def _gib(size: int) -> str:

@@ -42,7 +42,7 @@ from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
-from spatialsv.train.disk import ENCODED, WORK, check_disk, check_room, disk_use
+from spatialsv.train.disk import ENCODED, WORK, check_cache, check_disk, disk_use
 from spatialsv.train.lora import add_lora
 from spatialsv.train.objective import ArmObjective
 from spatialsv.train.parameters import (
@@ -115,7 +115,7 @@ def run(
         shard(model, transformer_layers(model.mllm), device, bf16)
     model.to(device)
     if encode:
-        check_room(data.first.views.encoded, data.sets, out, use)
+        check_cache(data.first.views.encoded, data.sets, out, use)
     set_seed(seed)
     loop = _make_loop(model, arm, seed, chosen, config, data, steps, work)
     loop.run()

@@ -9,8 +9,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.collate import Collate
 from spatialsv.train import TrainConfig
 from spatialsv.train.data import load_data
-from spatialsv.train.plan import rehearse_arm
-from spatialsv.train.rehearse import Ledger, without_values
+from spatialsv.train.estimate import MemoryTracker, estimate_step, without_values
 from spatialsv.train.stage import make_model
 
 SMALL = {
@@ -61,7 +60,8 @@ def prepare(job, checkpoint):
 )
 def test_nothing_is_lost_without_values(prepare, settings):
     fake, real = (
-        rehearse_arm(*prepare(values, **settings), accelerator=False) for values in (False, True)
+        estimate_step(*prepare(values, **settings), on_accelerator=False)
+        for values in (False, True)
     )
     for name in ("weights", "gradients", "optimizer", "logits", "flops"):
         assert getattr(fake, name) == getattr(real, name), name
@@ -91,14 +91,14 @@ def saved_bytes(prepare, **settings) -> int:
 
 @pytest.mark.parametrize("settings", [{}, {"gradient_checkpointing": True}], ids=str)
 def test_what_is_kept_is_what_autograd_saves(prepare, settings):
-    rehearsal = rehearse_arm(*prepare(False, **settings), accelerator=False)
-    kept = rehearsal.kept_mllm + rehearsal.kept_heads
+    estimate = estimate_step(*prepare(False, **settings), on_accelerator=False)
+    kept = estimate.kept_mllm + estimate.kept_heads
     assert kept == pytest.approx(saved_bytes(prepare, **settings), rel=0.15)
 
 
 def test_checkpointing_keeps_less_and_computes_more(prepare):
     plain, less = (
-        rehearse_arm(*prepare(False, gradient_checkpointing=on), accelerator=False)
+        estimate_step(*prepare(False, gradient_checkpointing=on), on_accelerator=False)
         for on in (False, True)
     )
     assert less.kept_mllm < 0.5 * plain.kept_mllm
@@ -108,7 +108,7 @@ def test_checkpointing_keeps_less_and_computes_more(prepare):
 def test_processes_hold_parts_of_a_sharded_model_and_buckets_of_another(prepare):
     settings = {"arm": "text", "batch_size": 1}
     one, copies, parts = (
-        rehearse_arm(*prepare(False, **settings, **shared), accelerator=True)
+        estimate_step(*prepare(False, **settings, **shared), on_accelerator=True)
         for shared in ({}, {"processes": 2}, {"processes": 2, "sharded": True})
     )
     assert copies.peak == one.peak + one.gradients
@@ -121,17 +121,17 @@ def test_processes_hold_parts_of_a_sharded_model_and_buckets_of_another(prepare)
 def test_adamws_step_holds_what_is_said(prepare, foreach):
     model, *_ = prepare(True, arm="text", batch_size=1)
     trained = [p for p in model.parameters() if p.requires_grad]
-    ledger = Ledger()
-    ledger.hold(model.parameters())
-    with ledger:
+    tracker = MemoryTracker()
+    tracker.hold(model.parameters())
+    with tracker:
         optimizer = torch.optim.AdamW(trained, foreach=foreach)
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
-        ledger.peak = ledger.live
+        tracker.peak = tracker.live
         optimizer.step()
     sizes = [p.nbytes for p in trained]
     states, gradients = 2 * sum(sizes) + 4 * len(sizes), sum(sizes)
-    assert ledger.live == sum(p.nbytes for p in model.parameters()) + states + gradients
+    assert tracker.live == sum(p.nbytes for p in model.parameters()) + states + gradients
     room = gradients if foreach else 2 * max(sizes)
-    assert ledger.peak - ledger.live == pytest.approx(room, rel=0.05)
+    assert tracker.peak - tracker.live == pytest.approx(room, rel=0.05)
