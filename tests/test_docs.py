@@ -11,7 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from helpers.tiny_families import save_internvl
-from spatialsv.cli import COMMANDS, main
+from spatialsv.cli import COMMANDS, RENAMED_OPTIONS, main
+from spatialsv.config import RENAMED
 from spatialsv.scenes.store import write_store
 
 ROOT = Path(__file__).parents[1]
@@ -166,3 +167,8 @@ def test_options_of_commands_exist(line, capsys):
         main([name, *positional, *selecting, "--help"])
     text = capsys.readouterr().out
     assert not {option for option in options if option not in text}, text
+
+
+def test_the_changelog_lists_every_renamed_setting_and_option():
+    rows = set(re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", (ROOT / "CHANGELOG.md").read_text(), re.M))
+    assert (RENAMED | RENAMED_OPTIONS).items() <= rows
