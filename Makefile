@@ -1,5 +1,5 @@
-# run: the whole pipeline; test: all checks. Each installs what it needs into .venv first.
-# Where PyPI's torch is too large (it brings CUDA on Linux), put the CPU build first:
+# run: the whole pipeline; test: all checks. Each target first installs what it needs into .venv.
+# PyPI's torch brings CUDA on Linux. To install the smaller CPU build:
 #   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make run
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +24,7 @@ test: lint
 test-long: lint
 	$(PYTEST)
 
-# lmms-eval's pins clash with ours, so it has an environment of its own: 3 GB, or 7 with CUDA.
+# lmms-eval's pins conflict with ours, so it has a separate environment: 3 GB, or 7 GB with CUDA.
 test-harness: $(VENV)/test.stamp $(HARNESS)/stamp
 	SPATIALSV_HARNESS_PYTHON=$(HARNESS)/bin/python OMP_NUM_THREADS=1 pytest tests/harness
 
@@ -33,17 +33,18 @@ lint: $(VENV)/test.stamp
 	ruff format --check
 	snakefmt --check Snakefile workflow
 	lint-imports
+	python workflow/sources.py --check
 
 perf: $(VENV)/test.stamp
 	@for script in perf/*.py; do echo "== $$script"; python $$script || exit 1; done
 
-# Artefacts that dvc.lock vouches for; Snakemake is then told that they are up to date.
+# Fetch the artefacts of dvc.lock, and record in Snakemake that they are up to date.
 pull: $(VENV)/run.stamp
 	dvc pull
-	@dvc status --quiet || { echo "data/ is not what dvc.lock says: see dvc status" >&2; exit 1; }
+	@dvc status --quiet || { echo "data/ differs from dvc.lock: see dvc status." >&2; exit 1; }
 	snakemake --cores 1 --quiet all --touch --forceall all --config adopt=true
 
-# The shipped weights, made again from nothing: hours.
+# Train the shipped weights again from random weights: hours.
 base: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE) base
 	for part in mllm teacher; do \

@@ -20,7 +20,7 @@ BASELINES = ("random", "frequency")  # arms that see no image
 WITHOUT_TRAINING = ("base", *BASELINES)  # arms of which no job trains a model
 SHIPPED_MLLM = "src/spatialsv/weights/mllm"
 # Settings that list jobs. They are not passed to a job, so that a new arm, seed or split leaves
-# finished jobs alone.
+# finished jobs as they are.
 JOB_LISTS = frozenset(
     {"splits", "seeds", "base", "recipe", "teacher", "source", "read", "commercial", "benchmarks"}
 )
@@ -78,9 +78,19 @@ class Dag:
         return self.settings["train"]["base"]
 
     @property
+    def adapter(self) -> str | None:
+        """The module:class of the base's adapter, where that is outside this package."""
+        return self.settings["models"].get(self.base, {}).get("family")
+
+    @property
     def teacher(self) -> str:
         """The name of the teacher that labels."""
         return self.settings["labels"]["teacher"]
+
+    @property
+    def commercial(self) -> bool:
+        """Whether labels must be licensed for commercial use."""
+        return self.settings["labels"].get("commercial", False)
 
     @property
     def arms(self) -> Mapping[str, Any]:

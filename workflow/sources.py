@@ -210,7 +210,7 @@ def _module_path(root: Path, module: str) -> Path:
 
 @cache
 def _imports(root: Path, module: str) -> frozenset[str]:
-    """Return the modules of ours that a module imports, but for those of type checkers alone."""
+    """Return the modules of ours that a module imports, except `if TYPE_CHECKING`."""
     found: set[str] = set()
     for node in _nodes(ast.parse(_module_path(root, module).read_text())):
         if isinstance(node, ast.Import):

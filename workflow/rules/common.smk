@@ -30,12 +30,9 @@ except (RuntimeError, ValueError) as error:
 # A job that runs a model takes the GPU. Without one, as many jobs run as there are cores.
 GPU = 1 if shutil.which("nvidia-smi") else 0
 THREADS = 2 if GPU else 1
-PROCESSES = settings["train"].get("processes", 1)  # of a training job, one for each GPU
 # An MLLM adapter outside this package: its file is an input, since no digest of code covers it.
-ADAPTER = settings["models"].get(dag.base, {}).get("family")
-ADAPTER_FILES = adapter_files(ADAPTER)
-FAMILY = f" --family {ADAPTER}" if ADAPTER else ""
-COMMERCIAL = " --commercial" if settings["labels"].get("commercial") else ""
+ADAPTER_FILES = adapter_files(dag.adapter)
+FAMILY = f" --family {dag.adapter}" if dag.adapter else ""
 
 code_version = cache(partial(code_digest, ROOT))
 digest_of = cache(lambda path: path_digest(ROOT / path) if path else "")

@@ -16,7 +16,7 @@ rule labels_shard:
     params:
         code=code_version("labels"),
         teacher=lambda wildcards: dag.teacher_path(wildcards.teacher),
-        commercial=COMMERCIAL,
+        commercial=" --commercial" if dag.commercial else "",
         config=dag.section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"

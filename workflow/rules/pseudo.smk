@@ -16,7 +16,7 @@ rule pseudo_shard:
     params:
         code=code_version("pseudo"),
         teacher=dag.teacher_path(dag.teacher),
-        commercial=COMMERCIAL,
+        commercial=" --commercial" if dag.commercial else "",
         config=dag.section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"

@@ -1,3 +1,6 @@
+PROCESSES = settings["train"].get("processes", 1)  # one for each GPU
+
+
 rule train_arm:
     input:
         scenes=lambda wildcards: dag.arm_scenes(wildcards.arm),

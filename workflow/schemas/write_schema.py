@@ -151,7 +151,7 @@ def _type(hint: Any) -> dict[str, Any]:
         return _any([_type(option) for option in arguments])
     if origin is typing.Literal:
         return {"enum": list(arguments)}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _mapping(hint)
     if origin is tuple and arguments[1:] == (Ellipsis,):
         return {"type": "array", "items": _type(arguments[0])}
