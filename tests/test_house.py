@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from dag import STAGES
-from sources import TARGETS, find_modules, with_deps
+from sources import entry_modules, find_modules, with_deps
 from spatialsv.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -81,8 +81,7 @@ def test_nothing_is_pickled():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_code_of_a_command_is_what_it_imports(command):
-    targets = TARGETS.get(command) or (COMMANDS[command].target,)
-    entries = [f"spatialsv.{target.partition(':')[0]}" for target in targets]
+    entries = entry_modules(ROOT, command)
     code = find_modules(ROOT, entries)
     known = {module for module in imported_by(*entries) if module.startswith("spatialsv.")}
     known -= {"spatialsv", "spatialsv.progress"}

@@ -26,11 +26,9 @@ from spatialsv.cli import COMMANDS, VARIANTS
 ROOT = Path(__file__).parents[1]
 PACKAGE = "spatialsv"
 # What the rules call, where that is not simply the command of the stage's name.
-TARGETS = {
-    "scenes": (COMMANDS["scenes"].target, VARIANTS["scenes"].target),
-    "lift": (VARIANTS["lift"].target,),
-    "ablations": (COMMANDS["ablations"].target, "report.ablations:present"),
-    "paper": (COMMANDS["paper"].target, "report.paper:present"),
+RUN_BY = {
+    "scenes": (COMMANDS["scenes"], VARIANTS["scenes"]),
+    "lift": (VARIANTS["lift"],),
 }
 # Shipped weights that jobs may load; no import says so.
 WEIGHTS = {
@@ -79,14 +77,33 @@ def code_paths(root: Path, stage: str) -> tuple[str, ...]:
     Returns:
         Paths from src/spatialsv; a folder stands for all its files.
     """
-    targets = TARGETS.get(stage) or (COMMANDS[stage].target,)
-    entries = [f"{PACKAGE}.{target.partition(':')[0]}" for target in targets]
     source = root / "src" / PACKAGE
     files: set[Path] = set()
-    for module in find_modules(root, entries):
+    for module in find_modules(root, entry_modules(root, stage)):
         path = _module_path(root, module)
         files |= {path, *_package_files(path.parent, source)}
     return tuple(str(path.relative_to(source)) for path in sorted(_folders(source, files)))
+
+
+def entry_modules(root: Path, stage: str) -> set[str]:
+    """Return the modules that a stage's commands call: of their functions, and to show results.
+
+    Args:
+        root: the repository.
+        stage: as for `code_paths`.
+
+    Returns:
+        Names of modules.
+    """
+    found = set()
+    tree = ast.parse(_module_path(root, f"{PACKAGE}.cli").read_text())
+    for command in RUN_BY.get(stage) or (COMMANDS[stage],):
+        found.add(f"{PACKAGE}.{command.target.partition(':')[0]}")
+        shows = getattr(command.show, "__name__", None)
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name == shows:
+                found |= _imported(root, node)
+    return found
 
 
 def find_modules(root: Path, entries: Iterable[str]) -> set[str]:
@@ -211,8 +228,13 @@ def _module_path(root: Path, module: str) -> Path:
 @cache
 def _imports(root: Path, module: str) -> frozenset[str]:
     """Return the modules of ours that a module imports, except `if TYPE_CHECKING`."""
+    return frozenset(_imported(root, ast.parse(_module_path(root, module).read_text())))
+
+
+def _imported(root: Path, tree: ast.AST) -> set[str]:
+    """Return the modules of ours that the statements of a tree import."""
     found: set[str] = set()
-    for node in _nodes(ast.parse(_module_path(root, module).read_text())):
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -224,7 +246,7 @@ def _imports(root: Path, module: str) -> frozenset[str]:
             if re.fullmatch(rf"{PACKAGE}(\.\w+)+\.", prefix):
                 files = _module_path(root, prefix[:-1]).parent.glob("*.py")
                 found |= {prefix + file.stem for file in files if file.stem != "__init__"}
-    return frozenset(name for name in found if name.split(".")[0] == PACKAGE)
+    return {name for name in found if name.split(".")[0] == PACKAGE}
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
