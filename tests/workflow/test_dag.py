@@ -276,7 +276,7 @@ def test_what_is_made_is_not_made_again(smoke):
 
 def test_an_edit_of_one_stages_code_redoes_it_and_what_reads_it(smoke):
     smoke.edit("src/spatialsv/evaluate/config.py", "from __future__", "# edited\nfrom __future__")
-    assert smoke.planned() == {"evaluate_model": 6, "gather": 1, "report": 1}
+    assert smoke.planned() == {"evaluate_model": 6, "gather": 1, "analysis": 1, "report": 1}
 
 
 def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
@@ -294,14 +294,20 @@ def test_an_edit_of_a_loss_leaves_labels_alone(smoke):
 
 def test_a_parameter_of_one_stage_redoes_it_and_what_reads_it(smoke):
     smoke.edit("workflow/config/smoke.yaml", "fit: {steps: 4}", "fit: {steps: 5}")
-    assert smoke.planned() == {"probe_model": 1, "gather": 1, "report": 1}
+    assert smoke.planned() == {"probe_model": 1, "gather": 1, "analysis": 1, "report": 1}
 
 
 def test_a_new_arm_trains_nothing_else(smoke):
     smoke.edit("workflow/config/default.yaml", "  half: {", "  mine: {tasks: [rays]}\n  half: {")
     assert smoke.planned() == {}  # until it is measured
     smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, mine, text,")
-    assert smoke.planned() == {"train_arm": 1, "evaluate_model": 1, "gather": 2, "report": 1}
+    assert smoke.planned() == {
+        "train_arm": 1,
+        "evaluate_model": 1,
+        "gather": 2,
+        "analysis": 1,
+        "report": 1,
+    }
 
 
 def test_the_arms_of_half_the_text_learn_from_the_other_half_without_it(smoke):

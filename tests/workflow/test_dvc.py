@@ -50,7 +50,8 @@ def test_nothing_is_stale_under_either_tool(done):
 
 CODE = "from __future__", "# edited\nfrom __future__"
 DEFAULT, SMOKE = "workflow/config/default.yaml", "workflow/config/smoke.yaml"
-ORDER = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "report"]
+ORDER = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate"]
+ORDER += ["analysis", "report"]
 TAUGHT = {"labels", "pseudo", "train", "lift"}  # what an arm's own settings say the jobs of
 MEASURED = TAUGHT | {"probe", "evaluate"}
 # An edit, what DVC finds changed, and the jobs with which Snakemake starts.
@@ -62,6 +63,7 @@ EDITS = [
     ("src/spatialsv/lift/measure.py", *CODE, {"lift"}, "lift_model"),
     ("src/spatialsv/probe/fit.py", *CODE, {"probe"}, "probe_model"),
     ("src/spatialsv/evaluate/config.py", *CODE, {"evaluate"}, "evaluate_model"),
+    ("src/spatialsv/analysis/scores.py", *CODE, {"analysis"}, "analysis"),
     ("src/spatialsv/report/page.py", *CODE, {"report"}, "report"),
     (SMOKE, "test: 8}", "test: 16}", {"scenes"}, "scenes_shard"),
     (DEFAULT, "drop_percent: 0", "drop_percent: 1", {"labels", "pseudo"}, "labels_shard"),
@@ -100,4 +102,4 @@ def test_a_clone_that_pulled_has_nothing_to_do_and_notices_a_later_edit(adopted,
     assert (stale(clone), clone.planned()) == (set(), {})
     clone.edit("src/spatialsv/evaluate/config.py", *CODE)
     assert stale(clone) == {"evaluate"}
-    assert clone.planned() == {"evaluate_model": 6, "gather": 1, "report": 1}
+    assert clone.planned() == {"evaluate_model": 6, "gather": 1, "analysis": 1, "report": 1}
