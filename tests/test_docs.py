@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from helpers.tiny_families import save_internvl
+from spatialsv.benchmarks.catalogue import NAMES, find_benchmark
+from spatialsv.benchmarks.responses import Response
 from spatialsv.cli import COMMANDS, RENAMED_OPTIONS, main
 from spatialsv.config import RENAMED
 from spatialsv.scenes.store import write_store
@@ -172,3 +175,17 @@ def test_options_of_commands_exist(line, capsys):
 def test_the_changelog_lists_every_renamed_setting_and_option():
     rows = set(re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", (ROOT / "CHANGELOG.md").read_text(), re.M))
     assert (RENAMED | RENAMED_OPTIONS).items() <= rows
+
+
+def test_benchmarks_protocols_and_fields_of_a_response_are_documented():
+    text = (DOCS / "benchmarks.md").read_text()
+    table = text[text.index("| Benchmark | Protocols") :].split("\n\n")[0]
+    protocols = {
+        name: re.findall(r"`(\w+)`", names)
+        for benchmarks, names in re.findall(r"^\| (.*?) \| (.*?) \|$", table, re.MULTILINE)
+        for name in re.findall(r"\w+", benchmarks)
+    }
+    for name in NAMES:
+        assert f"`{name}`" in text
+        assert list(find_benchmark(name).protocols) == protocols.get(name, protocols["most"]), name
+    assert {field.name for field in fields(Response)} <= set(re.findall(r"`(\w+)`", text))
