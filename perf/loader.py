@@ -225,7 +225,7 @@ def memory(folder: Path, count: int, in_memory: bool) -> None:
     start = resident("RssAnon")
     opened = load_groups if in_memory else open_store
     scenes = SceneList(group for store in stores for group in opened(store))[:count]
-    data = SceneDataset(scenes, [], family, scenes, SamplesConfig(keep_gib=0.0))
+    data = SceneDataset(scenes, [], family, scenes, SamplesConfig(cache_gib=0.0))
     rng = np.random.default_rng(0)
     for row in rng.integers(0, count, 2000):
         data.images_only(int(row))

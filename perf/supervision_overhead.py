@@ -327,7 +327,7 @@ def parse() -> argparse.ArgumentParser:
 def describe(setup: Setup) -> None:
     """Print the sizes of a step."""
     config, (samples, tokens) = setup.config, setup.batch.input_ids.shape
-    about = f"{samples} samples x {tokens} tokens, {setup.batch.places.shape[1]} views each"
+    about = f"{samples} samples x {tokens} tokens, {setup.batch.token_index.shape[1]} views each"
     size, labels = config.heads.output_size, tuple(setup.batch.geometry.depth.shape[2:])
     print(f"{about}; packed {config.packed}, checkpointing {config.gradient_checkpointing}")
     print(f"heads {config.heads.dpt}, maps {size}, labels {labels}")

@@ -24,7 +24,7 @@ def counts(pixels: int, precision: float, scenes: int, seed: int) -> dict[str, l
     draw = np.random.default_rng(seed).uniform(-0.1, 0.1, scenes)
     right = np.round(pixels * np.clip(precision + draw, 0, 1))
     error = 0.01 * right + 0.2 * (pixels - right)
-    return {"pixels": [pixels] * scenes, "right": right.tolist(), "error": error.tolist()}
+    return {"pixels": [pixels] * scenes, "accurate": right.tolist(), "error": error.tolist()}
 
 
 def write_shard(
@@ -42,10 +42,10 @@ def write_shard(
         name: [{"at": at, **counts(80, precision["alone"], scenes, 99)} for at in thresholds]
         for name, thresholds in AT.items()
     }
-    record = {"right": 0.05, "scenes": names, "reasons": reasons, "sweeps": sweeps} | gate
+    record = {"tolerance": 0.05, "scenes": names, "reasons": reasons, "sweeps": sweeps} | gate
     write_json(path.with_suffix(".gate.json"), record)
     pixels = {f"pixels_{name}": scenes * count for name, count in PIXELS.items()}
-    about = {"kept": dict.fromkeys(names, 0.6), "left_out": {}}
+    about = {"kept": dict.fromkeys(names, 0.6), "excluded": {}}
     manifest = Manifest(
         stage="pseudo",
         payload={f"{shard:04d}.gate.json": "0"},
@@ -114,7 +114,7 @@ def test_a_gate_that_keeps_the_worse_pixels_is_reported_as_such(tmp_path):
 
 def test_excluded_scenes_are_listed(tmp_path):
     path = write_shard(tmp_path, 0, GOOD)
-    text = path.read_text().replace('"left_out": {}', '"left_out": {"scene-0-3": "keeps <b>5 %"}')
+    text = path.read_text().replace('"excluded": {}', '"excluded": {"scene-0-3": "keeps <b>5 %"}')
     path.write_text(text)
     tables = gate_tables([path], 200, 0)
     assert "Excluded: scene-0-3, which keeps <b>5 %." in findings("gate", tables)
@@ -134,7 +134,7 @@ def test_without_true_depth_there_are_shares_only(tmp_path, scenes):
 
 
 def test_shards_measured_differently_are_an_error(tmp_path):
-    paths = [write_shard(tmp_path, 0, GOOD), write_shard(tmp_path, 1, GOOD, right=0.1)]
+    paths = [write_shard(tmp_path, 0, GOOD), write_shard(tmp_path, 1, GOOD, tolerance=0.1)]
     with pytest.raises(ValueError, match="measured at different thresholds"):
         gate_tables(paths, 200, 0)
 

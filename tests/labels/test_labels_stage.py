@@ -67,10 +67,10 @@ def test_geometry_that_may_not_be_used_commercially_warns_or_is_refused(tmp_path
     research = tiny_scenes.replace(source="scans", revision="v2", licence="CC-BY-NC-4.0")
     digest = write_store(tmp_path / "0000.zarr", research)
     write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
-    with pytest.raises(ValueError, match=r"geometry of scans: licence CC-BY-NC-4.0, which is not"):
+    with pytest.raises(ValueError, match=r"geometry of scans: licence CC-BY-NC-4.0 is not"):
         run(shard, "exact", LabelsConfig(), out, commercial=True)
     assert not out.exists()
-    with pytest.warns(UserWarning, match="so neither may what learns from these labels"):
+    with pytest.warns(UserWarning, match="The same holds for models trained on these labels"):
         run(shard, "exact", LabelsConfig(), out)
     about = read_manifest(out).about
     told = {"teacher": "exact", "revision": "v2", "licence": "CC-BY-NC-4.0"}

@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.rays import ray_map
-from spatialsv.pseudo.gate import GateConfig, count_views, gate, judge
+from spatialsv.pseudo.gate import GateConfig, count_views, gate, score_pixels
 from spatialsv.scenes.scene import GateReason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
@@ -95,7 +95,7 @@ def test_the_confidence_percentile_is_of_valid_pixels_only():
     config = GateConfig(confidence_percentile=30.0)
     for value in (0.0, 1.0):  # of the invalid half
         confidence[:, :, :10] = value
-        reason = judge(count, count, valid, confidence, config)
+        reason = score_pixels(count, count, valid, confidence, config)
         unsure = (reason == GateReason.UNSURE).flatten(1).sum(dim=1)
         assert unsure.tolist() == [60, 60]  # 30 % of 200
 

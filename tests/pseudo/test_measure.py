@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from spatialsv.pseudo.gate import GateConfig
-from spatialsv.pseudo.judge import judge_scene
-from spatialsv.pseudo.measure import RIGHT, SWEEPS, measure_gate
+from spatialsv.pseudo.gate import GateConfig, gate_scene
+from spatialsv.pseudo.measure import SWEEPS, TOLERANCE, measure_gate
 from spatialsv.scenes.scene import GateReason, Scenes
 from spatialsv.scenes.scene_list import SceneList
 from spatialsv.teachers.exact import ExactTeacher
@@ -24,7 +23,7 @@ def judged(scenes: Scenes, config: GateConfig = CONFIG) -> list[Scenes]:
     confidence[(slice(None), 0, *BAD)] = 1
     labels = labels.replace(depth=depth, cam_to_world=poses, confidence=confidence)
     pairs = zip(SceneList(labels), SceneList(scenes), strict=True)
-    return [judge_scene(*pair, config, floor=0.0).labels for pair in pairs]
+    return [gate_scene(*pair, config, floor=0.0).labels for pair in pairs]
 
 
 def total(counts: dict, name: str = "pixels") -> float:
@@ -37,7 +36,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
     hidden[:, :, :3] = False  # what nobody knows is not measured
     truth = tiny_scenes.replace(valid=hidden)
     found = measure_gate(labels, SceneList(truth), CONFIG)
-    assert found["scenes"] == list(tiny_scenes.ids) and found["right"] == RIGHT
+    assert found["scenes"] == list(tiny_scenes.ids) and found["tolerance"] == TOLERANCE
     reasons = found["reasons"]
     assert sum(map(total, reasons.values())) == hidden.sum()
     for name, counts in reasons.items():
@@ -51,7 +50,7 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
         depth, target = label.depth[0][known], one.depth[0][known]
         errors.append(np.abs(depth * np.median(target) / np.median(depth) / target - 1))
     errors = np.concatenate(errors)
-    for name, expected in (("error", errors.sum()), ("right", (errors < 0.05).sum())):
+    for name, expected in (("error", errors.sum()), ("accurate", (errors < 0.05).sum())):
         found = sum(total(counts, name) for counts in reasons.values())
         assert found == pytest.approx(expected, rel=1e-5)
 
@@ -59,14 +58,14 @@ def test_every_measured_pixel_has_one_reason_and_its_own_error(tiny_scenes):
 def test_each_threshold_by_itself_keeps_better_pixels_than_chance(tiny_scenes):
     found = measure_gate(judged(tiny_scenes), SceneList(tiny_scenes), CONFIG)
     every = sum(map(total, found["reasons"].values()))
-    chance = sum(total(counts, "right") for counts in found["reasons"].values()) / every
+    chance = sum(total(counts, "accurate") for counts in found["reasons"].values()) / every
     assert chance < 0.98
     for name, sweep in found["sweeps"].items():
         at = [row["at"] for row in sweep]
         assert at == sorted({*SWEEPS[name], getattr(CONFIG, name)})
         kept = [total(row) for row in sweep]
         assert kept == sorted(kept, reverse=name == "confidence_percentile")
-        precision = [total(row, "right") / total(row) for row in sweep if total(row)]
+        precision = [total(row, "accurate") / total(row) for row in sweep if total(row)]
         assert max(precision) == pytest.approx(1, abs=2e-3) and min(precision) > chance - 1e-3
     assert total(found["sweeps"]["confidence_percentile"][0]) == every
 

@@ -42,9 +42,9 @@ def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny
     run(shard, CONFIG, out, teacher=Wrong())
     manifest = read_manifest(out)
     labels = load_store(manifest.find(".zarr"))
-    (told,) = manifest.about["left_out"].items()
+    (told,) = manifest.about["excluded"].items()
     assert told[0] == tiny_scenes.ids[2] and "less than the floor of 50%" in told[1]
-    assert f"leaves out {tiny_scenes.ids[2]}: keeps " in capsys.readouterr().err
+    assert f"Excluded: {tiny_scenes.ids[2]} keeps " in capsys.readouterr().err
     assert labels.ids == tiny_scenes.ids
     trusted = labels.reason == GateReason.KEPT
     assert (labels.valid[[0, 1, 3, 4, 5]] == trusted[[0, 1, 3, 4, 5]]).all()
@@ -52,7 +52,7 @@ def test_scenes_that_disagree_with_themselves_are_left_out(shard, tmp_path, tiny
         GateReason.INCONSISTENT
     }
     assert manifest.counts["scenes"] == 5
-    assert manifest.counts["scenes_left_out"] == 1
+    assert manifest.counts["scenes_excluded"] == 1
     assert labels.unit == "relative"
     pixels = sum(v for k, v in manifest.counts.items() if k.startswith("pixels_"))
     assert pixels == tiny_scenes.depth.size
@@ -64,7 +64,7 @@ def test_a_shard_without_a_good_scene_says_what_to_do_and_costs_no_second_labell
     shard, tmp_path
 ):
     strict, out = PseudoConfig(gate=GateConfig(min_views=5, keep_unseen=False)), tmp_path / "0.json"
-    with pytest.raises(ValueError, match=r"0000\.json: every scene is left out.*pseudo\.floor"):
+    with pytest.raises(ValueError, match=r"0000\.json: every scene is excluded.*pseudo\.floor"):
         run(shard, strict, out, teacher=Wrong())
 
     class Asked(Wrong):
@@ -154,12 +154,12 @@ def test_scenes_with_wrong_cameras_are_left_out_only_if_asked(shard, tmp_path, t
     )
     run(shard, loose, tmp_path / "loose.json", teacher=Squinting())
     about = read_manifest(tmp_path / "loose.json").about
-    assert about["left_out"] == {}
+    assert about["excluded"] == {}
     assert about["camera_error"][tiny_scenes.ids[2]] == pytest.approx(20, abs=1e-3)
     strict = replace(loose, max_camera_error=10.0)
     run(shard, strict, tmp_path / "strict.json", teacher=Squinting())
-    told = read_manifest(tmp_path / "strict.json").about["left_out"]
-    assert told == {tiny_scenes.ids[2]: "cameras are 20.0 degrees off the known ones, over 10"}
+    told = read_manifest(tmp_path / "strict.json").about["excluded"]
+    assert told == {tiny_scenes.ids[2]: "camera error of 20.0 degrees exceeds 10"}
 
 
 def test_a_group_of_which_nothing_is_kept_is_left_out(tmp_path, tiny_scenes):
@@ -174,7 +174,7 @@ def test_a_group_of_which_nothing_is_kept_is_left_out(tmp_path, tiny_scenes):
     manifest = read_manifest(tmp_path / "0000.json")
     alone, pair = load_groups(manifest.find(".zarr"))
     assert not alone.valid.any() and pair.valid.any()
-    assert list(manifest.about["left_out"]) == ["alone"]
+    assert list(manifest.about["excluded"]) == ["alone"]
     assert manifest.about["scale"] == {} and not alone.has("scale")
     assert not [name for name in manifest.payload if "gate" in name]  # nothing to measure it by
     assert manifest.counts["pixels_invalid"] == 32 * 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.chrome import CHROMIUM, Chrome
-from spatialsv.analysis.jobs import read_jobs, read_job_responses
+from spatialsv.analysis.jobs import read_job_responses, read_jobs
 from spatialsv.report import ReportConfig, run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

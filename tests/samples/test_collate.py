@@ -9,7 +9,7 @@ from helpers.tiny import shown
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.model.mllm import load_mllm
 from spatialsv.samples.chat import IGNORED
-from spatialsv.samples.collate import Collate, spread, visual_places
+from spatialsv.samples.collate import Collate, locate_visual_tokens, resize_grid
 from spatialsv.samples.dataset import SceneDataset
 
 
@@ -42,7 +42,7 @@ def test_images_stand_in_the_order_of_the_samples(dataset, processor):
     first = samples[0].views.inputs["pixel_values"]
     assert torch.equal(batch.inputs["pixel_values"][: len(first)], first)
     assert int(batch.inputs["mm_token_type_ids"].sum()) == 4 * 4  # 4 views of 2 x 2 visual tokens
-    assert batch.places.shape == (2, 2, 2, 2)
+    assert batch.token_index.shape == (2, 2, 2, 2)
 
 
 def test_rays_and_points_follow_from_the_labels(dataset, processor, tiny_labels):
@@ -71,29 +71,29 @@ def test_a_sample_of_fewer_views_teaches_those_it_has(dataset, processor, tiny_q
     assert batch.geometry.present.tolist() == [[True, True], [True, False]]
     assert not bool(batch.geometry.valid[1, 1].any())
     torch.testing.assert_close(batch.geometry.depth[1, 0], single.target.depth[0])
-    assert bool((batch.places[1, 1] == 0).all())
+    assert bool((batch.token_index[1, 1] == 0).all())
 
 
 def test_labels_of_two_sizes_in_a_batch_are_refused(dataset, processor):
     known = dataset.images_only(0)
     small = {name: getattr(known.target, name)[:, ::2] for name in ("depth", "valid")}
     other = replace(known, target=replace(known.target, **small))
-    with pytest.raises(ValueError, match=r"labels of \(height, width\) \[\(16, 32\), \(32, 32\)\]"):
+    with pytest.raises(ValueError, match=r"Labels of \(height, width\) \[\(16, 32\), \(32, 32\)\]"):
         Collate(processor=processor)([known, other])
 
 
 def test_views_of_different_grids_share_one_by_the_nearest_cell():
     grid = torch.arange(6).view(2, 3)
-    assert spread(grid, 2, 3).equal(grid)
-    assert spread(grid, 4, 3).tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
-    assert spread(grid, 2, 6).tolist() == [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 5, 5]]
+    assert resize_grid(grid, 2, 3).equal(grid)
+    assert resize_grid(grid, 4, 3).tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
+    assert resize_grid(grid, 2, 6).tolist() == [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 5, 5]]
 
 
 def test_truncated_visual_tokens_are_noticed(processor):
     views = shown(processor, 4, 4)
     ids = torch.cat(views.placeholders)[None, :6]
-    with pytest.raises(ValueError, match=r"6 visual tokens, and its views need 8"):
-        visual_places(ids, [views], processor.visual_tokens)
+    with pytest.raises(ValueError, match=r"expected 8 visual tokens for its views, found 6"):
+        locate_visual_tokens(ids, [views], processor.visual_tokens)
 
 
 def test_padding_does_not_change_what_the_model_says(dataset, processor, tiny_mllm):

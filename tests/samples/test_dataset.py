@@ -60,7 +60,7 @@ def test_pixels_are_the_processors_own(make, tiny_scenes, processor):
 
 
 def test_pixels_beyond_the_kept_memory_are_the_same(make):
-    assert torch.equal(pixels(make(keep_gib=0.0).get(0, 2)), pixels(make().get(0, 2)))
+    assert torch.equal(pixels(make(cache_gib=0.0).get(0, 2)), pixels(make().get(0, 2)))
 
 
 def test_blank_images_tell_nothing(make):

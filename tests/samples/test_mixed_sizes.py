@@ -91,7 +91,7 @@ def conversation(scene: str = "plane-0", views=(0, 1), id="c") -> Question:
 
 def test_the_turns_of_a_conversation_keep_their_order(processor):
     chat, views = Chat(processor), shown(processor, 4, 4)
-    tokens = chat.answered([conversation()], views)
+    tokens = chat.with_answers([conversation()], views)
     text = processor.tokenizer.decode(tokens.input_ids)
     said = ["What is it?", "A chair.", "How big is it?", "Small.", "And its colour?", "Red."]
     places = [text.index(words) for words in said]
@@ -115,7 +115,7 @@ def test_only_independent_questions_are_shuffled(groups, processor):
 def test_a_conversation_packed_is_the_one_asked_alone(groups, processor, tiny_questions):
     chat, views = Chat(processor), shown(processor, 4, 4)
     packed = chat.packed([tiny_questions[0], conversation()], views)
-    alone = chat.answered([conversation()], views)
+    alone = chat.with_answers([conversation()], views)
     assert torch.equal(packed.input_ids[-packed.tails[1] :], alone.input_ids[-packed.tails[1] :])
 
 

@@ -12,9 +12,9 @@ def test_each_pool_is_gone_through_once_an_epoch():
     sampler = BatchSampler(text=10, batch_size=4, batches=5, seed=0)
     draws = [draw for batch in sampler for draw in batch]
     for epoch in (0, 1):
-        assert sorted(d.index for d in draws if d.epoch == epoch) == list(range(10))
+        assert sorted(d.item for d in draws if d.epoch == epoch) == list(range(10))
     first, second = draws[:10], draws[10:]
-    assert [d.index for d in first] != [d.index for d in second]
+    assert [d.item for d in first] != [d.item for d in second]
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 20), (0.25, 10), (0.3, 12), (1.0, 40)])
@@ -42,9 +42,9 @@ def test_a_run_is_the_beginning_of_a_longer_one_and_follows_from_the_seed():
 
 
 def test_an_empty_pool_that_is_needed_is_refused():
-    with pytest.raises(ValueError, match="no spatial-only samples, which should fill 50%"):
+    with pytest.raises(ValueError, match="Expected spatial-only samples to fill 50%"):
         BatchSampler(text=3, spatial_share=0.5, batch_size=2, batches=1, seed=0)
-    with pytest.raises(ValueError, match="no samples with questions"):
+    with pytest.raises(ValueError, match="Expected samples with questions"):
         BatchSampler(text=0, batch_size=2, batches=1, seed=0)
-    with pytest.raises(ValueError, match=r"spatial_share 1\.5"):
+    with pytest.raises(ValueError, match=r"spatial_share: expected 0 to 1, found 1\.5"):
         BatchSampler(text=3, spatial=3, spatial_share=1.5, batch_size=2, batches=1, seed=0)

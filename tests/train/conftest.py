@@ -41,10 +41,10 @@ def job(tmp_path_factory, tiny_scenes, tiny_labels, tiny_questions) -> Job:
     reason = np.zeros(tiny_labels.valid.shape, dtype=np.uint8)
     reason[[2, 5]] = GateReason.INCONSISTENT
     reason[1, :, 8:16, 4:20] = GateReason.UNSURE  # a hole, which the other scenes have not
-    left_out = {ids[row]: "keeps too little" for row in (2, 5)}
+    excluded = {ids[row]: "keeps too little" for row in (2, 5)}
     valid = reason == GateReason.KEPT
     guessed = tiny_labels.replace(ids=ids, valid=valid, reason=reason)
-    about = {"left_out": left_out, "made_from": made_from(others)}
+    about = {"excluded": excluded, "made_from": made_from(others)}
     pseudo = _write(root / "pseudo/other.json", "pseudo", guessed, **about)
     return Job(scenes, [others], labels, [pseudo])
 

@@ -40,7 +40,7 @@ def gate_tables(paths: Iterable[str | Path], resamples: int, seed: int) -> dict[
     if not manifests:
         return {name: [] for name in TABLES}
     kept = {scene: share for m in manifests for scene, share in m.about["kept"].items()}
-    excluded = {scene: why for m in manifests for scene, why in m.about["left_out"].items()}
+    excluded = {scene: why for m in manifests for scene, why in m.about["excluded"].items()}
     scenes = dict.fromkeys([*kept, *excluded])
     summary: Row = {
         "scenes": len(kept),
@@ -95,7 +95,7 @@ def _measure(
         if name != "tolerance"
         for i, value in enumerate(values)
     ]
-    summary = {"measured_scenes": scenes, "tolerance": first["right"]}
+    summary = {"measured_scenes": scenes, "tolerance": first["tolerance"]}
     summary |= _difference("difference", kept, dropped, resamples, seed)
     pixels = [{"pixels": n} | _row(part, total, resamples, seed) for n, part in parts.items()]
     return summary | _best_single(pixels[1]["share"], sweeps), pixels, sweeps
@@ -118,14 +118,14 @@ def _best_single(share: float, sweeps: Sequence[Row]) -> Row:
 def _grid(record: Mapping[str, Any]) -> dict[str, Any]:
     """What shards must share to be added up: thresholds and tolerance."""
     values = {name: [row["at"] for row in rows] for name, rows in record["sweeps"].items()}
-    return values | {"tolerance": record["right"]}
+    return values | {"tolerance": record["tolerance"]}
 
 
 def _concatenate(parts: Iterable[Mapping[str, Sequence[float]]]) -> Counts:
     parts = list(parts)
     return {
         name: np.concatenate([np.asarray(part[name], dtype=float) for part in parts])
-        for name in ("pixels", "right", "error")
+        for name in ("pixels", "accurate", "error")
     }
 
 
@@ -149,7 +149,7 @@ def _row(counts: Counts, total: Counts, resamples: int, seed: int) -> Row:
     return {
         "share": share,
         "abs_rel": float(counts["error"].sum() / pixels),
-        "precision": float(counts["right"].sum() / pixels),
+        "precision": float(counts["accurate"].sum() / pixels),
         "low": low,
         "high": high,
     } | _difference("gain", counts, total, resamples, seed)
@@ -161,11 +161,11 @@ def _difference(name: str, first: Counts, second: Counts, resamples: int, seed: 
     pair = (first, second)
     if not all(counts["pixels"].sum() for counts in pair):
         return dict.fromkeys(columns)
-    means = [counts["right"].sum() / counts["pixels"].sum() for counts in pair]
+    means = [counts["accurate"].sum() / counts["pixels"].sum() for counts in pair]
     draws = [_precisions(counts, resamples, seed) for counts in pair]
     interval = percentile_interval(draws[0] - draws[1], len(first["pixels"]))
     return dict(zip(columns, (float(means[0] - means[1]), *interval), strict=True))
 
 
 def _precisions(counts: Counts, resamples: int, seed: int) -> Float[np.ndarray, " resamples"]:
-    return resample_ratios(counts["right"], counts["pixels"], resamples, seed)
+    return resample_ratios(counts["accurate"], counts["pixels"], resamples, seed)

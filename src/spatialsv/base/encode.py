@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from spatialsv.base.tasks import PretrainingQuestion
+from spatialsv.samples.batch import Packing, pack
 from spatialsv.samples.chat import IGNORED
-from spatialsv.samples.packing import Packing, pack
 
 BEGIN, NEXT, END = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"
 PAD = "<|image_pad|>"
@@ -82,7 +82,7 @@ class TaskEncoder:
         encoded = [[self.encode(question) for question in sample] for sample in samples]
         start = len(self.prompt)
         packing = pack(start, [[len(ids) for ids, _ in sample] for sample in encoded])
-        shape = (len(samples), start + packing.places.shape[1])
+        shape = (len(samples), start + packing.slot_index.shape[1])
         input_ids = np.full(shape, self.pad_id)
         input_ids[:, :start] = self.prompt
         labels = np.full(shape, IGNORED)
@@ -103,14 +103,14 @@ class TaskEncoder:
             "labels": torch.from_numpy(labels),
             "weights": torch.from_numpy(weights),
             "position_ids": torch.cat([ahead, behind], dim=-1),
-            "packing": replace(packing, sees=self._apply_view_masks(samples, packing)),
+            "packing": replace(packing, visible=self._apply_view_masks(samples, packing)),
         }
 
     def _apply_view_masks(
         self, samples: Sequence[Sequence[PretrainingQuestion]], packing: Packing
     ) -> Bool[Tensor, "B Q P"]:
         """Return the prompt tokens that are visible to each question: all, or those of a view."""
-        visible = packing.sees.clone()
+        visible = packing.visible.clone()
         for row, sample in enumerate(samples):
             for number, question in enumerate(sample):
                 if question.view is not None:

@@ -144,7 +144,7 @@ class Prompter:
             [texts[item.id] for item in turns[:-1]],
             [len(one.images) for one in shown],
         )
-        tokens = chat.conversation(messages, views).input_ids
+        tokens = chat.from_messages(messages, views).input_ids
         return ItemPrompt(turns[-1], Prompt(tokens=tokens, views=views), shown[-1].inputs)
 
     def _generate(self, prompts: Sequence[ItemPrompt]) -> Iterator[Response]:

@@ -125,7 +125,7 @@ class SpatialSVChat(lmms):
             if key not in self._views:
                 self._views[key] = previous.get(key) or self._prepare(visual)
             views = self._views[key]
-            tokens = self.chat.conversation(expand_media(messages, views), views)
+            tokens = self.chat.from_messages(expand_media(messages, views), views)
             prompts.append(Prompt(tokens=tokens.input_ids, views=views))
         return prompts
 

@@ -1,4 +1,4 @@
-"""How far a teacher's labels are from geometry that is known. Reported, never used."""
+"""Errors of a teacher's labels where the geometry is known. They are reported only, never used."""
 
 from __future__ import annotations
 
@@ -19,39 +19,42 @@ from spatialsv.scenes.scene import Scenes
 
 
 def label_errors(labels: Iterable[Scenes], truth: Iterable[Scenes]) -> dict[str, float]:
-    """Mean depth errors over scenes, and pose AUC over all pairs of views.
+    """Return mean depth errors over scenes, and pose AUC over all pairs of views.
 
-    Depth is measured on pixels valid in both, in the truth's unit after one median scale a scene.
-    Empty where nothing is known: photos, say.
+    Depth is compared on pixels valid in both, in the truth's unit, after one median scale for each
+    scene.
 
     Args:
-        labels: groups of scenes, or one stack.
-        truth: the same scenes, group by group.
+        labels: groups of labels, or one stack.
+        truth: the same scenes, in the same groups.
+
+    Returns:
+        Errors by name; empty where nothing is known, as of photos.
     """
     depths: dict[str, list[Tensor]] = {}
-    poses = []
+    poses: list[PoseErrors] = []
     for label, known in zip(labels, truth, strict=True):
         if known.has_geometry and (label.valid & known.valid).any():
-            found, pairs = _group_errors(label, known)
+            errors, pairs = _group_errors(label, known)
             poses += pairs
-            for name, values in found.items():
+            for name, values in errors.items():
                 depths.setdefault(name, []).append(values)
     if not poses:
         return {}
-    errors = {name: float(torch.cat(depths[name]).mean()) for name in ("abs_rel", "rmse", "delta1")}
+    means = {name: float(torch.cat(depths[name]).mean()) for name in ("abs_rel", "rmse", "delta1")}
     worst = concatenate_pose_errors(poses).worst()
-    errors |= {f"pose_auc{limit}": error_auc(worst, limit) for limit in (15, 30)}
-    return {name: value for name, value in errors.items() if math.isfinite(value)}
+    means |= {f"pose_auc{limit}": error_auc(worst, limit) for limit in (15, 30)}
+    return {name: value for name, value in means.items() if math.isfinite(value)}
 
 
 def _group_errors(labels: Scenes, truth: Scenes) -> tuple[dict[str, Tensor], list[PoseErrors]]:
-    """Of the scenes of which anything is known."""
+    """Return the errors of the scenes that have known pixels."""
     valid = torch.from_numpy(labels.valid & truth.valid)
-    known = valid.flatten(1).any(dim=1)
-    depth, target = (torch.from_numpy(scenes.depth)[known] for scenes in (labels, truth))
+    is_known = valid.flatten(1).any(dim=1)
+    depth, target = (torch.from_numpy(scenes.depth)[is_known] for scenes in (labels, truth))
     poses = [
         pose_errors(torch.from_numpy(p), torch.from_numpy(t))
-        for p, t, k in zip(labels.cam_to_world, truth.cam_to_world, known, strict=True)
+        for p, t, k in zip(labels.cam_to_world, truth.cam_to_world, is_known, strict=True)
         if k
     ]
-    return scene_depth_errors(depth, target, valid[known]), poses
+    return scene_depth_errors(depth, target, valid[is_known]), poses

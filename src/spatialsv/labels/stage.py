@@ -1,4 +1,4 @@
-"""One shard of scenes in, a store of geometry labels out, with the teacher's errors where known."""
+"""Stage `labels`: one shard of scenes in, a store of a teacher's geometry out."""
 
 from __future__ import annotations
 
@@ -21,51 +21,58 @@ from spatialsv.teachers.teacher import Teacher, describe_teacher
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig:
-    """How scenes become labels."""
+    """Processing of a teacher's labels."""
 
-    drop_percent: float = 10.0  # of each scene's pixels, the least confident; ties stay
+    drop_percent: float = 10.0  # drop each scene's least confident pixels, in percent; ties stay
     batch_size: int = 8  # scenes
-    half: bool = False  # depth and confidence to 11 bits (0.05 %), which takes half the space
+    half: bool = False  # round depth and confidence to 11 bits (0.05 %), which halves the store
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop_percent < 100:
-            raise ValueError(f"drop_percent {self.drop_percent}: expected 0 to below 100")
+            raise ValueError(f"drop_percent: expected 0 to below 100, found {self.drop_percent}.")
 
 
 def run(
     scenes: Path, teacher: str, config: LabelsConfig, out: Path, commercial: bool = False
 ) -> Manifest:
-    """Label the scenes of one manifest; write the store, then `out` and, beside it, the metrics.
+    """Label the scenes of one manifest, and write store, metrics and manifest.
 
-    A killed job goes on where it was. If another process is at the same job, this one waits, and
-    takes what that one made.
+    A killed job resumes where it stopped. If another process runs the same job, this one waits and
+    uses its result.
 
-    Raises:
-        ValueError: an unknown teacher, missing scenes or weights, or, where `commercial`, a licence
-            that is not known to allow that.
-        OSError: no room on the disk, say; what was labelled before is kept.
+    Args:
+        scenes: manifest of the scenes.
+        teacher: name of a teacher.
+        config: processing of the labels.
+        out: the manifest to write; store and metrics are written next to it.
+        commercial: refuse a teacher without a commercial licence.
+
+    Returns:
+        The manifest.
     """
     source = read_manifest(scenes)
 
     def make(work: Path) -> Manifest:
-        knows = load_teacher(teacher, config.batch_size, commercial)
-        return _label(source, knows, config, out, work)
+        return _label(
+            source, load_teacher(teacher, config.batch_size, commercial), config, out, work
+        )
 
     return label_once(source, teacher, config, out, make)
 
 
 def _label(
-    source: Manifest, knows: Teacher, config: LabelsConfig, out: Path, work: Path
+    source: Manifest, teacher: Teacher, config: LabelsConfig, out: Path, work: Path
 ) -> Manifest:
-    """Write store and metrics; give the manifest that vouches for them."""
-    seen = open_store(source.find(".zarr"))
-    whole = label_in_parts(seen, knows.label, config.batch_size, work)
-    labels = [drop_unsure(group, config.drop_percent) for group in whole]
-    labels = [rounded(group) for group in labels] if config.half else labels
+    """Write the store and the metrics, and return their manifest."""
+    scenes = open_store(source.find(".zarr"))
+    labels = [
+        drop_unsure(group, config.drop_percent)
+        for group in label_in_parts(scenes, teacher.label, config.batch_size, work)
+    ]
+    labels = [round_to_half(group) for group in labels] if config.half else labels
     store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
     digest = write_groups(store, labels)
-    truth = (group.load("depth") for group in seen)
-    write_json(metrics, label_errors(labels, truth))
+    write_json(metrics, label_errors(labels, (group.load("depth") for group in scenes)))
     return Manifest(
         stage="labels",
         payload={store.name: digest, metrics.name: digest_path(metrics)},
@@ -75,23 +82,23 @@ def _label(
             "valid": sum(int(group.valid.sum()) for group in labels),
         },
         config=to_mapping(config),
-        about=describe_teacher(knows, labels[0]),
+        about=describe_teacher(teacher, labels[0]),
     )
 
 
 def drop_unsure(labels: Scenes, percent: float) -> Scenes:
-    """`labels` with each scene's least confident `percent` of valid pixels no longer valid."""
+    """Return `labels` without each scene's least confident `percent` of valid pixels."""
     if not labels.has("confidence") or percent == 0:
         return labels
-    sure = np.zeros_like(labels.valid)
+    is_sure = np.zeros_like(labels.valid)
     for row, (confidence, valid) in enumerate(zip(labels.confidence, labels.valid, strict=True)):
         if valid.any():
-            sure[row] = confidence >= np.percentile(confidence[valid], percent)
-    return labels.replace(valid=labels.valid & sure)
+            is_sure[row] = confidence >= np.percentile(confidence[valid], percent)
+    return labels.replace(valid=labels.valid & is_sure)
 
 
-def rounded(labels: Scenes) -> Scenes:
-    """`labels` with depth and confidence that float16 holds exactly; a store then keeps as much."""
+def round_to_half(labels: Scenes) -> Scenes:
+    """Return `labels` with depth and confidence that float16 holds exactly, as a store packs it."""
     halves = {
         name: value.astype(np.float16).astype(np.float32)
         for name in ("depth", "confidence")

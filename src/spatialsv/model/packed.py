@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-from spatialsv.samples.packing import Packing
+from spatialsv.samples.batch import Packing
 
 NAME = "packed_questions"  # as transformers' attn_implementation
 HIDDEN = float("-inf")  # added to the scores of hidden tokens
@@ -72,14 +72,15 @@ def packed_attention(
     far = (queries.flatten(2, 3) @ key.transpose(-1, -2)).unflatten(2, (questions, longest))
     # Adding masks is cheaper than filling: that would cost another pass in the backward.
     later = torch.full((longest, longest), HIDDEN, dtype=near.dtype, device=near.device).triu(1)
-    hidden = torch.zeros_like(packing.sees, dtype=far.dtype).masked_fill_(~packing.sees, HIDDEN)
+    hidden = torch.zeros_like(packing.visible, dtype=far.dtype)
+    hidden.masked_fill_(~packing.visible, HIDDEN)
     far.add_(hidden[:, None, :, None])
     near.add_(later)
     weights = torch.cat([far, near], dim=-1).softmax(dim=-1)
     far, near = weights.split([start, longest], dim=-1)
     out = (far.flatten(2, 3) @ value).unflatten(2, (questions, longest)) + near @ values
     out = out.permute(0, 2, 3, 1, 4).reshape(batch * questions * longest, heads * width)
-    slots = (packing.places + offset * questions * longest).flatten()
+    slots = (packing.slot_index + offset * questions * longest).flatten()
     out = out.index_select(0, slots).view(batch, length - start, heads, width)
     return torch.cat([prefix.transpose(1, 2), out], dim=1), None
 

@@ -1,4 +1,4 @@
-"""One shard of unlabelled scenes in, a store of gated labels out."""
+"""Stage `pseudo`: one shard of scenes without questions in, a store of gated labels out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from spatialsv.config import to_mapping
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.pseudo.gate import GateConfig
-from spatialsv.pseudo.judge import Verdict, judge_scene
+from spatialsv.pseudo.gate import GateConfig, GateResult, gate_scene
 from spatialsv.pseudo.measure import measure_gate
 from spatialsv.scenes.scene import GateReason
 from spatialsv.scenes.scene_list import SceneList, group_by_shape
@@ -26,11 +26,11 @@ from spatialsv.teachers.teacher import Teacher, describe_teacher
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoConfig:
-    """How unlabelled scenes become labels."""
+    """Gating of a teacher's labels."""
 
     gate: GateConfig = field(default_factory=GateConfig)
-    floor: float = 0.2  # scenes that keep a smaller share of their pixels are left out
-    max_camera_error: float | None = None  # degrees; scenes whose known cameras differ more, too
+    floor: float = 0.2  # exclude scenes that keep a smaller fraction of their pixels
+    max_camera_error: float | None = None  # degrees; exclude scenes above; None: no limit
     batch_size: int = 8  # scenes
 
 
@@ -41,53 +41,70 @@ def run(
     teacher: Teacher | str = "rooms",
     commercial: bool = False,
 ) -> Manifest:
-    """Label the scenes of one manifest with `teacher`, or the one of that name; gate; write.
+    """Label the scenes of one manifest, gate the labels, and write store, metrics and manifest.
 
-    The store has all scenes, each pixel with its `GateReason`; `valid` is what the gate trusts:
-    pixels that are kept, of scenes that are not left out. Where the scenes' own cameras or depths
-    are known, `scale` is in their unit. `about` has each scene's kept share, scale and camera
-    error, and the scenes left out, with the reason; `counts` the pixels of each `GateReason`.
-    The metrics lie next to `out` and, where the scenes' depth is known, the gate's accuracy (see
-    `measure_gate`).
-    A job that is killed, or that keeps nothing, leaves the teacher's answers for the next one.
+    The store has all scenes with the `GateReason` of each pixel. `valid` is true at kept pixels of
+    scenes that are not excluded. `scale` is in the unit of the scenes' geometry, if they have any.
+    The manifest's `about` has the kept fraction, scale and camera error of each scene, and the
+    excluded scenes with the reason; its `counts` has the pixels of each reason. If the depth of
+    scenes is known, the accuracy of the gate is written next to `out`, see `measure_gate`.
 
-    Raises:
-        ValueError: missing scenes or weights, or no scene that keeps enough.
+    A job that is killed, or that keeps no scene, leaves the teacher's labels for the next one.
+
+    Args:
+        scenes: manifest of the scenes.
+        config: gate and thresholds.
+        out: the manifest to write.
+        teacher: a teacher, or the name of one.
+        commercial: refuse a teacher without a commercial licence.
+
+    Returns:
+        The manifest.
     """
     source = read_manifest(scenes)
 
     def make(work: Path) -> Manifest:
-        knows = load_teacher(teacher, config.batch_size, commercial) if named else teacher
-        return _label(source, knows, config, out, work)
+        if isinstance(teacher, str):
+            loaded = load_teacher(teacher, config.batch_size, commercial)
+            return _label(source, loaded, config, out, work)
+        return _label(source, teacher, config, out, work)
 
-    named = isinstance(teacher, str)
     return label_once(source, teacher, config, out, make)
 
 
 def _label(
     source: Manifest, teacher: Teacher, config: PseudoConfig, out: Path, work: Path
 ) -> Manifest:
-    """Write store and records; give the manifest that vouches for them."""
+    """Write the store and the metrics.
+
+    Returns:
+        Their manifest.
+
+    Raises:
+        ValueError: every scene is excluded.
+    """
     groups = load_groups(source.find(".zarr"), ["image", "depth"])
     labels = SceneList(label_in_parts(groups, teacher.label, config.batch_size, work))
-    rules = (config.gate, config.floor, config.max_camera_error)
-    seen = SceneList(groups)
-    verdicts = [judge_scene(*pair, *rules) for pair in zip(labels, seen, strict=True)]
-    _tell(verdicts)
-    if all(verdict.left_out for verdict in verdicts):
-        best = max(verdicts, key=lambda verdict: verdict.kept)
+    references = SceneList(groups)
+    results = [
+        gate_scene(label, reference, config.gate, config.floor, config.max_camera_error)
+        for label, reference in zip(labels, references, strict=True)
+    ]
+    _log(results)
+    if all(result.exclusion for result in results):
+        best = max(results, key=lambda result: result.kept)
         raise ValueError(
-            f"{source.path}: every scene is left out (the best one, {best.labels.ids[0]},"
-            f" {best.left_out}); lower pseudo.floor or loosen pseudo.gate"
+            f"{source.path}: every scene is excluded. The best one, {best.labels.ids[0]},"
+            f" {best.exclusion}. Lower pseudo.floor or relax pseudo.gate."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     store = out.with_suffix(".zarr")
-    payload = {store.name: write_groups(store, group_by_shape(v.labels for v in verdicts))}
-    kept = [verdict.kept for verdict in verdicts]
-    left_out = [bool(verdict.left_out) for verdict in verdicts]
-    records = {"metrics": {"kept": float(np.mean(kept)), "left_out": float(np.mean(left_out))}}
-    if measured := measure_gate([verdict.labels for verdict in verdicts], seen, config.gate):
-        records["gate"] = measured
+    payload = {store.name: write_groups(store, group_by_shape(r.labels for r in results))}
+    kept = float(np.mean([result.kept for result in results]))
+    excluded = float(np.mean([bool(result.exclusion) for result in results]))
+    records: dict[str, dict[str, Any]] = {"metrics": {"kept": kept, "excluded": excluded}}
+    if accuracy := measure_gate([result.labels for result in results], references, config.gate):
+        records["gate"] = accuracy
     for name, record in records.items():
         path = out.with_suffix(f".{name}.json")
         write_json(path, record)
@@ -95,38 +112,39 @@ def _label(
     return Manifest(
         stage="pseudo",
         payload=payload,
-        counts=_counts(verdicts),
+        counts=_counts(results),
         config=to_mapping(config),
-        about=describe_teacher(teacher, labels[0]) | _about(verdicts),
+        about=describe_teacher(teacher, labels[0]) | _about(results),
     )
 
 
-def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """Scenes, and pixels of each reason over all of them, those left out as well."""
-    reasons = [verdict.labels.reason for verdict in verdicts]
-    left_out = sum(bool(verdict.left_out) for verdict in verdicts)
-    return {"scenes": len(verdicts) - left_out, "scenes_left_out": left_out} | {
+def _counts(results: Sequence[GateResult]) -> dict[str, int]:
+    """Count scenes, and the pixels of each reason over all scenes, excluded ones included."""
+    reasons = [result.labels.reason for result in results]
+    excluded = sum(bool(result.exclusion) for result in results)
+    return {"scenes": len(results) - excluded, "scenes_excluded": excluded} | {
         f"pixels_{value.name.lower()}": sum(int((reason == value).sum()) for reason in reasons)
         for value in GateReason
     }
 
 
-def _about(verdicts: Sequence[Verdict]) -> dict[str, dict[str, float | str]]:
-    """What is known of each scene, by its id: `kept`, `scale`, `camera_error`, `left_out`."""
-    found = {}
-    for name in ("kept", "scale", "camera_error", "left_out"):
-        values = {verdict.labels.ids[0]: getattr(verdict, name) for verdict in verdicts}
-        found[name] = {
-            scene: round(value, 4) if name != "left_out" else value
-            for scene, value in values.items()
-            if value is not None
+def _about(results: Sequence[GateResult]) -> dict[str, dict[str, float | str]]:
+    """Return the known measurements of each scene, by their name and the scene's id."""
+    about: dict[str, dict[str, float | str]] = {
+        name: {
+            result.labels.ids[0]: round(value, 4)
+            for result in results
+            if (value := getattr(result, name)) is not None
         }
-    return found
+        for name in ("kept", "scale", "camera_error")
+    }
+    excluded = {r.labels.ids[0]: r.exclusion for r in results if r.exclusion is not None}
+    return about | {"excluded": excluded}
 
 
-def _tell(verdicts: Sequence[Verdict]) -> None:
-    """The log: what is kept, and each scene that is left out."""
-    kept = [verdict.kept for verdict in verdicts]
-    lines = [f"keeps {np.mean(kept):.1%} of the pixels, of single scenes {min(kept):.1%} or more"]
-    lines += [f"leaves out {v.labels.ids[0]}: {v.left_out}" for v in verdicts if v.left_out]
+def _log(results: Sequence[GateResult]) -> None:
+    """Print the kept fraction, and each excluded scene."""
+    kept = [result.kept for result in results]
+    lines = [f"The gate keeps {np.mean(kept):.1%} of the pixels, at least {min(kept):.1%} a scene."]
+    lines += [f"Excluded: {r.labels.ids[0]} {r.exclusion}." for r in results if r.exclusion]
     print(*lines, sep="\n", file=sys.stderr)

@@ -1,1 +1,1 @@
-
+"""Scenes and questions as samples and batches."""

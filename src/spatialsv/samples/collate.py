@@ -1,4 +1,4 @@
-"""Samples of different lengths as one `Batch`."""
+"""Collate samples of different lengths into one `Batch`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spatialsv.geometry.maps import GeometryLabels, labels_from_cameras
-from spatialsv.samples.batch import Batch
+from spatialsv.samples.batch import Batch, Packing, pack
 from spatialsv.samples.chat import IGNORED, Tokens
 from spatialsv.samples.dataset import Sample
-from spatialsv.samples.packing import Packing, pack
 from spatialsv.samples.targets import Target
 from spatialsv.samples.views import PreparedViews, ViewProcessor
 
@@ -24,7 +23,7 @@ from spatialsv.samples.views import PreparedViews, ViewProcessor
 class Collate:
     """Pads and stacks samples.
 
-    Left padding is for generation, where all prompts must end together.
+    Left padding is for generation, where all prompts must end at the same position.
     """
 
     processor: ViewProcessor
@@ -32,21 +31,21 @@ class Collate:
     packed: bool = False  # whether samples are packed chats
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """One batch, with labels, and with geometry where any sample has some."""
+        """Return one batch, with labels, and with geometry if any sample has a target."""
         chats = [sample.tokens for sample in samples]
-        shown = [sample.views for sample in samples]
+        views = [sample.views for sample in samples]
         padding = self.processor.tokenizer.pad_token_id
         input_ids = self._pad([chat.input_ids for chat in chats], padding)
         return Batch(
             input_ids=input_ids,
             attention_mask=self._pad([torch.ones_like(chat.input_ids) for chat in chats], 0),
-            inputs=self.processor.batch_inputs(shown, input_ids),
+            inputs=self.processor.batch_inputs(views, input_ids),
             ids=tuple(name for sample in samples for name in sample.ids),
-            places=visual_places(input_ids, shown, self.processor.visual_tokens),
+            token_index=locate_visual_tokens(input_ids, views, self.processor.visual_tokens),
             labels=self._pad([chat.labels for chat in chats], IGNORED),
-            geometry=stack_targets([sample.target for sample in samples], list(map(len, shown))),
+            geometry=stack_targets([sample.target for sample in samples], list(map(len, views))),
             packing=_pack_chats(chats) if self.packed else None,
-            encoded={n: torch.cat([v.encoded[n] for v in shown]) for n in shown[0].encoded},
+            encoded={n: torch.cat([v.encoded[n] for v in views]) for n in views[0].encoded},
         )
 
     def _pad(self, rows: list[Tensor], value: int) -> Tensor:
@@ -58,36 +57,43 @@ class Collate:
         )
 
 
-def visual_places(
-    input_ids: Int[Tensor, "B T"], shown: Sequence[PreparedViews], visual_tokens: frozenset[int]
+def locate_visual_tokens(
+    input_ids: Int[Tensor, "B T"], views: Sequence[PreparedViews], visual_tokens: frozenset[int]
 ) -> Int[Tensor, "B N h w"]:
-    """Where in each row of tokens the visual state of each view's cell stands.
+    """Return the position of each cell's visual token in its row.
 
-    Views of coarser grids than the batch's finest are spread over it, nearest token to each cell.
-    A sample of fewer views than another has 0 in place of those it lacks.
+    Grids that are coarser than the finest of the batch are resized to it by nearest neighbour.
+
+    Args:
+        input_ids: the padded tokens.
+        views: the prepared views of each sample.
+        visual_tokens: ids of tokens that hold visual states.
+
+    Returns:
+        The positions; 0 for views that a sample does not have.
 
     Raises:
-        ValueError: a row with another number of visual tokens than its views have.
+        ValueError: a row has another number of visual tokens than its views.
     """
-    rows, columns = (max(grid.shape[axis] for v in shown for grid in v.grids) for axis in (0, 1))
+    rows, columns = (max(grid.shape[axis] for v in views for grid in v.grids) for axis in (0, 1))
     visual = torch.tensor(sorted(visual_tokens))
     is_visual = torch.isin(input_ids, visual)
-    places = input_ids.new_zeros(len(shown), max(map(len, shown)), rows, columns)
-    for row, views in enumerate(shown):
+    token_index = input_ids.new_zeros(len(views), max(map(len, views)), rows, columns)
+    for row, prepared in enumerate(views):
         found = is_visual[row].nonzero()[:, 0]
-        needed = sum(int(torch.isin(stand, visual).sum()) for stand in views.placeholders)
-        if len(found) != needed:
+        expected = sum(int(torch.isin(stand, visual).sum()) for stand in prepared.placeholders)
+        if len(found) != expected:
             raise ValueError(
-                f"sample {row} of the batch has {len(found)} visual tokens, and its views need"
-                f" {needed}; were the tokens truncated?"
+                f"Sample {row} of the batch: expected {expected} visual tokens for its views, found"
+                f" {len(found)}. Check whether the tokens were truncated."
             )
-        for view, grid in enumerate(views.grids):
-            places[row, view] = found[spread(grid, rows, columns)]
-    return places
+        for view, grid in enumerate(prepared.grids):
+            token_index[row, view] = found[resize_grid(grid, rows, columns)]
+    return token_index
 
 
-def spread(grid: Int[Tensor, "h w"], rows: int, columns: int) -> Int[Tensor, "H W"]:
-    """`grid` on rows x columns cells of the same picture, by the nearest cell's entry."""
+def resize_grid(grid: Int[Tensor, "h w"], rows: int, columns: int) -> Int[Tensor, "H W"]:
+    """Resize `grid` to rows x columns cells of the same image, by nearest neighbour."""
     height, width = grid.shape
     down = (torch.arange(rows) * 2 + 1) * height // (2 * rows)
     across = (torch.arange(columns) * 2 + 1) * width // (2 * columns)
@@ -95,26 +101,36 @@ def spread(grid: Int[Tensor, "h w"], rows: int, columns: int) -> Int[Tensor, "H 
 
 
 def _pack_chats(chats: Sequence[Tokens]) -> Packing:
-    """Where the chats of packed samples stand.
+    """Pack the questions of samples.
+
+    Returns:
+        Their positions.
 
     Raises:
-        ValueError: samples with heads of different lengths, that is, other numbers or sizes of
-            views.
+        ValueError: samples whose heads differ in length: other numbers or sizes of views.
     """
     heads = {len(chat) - sum(chat.tails) for chat in chats}
     if len(heads) > 1:
         raise ValueError(
-            f"samples with {sorted(heads)} tokens up to their last image's end in one batch: packed"
-            " questions need equally many views of one size, so set train.packed to false"
+            f"Packed samples of one batch have {sorted(heads)} tokens up to the end of their last"
+            " image, but packed questions need equal numbers of views of one size. Set train.packed"
+            " to false."
         )
     return pack(heads.pop(), [chat.tails for chat in chats])
 
 
 def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> GeometryLabels | None:
-    """The labels of B samples of so many views, rays and points computed; None if none has any.
+    """Stack the targets of B samples, with their rays and points.
+
+    Args:
+        targets: one for each sample, or None.
+        views: number of views of each sample.
+
+    Returns:
+        The labels; None if no sample has a target.
 
     Raises:
-        ValueError: labels of different sizes.
+        ValueError: targets of different sizes or feature grids.
     """
     known = [target for target in targets if target is not None]
     if not known:
@@ -122,23 +138,24 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
     if len({target.depth.shape[1:] for target in known}) > 1:
         shapes = sorted({tuple(target.depth.shape[1:]) for target in known})
         raise ValueError(
-            f"labels of (height, width) {shapes} in one batch: geometry is taught at one size, so"
-            " set train.label_size, such as [252, 252]; labels are then brought to it"
+            f"Labels of (height, width) {shapes} in one batch. Set train.label_size, such as"
+            " [252, 252], to resample all labels to one size."
         )
     grids = {target.features.shape[1:3] for target in known if target.features is not None}
     if len(grids) > 1:
         raise ValueError(
-            f"teacher's features of {sorted(map(tuple, grids))} patches in one batch: distillation"
-            " needs one grid, so choose a teacher that has one, or an arm with distill: false"
+            f"Teacher features of {sorted(map(tuple, grids))} patches in one batch, but"
+            " distillation needs one grid. Choose a teacher with one grid, or an arm with distill:"
+            " false."
         )
     most = max(views)
-    # What a sample lacks, views or all labels, stands in the batch as another's, marked absent.
-    filled = [_filled(target, known[0], most) for target in targets]
-    taught = [0 if target is None else count for target, count in zip(targets, views, strict=True)]
-    present = torch.arange(most) < torch.tensor(taught)[:, None]
+    # Missing views and targets are filled with values of others, and marked absent.
+    filled = [_pad_target(target or known[0], most) for target in targets]
+    counts = [0 if target is None else n for target, n in zip(targets, views, strict=True)]
+    present = torch.arange(most) < torch.tensor(counts)[:, None]
     features = None
     if known[0].features is not None:
-        features = torch.stack([target.features for target in filled])
+        features = torch.stack([t.features for t in filled if t.features is not None])
     return labels_from_cameras(
         torch.stack([target.depth for target in filled]),
         torch.stack([target.valid for target in filled]) & present[..., None, None],
@@ -149,19 +166,16 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
     )
 
 
-def _filled(target: Target | None, like: Target, views: int) -> Target:
-    """`target` with as many `views`, the last one repeated; without a target, `like`'s."""
-    own = target or like
+def _pad_target(target: Target, views: int) -> Target:
+    """Return `target` with `views` views, of which the last ones repeat its last view."""
 
-    def repeated(value: Tensor | None) -> Tensor | None:
-        if value is None:
-            return None
+    def repeat_last(value: Tensor) -> Tensor:
         return value[torch.arange(views).clamp_max(len(value) - 1)]
 
     return Target(
-        depth=repeated(own.depth),
-        valid=repeated(own.valid),
-        intrinsics=repeated(own.intrinsics),
-        cam_to_world=repeated(own.cam_to_world),
-        features=repeated(own.features),
+        depth=repeat_last(target.depth),
+        valid=repeat_last(target.valid),
+        intrinsics=repeat_last(target.intrinsics),
+        cam_to_world=repeat_last(target.cam_to_world),
+        features=None if target.features is None else repeat_last(target.features),
     )

@@ -1,8 +1,6 @@
 """Scenes and questions as samples, ready to collate.
 
-Scenes that are still in their stores (`open_store`) are read when a sample shows them.
-
-What a sample holds follows from the seed, the epoch and its number: nothing else is random.
+The content of a sample follows from the seed, the epoch and its number; nothing else is random.
 """
 
 from __future__ import annotations
@@ -24,44 +22,46 @@ from spatialsv.scenes.scene_list import SceneList
 
 @dataclass(frozen=True, kw_only=True)
 class SamplesConfig:
-    """What a sample shows and asks."""
+    """Views, questions and targets of a sample."""
 
     questions_per_sample: int = 1  # about the same views
-    packed: bool = False  # each as if it were asked alone; else in turns of one chat
-    blank_images: bool = False  # plain grey instead of images: what text alone gives away
-    label_stride: int = 1  # pixels; 2 teaches every second pixel of each row and column
-    label_size: tuple[int, int] | None = None  # height, width that labels are then brought to
-    keep_gib: float = 2.0  # memory for prepared images, GiB
-    gated: bool = True  # of pseudo labels, what the gate kept; False: all that the teacher said
-    features: bool = True  # of labels, the teacher's features as well
+    packed: bool = False  # questions do not see each other; else they are turns of one chat
+    blank_images: bool = False  # plain grey instead of images: the no-image baseline
+    label_stride: int = 1  # pixels; 2 takes every second pixel of each row and column
+    label_size: tuple[int, int] | None = None  # height, width that labels are then resampled to
+    cache_gib: float = 2.0  # memory for prepared images, GiB
+    gated: bool = True  # False includes the pixels that a gate dropped from pseudo labels
+    features: bool = True  # include the teacher's features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """One chat, its N images, and their geometry where it is known."""
+    """One chat, its N images, and their geometry if they have labels."""
 
-    ids: tuple[str, ...]  # of its questions; without any, of its scene
+    ids: tuple[str, ...]  # ids of its questions; of its scene if it has none
     tokens: Tokens
     views: PreparedViews
     target: Target | None
 
 
 class SceneDataset(Dataset[Sample]):
-    """Samples with questions, in packs; every epoch asks each question once.
+    """Samples with questions; every epoch uses each question once.
+
+    Scenes that are references to a store (`open_store`) are loaded when a sample needs them.
 
     Args:
-        scenes: with images; a stack, or groups of several shapes, whose rows are counted through.
-        questions: about these scenes; none where only `images_only` is wanted.
+        scenes: scenes with images: one stack, or groups of several shapes.
+        questions: questions about these scenes; may be empty if only `images_only` is used.
         processor: the MLLM's.
-        labels: those of the same scenes, a stack or groups; None teaches no geometry.
-        config: what samples show and ask.
-        seed: of which questions stand together.
+        labels: labels of the same scenes, one stack or groups; None for samples without targets.
+        config: views, questions and targets of a sample.
+        seed: of the choice of questions that share a sample.
         encode: see `SceneViews`.
         unlabelled: ids of scenes whose labels are ignored.
 
     Raises:
         ValueError: scenes without images, questions about other scenes or views or with special
-            tokens in their words, or labels that do not belong to the scenes.
+            tokens in their text, or labels that do not belong to the scenes.
     """
 
     def __init__(
@@ -76,19 +76,19 @@ class SceneDataset(Dataset[Sample]):
         unlabelled: Collection[str] = (),
     ) -> None:
         self.scenes = SceneList(scenes)
-        if bare := [one.source for one in self.scenes if not one.has_image]:
-            raise ValueError(f"The {bare[0]} scenes have no images. Force the scenes stage.")
+        if sources := [scene.source for scene in self.scenes if not scene.has_image]:
+            raise ValueError(f"The {sources[0]} scenes have no images. Force the scenes stage.")
         self.config = config or SamplesConfig()
         if self.config.questions_per_sample < 1:
-            raise ValueError("questions_per_sample: expected 1 or more")
+            raise ValueError("questions_per_sample: expected 1 or more.")
         self.seed = seed
         self.chat = Chat(processor)
         self.chat.check(questions)
-        self.shown = SceneViews(
+        self.views = SceneViews(
             self.scenes,
             processor,
             blank=self.config.blank_images,
-            keep_gib=self.config.keep_gib,
+            cache_gib=self.config.cache_gib,
             encode=encode,
         )
         self.targets = None
@@ -104,28 +104,28 @@ class SceneDataset(Dataset[Sample]):
             )
         self._rows = {name: row for row, name in enumerate(self.scenes.ids)}
         self._groups = self._group(questions)
-        pack = self.config.questions_per_sample
-        self._packs = [  # (group, first question)
-            (group, first)
-            for group, (_, _, asked) in enumerate(self._groups)
-            for first in range(0, len(asked), pack)
+        size = self.config.questions_per_sample
+        self._samples = [  # (group, first question)
+            (number, first)
+            for number, (_, _, group) in enumerate(self._groups)
+            for first in range(0, len(group), size)
         ]
 
     def __len__(self) -> int:
-        return len(self._packs)
+        return len(self._samples)
 
     @property
-    def sets(self) -> int:
-        """Of views that questions show, which are prepared once each."""
+    def view_sets(self) -> int:
+        """Number of distinct sets of views, each of which is prepared once."""
         return len(self._groups)
 
     def get(self, epoch: int, index: int) -> Sample:
-        """Pack `index` of `epoch`: the questions of one scene, shuffled anew each epoch."""
-        group, first = self._packs[index]
-        row, views, asked = self._groups[group]
-        order = np.random.default_rng([self.seed, epoch, group]).permutation(len(asked))
+        """Return sample `index` of `epoch`; a scene's questions are shuffled in each epoch."""
+        number, first = self._samples[index]
+        row, views, group = self._groups[number]
+        order = np.random.default_rng([self.seed, epoch, number]).permutation(len(group))
         chosen = order[first : first + self.config.questions_per_sample]
-        return self._sample(row, views, [asked[i] for i in chosen])
+        return self._sample(row, views, [group[i] for i in chosen])
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
@@ -133,63 +133,81 @@ class SceneDataset(Dataset[Sample]):
         return self.get(0, index)
 
     def prompt(self, question: Question) -> Sample:
-        """`question` without its answer: for generation."""
+        """Return the sample of `question` without its answer, for generation."""
         row = self._row(question)
-        views = self.shown(row, question.views)
-        target = self.targets and self.targets(row, question.views)
-        tokens = self.chat.prompt(question.text, views)
-        return Sample(ids=(question.id,), tokens=tokens, views=views, target=target)
+        views = self.views(row, question.views)
+        return Sample(
+            ids=(question.id,),
+            tokens=self.chat.prompt(question.text, views),
+            views=views,
+            target=self._target(row, question.views),
+        )
 
     def images_only(self, row: int) -> Sample:
-        """All views of the scene at `row`, and no text."""
+        """Return the sample of all views of the scene at `row`, without text."""
         return self._sample(row, tuple(range(self.scenes.group(row).shape[0])), [])
 
     def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
-        views = self.shown(row, chosen)
+        views = self.views(row, chosen)
         return Sample(
             ids=tuple(question.id for question in questions) or self.scenes[row].ids,
             tokens=self._tokens(questions, views),
             views=views,
-            target=self.targets and self.targets(row, chosen),
+            target=self._target(row, chosen),
         )
+
+    def _target(self, row: int, views: tuple[int, ...]) -> Target | None:
+        return self.targets(row, views) if self.targets is not None else None
 
     def _tokens(self, questions: list[Question], views: PreparedViews) -> Tokens:
         if not questions:
             return self.chat.images_only(views)
-        ask = self.chat.packed if self.config.packed else self.chat.answered
-        return ask(questions, views)
+        tokenize = self.chat.packed if self.config.packed else self.chat.with_answers
+        return tokenize(questions, views)
 
     def _group(
         self, questions: Sequence[Question]
     ) -> list[tuple[int, tuple[int, ...], list[Question]]]:
-        """Questions that can be turns of one chat: those about the same views of a scene."""
+        """Group the questions about the same views of a scene, which may share a sample.
+
+        Returns:
+            For each group the scene's row, the views and the questions.
+        """
         groups: dict[tuple[int, tuple[int, ...]], list[Question]] = {}
         for question in questions:
             groups.setdefault((self._row(question), question.views), []).append(question)
-        return [(row, views, asked) for (row, views), asked in groups.items()]
+        return [(row, views, group) for (row, views), group in groups.items()]
 
     def _row(self, question: Question) -> int:
+        """Return the row of the question's scene.
+
+        Raises:
+            ValueError: the scene or a view does not exist.
+        """
         if question.scene not in self._rows:
             raise ValueError(
-                f"question {question.id!r} asks about scene {question.scene!r}, which is in none"
-                " of the stores; pass the questions beside their own store"
+                f"Question {question.id!r} is about scene {question.scene!r}, which is in none of"
+                " the stores. Pass the questions together with their store."
             )
         row = self._rows[question.scene]
         views = self.scenes.group(row).shape[0]
         if not question.views or not all(0 <= view < views for view in question.views):
             raise ValueError(
-                f"question {question.id!r} shows views {question.views} of a scene of {views}"
+                f"Question {question.id!r} shows views {question.views} of a scene of {views}."
             )
         return row
 
 
 class Pools(Dataset[Sample]):
-    """The two pools of a `BatchSampler`: packs of questions, and scenes without any."""
+    """The two pools of a `BatchSampler`: samples with questions, and scenes without any."""
 
     def __init__(self, text: SceneDataset | None, spatial: SceneDataset | None = None) -> None:
         self.text, self.spatial = text, spatial
 
     def __getitem__(self, draw: Draw) -> Sample:
-        if draw.pool == SPATIAL:
-            return self.spatial.images_only(draw.index)
-        return self.text.get(draw.epoch, draw.index)
+        """Return a sample of either pool."""
+        if draw.pool == SPATIAL and self.spatial is not None:
+            return self.spatial.images_only(draw.item)
+        if draw.pool != SPATIAL and self.text is not None:
+            return self.text.get(draw.epoch, draw.item)
+        raise IndexError(f"Pool {draw.pool} has no samples.")

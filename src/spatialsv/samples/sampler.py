@@ -1,4 +1,4 @@
-"""Which samples stand in which batch: a function of the seed alone, so that a run can resume."""
+"""The samples of each batch of a run: a function of the seed only, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ class Draw(NamedTuple):
     """One sample of a run."""
 
     pool: int  # TEXT or SPATIAL
-    epoch: int  # how often this pool was gone through before
-    index: int
+    epoch: int  # completed passes over this pool
+    item: int
 
 
 class BatchSampler(Sampler[list[Draw]]):
-    """A whole run's batches, each with text and spatial-only samples at one ratio.
+    """The batches of a run, which mix text and spatial-only samples at one ratio.
 
-    Each pool is gone through in an order of its own, anew each epoch. Where the share is not a
-    whole number of samples, batches alternate, so that the ratio holds over the run.
+    Each pool is shuffled again in each epoch. Where the share is not a whole number of samples,
+    batches alternate so that the ratio holds over the run.
 
     Args:
-        text: samples with questions.
-        spatial: spatial-only samples.
-        spatial_share: the part of each batch, 0 to 1, that is spatial-only.
-        batch_size: samples a batch.
+        text: number of samples with questions.
+        spatial: number of spatial-only samples.
+        spatial_share: fraction of each batch that is spatial-only, 0 to 1.
+        batch_size: samples in a batch.
         batches: batches in the run.
         seed: of the order.
 
     Raises:
-        ValueError: a share outside 0 to 1, or a pool that is needed and empty.
+        ValueError: a share outside 0 to 1, or a pool that is needed but empty.
     """
 
-    drop_last = False  # accelerate asks, when it deals batches out to processes
+    drop_last = False  # read by accelerate when it distributes batches over processes
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class BatchSampler(Sampler[list[Draw]]):
         seed: int,
     ) -> None:
         if not 0 <= spatial_share <= 1:
-            raise ValueError(f"spatial_share {spatial_share}: expected a part of 1")
+            raise ValueError(f"spatial_share: expected 0 to 1, found {spatial_share}.")
         for name, size, share in (
             ("samples with questions", text, 1 - spatial_share),
             ("spatial-only samples", spatial, spatial_share),
         ):
             if share and not size:
-                raise ValueError(f"no {name}, which should fill {share:.0%} of each batch")
+                raise ValueError(f"Expected {name} to fill {share:.0%} of each batch, found none.")
         self.sizes, self.spatial_share = (text, spatial), spatial_share
         self.batch_size, self.batches, self.seed = batch_size, batches, seed
 
@@ -68,16 +68,16 @@ class BatchSampler(Sampler[list[Draw]]):
         text, spatial = self._stream(TEXT), self._stream(SPATIAL)
         for batch in range(self.batches):
             images_only = self._spatial_until(batch + 1) - self._spatial_until(batch)
-            asked = [next(text) for _ in range(self.batch_size - images_only)]
-            yield asked + [next(spatial) for _ in range(images_only)]
+            with_text = [next(text) for _ in range(self.batch_size - images_only)]
+            yield with_text + [next(spatial) for _ in range(images_only)]
 
     def _spatial_until(self, batches: int) -> int:
-        """Spatial-only samples in the first `batches` batches."""
+        """Return the number of spatial-only samples in the first `batches` batches."""
         return math.floor(batches * self.batch_size * self.spatial_share + 1e-9)
 
     def _stream(self, pool: int) -> Iterator[Draw]:
         epoch = 0
         while True:
             order = np.random.default_rng([self.seed, pool, epoch]).permutation(self.sizes[pool])
-            yield from (Draw(pool, epoch, int(index)) for index in order)
+            yield from (Draw(pool, epoch, int(item)) for item in order)
             epoch += 1

@@ -1,4 +1,4 @@
-"""A question about a scene, and the tasks that rooms ask."""
+"""Questions about scenes: their format, their tasks, and their files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Kind = Literal["choice", "number", "text"]
 class Task:
     """One kind of question."""
 
-    kind: Kind  # text: free words, which are taught and not scored
-    spatial: bool = True  # False: plain recognition, which measures what fine-tuning forgets
+    kind: Kind  # text: free-form, used in training and not scored
+    spatial: bool = True  # False: object recognition, to measure forgetting in fine-tuning
     unit: str = ""  # of a number
 
 
@@ -40,13 +40,13 @@ TASKS: dict[str, Task] = {
     "object_size": Task(kind="number", unit="cm"),
     "abs_distance": Task(kind="number", unit="m"),
     "room_size": Task(kind="number", unit="m2"),
-    # Within one view, as CV-Bench asks (arXiv 2406.16860)
+    # Within one view, as in CV-Bench (arXiv 2406.16860)
     "relation": Task(kind="choice"),
     "depth_order": Task(kind="choice"),
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),
-    # of data from outside that name no task
+    # external data without task names
     "choice": Task(kind="choice"),
     "conversation": Task(kind="text", spatial=False),
 }
@@ -54,32 +54,30 @@ TASKS: dict[str, Task] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question, ready to ask: `text` already contains the options, one a line."""
+    """One question; `text` contains the options, one a line."""
 
     id: str
     scene: str
     task: str  # a key of TASKS
     text: str  # for a choice: the question, then lines "A. chair", "B. lamp", ...
-    answer: str  # a letter for a choice, a decimal for a number, else any words
+    answer: str  # a letter for a choice, a decimal for a number, else free-form text
     options: tuple[str, ...] = ()  # without their letters; empty for a number
-    views: tuple[int, ...]  # which views of the scene are shown, in order
-    more: tuple[tuple[str, str], ...] = ()  # of a conversation: what is said next, and the answer
+    views: tuple[int, ...]  # views of the scene to show, in order
+    more: tuple[tuple[str, str], ...] = ()  # further turns of a conversation: text and answer
 
     @property
     def kind(self) -> Kind:
+        """Type of the answer."""
         return TASKS[self.task].kind
 
     @property
     def turns(self) -> tuple[tuple[str, str], ...]:
-        """All that is said, and the answer to each, in order."""
+        """Text and answer of each turn, in order."""
         return ((self.text, self.answer), *self.more)
 
 
 def write_questions(path: Path, questions: Iterable[Question]) -> str:
-    """Write JSON lines, in one piece; what only a conversation has, only where it has it.
-
-    Returns: the digest of the file.
-    """
+    """Write questions as JSON lines, atomically, and return the digest of the file."""
     records = [asdict(question) for question in questions]
     for record in records:
         if not record["more"]:
@@ -89,10 +87,16 @@ def write_questions(path: Path, questions: Iterable[Question]) -> str:
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read JSON lines.
+    """Read questions from JSON lines.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The questions.
 
     Raises:
-        ValueError: a line that is no question; the message names file, line and field.
+        ValueError: an invalid line; the message names file, line and field.
     """
     questions = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -100,8 +104,10 @@ def read_questions(path: Path) -> list[Question]:
         try:
             question = from_mapping(Question, json.loads(line), where)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: not JSON ({error})") from None
+            raise ValueError(f"{where}: invalid JSON ({error}).") from None
         if question.task not in TASKS:
-            raise ValueError(f"{where}: task {question.task!r} is not one of {', '.join(TASKS)}")
+            raise ValueError(
+                f"{where}: unknown task {question.task!r}. Known tasks: {', '.join(TASKS)}."
+            )
         questions.append(question)
     return questions

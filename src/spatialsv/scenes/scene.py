@@ -113,14 +113,17 @@ class SceneSet(ABC):
 
     @property
     def has_cameras(self) -> bool:
+        """Whether the scenes have cameras."""
         return self.has("cam_to_world")
 
     @property
     def has_geometry(self) -> bool:
+        """Whether the scenes have cameras and depth."""
         return self.has("depth")
 
     @property
     def has_image(self) -> bool:
+        """Whether the scenes have images."""
         return self.has("image")
 
     @property

@@ -50,6 +50,7 @@ class SceneList(Sequence[S], Generic[S]):
 
     @property
     def ids(self) -> list[str]:
+        """Names of the scenes."""
         return [self._groups[group].ids[at] for group, at in self._rows.tolist()]
 
     def group(self, row: int) -> S:

@@ -36,7 +36,7 @@ class TrainingData:
     @property
     def sets(self) -> int:
         """Of views that are prepared for the model, at most."""
-        return (self.pools.text.sets if self.text else 0) + self.spatial
+        return (self.pools.text.view_sets if self.text else 0) + self.spatial
 
     @property
     def first(self) -> Sample:
@@ -102,7 +102,7 @@ def load_data(
         blank_images=arm.blank_images,
         label_stride=config.label_stride,
         label_size=config.label_size,
-        keep_gib=config.keep_gib,
+        cache_gib=config.keep_gib,
         gated=arm.gated,
         features=arm.distill,
     )
@@ -150,8 +150,8 @@ def _pseudo(
     """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
     more = (*more, *(() if gated else ("reason",)))
     found = SceneList(g for m in manifests for g in _checked(m.find(".zarr"), more, check))
-    left_out = [name for m in manifests for name in m.about.get("left_out", ())] if gated else []
-    return found.only(set(found.ids).difference(left_out))
+    excluded = [name for m in manifests for name in m.about.get("excluded", ())] if gated else []
+    return found.only(set(found.ids).difference(excluded))
 
 
 def _checked(store: Path, more: Sequence[str], check: bool) -> list[SceneRef]:

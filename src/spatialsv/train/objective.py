@@ -174,7 +174,7 @@ def arm_counts(batch: Batch, arm: ArmConfig, config: TrainConfig) -> Counts:
     if arm.text:  # the first token is not predicted
         counts["text"] = count_scored(batch.labels[:, 1:], config.text_reduction)[None]
     if arm.geometry:
-        grid, device = batch.places.shape[2:], batch.labels.device
+        grid, device = batch.token_index.shape[2:], batch.labels.device
         counts |= count_terms(batch.geometry, losses_of(arm, config), grid, device)
     return counts
 

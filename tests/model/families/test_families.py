@@ -141,14 +141,14 @@ def test_answers_end_and_prompts_are_their_beginning(loaded, tiny_questions):
     chat, views = Chat(family), family.prepare(noise([[(56, 84), (56, 84)]])[0], "image")
     eos = family.tokenizer.eos_token_id
     for questions in (tiny_questions[:1], tiny_questions[:3]):
-        tokens = chat.answered(questions, views)
+        tokens = chat.with_answers(questions, views)
         scored = tokens.labels[tokens.labels != IGNORED]
         said = family.tokenizer.decode(scored).replace(" ", "").replace("\n", "")
         end = family.tokenizer.eos_token
         assert said == "".join(f"{question.answer}{end}" for question in questions)
         assert int((scored == eos).sum()) == len(questions)
     prompt = chat.prompt(tiny_questions[0].text, views)
-    answered = chat.answered(tiny_questions[:1], views)
+    answered = chat.with_answers(tiny_questions[:1], views)
     assert torch.equal(prompt.input_ids, answered.input_ids[: len(prompt)])
     opening = family.tokenizer.bos_token_id
     assert answered.input_ids.tolist().count(opening) == (opening is not None)
