@@ -58,7 +58,7 @@ def test_an_unknown_teacher_is_refused(tmp_path, tiny_scenes):
     shard = tmp_path / "0000.json"
     digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
     write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
-    with pytest.raises(ValueError, match=r"teacher 'sensor': neither"):
+    with pytest.raises(ValueError, match=r"Unknown teacher 'sensor'"):
         run(shard, "sensor", LabelsConfig(), tmp_path / "out.json")
 
 
@@ -101,5 +101,5 @@ def test_photos_of_several_sizes_are_labelled_and_the_exact_teacher_declines(tmp
     ]
     assert manifest.counts["pixels"] == 2 * 24 * 32 + 32 * 32
     assert json.loads(manifest.find(".metrics.json").read_text()) == {}
-    with pytest.raises(ValueError, match="no geometry, so the exact teacher knows nothing"):
+    with pytest.raises(ValueError, match="no geometry, which the teacher 'exact' needs"):
         run(shard, "exact", LabelsConfig(), out)

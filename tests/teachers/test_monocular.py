@@ -72,13 +72,13 @@ def test_cameras_in_metres_are_taken_at_their_word_where_nothing_else_tells(tiny
 
 
 def test_a_unit_that_nothing_tells_is_refused_with_the_scene(tiny_scenes):
-    with pytest.raises(ValueError, match="scene 'plane-0': nothing tells the unit of its cameras"):
+    with pytest.raises(ValueError, match="Scene 'plane-0': cannot find the unit of its cameras"):
         labels_by(tiny_scenes, blind(tiny_scenes, unit="relative"), 1.0)
 
 
 def test_unknown_cameras_are_refused(tiny_scenes):
     bare = blind(tiny_scenes, intrinsics=None, cam_to_world=None)
-    with pytest.raises(ValueError, match=r"images of known cameras \(intrinsics and poses\)"):
+    with pytest.raises(ValueError, match=r"images with cameras \(intrinsics and poses\)"):
         labels_by(tiny_scenes, bare, 1.0)
 
 

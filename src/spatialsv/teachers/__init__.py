@@ -1,1 +1,1 @@
-"""Who labels geometry: the renderer itself (`exact`) and the shipped network (`rooms`)."""
+"""Teachers that label geometry: exact, the shipped network, and third-party networks."""

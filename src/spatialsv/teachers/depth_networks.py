@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from transformers import (
     DepthAnythingForDepthEstimation,
     DepthProForDepthEstimation,
     DPTImageProcessorPil,
-    PreTrainedModel,
 )
 
 from spatialsv.geometry.maps import resize_maps
@@ -58,6 +57,7 @@ class DepthAnything:
     def __call__(
         self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
     ) -> Float[Tensor, "N H W"]:
+        """Return z-depth in metres."""
         pixels = self.processor(images=list(image), return_tensors="pt").pixel_values
         depth = self.model(pixel_values=pixels.to(self.model.device)).predicted_depth.float().cpu()
         return resize_maps(depth[None, :, None], *image.shape[1:3])[0, :, 0]
@@ -82,6 +82,7 @@ class DepthPro:
     def __call__(
         self, image: UInt8[np.ndarray, "N H W 3"], intrinsics: Float[Tensor, "N 3 3"]
     ) -> Float[Tensor, "N H W"]:
+        """Return z-depth in metres."""
         pixels = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
         pixels = ((pixels - self.mean) / self.std).movedim(-1, 1)  # before resizing
         pixels = interpolate(pixels, size=self.size, mode="bilinear", align_corners=False)
@@ -94,12 +95,12 @@ class DepthPro:
         return torch.where(inverse > 1 / MAX_DEPTH, 1 / inverse, 0)
 
 
-def _load(cls: type[PreTrainedModel], folder: Path, **options: bool) -> PreTrainedModel:
+def _load(cls: type[Any], folder: Path, **options: bool) -> Any:
     """Load a complete model in float32 and evaluation mode, on the GPU if there is one."""
-    model, found = cls.from_pretrained(
+    model, info = cls.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
     )
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{folder}: the checkpoint lacks {len(missing)} parameters of {cls.__name__}, such as"
             f" {missing[0]}."

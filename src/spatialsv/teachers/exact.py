@@ -1,4 +1,4 @@
-"""The teacher that knows: a scene's own geometry, in the labels' frame and unit."""
+"""The exact teacher: a scene's measured or rendered geometry in the labels' frame and unit."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ from spatialsv.scenes.scene import Scenes
 
 @dataclass(frozen=True)
 class ExactTeacher:
-    """The renderer's (or a sensor's) depth and cameras; confidence 1, no features."""
+    """Labels from the scenes' own depth and cameras, with confidence 1 and without features."""
 
-    commercial: bool = False  # refuse geometry whose licence is not known to allow that use
+    commercial: bool = False  # refuse geometry that is not known to allow commercial use
 
     def label(self, scenes: Scenes) -> Scenes:
-        """Labels as `Teacher` says; `scale` brings them back to the scenes' unit.
+        """Label scenes as `Teacher` describes.
+
+        Args:
+            scenes: Scenes with geometry.
+
+        Returns:
+            Labels with a `scale`.
 
         Raises:
-            ValueError: a scene without geometry, or without a single valid pixel; or a licence
-                that is refused.
+            ValueError: A scene has no geometry or no valid pixel, or its licence is refused.
         """
         check_licence(scenes.licence, f"geometry of {scenes.source}", self.commercial)
         if not scenes.has_geometry:
             raise ValueError(
-                f"scenes of {scenes.source} have no geometry, so the exact teacher knows nothing"
-                " about them; label them with the teacher 'rooms'"
+                f"Scenes of {scenes.source} have no geometry, which the teacher 'exact' needs."
+                " Use the teacher 'rooms'."
             )
         known = scenes.valid.any(axis=(1, 2, 3))
         if not known.all():
             name = scenes.ids[int(np.argmin(known))]
             raise ValueError(
-                f"scene {name!r} has no valid depth, so the exact teacher knows nothing about it;"
-                " label it with the teacher 'rooms'"
+                f"Scene {name!r} has no valid depth, which the teacher 'exact' needs. Use the"
+                " teacher 'rooms'."
             )
         depth, poses, scale = normalise_scene(
             torch.from_numpy(scenes.depth.astype(np.float64)),

@@ -1,4 +1,4 @@
-"""A teacher by its name in the settings."""
+"""Load a teacher by its name in the settings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from spatialsv.teachers.teacher import Teacher
 
 
 def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teacher:
-    """`exact`, `rooms` (the shipped network), or the network in the folder `name`.
-
-    One from outside this package is a `TeacherConfig` in JSON.
+    """Load a teacher.
 
     Args:
-        batch_size: scenes of `rooms` and its kin, views of a monocular network.
-        commercial: refuse a network or geometry whose licence is not known to allow commercial use.
+        name: `exact`, `rooms` (the shipped network), the directory of a network like it, or a
+            `TeacherConfig` in JSON for a third-party network.
+        batch_size: Scenes, or views of a monocular network, that are processed at a time.
+        commercial: Refuse networks and geometry that are not known to allow commercial use.
+
+    Returns:
+        The teacher.
 
     Raises:
-        ValueError: there is none of this name, its weights are missing, or its licence is refused.
+        ValueError: The name is unknown, weights are missing, or the licence is refused.
     """
     if name == "exact":
         return ExactTeacher(commercial)
@@ -38,16 +41,23 @@ def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teache
     if Path(name).is_dir():
         return RoomsTeacher.load(Path(name), batch_size)
     raise ValueError(
-        f"teacher {name!r}: neither 'rooms' nor 'exact', nor a network's folder, nor the settings"
-        " of one from outside, in JSON"
+        f"Unknown teacher {name!r}. Expected 'exact', 'rooms', the directory of a network, or the"
+        " settings of a third-party teacher in JSON."
     )
 
 
 def load_third_party(config: TeacherConfig, batch_size: int) -> Teacher:
-    """The teacher that `config` describes.
+    """Load the third-party teacher that `config` describes.
+
+    Args:
+        config: Its settings.
+        batch_size: Views that a monocular network processes at a time.
+
+    Returns:
+        The teacher.
 
     Raises:
-        ValueError: its weights are missing.
+        ValueError: Its weights are missing.
     """
     if config.kind in EXTERNAL:
         return ExternalTeacher(config)
@@ -56,5 +66,5 @@ def load_third_party(config: TeacherConfig, batch_size: int) -> Teacher:
 
     folder = Path(config.path)
     revision = digest_weights(folder)
-    network = {"depth_anything": DepthAnything, "depth_pro": DepthPro}[config.kind](folder)
+    network = DepthAnything(folder) if config.kind == "depth_anything" else DepthPro(folder)
     return MonocularTeacher(network, batch_size, config.hub, revision, config.terms)

@@ -1,4 +1,4 @@
-"""Labelling part by part, so that a killed job goes on where it was."""
+"""Labelling in parts, so that an interrupted job resumes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from spatialsv.scenes.scene import Scenes, SceneSet
 from spatialsv.scenes.scene_list import stack
 from spatialsv.scenes.store import load_store, write_store
 
-PART_SIZE = 32  # scenes that a kill can cost; smaller parts take longer to keep
+PART_SIZE = 32  # scenes; the work that an interruption can lose
 
 
 def label_once(
     source: Manifest, teacher: object, config: Any, out: Path, make: Callable[[Path], Manifest]
 ) -> Manifest:
-    """The manifest of one labelling job, written to `out`; `make` is given a folder for its parts.
+    """Run a labelling job and write its manifest, unless another process has just done so.
 
-    What a failed or killed job labelled is kept for the next one, be its settings others: the
-    teacher's own answers depend on scenes, teacher and batches alone. If another process is at the
-    same job, this one waits, and takes what that one made.
+    Parts that an interrupted job labelled are reused, even with other settings of the stage: the
+    teacher's labels depend on scenes, teacher and batch size only. While another process runs the
+    same job, this one waits.
 
     Args:
-        source: of the scenes.
-        teacher: a name, a checkpoint's folder, or a teacher.
-        config: the stage's, with a `batch_size`.
+        source: Manifest of the scenes.
+        teacher: Name, checkpoint directory, or teacher.
+        config: The stage's settings, with a `batch_size`.
+        out: Path of the manifest.
+        make: Labels the scenes, given a directory for parts.
+
+    Returns:
+        The manifest.
     """
     made_from = {
         "scenes": {name: digest for name, digest in source.payload.items() if ".zarr" in name},
@@ -41,8 +46,8 @@ def label_once(
     }
     work = out.with_name(f".{out.stem}.work")
     with exclusive_lock(out.with_name(f".{out.stem}.lock")) as waited:
-        ended = waited or work.exists()  # elsewhere, or here but for the folder's deletion
-        if ended and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
+        may_be_done = waited or work.exists()  # by another process, or but for the cleaning up
+        if may_be_done and out.is_file() and read_manifest(out).about.get("made_from") == made_from:
             delete(work)
             return read_manifest(out)
         open_work_directory(work, made_from | {"config": {"batch_size": config.batch_size}})
@@ -61,13 +66,17 @@ def _identity(teacher: object) -> str:
 def label_in_parts(
     groups: Sequence[SceneSet], label: Callable[[Scenes], Scenes], batch: int, folder: Path
 ) -> list[Scenes]:
-    """The labels of all `groups`; those that an earlier run left in `folder` are not made again.
+    """Label `groups` in parts, reusing those that an earlier run left in `folder`.
 
     Args:
-        label: of some scenes, whose rows do not depend on each other.
-        batch: scenes that `label` works on at once; parts are cut where batches are, so that
-            numbers do not depend on the cuts.
-        folder: of this job alone; see `manifest.open_work_directory`.
+        groups: Scenes by shape.
+        label: Labels scenes independently of each other.
+        batch: Scenes that `label` processes at a time. Parts are cut between batches, so that
+            labels do not depend on the cuts.
+        folder: Work directory of this job; see `open_work_directory`.
+
+    Returns:
+        Labels of each group.
     """
     return [
         stack([_part(group.select(cut), label, folder / f"{number}.{cut.start}") for cut in cuts])
@@ -77,16 +86,17 @@ def label_in_parts(
 
 
 def _cuts(scenes: int, batch: int) -> Iterator[slice]:
+    """Yield the rows of each part."""
     size = batch * max(1, PART_SIZE // batch)
     return (slice(start, start + size) for start in range(0, scenes, size))
 
 
-def _part(scenes: SceneSet, label: Callable[[Scenes], Scenes], kept: Path) -> Scenes:
-    """The labels in the store `kept`, made first if it is not there or not whole."""
+def _part(scenes: SceneSet, label: Callable[[Scenes], Scenes], store: Path) -> Scenes:
+    """Return the labels in `store`, after making them if it is missing or incomplete."""
     try:
-        return load_store(kept)
+        return load_store(store)
     except ValueError:
-        delete(kept)
+        delete(store)
     labels = label(scenes.load())
-    write_store(kept, labels)
+    write_store(store, labels)
     return labels

@@ -1,7 +1,8 @@
-"""The shipped network as a teacher: any images in, geometry labels out.
+"""The shipped network as a teacher, and its checkpoint: config.json and model.safetensors.
 
-It was trained on rendered rooms only, and is no substitute for a real 3D foundation model.
-Shapes: S scenes, B scenes of a batch, N views, H W pixels as delivered.
+It was trained on rendered rooms only and does not replace a real 3D foundation model.
+
+Shapes: B scenes of a batch, N views, H W pixels of the scenes' images.
 """
 
 from __future__ import annotations
@@ -33,28 +34,41 @@ SHIPPED = Path(__file__).parents[1] / "weights" / "teacher"
 
 @dataclass(frozen=True, eq=False)
 class RoomsTeacher:
-    """A `TeacherNetwork` that labels scenes, `batch_size` at a time."""
+    """A teacher that applies a `TeacherNetwork` to `batch_size` scenes at a time."""
 
     network: TeacherNetwork
-    batch_size: int = 8  # larger batches fall out of a CPU's cache and are slower
+    batch_size: int = 8  # larger batches exceed a CPU's cache and are slower
 
     @classmethod
     def load(cls, folder: Path = SHIPPED, batch_size: int = 8) -> RoomsTeacher:
-        """The teacher whose weights lie in `folder`.
+        """Load the teacher.
+
+        Args:
+            folder: Directory of its checkpoint.
+            batch_size: Scenes that are processed at a time.
+
+        Returns:
+            The teacher.
 
         Raises:
-            ValueError: weights that are missing or do not fit; the message names the file.
+            ValueError: The checkpoint is missing or invalid; the message names the file.
         """
         return cls(load_network(folder), batch_size)
 
     def label(self, scenes: Scenes) -> Scenes:
-        """Labels as `Teacher` says. Cameras are read from the rays; every finite depth is valid.
+        """Label scenes as `Teacher` describes.
 
-        Images of another size or shape are stretched to the network's square, and the labels
-        brought back to the size delivered. Metres are unknown, so there is no `scale`.
+        Images are resized to the network's square input and labels back to the images' size.
+        Cameras follow from the predicted rays; all finite positive depth is valid.
+
+        Args:
+            scenes: Scenes with images.
+
+        Returns:
+            Labels without a `scale`, since metres are unknown.
 
         Raises:
-            ValueError: scenes without images.
+            ValueError: The scenes have no images.
         """
         require_images(scenes)
         starts = range(0, len(scenes), self.batch_size)
@@ -91,7 +105,7 @@ class RoomsTeacher:
 
 
 def save_network(network: TeacherNetwork, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write the network, each file in one piece. Half precision keeps what ships small."""
+    """Write a checkpoint, each file atomically; half precision halves its size."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", to_mapping(network.config))
     weights = {
@@ -104,31 +118,36 @@ def save_network(network: TeacherNetwork, folder: Path, dtype: torch.dtype = tor
 
 
 def load_network(folder: Path = SHIPPED) -> TeacherNetwork:
-    """The network in `folder`, in float32 and evaluation mode.
+    """Load a checkpoint in float32 and evaluation mode.
+
+    Args:
+        folder: Directory of the checkpoint.
+
+    Returns:
+        The network.
 
     Raises:
-        ValueError: a file is missing or broken, or the two do not fit; the message names it.
+        ValueError: A file is missing or broken, or the files do not match.
     """
     config_path, weights_path = folder / "config.json", folder / "model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
-            raise ValueError(f"{path}: missing; `make base` makes the teacher's weights")
+            raise ValueError(f"{path}: file not found. Run `make base` to train the teacher.")
     try:
         record = json.loads(config_path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{config_path}: not JSON ({error})") from None
+        raise ValueError(f"{config_path}: invalid JSON: {error}.") from None
     network = TeacherNetwork(from_mapping(TeacherNetworkConfig, record, str(config_path)))
     try:
         weights = load_file(weights_path)
     except SafetensorError as error:
-        raise ValueError(f"{weights_path}: not a safetensors file ({error})") from None
+        raise ValueError(f"{weights_path}: not a safetensors file: {error}.") from None
     expected = {name: value.shape for name, value in network.state_dict().items()}
-    found = {name: value.shape for name, value in weights.items()}
-    wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-    if wrong:
+    shapes = {name: value.shape for name, value in weights.items()}
+    if wrong := sorted(n for n in expected | shapes if expected.get(n) != shapes.get(n)):
         raise ValueError(
-            f"{weights_path}: {len(wrong)} tensors do not fit {config_path}, such as {wrong[0]}:"
-            f" expected {expected.get(wrong[0])}, found {found.get(wrong[0])}"
+            f"{weights_path}: {len(wrong)} tensors do not match {config_path}, such as {wrong[0]}:"
+            f" expected shape {expected.get(wrong[0])}, found {shapes.get(wrong[0])}."
         )
     network.load_state_dict(weights)  # casts to float32
     return network.eval()

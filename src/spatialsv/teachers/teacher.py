@@ -1,4 +1,4 @@
-"""What a teacher is: scenes in, their geometry out."""
+"""The interface of teachers: scenes in, their geometry out."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ from spatialsv.scenes.scene import Scenes
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Labels scenes.
+    """A teacher that labels scenes with geometry.
 
-    The answer has the ids, views and image size that came in, without the images: depth,
-    confidence, valid, intrinsics and cam_to_world in the first view's camera frame, lengths
-    divided by `scale` (None where metres are unknown to the teacher), final-layer features where it
-    has any, and its own `source`, `revision` and `licence`. Rows do not depend on each other.
+    A teacher may have a dict `about` with further entries for the manifest.
     """
 
-    def label(self, scenes: Scenes) -> Scenes: ...
+    def label(self, scenes: Scenes) -> Scenes:
+        """Label scenes independently of each other.
+
+        Args:
+            scenes: Scenes with what the teacher needs.
+
+        Returns:
+            Scenes of the same ids, views and image size, without images: depth, confidence, valid,
+            intrinsics and cam_to_world in the first view's camera frame, with lengths divided by
+            `scale` (None if the teacher does not know metres), final-layer features if it has any,
+            and its `source`, `revision` and `licence`.
+        """
+        ...
 
 
 def require_images(scenes: Scenes) -> None:
-    """Nothing, where there are images to label.
+    """Check that scenes have images.
 
     Raises:
-        ValueError: there are none.
+        ValueError: They have none.
     """
     if not scenes.has_image:
-        raise ValueError(f"scenes of {scenes.source} have no images for the teacher to read")
+        raise ValueError(f"Scenes of {scenes.source} have no images, which the teacher needs.")
 
 
 def describe_teacher(teacher: Teacher, labels: Scenes) -> dict[str, Any]:
-    """What a manifest says of `labels`: their provenance, and what else their teacher tells.
-
-    A teacher tells it as its `about`, of all that it labelled so far.
-    """
+    """Return a manifest's entries about labels: their provenance and the teacher's `about`."""
     return {**labels.provenance, **getattr(teacher, "about", {})}

@@ -1,14 +1,14 @@
-"""What the workers share: scenes come in as folders of PNG frames, arrays and answers go out.
+"""The protocol of the workers: scenes come in as directories of PNG frames, arrays go out.
 
-A worker runs in its teacher's own environment, so it imports nothing but torch, NumPy, Pillow and
-that teacher's package. It is started with a checkpoint's folder, loads the network once, and says
-so on standard output in a line of JSON. Each line that then comes on standard input is a folder:
+A worker runs in its teacher's environment and imports nothing but torch, NumPy, Pillow and that
+teacher's package. Its argument is a checkpoint directory. It loads the network once and then writes
+a line of JSON about it to standard output. Each line of standard input names a directory:
 
     request.json          {"scene", "resolution", "feature_grid"}
-    00000.png, ...        the views in their order, all of one size
+    00000.png, ...        the views in order, all of one size
 
 The worker adds NAME.npy for each array and answer.json, {"channels": {NAME: [...]}, "metric"}, or
-{"error"} if that scene failed, and echoes the folder's name. It ends when its input does.
+{"error"} if the scene failed, and prints the directory's name. It ends at the end of its input.
 Standard error is a log.
 """
 
@@ -22,20 +22,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-PATCH = 14  # pixels; both networks'
+PATCH = 14  # pixels; of both networks
 RAY_CHANNELS = ("direction_x", "direction_y", "direction_z", "origin_x", "origin_y", "origin_z")
 
 
 def serve(load):
-    """Answer requests until there are no more.
+    """Answer requests until the end of standard input.
 
     Args:
-        load: a checkpoint's folder -> (what is said of the network, as JSON; a function from
-            frames and resolution to (named tensors, is metric)).
+        load: Function from a checkpoint directory to a description of the network, as JSON, and a
+            function from frames and resolution to named tensors and whether they are metric.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a package prints is log,
-    sys.stdout = sys.stderr  # and told at once
+    os.dup2(2, 1)  # what a package prints goes to the log
+    sys.stdout = sys.stderr
     about, label = load(Path(sys.argv[1]))
     print(json.dumps(about), file=answers)
     for line in sys.stdin:
@@ -43,7 +43,7 @@ def serve(load):
         request = json.loads((folder / "request.json").read_text())
         try:
             answer = answer_one(folder, request, label)
-        except Exception as error:  # of this scene; the next one may do
+        except Exception as error:  # of this scene; the next one may succeed
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
         (folder / "answer.json").write_text(json.dumps(answer))
@@ -51,6 +51,7 @@ def serve(load):
 
 
 def answer_one(folder, request, label):
+    """Label one scene and write its arrays; return the answer."""
     frames = [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))]
     with torch.inference_mode():
         arrays, metric = label(frames, request["resolution"])
@@ -67,35 +68,36 @@ def answer_one(folder, request, label):
 
 
 def pool(features, grid):
-    """(N, h, w, C), averaged to at most `grid` cells."""
-    size = [min(pair) for pair in zip(features.shape[1:3], grid, strict=True)]
+    """Average features (N, h, w, C) to at most `grid` cells."""
+    size = (min(features.shape[1], grid[0]), min(features.shape[2], grid[1]))
     maps = torch.nn.functional.adaptive_avg_pool2d(features.float().movedim(-1, 1), size)
     return maps.movedim(1, -1)
 
 
 def as_4x4(world_to_camera):
-    """(N, 3, 4) as (N, 4, 4)."""
+    """Convert (N, 3, 4) poses to (N, 4, 4)."""
     last = world_to_camera.new_tensor([0, 0, 0, 1]).expand(len(world_to_camera), 1, 4)
     return torch.cat([world_to_camera[:, :3], last], dim=1)
 
 
 def device():
+    """Return the GPU, or the CPU where there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast():
-    """bfloat16 on a GPU; a CPU computes in float32."""
+    """Return a context of bfloat16 on a GPU and float32 on a CPU."""
     on_gpu = torch.cuda.is_available()
     return torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu)
 
 
 def load_weights(network, weights, path):
-    """Strictly, but for what the network has no use for."""
+    """Load weights strictly, but allow some that the network does not use."""
     missing, unused = network.load_state_dict(weights, strict=False)
     if missing:
-        raise SystemExit(f"{path}: lacks {len(missing)} parameters, such as {missing[0]}")
+        raise SystemExit(f"{path}: {len(missing)} parameters are missing, such as {missing[0]}.")
     if unused:
         print(
-            f"{path}: {len(unused)} parameters are not used, such as {unused[0]}", file=sys.stderr
+            f"{path}: {len(unused)} parameters are not used, such as {unused[0]}.", file=sys.stderr
         )
     return network.eval().requires_grad_(False).to(device())

@@ -15,44 +15,50 @@ RESOLUTION = 518
 
 
 def load(path):
-    """The network of the checkpoint's folder `path`, as `exchange.serve` wants it.
+    """Load the network of the checkpoint directory `path`, without point and track heads.
 
-    Without the heads for points and tracks, which labels have no use for.
+    Args:
+        path: Checkpoint directory.
+
+    Returns:
+        What `exchange.serve` expects.
     """
-    known = {}
+    options = {}
     if (path / "config.json").is_file():
         config = json.loads((path / "config.json").read_text())
-        known = {
+        options = {
             key: config[key] for key in ("img_size", "patch_size", "embed_dim") if key in config
         }
-    network = VGGT(**known, enable_point=False, enable_track=False)
+    network = VGGT(**options, enable_point=False, enable_track=False)
     network = load_weights(network, read_weights(path), path)
     version = importlib.metadata.version("vggt")
     return {"package": f"vggt {version}", "network": "VGGT"}, Labeller(network)
 
 
 def read_weights(path):
-    """Of model.safetensors, or of the one .pt file, from which nothing but tensors is taken."""
+    """Read model.safetensors, or tensors only from a single .pt file."""
     if (path / "model.safetensors").is_file():
         return load_file(path / "model.safetensors")
-    found = list(path.glob("*.pt"))
-    if len(found) != 1:
-        raise SystemExit(f"{path}: neither model.safetensors nor one .pt file")
-    return torch.load(found[0], map_location="cpu", weights_only=True, mmap=True)
+    files = list(path.glob("*.pt"))
+    if len(files) != 1:
+        raise SystemExit(f"{path}: expected model.safetensors or one .pt file.")
+    return torch.load(files[0], map_location="cpu", weights_only=True, mmap=True)
 
 
 class Labeller:
-    """Frames in; depth, confidence, cameras and features out."""
+    """Predict depth, confidence, cameras and features of frames."""
 
     def __init__(self, network):
         self.network = network
-        network.aggregator.register_forward_hook(self.catch_features)
+        network.aggregator.register_forward_hook(self.capture_features)
 
-    def catch_features(self, _aggregator, _, out):
+    def capture_features(self, _aggregator, _, out):
+        """Capture the last layer's patch tokens."""
         layers, first_patch = out
         self.features = layers[-1][0, :, first_patch:]  # (N, tokens, 2 C)
 
     def __call__(self, frames, resolution):
+        """Return named tensors, and whether they are metric."""
         images = torch.stack([prepare(frame, resolution or RESOLUTION) for frame in frames])
         height, width = images.shape[-2:]
         with autocast():
@@ -69,7 +75,7 @@ class Labeller:
 
 
 def prepare(frame, resolution):
-    """(3, H, W) in [0, 1]: as the package's "pad" mode resizes, but without the padding."""
+    """Return (3, H, W) in [0, 1], resized as in the package's "pad" mode, without padding."""
     scale = resolution / max(frame.size)
     size = [max(PATCH, round(side * scale / PATCH) * PATCH) for side in frame.size]
     frame = frame.resize(size, Image.Resampling.BICUBIC)
