@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from spatialsv.lift.result import LiftResult, PointCloud, make_point_cloud, make_view
+from spatialsv.lift.image_sets import make_view
+from spatialsv.lift.result import LiftResult, PointCloud, make_point_cloud
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv

@@ -1,57 +1,85 @@
 import numpy as np
-import pytest
+import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image
 
-from spatialsv.lift.result import centre_crop, make_view
-
-
-def gradient(width: int, height: int) -> Image.Image:
-    """Red is the column, green is the row."""
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[..., 0], pixels[..., 1] = np.arange(width), np.arange(height)[:, None]
-    return Image.fromarray(pixels)
-
-
-@pytest.mark.parametrize(
-    "size, shape, box",
-    [
-        ((90, 50), (64, 64), (20, 0, 50, 50)),
-        ((40, 70), (64, 64), (0, 15, 40, 40)),
-        ((640, 480), (48, 64), (0, 0, 640, 480)),
-        ((100, 100), (30, 60), (0, 25, 100, 50)),
-        ((90, 50), None, (0, 0, 90, 50)),
-    ],
+from helpers.lift_seen import assert_seen_where_they_came_from
+from spatialsv.lift.result import (
+    DOTS,
+    EDGES,
+    GLTF_AXES,
+    make_point_cloud,
+    pyramids,
+    view_colours,
+    write_glb,
+    write_ply,
 )
-def test_the_middle_is_the_largest_box_of_a_shape(size, shape, box):
-    assert centre_crop(size, shape) == box
 
 
-def test_a_model_of_one_shape_is_shown_the_middle_at_its_size():
-    view = make_view("p", gradient(90, 50), (90, 50), (25, 25), 10**6)
-    assert view.model_input.shape == (25, 25, 3) and view.image.size == (50, 50)
-    assert_array_equal(np.asarray(view.image)[0, :, 0], np.arange(20, 70))
-    assert view.cropped_share == pytest.approx(1 - 50 / 90)
+def test_the_ply_holds_each_point_on_its_pixels_ray_at_its_depth(result, cloud, tmp_path):
+    write_ply(tmp_path / "scene.ply", result, cloud)
+    opened = trimesh.load(tmp_path / "scene.ply")
+    assert isinstance(opened, trimesh.PointCloud)
+    count = len(cloud.points)
+    assert len(opened.vertices) == count + len(result.views) * len(EDGES) * DOTS
+    assert_seen_where_they_came_from(result, cloud, opened.vertices[:count])
+    assert_array_equal(opened.colors[:count, :3], cloud.colours)
+    read = opened.metadata["_ply_raw"]["vertex"]["data"]
+    assert_array_equal(read["view"].ravel()[:count], cloud.view)
+    assert_array_equal(read["confidence"].ravel()[:count], cloud.confidence)
+    assert (read["confidence"].ravel()[count:] == 0).all()
 
 
-def test_any_other_model_is_shown_all_of_it_within_its_pixels():
-    view = make_view("p", gradient(90, 50), (90, 50), None, 1125)
-    assert (
-        view.model_input.shape == (25, 45, 3)
-        and view.image.size == (90, 50)
-        and view.cropped_share == 0
-    )
+def test_cameras_are_dotted_from_their_centres(result, cloud, tmp_path):
+    write_ply(tmp_path / "scene.ply", result, cloud)
+    opened = trimesh.load(tmp_path / "scene.ply")
+    dots = opened.vertices[len(cloud.points) :].reshape(len(result.views), -1, 3)
+    colours = opened.colors[len(cloud.points) :].reshape(len(result.views), -1, 4)
+    for number, pose in enumerate(result.scenes.cam_to_world[0]):
+        away = np.linalg.norm(dots[number] - pose[:3, 3], axis=1)
+        assert away.min() < 1e-6
+        there = (dots[number] - pose[:3, 3]) @ pose[:3, :3]
+        assert (there[:, 2] > -1e-6).all()  # in front of the camera
+        assert (colours[number, :, :3] == view_colours(len(result.views))[number]).all()
 
 
-def test_k_follows_a_pixel_through_crop_and_resize():
-    """A map of 16 pixels stands for every second pixel of the 32 that were shown: its pixel 0 for
-    pixel 1, whose centre lies at 1.5 / 32 of the square."""
-    view = make_view("p", gradient(90, 50), (180, 100), (32, 32), 10**6)
-    K = np.array([[15.0, 0, 8], [0, 15, 8], [0, 0, 1]])
-    ray = np.linalg.inv(K) @ [0.5, 0.5, 1]
-    u, v, _ = view.image_intrinsics(K, (16, 16)) @ ray
-    assert_allclose([u, v], [50 * 1.5 / 32, 50 * 1.5 / 32])
-    u, v, _ = view.photo_intrinsics(K, (16, 16)) @ ray  # the photo was twice as large
-    assert_allclose([u, v], [2 * (20 + 50 * 1.5 / 32), 2 * 50 * 1.5 / 32])
-    same = view.image_intrinsics(K, (32, 32)) @ ray
-    assert_allclose(same[:2], [50 * 0.5 / 32, 50 * 0.5 / 32])
+def test_sparse_pc_is_the_points_alone(result, cloud, tmp_path):
+    write_ply(tmp_path / "sparse_pc.ply", result, cloud, cameras=False)
+    opened = trimesh.load(tmp_path / "sparse_pc.ply")
+    assert_seen_where_they_came_from(result, cloud, opened.vertices)
+
+
+def test_the_glb_holds_the_same_in_gltf_axes(result, cloud, tmp_path):
+    write_glb(tmp_path / "scene.glb", result, cloud)
+    opened = trimesh.load(tmp_path / "scene.glb").geometry
+    points = trimesh.transform_points(opened["points"].vertices, GLTF_AXES)  # its own inverse
+    assert_seen_where_they_came_from(result, cloud, points)
+    assert_array_equal(np.asarray(opened["points"].colors)[:, :3], cloud.colours)
+    assert set(opened) == {"points", "camera_0000", "camera_0001", "camera_0002"}
+    corners = pyramids(result, cloud.extent())
+    for number in range(len(result.views)):
+        lines = opened[f"camera_{number:04d}"]
+        ends = trimesh.transform_points(lines.vertices, GLTF_AXES)
+        gaps = np.linalg.norm(ends[:, None] - corners[number], axis=-1)
+        assert gaps.min(axis=0).max() < 1e-6 and gaps.min(axis=1).max() < 1e-6
+
+
+def test_a_pyramids_base_is_what_the_camera_sees(result, cloud):
+    height, width = result.size
+    for number, corners in enumerate(pyramids(result, extent=2.0)):
+        pose, K = result.scenes.cam_to_world[0, number], result.scenes.intrinsics[0, number]
+        there = (corners[1:] - pose[:3, 3]) @ pose[:3, :3] @ K.T
+        assert_allclose(there[:, 2], 0.1)
+        expected = [[0, 0], [width, 0], [width, height], [0, height]]
+        assert_allclose(there[:, :2] / there[:, 2:], expected, atol=1e-9)
+
+
+def test_clouds_leave_out_the_invalid_and_the_least_sure(result):
+    valid = result.scenes.valid[0]
+    everything = make_point_cloud(result, percentile=0, max_points=10**6)
+    assert len(everything.points) == valid.sum() and everything.skipped == 0
+    half = make_point_cloud(result, percentile=50, max_points=10**6)
+    assert len(half.points) == (valid.sum() + 1) // 2
+    assert half.confidence.min() >= np.median(result.scenes.confidence[0][valid])
+    few = make_point_cloud(result, percentile=0, max_points=50)
+    assert len(few.points) == 50 and set(few.view) == {0, 1, 2}
+    assert few.skipped == valid.sum() - 50

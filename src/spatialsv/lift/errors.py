@@ -14,8 +14,8 @@ from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import PoseErrors, pose_errors
 from spatialsv.geometry.rays import ray_map
 from spatialsv.io.atomic import write_json
+from spatialsv.lift.image_sets import centre_crop
 from spatialsv.lift.measure import ground_truth, measure_batch, pose_columns, summarise
-from spatialsv.lift.result import centre_crop
 from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 ALIGNMENT = {

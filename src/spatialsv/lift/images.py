@@ -21,10 +21,23 @@ from spatialsv.geometry.maps import resize_maps
 from spatialsv.lift.errors import SourceErrors, compare_with_source, write_errors
 from spatialsv.lift.files.cameras import write_cameras, write_colmap, write_transforms
 from spatialsv.lift.files.maps import write_figures, write_maps, write_npz
-from spatialsv.lift.files.points import check_rerun, write_glb, write_ply, write_rrd
-from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
+from spatialsv.lift.image_sets import (
+    ImageSet,
+    ImageSetConfig,
+    View,
+    make_view,
+    read_image_sets,
+)
 from spatialsv.lift.models import GeometryModel, load_model
-from spatialsv.lift.result import LiftResult, PointCloud, View, make_point_cloud, make_view
+from spatialsv.lift.result import (
+    LiftResult,
+    PointCloud,
+    check_rerun,
+    make_point_cloud,
+    write_glb,
+    write_ply,
+    write_rrd,
+)
 from spatialsv.scenes.scene import as_frame_ids, find_invalid_value
 from spatialsv.scenes.store import write_store
 

@@ -1,117 +1,44 @@
-"""The result of lifting one image set: views, maps, cameras, and the point cloud of them.
+"""The result of lifting one image set, and the files of its point cloud.
 
-A model trained at one size gets images of that aspect ratio: the centre of each, resized. Any other
-model gets full images.
+scene.glb, scene.ply and scene.rrd have points and cameras; sparse_pc.ply has points only. In
+scene.glb a camera is a wireframe pyramid. Few viewers draw lines of a PLY file, and some do not read
+such a file as a cloud, so there pyramids are dotted: vertices after the points, with confidence 0,
+where a point has 1 or more. The property `view` is the view that a point is from. nerfstudio
+initialises from sparse_pc.ply, where dots would be taken for surfaces.
 
-Shapes: N views, H W pixels of the maps, h w pixels of the model's input, p points.
+Shapes: N views, H W pixels of the maps, p points.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
+import trimesh
 from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image
 
-from spatialsv.geometry.camera import intrinsics_before_resampling, invert_pose
+from spatialsv.geometry.camera import invert_pose
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.scenes.images import limit_pixels
+from spatialsv.io.atomic import write_bytes
+from spatialsv.lift.image_sets import View
 from spatialsv.scenes.scene import Scenes
 
-Matrix = Float[np.ndarray, "3 3"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class View:
-    """An image, and the part of it that is lifted."""
-
-    name: str  # of its file, or of its frame
-    size: tuple[int, int]  # width and height of the photo, upright, in pixels
-    crop: tuple[float, float, float, float]  # left, top, width, height in the photo, in pixels
-    image: Image.Image  # the cropped part, in its own aspect ratio
-    model_input: UInt8[np.ndarray, "h w 3"]  # the cropped part as the model gets it
-
-    @property
-    def cropped_share(self) -> float:
-        """The share of the photo that is not lifted."""
-        return 1 - self.crop[2] * self.crop[3] / (self.size[0] * self.size[1])
-
-    def image_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of `image`, from K of a lifted map of `size` (height, width)."""
-        return self._to_size(self.image.size) @ self._input_intrinsics(K, size)
-
-    def photo_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of the photo, from K of a lifted map of `size` (height, width)."""
-        left, top, width, height = self.crop
-        to_photo = self._to_size((width, height))
-        to_photo[:2, 2] = left, top
-        return to_photo @ self._input_intrinsics(K, size)
-
-    def _input_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of the model's input; smaller maps stand for pixels picked from it."""
-        shape = (self.model_input.shape[0], self.model_input.shape[1])
-        return intrinsics_before_resampling(torch.from_numpy(K), size, shape).numpy()
-
-    def _to_size(self, size: tuple[float | int, float | int]) -> Matrix:
-        """Return the matrix from pixels of the model's input to pixels at `size`."""
-        height, width = self.model_input.shape[:2]
-        return np.diag([size[0] / width, size[1] / height, 1.0])
-
-
-def make_view(
-    name: str,
-    image: Image.Image,
-    size: tuple[int, int],
-    shape: tuple[int, int] | None,
-    max_pixels: int,
-) -> View:
-    """Prepare an image for a model.
-
-    Args:
-        name: of the image.
-        image: the upright photo, possibly reduced.
-        size: width and height of the photo before it was reduced.
-        shape: height and width at which the model was trained; None: any.
-        max_pixels: of the input of a model without a `shape`.
-
-    Returns:
-        The view.
-    """
-    left, top, width, height = centre_crop(image.size, shape)
-    part = image.crop((left, top, left + width, top + height))
-    if shape is None:
-        resized = limit_pixels(part, max_pixels)
-    else:
-        resized = part.resize(shape[::-1], Image.Resampling.BICUBIC, reducing_gap=3)
-    x, y = size[0] / image.width, size[1] / image.height
-    return View(
-        name=name,
-        size=size,
-        crop=(left * x, top * y, width * x, height * y),
-        image=part,
-        model_input=np.asarray(resized),
-    )
-
-
-def centre_crop(size: tuple[int, int], shape: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    """Find the largest centred box with the aspect ratio of a shape.
-
-    Args:
-        size: width and height of an image.
-        shape: height and width; None for the full image.
-
-    Returns:
-        Left, top, width and height of the box in pixels.
-    """
-    width, height = size
-    if shape is None:
-        return 0, 0, width, height
-    box_width = min(width, max(1, round(height * shape[1] / shape[0])))
-    box_height = min(height, max(1, round(width * shape[0] / shape[1])))
-    return (width - box_width) // 2, (height - box_height) // 2, box_width, box_height
+GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
+# Of a pyramid: its tip is corner 0, the image's corners are 1 to 4.
+EDGES = np.array([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)])
+LENGTH = 0.05  # of a pyramid, as a share of the cloud's extent; DA3's is 0.03
+DOTS = 32  # on each edge of a pyramid in scene.ply
+VERTEX = {  # the properties of a PLY vertex, in NumPy's and in PLY's types
+    **dict.fromkeys("xyz", ("<f4", "float")),
+    **dict.fromkeys(("red", "green", "blue"), ("u1", "uchar")),
+    "confidence": ("<f4", "float"),
+    "view": ("<i4", "int"),
+}
+VERTEX_TYPE = np.dtype([(name, kind) for name, (kind, _) in VERTEX.items()])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,3 +149,106 @@ def make_point_cloud(result: LiftResult, percentile: float | int, max_points: in
         min_confidence=least,
         skipped=int(valid.sum()) - len(view),
     )
+
+
+def write_glb(path: Path, result: LiftResult, cloud: PointCloud) -> None:
+    """Write the cloud as `points` and cameras as `camera_0000` and so on, in glTF's axes."""
+    colours = np.concatenate([cloud.colours, np.full_like(cloud.colours[:, :1], 255)], axis=1)
+    points = trimesh.transform_points(cloud.points, GLTF_AXES)
+    scene = trimesh.Scene()
+    scene.add_geometry(trimesh.PointCloud(points, colors=colours), geom_name="points")
+    shapes = pyramids(result, cloud.extent())
+    for name, corners, colour in zip(
+        result.names, shapes, view_colours(len(result.views)), strict=True
+    ):
+        lines = trimesh.load_path(trimesh.transform_points(corners, GLTF_AXES)[EDGES])
+        lines.colors = np.tile([*colour, 255], (len(lines.entities), 1))
+        scene.add_geometry(lines, geom_name=f"camera_{name}")
+    write_bytes(path, scene.export(file_type="glb"))
+
+
+def write_ply(path: Path, result: LiftResult, cloud: PointCloud, cameras: bool = True) -> None:
+    """Write the cloud and, by default, the cameras, in the first camera's frame."""
+    points = _vertices(cloud.points, cloud.colours)
+    points["confidence"], points["view"] = cloud.confidence, cloud.view
+    dots = _dotted_pyramids(result, cloud.extent()) if cameras else points[:0]
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment first camera's frame: x right, y down, z forward",
+        f"comment {len(points)} points, then {len(dots)} dots of confidence 0 that draw cameras",
+        f"element vertex {len(points) + len(dots)}",
+        *(f"property {kind} {name}" for name, (_, kind) in VERTEX.items()),
+        "end_header\n",
+    ]
+    write_bytes(path, "\n".join(header).encode() + points.tobytes() + dots.tobytes())
+
+
+def _dotted_pyramids(result: LiftResult, extent: float) -> np.ndarray:
+    ends = pyramids(result, extent)[:, EDGES]  # (N, 8, 2, 3)
+    along = np.linspace(0, 1, DOTS)[:, None]
+    dots = ends[:, :, :1] * (1 - along) + ends[:, :, 1:] * along  # (N, 8, DOTS, 3)
+    vertices = _vertices(dots, view_colours(len(dots))[:, None, None])
+    vertices["view"] = np.arange(len(dots))[:, None, None]
+    return vertices.ravel()
+
+
+def _vertices(points: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    vertices = np.zeros(points.shape[:-1], VERTEX_TYPE)
+    for i, (axis, channel) in enumerate(zip("xyz", ("red", "green", "blue"), strict=True)):
+        vertices[axis], vertices[channel] = points[..., i], colours[..., i]
+    return vertices
+
+
+def pyramids(result: LiftResult, extent: float) -> Float[np.ndarray, "N 5 3"]:
+    """Return each camera's centre and its image's corners at a small depth, clockwise."""
+    height, width = result.size
+    pixels = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], dtype=float)
+    K, poses = result.intrinsics, result.cam_to_world
+    rays = LENGTH * extent * np.einsum("nij,cj->nci", np.linalg.inv(K), pixels)
+    corners = np.concatenate([np.zeros((len(K), 1, 3)), rays], axis=1)
+    return np.einsum("nij,ncj->nci", poses[:, :3, :3], corners) + poses[:, None, :3, 3]
+
+
+def view_colours(views: int) -> UInt8[np.ndarray, "N 3"]:
+    """Return colours from dark blue, the first view, to yellow, the last."""
+    colours = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.9, views))
+    return (255 * colours[:, :3]).astype(np.uint8)
+
+
+def check_rerun() -> None:
+    """Check that rerun is installed, before anything is computed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        import rerun  # noqa: F401
+    except ImportError:
+        raise ValueError("scene.rrd requires rerun: pip install 'spatialsv[rerun]'.") from None
+
+
+def write_rrd(path: Path, result: LiftResult, cloud: PointCloud) -> None:
+    """Write `world/points`, and a camera `world/0000` with `image` and `depth` for each view."""
+    import rerun as rr
+
+    height, width = result.size
+    depth = np.where(result.valid, result.depth, 0)
+    with rr.RecordingStream("spatialsv") as stream:
+        stream.save(path)
+        stream.log("world", rr.ViewCoordinates.RDF, static=True)
+        points = rr.Points3D(cloud.points, colors=cloud.colours, radii=0.002 * cloud.extent())
+        stream.log("world/points", points, static=True)
+        for number, (name, pose) in enumerate(zip(result.names, result.cam_to_world, strict=True)):
+            entity = f"world/{name}"
+            transform = rr.Transform3D(translation=pose[:3, 3], mat3x3=pose[:3, :3])
+            stream.log(entity, transform, static=True)
+            camera = rr.Pinhole(
+                image_from_camera=result.intrinsics[number],
+                resolution=[width, height],
+                camera_xyz=rr.ViewCoordinates.RDF,
+                image_plane_distance=LENGTH * cloud.extent(),
+            )
+            stream.log(entity, camera, static=True)
+            stream.log(f"{entity}/image", rr.Image(result.images[number]), static=True)
+            stream.log(f"{entity}/depth", rr.DepthImage(depth[number], meter=1.0), static=True)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from spatialsv.lift.files.points import check_rerun, write_rrd
+from spatialsv.lift.result import check_rerun, write_rrd
 
 
 def test_the_recording_is_whole_and_holds_all_views(result, cloud, tmp_path):
