@@ -11,7 +11,7 @@ from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.rays import RayMap
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.lift import LiftConfig, run
-from spatialsv.lift.models import Lifter
+from spatialsv.lift.models import ModelWithHeads
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
@@ -68,8 +68,8 @@ def test_the_store_holds_what_the_heads_say(trained, shards, tmp_path, tiny_scen
     out = tmp_path / "manifest.json"
     run(trained, shards, LiftConfig(), out)
     lifted = load_store(read_manifest(out).find(".zarr"))
-    lifter = Lifter(trained, batch_size=1)
-    for rows, said in lifter.lift(tiny_scenes):
+    lifter = ModelWithHeads(trained, batch_size=1)
+    for rows, said in lifter.lift_scenes(tiny_scenes):
         assert_allclose(lifted.depth[rows], said.depth, rtol=1e-4)
         rays = RayMap(said.ray_origins, said.ray_directions)
         K = cameras_from_rays(rays, said.ray_confidence).intrinsics

@@ -74,7 +74,7 @@ def test_more_views_than_the_llm_has_positions_are_refused(headed):
 
 def test_pictures_of_several_shapes_are_no_video(headed):
     model = load_model(headed)
-    model.lifter.model.family.views_as = "video"
+    model.family.views_as = "video"
     with pytest.raises(ValueError, match="images must have one shape"):
         model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
 

@@ -39,16 +39,7 @@ class SourceErrors:
 def compare_with_source(
     lifted: Scenes, source: Scenes, shape: tuple[int, int] | None
 ) -> SourceErrors:
-    """Measure one lifted scene; only its cameras, if the source has no depth.
-
-    Args:
-        lifted: the scene.
-        source: the same scene's geometry, for full images.
-        shape: as for `make_view`: only the centre of this shape was lifted.
-
-    Returns:
-        The errors.
-    """
+    """Measure a scene whose centre of `shape` was lifted; only cameras, if its depth is unknown."""
     row: dict[str, Any] = {"scene": source.ids[0]}
     poses = torch.from_numpy(lifted.cam_to_world).double()
     if not source.has_geometry:

@@ -261,15 +261,7 @@ def make_view(
 
 
 def centre_crop(size: tuple[int, int], shape: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    """Find the largest centred box with the aspect ratio of a shape.
-
-    Args:
-        size: width and height of an image.
-        shape: height and width; None for the full image.
-
-    Returns:
-        Left, top, width and height of the box in pixels.
-    """
+    """Return left, top, width and height of the largest box of a shape in an image of `size`."""
     width, height = size
     if shape is None:
         return 0, 0, width, height

@@ -124,19 +124,7 @@ def lift_images(
 def lift_image_set(
     images: ImageSet, model: GeometryModel, config: LiftImagesConfig
 ) -> tuple[LiftResult, PointCloud]:
-    """Lift one image set.
-
-    Args:
-        images: the image set.
-        model: the model.
-        config: settings.
-
-    Returns:
-        The geometry, and its point cloud.
-
-    Raises:
-        ValueError: There are more views than the model takes, or its geometry is not finite.
-    """
+    """Return the geometry of one image set, and its point cloud."""
     if model.max_views is not None and len(images.images) > model.max_views:
         raise ValueError(
             f"{images.id}: {len(images.images)} views, but {model.name} takes at most"
@@ -168,15 +156,7 @@ def _resize_input(view: View, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3
 def write_result(
     out: Path, result: LiftResult, cloud: PointCloud, record: Mapping[str, Any], rrd: bool = False
 ) -> None:
-    """Write all files of one image set, see `lift.files`.
-
-    Args:
-        out: the folder; files of an earlier lift in it are replaced.
-        result: the geometry.
-        cloud: its points.
-        record: what cameras.json says of the model and the clouds.
-        rrd: also write scene.rrd.
-    """
+    """Write all files of one image set, see `lift.files`; those of an earlier lift are replaced."""
     for name in ("scene.rrd", "errors.json"):
         (out / name).unlink(missing_ok=True)
     for folder in FOLDERS:  # an earlier lift may have had more views

@@ -63,14 +63,16 @@ def ground_truth(scenes: Scenes, size: tuple[int, int]) -> GroundTruth:
 
 
 def mean_depth(paths: Sequence[Path], size: tuple[int, int]) -> Float[Tensor, "N H W"]:
-    """Return the baseline that ignores the image: the mean depth of each view and pixel.
+    """Return each view's and pixel's mean depth over scenes or labels: a baseline without images.
+
+    N is that of the scene with most views. Where no pixel is valid, it is the mean of all pixels.
 
     Args:
         paths: manifests of the training scenes, or of their labels.
         size: height and width of the maps.
 
     Returns:
-        Maps for as many views as the largest scene has; the mean of all where no pixel is valid.
+        The depth.
     """
     total, count = torch.zeros(0, *size).double(), torch.zeros(0, *size).long()
     for path in paths:

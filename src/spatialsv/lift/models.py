@@ -74,98 +74,55 @@ class ShippedTeacher:
         )
 
 
-class Lifter:
+class ModelWithHeads:
     """An MLLM with its 3D heads.
 
     Args:
-        model: a train manifest, or a folder with mllm/ and heads/.
-        batch_size: scenes in a forward pass.
+        path: a train manifest, or a folder with mllm/ and heads/.
+        batch_size: scenes in a forward pass of `lift_scenes`.
         family: the name of an adapter from outside this package, for `load_mllm`.
 
     Raises:
         ValueError: the model has no 3D heads.
     """
 
-    def __init__(self, model: Path, batch_size: int = 8, family: str | None = None) -> None:
-        self.ref = resolve_model(model)
-        self.model = load_spatialsv(self.ref.folder, family=family)
+    max_views: int | None = None
+
+    def __init__(self, path: Path, batch_size: int = 8, family: str | None = None) -> None:
+        self.name, self.batch_size = str(path), batch_size
+        ref = resolve_model(path)
+        self.model = load_spatialsv(ref.folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:
             raise ValueError(
-                f"{model}: found no 3D heads next to mllm/, so nothing can be lifted. Train an"
-                " arm with tasks, such as spatialsv."
+                f"{path}: found no 3D heads next to mllm/, so nothing can be lifted. Train an arm"
+                " with tasks, such as spatialsv."
             )
-        self.heads = self.model.heads
+        self.heads, self.family = self.model.heads, self.model.family
+        self.tasks = self.heads.config.tasks
+        self.size = self.heads.config.output_size  # height and width of the maps
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self.batch_size = batch_size
+        size = ref.about.get("shown", {}).get("size")
+        self.shape = None if size is None else (size[0], size[1])
+        self.notice = training_notice(ref.about)
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks of the heads."""
-        return self.heads.config.tasks
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the maps."""
-        return self.heads.config.output_size
-
-    def lift(self, scenes: Scenes) -> Iterator[tuple[slice, GeometryPrediction]]:
+    def lift_scenes(self, scenes: Scenes) -> Iterator[tuple[slice, GeometryPrediction]]:
         """Yield the geometry of each batch, with its rows in `scenes`, which must have images."""
-        data = SceneDataset(scenes, [], self.model.family)
-        collate = Collate(processor=self.model.family)
+        data, collate = SceneDataset(scenes, [], self.family), Collate(processor=self.family)
         for start in progress(range(0, len(scenes), self.batch_size), "lift"):
             rows = slice(start, min(start + self.batch_size, len(scenes)))
             batch = collate([data.images_only(row) for row in range(rows.start, rows.stop)])
-            yield rows, self.lift_batch(batch)
+            yield rows, self._lift_batch(batch)
 
     @torch.no_grad()
-    def lift_batch(self, batch: Batch) -> GeometryPrediction:
+    def _lift_batch(self, batch: Batch) -> GeometryPrediction:
         """Return the heads' geometry of one batch on the CPU, without computing logits."""
         device = next(self.model.parameters()).device
         states = self.model.visual_states(batch.to(device), list(self.heads.config.taps or ()))
         return self.heads(states).to("cpu")
 
-
-class ModelWithHeads:
-    """An MLLM with its 3D heads, which lifts an image set in one forward pass.
-
-    Args:
-        path: a train manifest, or a folder with mllm/ and heads/.
-        family: the name of an adapter from outside this package, for `load_mllm`.
-
-    Raises:
-        ValueError: the model has no heads, or not those for depth and rays.
-    """
-
-    max_views: int | None = None
-
-    def __init__(self, path: Path, family: str | None = None) -> None:
-        self.name = str(path)
-        self.lifter = Lifter(path, family=family)
-        if missing := [task for task in ("depth", "rays") if task not in self.lifter.tasks]:
-            raise ValueError(
-                f"{path}: the head for {missing[0]} is missing. Cameras and points require the"
-                " heads for depth and rays."
-            )
-        about = self.lifter.ref.about
-        size = about.get("shown", {}).get("size")
-        self.shape = None if size is None else (size[0], size[1])
-        self.notice = training_notice(about)
-
     def lift(self, images: Sequence[Image]) -> Scenes:
-        """See `GeometryModel`.
-
-        Args:
-            images: the views.
-
-        Returns:
-            One scene.
-
-        Raises:
-            ValueError: there are more tokens than the LLM has positions, or the model gets views as
-                one video and images have several shapes.
-        """
-        model = self.lifter.model
-        family = model.family
+        """See `GeometryModel`; one forward pass."""
+        family = self.family
         if family.views_as == "video" and len({image.shape for image in images}) > 1:
             raise ValueError(
                 f"{self.name} reads views as one video, so images must have one shape. Lift the"
@@ -173,20 +130,29 @@ class ModelWithHeads:
             )
         views = family.prepare(list(images), family.views_as)
         tokens = Chat(family).images_only(views)
-        most = getattr(model.mllm.config.get_text_config(), "max_position_embeddings", None)
+        text = self.model.mllm.config.get_text_config()
+        most = getattr(text, "max_position_embeddings", None)
         if most is not None and len(tokens) > most:
             raise ValueError(
                 f"{len(images)} views are {len(tokens)} tokens, but {self.name} has {most}"
                 " positions. Give fewer views, or smaller ones (--input-pixels)."
             )
         sample = Sample(ids=("",), tokens=tokens, views=views, target=None)
-        prediction = self.lifter.lift_batch(Collate(processor=family)([sample]))
+        prediction = self._lift_batch(Collate(processor=family)([sample]))
         return as_scenes(prediction, ("",), source=f"lifted:{self.name}")
 
 
 def load_model(path: Path | None, family: str | None = None) -> GeometryModel:
-    """Load the model at `path`, see `ModelWithHeads`; None for the shipped teacher."""
-    return ShippedTeacher() if path is None else ModelWithHeads(path, family)
+    """Load the model at `path`, which needs heads for depth and rays; None: the shipped teacher."""
+    if path is None:
+        return ShippedTeacher()
+    model = ModelWithHeads(path, family=family)
+    if missing := [task for task in ("depth", "rays") if task not in model.tasks]:
+        raise ValueError(
+            f"{path}: the head for {missing[0]} is missing. Cameras and points require the heads"
+            " for depth and rays."
+        )
+    return model
 
 
 def training_notice(about: Mapping[str, Any]) -> str | None:
@@ -199,19 +165,7 @@ def training_notice(about: Mapping[str, Any]) -> str | None:
 
 
 def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str) -> Scenes:
-    """Return predicted depth, with the cameras read from the rays, in the first view's frame.
-
-    Args:
-        prediction: depth and rays.
-        ids: of the scenes.
-        source: of the geometry.
-
-    Returns:
-        The scenes.
-
-    Raises:
-        ValueError: depth or rays are missing.
-    """
+    """Return predicted depth and the cameras read from the rays, in the first view's frame."""
     depth, confidence = prediction.depth, prediction.depth_confidence
     origins, directions = prediction.ray_origins, prediction.ray_directions
     if depth is None or confidence is None or origins is None or directions is None:

@@ -1,10 +1,9 @@
 """The result of lifting one image set, and the files of its point cloud.
 
-scene.glb, scene.ply and scene.rrd have points and cameras; sparse_pc.ply has points only. In
-scene.glb a camera is a wireframe pyramid. Few viewers draw lines of a PLY file, and some do not read
-such a file as a cloud, so there pyramids are dotted: vertices after the points, with confidence 0,
-where a point has 1 or more. The property `view` is the view that a point is from. nerfstudio
-initialises from sparse_pc.ply, where dots would be taken for surfaces.
+scene.glb, scene.ply and scene.rrd have points and cameras; sparse_pc.ply, from which nerfstudio
+initialises, has points only. In scene.glb a camera is a wireframe pyramid. Few viewers draw lines
+of a PLY file, so there pyramids are dotted: vertices after the points, with confidence 0, where a
+point has 1 or more. The property `view` is the view that a point is from.
 
 Shapes: N views, H W pixels of the maps, p points.
 """
@@ -119,16 +118,7 @@ class PointCloud:
 
 
 def make_point_cloud(result: LiftResult, percentile: float | int, max_points: int) -> PointCloud:
-    """Unproject the confident valid pixels of all views.
-
-    Args:
-        result: the maps and cameras.
-        percentile: of the valid pixels' confidences; pixels below it are skipped. 0 keeps all.
-        max_points: if there are more points, evenly spaced ones are kept.
-
-    Returns:
-        The cloud, ordered by view.
-    """
+    """Unproject all valid pixels except those below a percentile of their confidences."""
     depth, K, poses = (
         torch.from_numpy(array).double()
         for array in (result.depth, result.intrinsics, result.cam_to_world)
@@ -217,11 +207,7 @@ def view_colours(views: int) -> UInt8[np.ndarray, "N 3"]:
 
 
 def check_rerun() -> None:
-    """Check that rerun is installed, before anything is computed.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """Raise a ValueError if rerun is not installed."""
     try:
         import rerun  # noqa: F401
     except ImportError:

@@ -24,7 +24,7 @@ from spatialsv.lift.measure import (
     summarise,
     with_views,
 )
-from spatialsv.lift.models import Lifter, as_scenes
+from spatialsv.lift.models import ModelWithHeads, as_scenes
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.scene_list import by_id, fill_geometry, group_by_shape
 from spatialsv.scenes.store import load_groups, write_groups
@@ -67,7 +67,7 @@ def run(
     """
     if not scenes:
         raise ValueError("Found no scenes to lift. Give manifests of test scenes, or photos.")
-    lifter = Lifter(model, config.batch_size, family)
+    lifter = ModelWithHeads(model, config.batch_size, family)
     baseline = mean_depth(train_scenes, lifter.size) if train_scenes else None
     rows: list[dict[str, Any]] = []
     pairs: list[PoseErrors] = []
@@ -75,7 +75,7 @@ def run(
     known = by_id(group for path in labels for group in _read(path))
     for group in (fill_geometry(group, known) for path in scenes for group in _read(path)):
         truth = ground_truth(group, lifter.size)
-        for batch, lifted in lifter.lift(group):
+        for batch, lifted in lifter.lift_scenes(group):
             ids, poses = group.ids[batch], None
             if {"depth", "rays"} <= set(lifter.tasks):
                 parts.append(as_scenes(lifted, ids, source=f"lifted:{_model_name(model)}"))

@@ -112,18 +112,7 @@ class DPTHead(nn.Module):
     def forward(
         self, maps: list[Float[Tensor, "B C_in h w"]], size: tuple[int, int]
     ) -> Float[Tensor, "B C_out H W"]:
-        """Decode four maps.
-
-        Args:
-            maps: one map for each tap.
-            size: height and width of the output.
-
-        Returns:
-            The raw output.
-
-        Raises:
-            ValueError: there are not four maps.
-        """
+        """Decode the maps of four taps into raw values at `size` (height, width)."""
         if len(maps) != 4:
             raise ValueError(f"A DPT head reads 4 maps, found {len(maps)}.")
         levels = [

@@ -77,14 +77,7 @@ class SpatialHeads(nn.Module):
         self.distill = None if channels is None else Projector(hidden_size, channels)
 
     def forward(self, states: list[Float[Tensor, "B N h w D"]]) -> GeometryPrediction:
-        """Predict geometry.
-
-        Args:
-            states: the visual states at the four taps, shallow first.
-
-        Returns:
-            The maps of each task in float32 or finer, with confidences of at least 1.
-        """
+        """Predict geometry from the states at the four taps, shallow first, in float32 or finer."""
         samples, views = states[0].shape[:2]
         dtype = next(self.parameters()).dtype
         maps = [
@@ -140,18 +133,7 @@ def save_heads(heads: SpatialHeads, folder: Path) -> None:
 
 
 def load_heads(folder: Path) -> SpatialHeads:
-    """Load heads.
-
-    Args:
-        folder: where `save_heads` wrote them.
-
-    Returns:
-        The heads, in float32 and training mode.
-
-    Raises:
-        FileNotFoundError: `folder` contains no heads.
-        ValueError: weights and config do not match.
-    """
+    """Load the heads that `save_heads` wrote, in float32 and training mode."""
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(
             f"{folder}: no config.json of 3D heads. A model trained without geometry has no heads."

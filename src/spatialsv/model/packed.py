@@ -37,20 +37,7 @@ def packed_attention(
     scaling: float,
     **_,
 ) -> tuple[Float[Tensor, "B T H D"], None]:
-    """Compute the attention, with the signature that transformers' layers call.
-
-    Args:
-        module: the calling layer; unused.
-        query: queries.
-        key: keys.
-        value: values.
-        attention_mask: unused; `packing` replaces it.
-        packing: where the questions are behind the prefix.
-        scaling: factor of the scores.
-
-    Returns:
-        The attended values, and None for the weights.
-    """
+    """Attend as `packing` says; the signature is the one that transformers' layers call."""
     batch, heads, length, width = query.shape
     if (groups := heads // key.shape[1]) > 1:
         key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))

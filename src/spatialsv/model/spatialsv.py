@@ -181,12 +181,7 @@ def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int
 
 
 def save_spatialsv(folder: Path, model: SpatialSV) -> None:
-    """Save a model.
-
-    Args:
-        folder: gets mllm/, a plain checkpoint for any tool, and heads/ if the model has heads.
-        model: the model.
-    """
+    """Save mllm/, a plain checkpoint for any tool, and heads/ if the model has heads."""
     with atomic_directory(folder / MLLM) as temporary:
         temporary.mkdir(parents=True)
         model.mllm.save_pretrained(temporary)

@@ -49,14 +49,7 @@ class CachedVisionEncoder:
 
     @torch.no_grad()
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "rows ..."]]:
-        """Run the encoder.
-
-        Args:
-            inputs: the inputs of the model's forward for a sample's views: `PreparedViews.inputs`.
-
-        Returns:
-            The outputs of the layers that are read, by the layer's number, in main memory.
-        """
+        """Return the outputs of the layers that are read, by number, for `PreparedViews.inputs`."""
         outputs: dict[str, Tensor] = {}
 
         def save_output(name: str) -> Callable[..., None]:

@@ -194,19 +194,8 @@ def measure_matches(
 def position_features(
     views: int, grid: tuple[int, int], waves: tuple[int, int]
 ) -> Float[Tensor, "N h w D"]:
-    """Encode the position of a cell by cosines down and across, separately for each view.
-
-    On a grid of as many cells as cosines, the code of each cell is unique; on a finer one it is
-    smooth.
-
-    Args:
-        views: N.
-        grid: h and w.
-        waves: the number of cosines down and across.
-
-    Returns:
-        The code of each cell.
-    """
+    """Encode a cell's position by `waves` cosines down and across, separately for each view."""
+    # On a grid of as many cells as cosines, the code of each cell is unique.
     rows, columns = (_cosines(side, count) for side, count in zip(grid, waves, strict=True))
     code = torch.einsum("ha,wb->hwab", rows, columns).flatten(2)
     return torch.einsum("vn,hwd->vhwnd", torch.eye(views), code).flatten(3)

@@ -69,17 +69,7 @@ def _subsample(labels: Scenes, stride: int) -> tuple[Tensor, Tensor, Tensor]:
 def depth_as_scenes(
     depth: Float[Tensor, "S N h w"], truth: Scenes, stride: int, source: str
 ) -> Scenes:
-    """Return a probe's depth at the known cameras, since no probe predicts cameras.
-
-    Args:
-        depth: the prediction for `DepthTarget.from_labels(truth, stride)`.
-        truth: the labels, whose frame, unit and scale the result has.
-        stride: as above.
-        source: the name of the result's source.
-
-    Returns:
-        The scenes.
-    """
+    """Return predicted depth at the cameras, and in the frame and unit, of the labels `truth`."""
     intrinsics = _subsample(truth, stride)[2]
     return Scenes(
         ids=truth.ids,
@@ -120,19 +110,7 @@ def probe_depth(
     seed: int,
     label: str,
 ) -> list[Float[Tensor, "S N H W"]]:
-    """Train a head on the split "train" and predict the depth of the split "test".
-
-    Args:
-        taps: the taps of both splits.
-        target: the depth to learn, for each group of "train".
-        truth: the depth of each group of "test", for its size.
-        config: how the head is trained.
-        seed: of its weights and batches.
-        label: of the progress bar.
-
-    Returns:
-        The depth of each group of "test".
-    """
+    """Train a head on the taps of "train", and predict the depth of each group of "test"."""
     head = fit_probe(taps["train"], target, config, seed, label)
     return [
         predict(head, group, known.depth.shape[-2:], config.batch_size)
@@ -143,21 +121,7 @@ def probe_depth(
 def fit_probe(
     groups: Groups, targets: Sequence[DepthTarget], config: FitConfig, seed: int, label: str
 ) -> DPTHead:
-    """Train a head by the mean absolute error of log depth.
-
-    Args:
-        groups: the taps of the scenes of each shape.
-        targets: of the same scenes.
-        config: how the head is trained.
-        seed: of its weights and batches.
-        label: of the progress bar.
-
-    Returns:
-        The head after `config.steps` steps.
-
-    Raises:
-        ValueError: taps and targets have different numbers of scenes, or no pixel is valid.
-    """
+    """Train a head on the taps of each group by the mean absolute error of log depth."""
     for taps, target in zip(groups, targets, strict=True):
         if any(len(x) != len(target.depth) for x in taps):
             raise ValueError(
@@ -220,15 +184,7 @@ def predict(
 
 
 def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tensor, "S N H W"]:
-    """Return the baseline that ignores the image: each pixel's mean depth in training.
-
-    Args:
-        targets: of the training scenes of each shape.
-        like: the scenes to predict; scenes of another shape get the mean of all pixels.
-
-    Returns:
-        The depth of each scene of `like`.
-    """
+    """Return each pixel's mean over targets of `like`'s shape; else the mean of all pixels."""
     sums = [target.depth.where(target.valid, 0).sum(dim=0) for target in targets]
     counts = [target.valid.sum(dim=0) for target in targets]
     pixels = sum((count.sum() for count in counts), torch.zeros((), dtype=torch.long))

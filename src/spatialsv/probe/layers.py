@@ -108,18 +108,8 @@ class LayerProbes:
         self.positions = [position_features(views, (h, w), self.waves)[:n] for n, h, w in sizes]
 
     def __call__(self, train: LayerStates, test: LayerStates) -> ProbeResult:
-        """Probe a layer for all tasks.
-
-        For matches, channels are scaled to mean 0 and deviation 1 over the training scenes: else
-        the cosine depends on an LLM's few largest channels only.
-
-        Args:
-            train: the layer's states of the training scenes.
-            test: those of the test scenes.
-
-        Returns:
-            The errors on the test scenes.
-        """
+        """Probe a layer for all tasks; return the errors on the test scenes."""
+        # Matches require scaled channels: else an LLM's few largest ones decide the cosine.
         linear, total = self._probe_linearly(train, test)
         width = train.states[0].shape[-1]
         mean, deviation = (x[:width].float() for x in (total.mean, total.deviation))

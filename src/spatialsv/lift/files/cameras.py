@@ -36,13 +36,7 @@ CONVENTION = {
 
 
 def write_cameras(path: Path, result: LiftResult, about: Mapping[str, Any]) -> None:
-    """Write K and pose of each view, and the conventions of all files.
-
-    Args:
-        path: the file.
-        result: the cameras.
-        about: further records of the model and the clouds.
-    """
+    """Write K and pose of each view, the conventions of all files, and `about`."""
     height, width = result.size
     views = [
         {

@@ -32,15 +32,11 @@ Scales = tuple[ScalarMappable, ScalarMappable]  # of depth and of confidence
 
 
 def write_npz(path: Path, result: LiftResult) -> None:
-    """Write DA3's results.npz: `depth`, `conf`, `extrinsics` and `intrinsics`.
+    """Write DA3's results.npz: `depth` (0 = invalid), `conf`, `extrinsics` and `intrinsics`.
 
     Extrinsics (N, 3, 4) are world-to-camera, like DA3's. K (N, 3, 3) has pixel centres at half
     integers, as everywhere here: where (0, 0) is the centre of the first pixel, subtract 0.5 from
     cx and cy.
-
-    Args:
-        path: the file.
-        result: the maps (N, H, W) and cameras; depth is written as 0 where it is invalid.
     """
     content = BytesIO()
     np.savez_compressed(
