@@ -93,7 +93,7 @@ def fit_ridge(
         explain.
 
     Raises:
-        ValueError: there are no training or no validation rows.
+        ValueError: training or validation rows are missing.
     """
     if min(train.count, validation.count) < 1:
         raise ValueError(
