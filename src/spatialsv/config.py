@@ -27,6 +27,7 @@ RENAMED: dict[str, str] = {
     "report.viewer_points": "analysis.viewer_points",
     "report.viewer_scenes": "analysis.viewer_scenes",
     "scenes.shard": "scenes.shard_size",
+    "train.keep_gib": "train.cache_gib",
     "base.mllm.lessons": "base.mllm.tasks",
     "base.mllm.drills": "base.mllm.letters",
     "base.teacher.loop": "base.teacher.training",

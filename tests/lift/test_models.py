@@ -22,11 +22,11 @@ OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
     [
         ({}, None),
         ({"teachers": [OTHER_TEACHER]}, None),
-        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["scannet"]}}, None),
-        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms", "scannet"]}}, None),
-        ({"teachers": [OTHER_TEACHER], "shown": {"sources": ["rooms"]}}, TRAINED_ON_ROOMS),
+        ({"teachers": [OTHER_TEACHER], "images": {"sources": ["scannet"]}}, None),
+        ({"teachers": [OTHER_TEACHER], "images": {"sources": ["rooms", "scannet"]}}, None),
+        ({"teachers": [OTHER_TEACHER], "images": {"sources": ["rooms"]}}, TRAINED_ON_ROOMS),
         (
-            {"teachers": [ROOMS_TEACHER], "shown": {"sources": ["scannet"]}},
+            {"teachers": [ROOMS_TEACHER], "images": {"sources": ["scannet"]}},
             TEACHER_TRAINED_ON_ROOMS,
         ),
         ({"teachers": [ROOMS_TEACHER]}, TEACHER_TRAINED_ON_ROOMS),

@@ -8,7 +8,7 @@ import pytest
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.model.checkpoint import resolve_model
 
-ABOUT = {"shown": {"sources": ["rooms"]}, "settings": {"blank_images": True}}
+ABOUT = {"images": {"sources": ["rooms"]}, "settings": {"blank_images": True}}
 
 
 @pytest.fixture

@@ -94,14 +94,14 @@ def test_who_taught_it_and_on_what_terms_goes_with_it(trained, tmp_path):
     record["about"]["teachers"] = [free]
     trained.write_text(json.dumps(record))
     export(trained, tmp_path / "free", commercial=True)
-    record["about"] |= {"teachers": [free, bound], "shown": {"sources": ["rooms"], "size": None}}
+    record["about"] |= {"teachers": [free, bound], "images": {"sources": ["rooms"], "size": None}}
     trained.write_text(json.dumps(record))
     refused = ["export", str(trained), "--commercial", "--out", str(tmp_path / "bound")]
     assert main(refused) == 2 and not (tmp_path / "bound").exists()
     with pytest.warns(UserWarning, match="trained on some/da3: licence CC-BY-NC-4.0"):
         export(trained, tmp_path / "bound")
     told = json.loads((tmp_path / "bound/spatialsv.json").read_text())
-    assert told == {"teachers": [free, bound], "shown": {"sources": ["rooms"], "size": None}}
+    assert told == {"teachers": [free, bound], "images": {"sources": ["rooms"], "size": None}}
     card = (tmp_path / "bound/README.md").read_text()
     assert "- labels by some/da3 (weights 0a), licence CC-BY-NC-4.0" in card
     load_mllm(tmp_path / "bound")

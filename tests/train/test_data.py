@@ -73,7 +73,7 @@ def test_pseudo_labels_of_unknown_scenes_are_refused(load, job, tmp_path):
     manifest = read_manifest(job.pseudo[0])
     path = job.pseudo[0].with_name("nowhere.json")
     write_manifest(path, replace(manifest, about={}))
-    with pytest.raises(ValueError, match=r"nowhere\.json: does not tell which scenes"):
+    with pytest.raises(ValueError, match=r"nowhere\.json: the scenes of these pseudo labels"):
         load("semi", job.scenes + job.unlabelled, pseudo=[path])
     path.unlink()
 
@@ -97,7 +97,7 @@ def test_one_question_with_two_texts_is_refused(load, job, tmp_path):
     shutil.copytree(store, tmp_path / "twice.zarr")
     payload = {"twice.zarr": manifest.payload[store.name], asked.name: digest_path(asked)}
     write_manifest(tmp_path / "twice.json", replace(manifest, payload=payload))
-    with pytest.raises(ValueError, match="occurs twice, with other words"):
+    with pytest.raises(ValueError, match="two different questions have the id"):
         load("text", [job.scenes[0], tmp_path / "twice.json"])
 
 
@@ -138,7 +138,7 @@ def test_only_what_the_gate_kept_is_taught_unless_the_arm_says_otherwise(
 def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_labels, tmp_path):
     old = pseudo_manifest(tmp_path / "old.json", job, tiny_labels)
     arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
-    with pytest.raises(ValueError, match="does not tell what the gate dropped; force the pseudo"):
+    with pytest.raises(ValueError, match="the gate's reasons are missing"):
         load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)
 
 

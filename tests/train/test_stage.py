@@ -76,7 +76,7 @@ def test_a_finished_run_leaves_a_loadable_model_and_a_manifest(train):
     assert set(manifest.payload) == names - {"manifest.json"}
     assert manifest.about["attention"] == "sdpa" and manifest.about["seed"] == 0
     assert {"scenes", "labels"} == set(manifest.about["data"])
-    assert manifest.about["shown"] == {"sources": ["planes"], "size": [32, 32]}
+    assert manifest.about["images"] == {"sources": ["planes"], "size": [32, 32]}
     model = load_spatialsv(folder)
     assert model.heads.config.feature_channels == 8 and model.family.tokenizer.chat_template
 
@@ -270,8 +270,8 @@ def test_rates_and_taps_that_are_not_given_are_the_familys(train):
     assert load_spatialsv(given).heads.config.taps == (1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("keep_gib", [2.0, 0.0])
-def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatch, keep_gib):
+@pytest.mark.parametrize("cache_gib", [2.0, 0.0])
+def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatch, cache_gib):
     asked = []
     encode = CachedVisionEncoder.__call__
     monkeypatch.setattr(
@@ -282,7 +282,7 @@ def test_a_run_that_keeps_the_encoders_outputs_is_the_same_run(train, monkeypatc
     settings = {"steps": 4, "batch_size": 6, "questions_per_sample": 3}
     plain = train("semi", "plain", **settings)
     assert not asked
-    kept = train("semi", "kept", cache_vision=True, keep_gib=keep_gib, **settings)
+    kept = train("semi", "kept", cache_vision=True, cache_gib=cache_gib, **settings)
     assert len(asked) == 6  # scenes with questions, of which four without show the images as well
     assert not (kept / ".work").exists()
     for one, other in zip(*(read_log(p / "log.jsonl") for p in (plain, kept)), strict=True):

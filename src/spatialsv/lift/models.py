@@ -101,7 +101,7 @@ class ModelWithHeads:
         self.tasks = self.heads.config.tasks
         self.size = self.heads.config.output_size  # height and width of the maps
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        size = ref.about.get("shown", {}).get("size")
+        size = ref.about.get("images", {}).get("size")
         self.shape = None if size is None else (size[0], size[1])
         self.notice = training_notice(ref.about)
 
@@ -157,7 +157,7 @@ def load_model(path: Path | None, family: str | None = None) -> GeometryModel:
 
 def training_notice(about: Mapping[str, Any]) -> str | None:
     """Return a model's limitation, from the record of its training images and teachers."""
-    if set(about.get("shown", {}).get("sources", [])) == {"rooms"}:
+    if set(about.get("images", {}).get("sources", [])) == {"rooms"}:
         return TRAINED_ON_ROOMS
     if any(labels["teacher"] == SOURCE for labels in about.get("teachers", [])):
         return TEACHER_TRAINED_ON_ROOMS

@@ -1,7 +1,7 @@
-"""Weights of the signals that adapt while training goes on, beyond the paper, whose are all 1.
+"""Weights of the signals that adapt during training, beyond the paper, whose are all 1.
 
 Both rules were made for losses that are never negative; confidence terms and minus a cosine may be.
-So they go by each signal's error instead (`errors_of`), and weigh all terms of the signal alike.
+So they use each signal's error instead (`errors_of`), and weight all terms of a signal equally.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ State = dict[str, dict[str, float]]
 class WeightingConfig:
     """Which rule, and how fast weights follow it."""
 
-    by: Literal["uncertainty", "gradient_norm"]
-    rate: float = 0.1  # of a weight's logarithm, each time it is set
-    alpha: float = 1.5  # gradient_norm: how much signals that learn slowly are favoured
+    by: Literal["uncertainty", "gradient_norm"]  # arXiv 1705.07115, or 1711.02257
+    rate: float = 0.1  # step of a weight's logarithm
+    alpha: float = 1.5  # gradient_norm: how much slow signals are favoured
     every: int = 10  # gradient_norm: steps between two measurements of gradients
 
     def __post_init__(self) -> None:
         for name in ("rate", "every"):
             if getattr(self, name) <= 0:
-                found = getattr(self, name)
-                raise ValueError(f"train.weighting.{name}: expected more than 0, found {found}")
+                value = getattr(self, name)
+                raise ValueError(f"train.weighting.{name}: expected more than 0, found {value}.")
 
 
 def errors_of(terms: Mapping[str, float]) -> dict[str, float]:
-    """Each signal's error by name, never negative: cross-entropy, 1 - cosine, or the L2 term.
+    """Return each signal's error, never negative: cross-entropy, 1 - cosine, or the L2 term.
 
-    A signal that nothing taught in this step, whose terms are exactly 0, is left out.
+    A signal without labels in this step, whose terms are exactly 0, is omitted.
     """
     errors = {}
     for name, value in terms.items():
@@ -45,10 +45,10 @@ def errors_of(terms: Mapping[str, float]) -> dict[str, float]:
 
 
 class Uncertainty:
-    """exp(-s) of each signal, with s learnt by descent on error exp(-s) + s (arXiv 1705.07115).
+    """exp(-s) of each signal, with s learned by descent on error exp(-s) + s (arXiv 1705.07115).
 
-    That is the negative log-likelihood of errors with a Laplace scale e^s: in the end a signal's
-    weight is 1 over its error.
+    This is the negative log-likelihood of errors with a Laplace scale e^s: a signal's weight
+    converges to 1 over its error.
     """
 
     def __init__(self, config: WeightingConfig) -> None:
@@ -57,7 +57,7 @@ class Uncertainty:
 
     @property
     def weights(self) -> dict[str, float]:
-        """By signal; those not seen yet weigh 1."""
+        """Return the weights by signal; missing ones are 1."""
         return {signal: exp(-scale) for signal, scale in self.state["scale"].items()}
 
     def update(self, errors: Mapping[str, float], norms: Mapping[str, float]) -> None:
@@ -69,11 +69,11 @@ class Uncertainty:
 
 
 class GradientNorm:
-    """Weights under which signals pull alike, more so the slower they learn (arXiv 1711.02257).
+    """Weights that balance the signals' gradient norms, by how slowly each learns (GradNorm).
 
-    Wanted is w ||g|| = mean(w ||g||) r^alpha, where r is a signal's error over its first one,
-    relative to the others'. Weights go there in steps of their logarithm, which keeps them
-    positive, and add up to the number of signals.
+    The target is w ||g|| = mean(w ||g||) r^alpha (arXiv 1711.02257), where r is a signal's error
+    over its first one, relative to the others'. Weights approach it in steps of their logarithm,
+    which keeps them positive, and add up to the number of signals.
     """
 
     def __init__(self, config: WeightingConfig) -> None:
@@ -82,30 +82,30 @@ class GradientNorm:
 
     @property
     def weights(self) -> dict[str, float]:
-        """By signal; those not seen yet weigh 1."""
+        """Return the weights by signal; missing ones are 1."""
         return dict(self.state["weight"])
 
     def update(self, errors: Mapping[str, float], norms: Mapping[str, float]) -> None:
         """Take one step, given this step's errors and norms of the unweighted gradients."""
         weights, first = self.state["weight"], self.state["first"]
-        known = [signal for signal in errors if norms.get(signal)]
-        if not known:
+        signals = [signal for signal in errors if norms.get(signal)]
+        if not signals:
             return
-        pulls = {signal: weights.get(signal, 1.0) * norms[signal] for signal in known}
-        left = {
-            signal: errors[signal] / first.setdefault(signal, errors[signal]) for signal in known
+        weighted = {signal: weights.get(signal, 1.0) * norms[signal] for signal in signals}
+        ratios = {
+            signal: errors[signal] / first.setdefault(signal, errors[signal]) for signal in signals
         }
-        mean_pull, mean_left = _mean(pulls), _mean(left)
-        for signal in known:
-            wanted = mean_pull * (left[signal] / mean_left) ** self.alpha
-            step = self.rate * log(wanted / pulls[signal])
+        mean_norm, mean_ratio = _mean(weighted), _mean(ratios)
+        for signal in signals:
+            target = mean_norm * (ratios[signal] / mean_ratio) ** self.alpha
+            step = self.rate * log(target / weighted[signal])
             weights[signal] = weights.get(signal, 1.0) * exp(step)
         scale = 1 / _mean(weights)
         weights.update({signal: weight * scale for signal, weight in weights.items()})
 
 
 def _mean(values: Mapping[str, float]) -> float:
-    return fsum(values.values()) / len(values)  # the same in whatever order they come
+    return fsum(values.values()) / len(values)  # independent of their order
 
 
 Weighting = Uncertainty | GradientNorm

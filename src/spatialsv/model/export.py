@@ -10,7 +10,7 @@ from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.model.checkpoint import HEADS, MLLM, SETTINGS_FILE, read_settings
 from spatialsv.scenes.licence import check_licence
 
-RECORDED = ("teachers", "shown")  # of a manifest's `about`, copied to the checkpoint's settings
+RECORDED = ("teachers", "images")  # of a manifest's `about`, copied to the checkpoint's settings
 
 
 def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What an arm is taught: the text, the teacher's features, geometry, and of which scenes."""
+"""An arm: one combination of text, the teacher's features and geometry to train on."""
 
 from __future__ import annotations
 
@@ -10,78 +10,83 @@ from spatialsv.model.heads import Task
 
 @dataclass(frozen=True, kw_only=True)
 class ArmConfig:
-    """One way to fine-tune the base: which losses, on what it sees."""
+    """One way to fine-tune the base: which losses, on which data."""
 
-    text: bool = True  # the answers' cross-entropy; without it no question is asked
-    distill: bool = False  # the teacher's features from the last layer's visual states
-    tasks: tuple[Task, ...] = ()  # geometry lifted from the taps
-    taps: tuple[int, int, int, int] | None = None  # None: those of TrainConfig.heads
-    projectors: Literal["four", "shared"] | None = None  # None: as TrainConfig.heads says
-    spatial_weight: float = 1.0  # of all that is taught beside the text, which weighs 1
-    teacher: str | None = None  # whose labels; None: labels.teacher. For the DAG, as text_share
-    blank_images: bool = False  # grey images: what the questions' text gives away
-    labels_share: float = 1.0  # of the labelled scenes, whose geometry is taught; shares are nested
-    pseudo: bool = False  # pseudo-labelled images beside the questions, without text
-    gated: bool = True  # only what the gate kept of them; False: all that the teacher said
-    text_share: float = 1.0  # of the training shards, the first ones: whose questions are asked
-    equal: Literal["steps", "epochs"] | None = None  # to an arm's that is asked all; None: as given
+    text: bool = True  # learn the answers (cross-entropy); false: no questions
+    distill: bool = False  # learn the teacher's features from the last layer's visual states
+    tasks: tuple[Task, ...] = ()  # geometry to learn from the taps
+    taps: tuple[int, int, int, int] | None = None  # hidden states; None: those of train.heads
+    projectors: Literal["four", "shared"] | None = None  # None: as train.heads says
+    spatial_weight: float = 1.0  # of distillation and geometry; the text's weight is 1
+    teacher: str | None = None  # which labels; None: labels.teacher. For the DAG, like text_share
+    blank_images: bool = False  # grey images: what the questions' text alone gives away
+    labels_share: float = 1.0  # fraction of labelled scenes with geometry; fractions are nested
+    pseudo: bool = False  # add pseudo-labelled images, without text
+    gated: bool = True  # use only the pseudo labels that passed the gate; false: all
+    text_share: float = 1.0  # fraction of the training shards, from the first, with questions
+    equal: Literal["steps", "epochs"] | None = None  # to an arm with all questions; None: as given
 
     @property
     def geometry(self) -> bool:
-        """Whether this arm learns from labels at all, be they pseudo labels."""
+        """Whether this arm learns from labels, true ones or pseudo labels."""
         return self.distill or bool(self.tasks)
 
     @property
     def labelled(self) -> bool:
-        """Whether it learns from those of the scenes that it is asked about."""
+        """Whether this arm learns from labels of the scenes with questions."""
         return self.geometry and self.labels_share > 0
 
     def check(self, where: str) -> None:
-        """Refuse what cannot be, or would not do what was meant.
+        """Refuse settings that contradict each other or have no effect.
+
+        Args:
+            where: the path of these settings, for messages.
 
         Raises:
-            ValueError: the first such setting, which `where` leads to.
+            ValueError: names the first such setting.
         """
         if not (self.text or self.geometry):
-            raise ValueError(f"{where}: neither text, distill nor tasks to learn")
+            raise ValueError(f"{where}: neither text, distill nor tasks are set.")
         if not 0 < self.text_share <= 1:
-            raise ValueError(f"{where}.text_share: expected a part of 1, found {self.text_share}")
+            raise ValueError(
+                f"{where}.text_share: expected a fraction above 0, found {self.text_share}."
+            )
         if self.spatial_weight <= 0:
             raise ValueError(
-                f"{where}.spatial_weight: expected more than 0, found"
-                f" {self.spatial_weight}; an arm without tasks learns from text alone"
+                f"{where}.spatial_weight: expected more than 0, found {self.spatial_weight}. For"
+                " text alone, drop distill and tasks."
             )
         own = ("taps", "projectors", "teacher")
-        if not self.geometry and (vain := [key for key in own if getattr(self, key) is not None]):
-            raise ValueError(f"{where}.{vain[0]}: neither distill nor tasks to use it")
+        unused = [key for key in own if getattr(self, key) is not None]
+        if not self.geometry and unused:
+            raise ValueError(f"{where}.{unused[0]}: has no effect without distill or tasks.")
         if self.teacher and self.pseudo:
             raise ValueError(
-                f"{where}.teacher: pseudo labels are by labels.teacher alone; set that, or"
-                " pseudo to false"
+                f"{where}.teacher: pseudo labels are by labels.teacher. Set that, or pseudo: false."
             )
         if self.pseudo and not self.geometry:
-            raise ValueError(f"{where}: pseudo labels, but neither distill nor tasks")
+            raise ValueError(f"{where}: pseudo labels need distill or tasks.")
         if self.pseudo and not self.text and self.labelled:
             raise ValueError(
-                f"{where}: without text, images are either labelled or pseudo-labelled; set"
-                " labels_share to 0, pseudo to false, or text to true"
+                f"{where}: without text, images are either labelled or pseudo-labelled. Set"
+                " labels_share to 0, pseudo to false, or text to true."
             )
         if not self.gated and not self.pseudo:
-            raise ValueError(f"{where}.gated: only pseudo labels are; set pseudo: true")
+            raise ValueError(f"{where}.gated: has no effect without pseudo: true.")
         if not 0 <= self.labels_share <= 1:
-            raise ValueError(f"{where}.labels_share: expected 0 to 1, found {self.labels_share}")
+            raise ValueError(f"{where}.labels_share: expected 0 to 1, found {self.labels_share}.")
         if self.labels_share < 1 and not self.geometry:
-            raise ValueError(f"{where}.labels_share: neither distill nor tasks learn from labels")
+            raise ValueError(f"{where}.labels_share: has no effect without distill or tasks.")
         if self.labels_share == 0 and not self.pseudo:
             raise ValueError(
-                f"{where}.labels_share: at 0 no geometry is left to learn; set pseudo:"
-                " true, or leave out distill and tasks: that is text alone"
+                f"{where}.labels_share: at 0 no geometry is left to learn. Set pseudo: true, or"
+                " drop distill and tasks."
             )
         if self.blank_images and self.geometry:
-            raise ValueError(f"{where}: blank images have no geometry to learn")
+            raise ValueError(f"{where}: blank images have no geometry to learn.")
 
 
-# For training by hand. The DAG spells each arm out, since it must know what to make for it.
+# For training by hand. The settings of the DAG spell each arm out.
 ARMS: dict[str, ArmConfig] = {
     "text": ArmConfig(),
     "distill": ArmConfig(distill=True),

@@ -31,25 +31,26 @@ class TrainingData:
     feature_channels: int | None  # the teacher's, where the arm distils
     digests: dict[str, str]  # of scenes, labels and pseudo labels
     teachers: tuple[dict[str, str], ...] = ()  # the `Scenes.provenance` of all labels
-    shown: dict[str, Any] = field(default_factory=dict)  # see `_shown`
+    images: dict[str, Any] = field(default_factory=dict)  # see `_describe_images`
 
     @property
-    def sets(self) -> int:
-        """Of views that are prepared for the model, at most."""
-        return (self.pools.text.view_sets if self.text else 0) + self.spatial
+    def view_sets(self) -> int:
+        """Return the largest number of sets of views that are prepared for the model."""
+        with_questions = self.pools.text.view_sets if self.pools.text and self.text else 0
+        return with_questions + self.spatial
 
     @property
     def first(self) -> Sample:
-        """One sample."""
+        """Return one sample."""
         return self.pools[Draw(TEXT if self.text else SPATIAL, 0, 0)]
 
     def sampler(self, config: TrainConfig, batches: int, seed: int) -> BatchSampler:
-        """The batches of a whole run."""
-        mixed = config.spatial_share if self.text else 1.0
+        """Return the sampler of a run of so many `batches`, of all processes."""
+        spatial_share = config.spatial_share if self.text else 1.0
         return BatchSampler(
             text=self.text,
             spatial=self.spatial,
-            spatial_share=mixed if self.spatial else 0.0,
+            spatial_share=spatial_share if self.spatial else 0.0,
             batch_size=config.batch_size,
             batches=batches,
             seed=seed,
@@ -68,154 +69,165 @@ def load_data(
     encode: Encode | None = None,
     check_values: bool = True,
 ) -> TrainingData:
-    """Check everything, so that a mistake shows before the first step; nothing is kept in memory.
+    """Open the data of an arm and check all of it, so that a mistake shows before the first step.
 
     Args:
+        name: of the arm, for messages.
+        arm: what it learns from.
+        config: sizes.
+        processor: the MLLM's.
+        seed: of which questions are in one sample.
+        scenes: manifests of scenes.
+        labels: manifests of their labels.
+        pseudo: manifests of pseudo-labelled scenes.
+        encode: see `SceneViews`.
         check_values: read all labels and check that they can be used.
 
+    Returns:
+        Samples that are read when they are drawn.
+
     Raises:
-        ValueError: no scenes, no questions, labels that the arm needs and that are missing, do not
-            belong to the scenes, lack features or hold NaN; the message tells arm or file, and the
-            remedy.
+        ValueError: no scenes, no questions, or labels that are required but missing, of other
+            scenes, without features or not finite; the message names arm or file, and the remedy.
     """
-    read = {
-        "scenes": _read(scenes),
-        "labels": _read(labels) if arm.labelled else [],
-        "pseudo": _read(pseudo) if arm.pseudo else [],
+    manifests = {
+        "scenes": [read_manifest(path) for path in scenes],
+        "labels": [read_manifest(path) for path in labels] if arm.labelled else [],
+        "pseudo": [read_manifest(path) for path in pseudo] if arm.pseudo else [],
     }
-    for key, needed in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
-        if needed and not read[key]:
-            raise ValueError(f"arm {name!r} learns from {key}: pass the manifests of its {key}")
+    for key, required in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
+        if required and not manifests[key]:
+            raise ValueError(f"Arm {name!r} learns from {key}: pass the manifests of its {key}.")
     features = ("features",) if arm.distill else ()
-    known = _labels(read["labels"], features, check_values) if arm.labelled else None
-    ids = _ids(known or ())
-    untaught = set(ids) - nested_share(ids, arm.labels_share)
-    guessed = None
+    true_labels = None
+    if arm.labelled:
+        true_labels = _open_labels(manifests["labels"], features, check_values)
+    pseudo_labels = None
     if arm.pseudo:
-        guessed = _pseudo(read["pseudo"], arm.gated, features, check_values)
-    asked_in, unasked_in = _split(read["scenes"], read["pseudo"])
-    if not asked_in:
-        raise ValueError(f"arm {name!r}: all scenes given are pseudo-labelled; pass labelled ones")
+        pseudo_labels = _open_pseudo(manifests["pseudo"], arm.gated, features, check_values)
+    ids = [name for one in true_labels or () for name in one.ids]
+    without_geometry = set(ids) - nested_share(ids, arm.labels_share)
+    with_questions, images_only = _split_shards(manifests["scenes"], manifests["pseudo"])
+    if not with_questions:
+        raise ValueError(f"Arm {name!r}: all scenes are pseudo-labelled. Pass labelled ones too.")
     options = SamplesConfig(
         questions_per_sample=config.questions_per_sample,
         packed=config.packed,
         blank_images=arm.blank_images,
         label_stride=config.label_stride,
         label_size=config.label_size,
-        cache_gib=config.keep_gib,
+        cache_gib=config.cache_gib,
         gated=arm.gated,
         features=arm.distill,
     )
-    questions = _questions(name, [manifest for manifest, _ in asked_in]) if arm.text else []
-    shown = SceneList(scenes for _, shard in asked_in for scenes in shard)
-    if not arm.text:  # who is asked nothing and taught nothing is not shown
-        shown = shown.only(set(shown.ids) - untaught)
-    asked = SceneDataset(shown, questions, processor, known, options, seed, encode, untaught)
-    unasked = None if arm.text else asked
-    if guessed is not None:
-        seen = _chosen([shard for _, shard in unasked_in], _ids(guessed))
-        unasked = SceneDataset(seen, [], processor, guessed, options, seed, encode)
-    stores: list[SceneRef] = [*(known or ()), *(guessed or ())]
+    questions = _read_questions(name, [m for m, _ in with_questions]) if arm.text else []
+    first_pool = SceneList(group for _, shard in with_questions for group in shard)
+    if not arm.text:  # scenes without questions and geometry would be no use
+        first_pool = first_pool.only(set(first_pool.ids) - without_geometry)
+    text = SceneDataset(
+        first_pool, questions, processor, true_labels, options, seed, encode, without_geometry
+    )
+    spatial = None if arm.text else text
+    if pseudo_labels is not None:
+        images = _select([shard for _, shard in images_only], pseudo_labels.ids)
+        spatial = SceneDataset(images, [], processor, pseudo_labels, options, seed, encode)
+    stores: list[SceneRef] = [*(true_labels or ()), *(pseudo_labels or ())]
     return TrainingData(
-        pools=Pools(asked, unasked),
-        text=len(asked),
-        spatial=0 if unasked is None else len(unasked.scenes),
+        pools=Pools(text, spatial),
+        text=len(text),
+        spatial=0 if spatial is None else len(spatial.scenes),
         feature_channels=_feature_channels(name, stores) if arm.distill else None,
-        digests={key: digest_payloads(manifests) for key, manifests in read.items() if manifests},
+        digests={key: digest_payloads(found) for key, found in manifests.items() if found},
         teachers=_teachers(stores),
-        shown=_shown(chain(asked.scenes, unasked.scenes if unasked else ())),
+        images=_describe_images(chain(text.scenes, spatial.scenes if spatial else ())),
     )
 
 
-def _read(paths: Iterable[Path]) -> list[Manifest]:
-    return [read_manifest(path) for path in paths]
-
-
-def _labels(manifests: list[Manifest], more: Sequence[str], check: bool) -> list[SceneRef]:
-    return [scenes for m in manifests for scenes in _checked(m.find(".zarr"), more, check)]
-
-
 def nested_share(ids: Iterable[str], share: float) -> set[str]:
-    """`share` of the scenes `ids`, at least one; a larger share holds every smaller one.
+    """Return `share` of the scenes `ids`, at least one; a larger share holds every smaller one.
 
-    Which ones follows from their names alone, whatever their order and the seed.
+    The choice depends on the ids alone, not on their order or a seed.
     """
     order = sorted(set(ids), key=lambda name: digest_bytes(name.encode()))
     return set(order[: max(1, round(share * len(order)))])
 
 
-def _pseudo(
-    manifests: list[Manifest], gated: bool, more: Sequence[str], check: bool
+def _open_labels(
+    manifests: list[Manifest], variables: Sequence[str], check: bool
+) -> list[SceneRef]:
+    stores = [manifest.find(".zarr") for manifest in manifests]
+    return [group for store in stores for group in _open_checked(store, variables, check)]
+
+
+def _open_pseudo(
+    manifests: list[Manifest], gated: bool, features: Sequence[str], check: bool
 ) -> SceneList[SceneRef]:
-    """The pseudo labels of the scenes that were not left out; not gated, all that was labelled."""
-    more = (*more, *(() if gated else ("reason",)))
-    found = SceneList(g for m in manifests for g in _checked(m.find(".zarr"), more, check))
-    excluded = [name for m in manifests for name in m.about.get("excluded", ())] if gated else []
-    return found.only(set(found.ids).difference(excluded))
+    """Open the pseudo labels of the scenes that passed the gate or, if not gated, of all."""
+    variables = features if gated else (*features, "reason")
+    scenes = SceneList(_open_labels(manifests, variables, check))
+    rejected = [name for m in manifests for name in m.about.get("excluded", ())] if gated else []
+    return scenes.only(set(scenes.ids).difference(rejected))
 
 
-def _checked(store: Path, more: Sequence[str], check: bool) -> list[SceneRef]:
+def _open_checked(store: Path, variables: Sequence[str], check: bool) -> list[SceneRef]:
     groups = open_store(store)
-    if "reason" in more and not all(group.has("reason") for group in groups):
+    if "reason" in variables and not all(group.has("reason") for group in groups):
         raise ValueError(
-            f"{store}: does not tell what the gate dropped; force the pseudo stage, or leave the"
-            " arm gated"
+            f"{store}: the gate's reasons are missing. Force the pseudo stage, or set gated: true."
         )
     scenes = SceneList(groups) if check else ()
-    found = (find_invalid_value(one.load("depth", *more)) for one in scenes)
-    if told := next(filter(None, found), None):
-        raise ValueError(f"{store}: {told}: nothing can be learnt from it; make these labels anew")
+    for one in scenes:
+        if error := find_invalid_value(one.load("depth", *variables)):
+            raise ValueError(f"{store}: {error}. Make these labels again.")
     return groups
 
 
-def _ids(groups: Iterable[SceneRef]) -> list[str]:
-    return [name for scenes in groups for name in scenes.ids]
+Shards = list[tuple[Manifest, list[SceneRef]]]
 
 
-def _split(
-    manifests: list[Manifest], pseudo: list[Manifest]
-) -> tuple[list[tuple[Manifest, list[SceneRef]]], list[tuple[Manifest, list[SceneRef]]]]:
-    """Shards of scenes that are asked about, and shards that pseudo labels were made from.
+def _split_shards(manifests: list[Manifest], pseudo: list[Manifest]) -> tuple[Shards, Shards]:
+    """Return the shards of scenes with questions, and those that pseudo labels were made from.
 
-    Not told by the scenes: one may stand in several shards.
+    Scene ids cannot tell: one may be in several shards.
     """
-    guessed = set()
+    digests = set()
     for manifest in pseudo:
         if not (stores := manifest.about.get("made_from", {}).get("scenes")):
             raise ValueError(
-                f"{manifest.path}: does not tell which scenes it was made from; force the pseudo"
-                " stage"
+                f"{manifest.path}: the scenes of these pseudo labels are not recorded. Force the"
+                " pseudo stage."
             )
-        guessed |= set(stores.values())
-    asked: list[tuple[Manifest, list[SceneRef]]] = []
-    unasked: list[tuple[Manifest, list[SceneRef]]] = []
+        digests |= set(stores.values())
+    with_questions: Shards = []
+    images_only: Shards = []
     for manifest in manifests:
         shard = manifest, open_store(manifest.find(".zarr"))
-        (asked if guessed.isdisjoint(manifest.payload.values()) else unasked).append(shard)
-    return asked, unasked
+        has_questions = digests.isdisjoint(manifest.payload.values())
+        (with_questions if has_questions else images_only).append(shard)
+    return with_questions, images_only
 
 
-def _chosen(shards: list[list[SceneRef]], ids: Sequence[str]) -> SceneList[SceneRef]:
-    """The scenes of `shards` that have one of these ids."""
-    seen = SceneList(scenes for shard in shards for scenes in shard)
-    known = set(seen.ids)
-    if missing := [name for name in ids if name not in known]:
+def _select(shards: list[list[SceneRef]], ids: Sequence[str]) -> SceneList[SceneRef]:
+    """Return the scenes of `shards` with these ids."""
+    scenes = SceneList(group for shard in shards for group in shard)
+    available = set(scenes.ids)
+    if missing := [name for name in ids if name not in available]:
         raise ValueError(
-            f"{len(missing)} pseudo-labelled scenes have no images, such as {missing[0]!r}: pass"
-            " the manifests of the scenes that the pseudo labels were made from as well"
+            f"{len(missing)} pseudo-labelled scenes have no images, such as {missing[0]!r}. Pass"
+            " the manifests of the scenes that the pseudo labels were made from as well."
         )
-    return seen.only(set(ids))
+    return scenes.only(set(ids))
 
 
-def _questions(name: str, manifests: list[Manifest]) -> list[Question]:
-    """All questions beside these shards of scenes."""
-    found = [q for m in manifests for q in read_questions(m.find(".questions.jsonl"))]
-    if not found:
-        raise ValueError(f"arm {name!r} learns from answers, but its scenes have no questions")
-    known: dict[str, Question] = {}
-    if twice := next((q.id for q in found if known.setdefault(q.id, q) != q), None):
-        raise ValueError(f"arm {name!r}: question {twice!r} occurs twice, with other words")
-    return found
+def _read_questions(name: str, manifests: list[Manifest]) -> list[Question]:
+    """Return all questions of these shards of scenes."""
+    questions = [q for m in manifests for q in read_questions(m.find(".questions.jsonl"))]
+    if not questions:
+        raise ValueError(f"Arm {name!r} learns from answers, but its scenes have no questions.")
+    by_id: dict[str, Question] = {}
+    if twice := next((q.id for q in questions if by_id.setdefault(q.id, q) != q), None):
+        raise ValueError(f"Arm {name!r}: two different questions have the id {twice!r}.")
+    return questions
 
 
 def _feature_channels(name: str, stores: list[SceneRef]) -> int:
@@ -223,21 +235,21 @@ def _feature_channels(name: str, stores: list[SceneRef]) -> int:
     lacking = {"None" for s in stores if not s.has("features")}
     if lacking or len(widths) != 1:
         raise ValueError(
-            f"arm {name!r} distils a teacher's features, but its label stores have features of"
-            f" widths {sorted({*map(str, widths), *lacking})}; choose a teacher with features, the"
-            " same for labels and pseudo labels, or an arm with distill: false"
+            f"Arm {name!r} distils a teacher's features, but its label stores have features of"
+            f" widths {sorted({*map(str, widths), *lacking})}. Choose a teacher with features, the"
+            " same for labels and pseudo labels, or an arm with distill: false."
         )
     return widths.pop()
 
 
 def _teachers(stores: list[SceneRef]) -> tuple[dict[str, str], ...]:
-    """Each once, in the order of their names."""
-    found = {tuple(store.provenance.items()) for store in stores}
-    return tuple(dict(items) for items in sorted(found))
+    """Return the provenance of each teacher once, in the order of their names."""
+    provenance = {tuple(store.provenance.items()) for store in stores}
+    return tuple(dict(items) for items in sorted(provenance))
 
 
-def _shown(scenes: Iterable[SceneSet]) -> dict[str, Any]:
-    """Whose images these are, and their height and width, null where they differ: for `lift`."""
+def _describe_images(scenes: Iterable[SceneSet]) -> dict[str, Any]:
+    """Return the images' sources, and their height and width, None where they differ: for lift."""
     kinds = {(one.source, one.shape[1:]) for one in scenes}
     sizes = {size for _, size in kinds}
     size = list(sizes.pop()) if len(sizes) == 1 else None

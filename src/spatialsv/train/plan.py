@@ -153,7 +153,7 @@ def plan(
         with MemoryTracker():
             batch = replace(batch, encoded=encode(batch.inputs))
         each = sum(states.nbytes for states in batch.encoded.values()) // len(batch.input_ids)
-        disk = replace(disk, most=disk.most + each * data.sets)
+        disk = replace(disk, most=disk.most + each * data.view_sets)
     memory = estimate_step(model, batch, chosen, config, device.accelerator)
     share = tokens / longest.input_ids.numel()
     operations = memory.flops * share * config.accumulation * steps

@@ -23,6 +23,7 @@ from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.families.family import Family
 from spatialsv.model.heads import SpatialHeads
 from spatialsv.model.mllm import load_mllm
+from spatialsv.model.packed import NAME as PACKED
 from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
@@ -115,7 +116,7 @@ def run(
         shard(model, transformer_layers(model.mllm), device, bf16)
     model.to(device)
     if encode:
-        check_cache(data.first.views.encoded, data.sets, out, use)
+        check_cache(data.first.views.encoded, data.view_sets, out, use)
     set_seed(seed)
     loop = _make_loop(model, arm, seed, chosen, config, data, steps, work)
     loop.run()
@@ -167,7 +168,7 @@ def _make_loop(
 def make_model(
     arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: PreTrainedModel, family: Family
 ) -> tuple[SpatialSV, LoraModel | None]:
-    """What `arm` trains: `mllm`, with adapters if there are to be any, and heads."""
+    """Return what `arm` trains: `mllm` and heads; and the owner of adapters, if it has any."""
     if config.packed:
         enable_packed_attention(mllm)
     lora = add_lora(mllm, config.lora) if config.lora else None
@@ -179,7 +180,7 @@ def make_model(
 def make_heads(
     arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: Any, family: Family
 ) -> SpatialHeads | None:
-    """The heads that `arm` trains; None where it has no geometry."""
+    """Return the heads that `arm` trains; None where it has no geometry."""
     if not arm.geometry:
         return None
     settings = replace(
@@ -193,18 +194,20 @@ def make_heads(
 
 
 def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
-    """The optimiser's steps: given, or from the epochs over the questions (else the images).
+    """Return the optimiser steps: given, or from the epochs over the questions (else the images).
 
-    An arm that is asked a share of the questions, or whose batches hold images without any, takes
-    as many as one that is asked all, or goes as often through its own: as `arm.equal` says.
+    An arm with a fraction of the questions, or whose batches contain images without any, takes as
+    many steps as an arm with all, or as many epochs over its own, as `arm.equal` says.
     """
     given = "steps" if config.epochs is None else "epochs"
-    if (steps := config.steps) is None:  # of an arm that is asked all
+    if config.epochs is None:
+        steps = float(config.steps or 0)
+    else:  # of an arm with all questions
         samples = (data.text or data.spatial) / arm.text_share
         steps = samples * config.epochs / (config.batch_size * config.passes)
     if (arm.equal or given) == "epochs":
-        asked = 1 - config.spatial_share if data.text and data.spatial else 1.0  # of each batch
-        steps *= arm.text_share / asked
+        with_text = 1 - config.spatial_share if data.text and data.spatial else 1.0
+        steps *= arm.text_share / with_text
     return math.ceil(round(steps, 6))  # 6.000000001 steps are six
 
 
@@ -217,7 +220,7 @@ def _about(
     model: SpatialSV,
     data: TrainingData,
 ) -> dict[str, Any]:
-    """Where the checkpoint comes from; a run is resumed only where all of this is the same."""
+    """Return the checkpoint's provenance; a run is resumed only if all of it is the same."""
     local = Path(base).is_dir()
     return {
         "arm": name,
@@ -226,8 +229,8 @@ def _about(
         "base": digest_path(Path(base)) if local else base,
         "data": data.digests,
         "teachers": list(data.teachers),
-        "shown": data.shown,
-        "attention": model.mllm.config.get_text_config()._attn_implementation,
+        "images": data.images,
+        "attention": PACKED if config.packed else config.attention,
         "precision": precision_of(config),
         "rates": rates_of(config, model.family),
         **model.family.settings(),
@@ -242,7 +245,7 @@ def _finish(
     config: TrainConfig,
     about: dict[str, Any],
 ) -> Manifest:
-    """Put everything in its place, the manifest last, and only then drop the checkpoints."""
+    """Write the results, the manifest last, and only then delete the checkpoints."""
     out.unlink(missing_ok=True)
     model.to("cpu").to(torch.float32)
     save_spatialsv(out.parent, model)
