@@ -124,12 +124,12 @@ def test_what_cannot_be_loaded_is_told(teacher, scenes, tmp_path, capfd):
     assert "mono predicts no cameras" in capfd.readouterr().err
     with pytest.raises(ValueError, match="See its log above"):
         teacher("da3", "da3-huge").label(scenes)
-    assert "model_name 'da3-huge', not of" in capfd.readouterr().err
+    assert "unknown model_name 'da3-huge'" in capfd.readouterr().err
     lacks = teacher("vggt")
     save_file({"other": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="See its log above"):
         lacks.label(scenes)
-    assert "lacks 1 parameters, such as bias" in capfd.readouterr().err
+    assert "1 parameters are missing, such as bias" in capfd.readouterr().err
     nowhere = teacher("vggt", python="/no/such/python")
     with pytest.raises(
         ValueError, match=r"/no/such/python: Python interpreter not found.*workflow/envs/vggt.yaml"

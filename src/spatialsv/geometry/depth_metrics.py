@@ -1,7 +1,7 @@
 """Depth errors under their published names.
 
 `depth_metrics` measures each leading entry without alignment (see `align`), so that the caller
-decides whether means run over images or pixels. The other functions align whole scenes or views
+decides whether means run over images or pixels. The other functions align entire scenes or views
 first. Where there is nothing to measure the result is NaN.
 
 Shapes: B scenes, N views, H W pixels.

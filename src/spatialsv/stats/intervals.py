@@ -123,7 +123,7 @@ def resample_ratios(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Float[np.ndarray, "resamples ..."]:
-    """Return the mean, sum of `sums` / sum of `counts`, in each resample of whole clusters.
+    """Return the mean, sum of `sums` / sum of `counts`, in each resample of clusters.
 
     Args:
         sums: Sums per cluster.

@@ -1,4 +1,4 @@
-"""Scores as trees of means, which can be recomputed with whole clusters resampled or swapped.
+"""Scores as trees of means, which can be recomputed with clusters resampled or swapped.
 
 A benchmark's score is a mean over answers, a mean over groups of answers that count only if all are
 correct, or an unweighted mean of such means. In every case it follows from two numbers per cluster
@@ -141,7 +141,7 @@ class Table:
 def resample_scores(
     trees: Sequence[Tree], resamples: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, "R trees"]:
-    """Recompute scores in resamples of whole clusters, with the same draws for all trees.
+    """Recompute scores in resamples of clusters, with the same draws for all trees.
 
     Args:
         trees: Scores; their clusters are pooled.
