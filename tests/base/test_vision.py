@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -37,7 +35,7 @@ def test_patches_are_those_of_the_image_processor() -> None:
 
 def test_stale_scenes_are_refused() -> None:
     assert [room.id for room in rooms_of(SCENES, RoomsConfig())] == list(SCENES.ids)
-    moved = replace(SCENES, cam_to_world=SCENES.cam_to_world + 0.01)
+    moved = SCENES.replace(cam_to_world=SCENES.cam_to_world + 0.01)
     with pytest.raises(ValueError, match=r"rooms-00000000: .* delete it"):
         rooms_of(moved, RoomsConfig())
 

@@ -95,7 +95,7 @@ def test_scenes_without_geometry_are_measured_against_their_labels(
         paths[name] = [tmp_path / f"{name}.json"]
         write_manifest(paths[name][0], Manifest(stage=name, payload={f"{name}.zarr": digest}))
     out = tmp_path / "out/manifest.json"
-    with pytest.raises(ValueError, match=r"4 scenes of photos have neither geometry nor labels"):
+    with pytest.raises(ValueError, match=r"4 scenes of photos lack both geometry and labels"):
         run(trained, paths["scenes"], LiftConfig(), out)
     given = {"train_scenes": paths["labels"], "labels": paths["labels"]}
     run(trained, paths["scenes"], LiftConfig(batch_size=4), out, **given)

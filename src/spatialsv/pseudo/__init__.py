@@ -1,4 +1,4 @@
-"""Stage `pseudo`: labels for scenes that have neither text nor geometry, gated."""
+"""Stage `pseudo`: gated labels of a teacher for scenes without text and geometry."""
 
 from spatialsv.pseudo.stage import PseudoConfig, run
 

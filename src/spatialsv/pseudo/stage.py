@@ -138,8 +138,8 @@ def _about(results: Sequence[GateResult]) -> dict[str, dict[str, float | str]]:
         }
         for name in ("kept", "scale", "camera_error")
     }
-    excluded = {r.labels.ids[0]: r.exclusion for r in results if r.exclusion is not None}
-    return about | {"excluded": excluded}
+    about["excluded"] = {r.labels.ids[0]: r.exclusion for r in results if r.exclusion is not None}
+    return about
 
 
 def _log(results: Sequence[GateResult]) -> None:

@@ -23,8 +23,8 @@ class Draw(NamedTuple):
 class BatchSampler(Sampler[list[Draw]]):
     """The batches of a run, which mix text and spatial-only samples at one ratio.
 
-    Each pool is shuffled again in each epoch. Where the share is not a whole number of samples,
-    batches alternate so that the ratio holds over the run.
+    Each pool is shuffled again in each epoch. Where the share is not an integer number of
+    samples, batches alternate so that the ratio holds over the run.
 
     Args:
         text: number of samples with questions.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
-def read_image(path: Path | BufferedIOBase, upright: bool = True) -> Image.Image:
+def read_image(path: Path | BytesIO, upright: bool = True) -> Image.Image:
     """Return an image in RGB, with all pixels decoded.
 
     Args:
@@ -60,7 +60,7 @@ def read_integers(path: Path) -> Shaped[np.ndarray, "H W"]:
 
 
 @contextmanager
-def open_image(path: Path | BufferedIOBase) -> Iterator[Image.Image]:
+def open_image(path: Path | BytesIO) -> Iterator[Image.Image]:
     """Open an image as it is stored, and report any decoding error as a ValueError.
 
     Args:

@@ -168,8 +168,8 @@ class Scenes(SceneSet):
     """S scenes of N views, each view H x W pixels, with all their arrays in memory.
 
     Labels of a teacher are `Scenes` too: their world is the first view's camera, their lengths are
-    divided by `scale`, and they need no image. Photos and videos may have an image alone, posed
-    ones cameras as well.
+    divided by `scale`, and they need no image. Photos and videos may have images only; posed
+    ones have cameras as well.
 
     Args:
         ids: names of the scenes.
@@ -184,7 +184,7 @@ class Scenes(SceneSet):
         licence: SPDX identifier, or the name of the terms.
 
     Raises:
-        ValueError: neither image nor geometry, or arrays of other numbers of scenes or views.
+        ValueError: image and geometry are both missing, or arrays differ in scenes or views.
     """
 
     intrinsics = _Variable()  # float (S, N, 3, 3), see `Cameras`
@@ -239,7 +239,7 @@ class Scenes(SceneSet):
         Args:
             arrays: keys are of VARIABLES; None stands for an absent variable.
             not_loaded: variables that the scenes have in their store but not here.
-            shape: N, H and W, where neither depth nor image is loaded.
+            shape: N, H and W; required if depth and image are not loaded.
             attributes: `ids` and ATTRIBUTES.
 
         Returns:
@@ -264,7 +264,7 @@ class Scenes(SceneSet):
             views, height, width = full.shape[1:4]
             shape = views, height, width
         if shape is None:
-            raise ValueError("shape: needed where neither depth nor image is loaded.")
+            raise ValueError("shape: required if depth and image are not loaded.")
         self._shape = shape
         for name, array in self._arrays.items():
             expected = (len(self), *self.shape[:1])[: array.ndim]

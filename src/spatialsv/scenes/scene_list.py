@@ -157,13 +157,13 @@ def fill_geometry(scenes: Scenes, labels: Mapping[str, SceneSet]) -> Scenes:
         Scenes with cameras, depth and valid pixels, in the unit of the geometry.
 
     Raises:
-        ValueError: a scene has neither geometry nor labels.
+        ValueError: a scene lacks both geometry and labels.
     """
     if scenes.has_geometry:
         return scenes
     if missing := [name for name in scenes.ids if name not in labels]:
         raise ValueError(
-            f"{len(missing)} scenes of {scenes.source} have neither geometry nor labels, such as"
+            f"{len(missing)} scenes of {scenes.source} lack both geometry and labels, such as"
             f" {missing[0]!r}. Pass the labels manifest of every scenes manifest."
         )
     known = stack([labels[name].load(*DEPTH) for name in scenes.ids])

@@ -137,7 +137,7 @@ def open_store(path: Path) -> list[SceneRef]:
         One reference for the scenes of each shape.
 
     Raises:
-        ValueError: `path` is missing, is no store of scenes, or is incomplete.
+        ValueError: `path` is missing, is not a store of scenes, or is incomplete.
     """
 
     def open_store() -> list[SceneRef]:
