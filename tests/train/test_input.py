@@ -71,7 +71,7 @@ def test_an_arms_misspelt_setting(train):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": False}, "neither text, distill nor tasks"),
+        ({"text": False}, "set text, distill or tasks"),
         ({"pseudo": True}, "pseudo labels need distill or tasks"),
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
         ({"text_share": 0.0}, r"mine\.text_share: expected a fraction above 0, found 0\.0"),

@@ -10,6 +10,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
+from torch import nn
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -166,7 +167,9 @@ def save_mllm(
     """Save a checkpoint that `load_mllm` and `from_pretrained` open."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    model.to(dtype).save_pretrained(folder)
-    model.to(torch.float32).load_state_dict(weights)  # the caller's model keeps its precision
+    nn.Module.to(model, dtype)
+    model.save_pretrained(folder)
+    nn.Module.to(model, torch.float32)
+    model.load_state_dict(weights)  # the caller's model keeps its precision
     tokenizer.save_pretrained(folder)
     image_processor.save_pretrained(folder)

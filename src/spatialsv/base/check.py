@@ -10,6 +10,8 @@ from itertools import combinations
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from spatialsv.base.corpus import patchify
 from spatialsv.base.encode import TaskEncoder
@@ -62,7 +64,10 @@ def _f1(pairs: Sequence[tuple[list[str], list[str]]]) -> float:
 
 @torch.inference_mode()
 def list_objects(
-    model, tokenizer, image_processor, images: UInt8[np.ndarray, "S N H W 3"]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    image_processor: Qwen2VLImageProcessorPil,
+    images: UInt8[np.ndarray, "S N H W 3"],
 ) -> list[str]:
     """Return the base's list of objects for each view of each scene; all views are visible."""
     _, views, height, _, _ = images.shape
@@ -74,10 +79,10 @@ def list_objects(
         scenes = images[start : start + SCENES]
         pixels, grid = patchify(np.concatenate(scenes.repeat(views, axis=0)), image_processor)
         batch = prompts.repeat(len(scenes), 1).to(model.device)
-        output = model.generate(
+        output = model.generate(  # type: ignore[operator]  # untyped
             input_ids=batch,
             attention_mask=torch.ones_like(batch),
-            mm_token_type_ids=(batch == encoder.image_id).int(),
+            mm_token_type_ids=torch.eq(batch, encoder.image_id).int(),
             pixel_values=pixels.to(model.device),
             image_grid_thw=grid.to(model.device),
             max_new_tokens=48,
@@ -86,7 +91,13 @@ def list_objects(
     return responses
 
 
-def check_mllm(model, tokenizer, image_processor, rooms: RoomsConfig, count: int) -> ListingScores:
+def check_mllm(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    image_processor: Qwen2VLImageProcessorPil,
+    rooms: RoomsConfig,
+    count: int,
+) -> ListingScores:
     """Score the base's lists of every view of the first `count` validation rooms."""
     layouts, scenes = render_views(split_seeds("validation", 0, count), rooms)
     pairs = zip(layouts, scenes.instance, strict=True)

@@ -1,4 +1,4 @@
-"""Pretraining samples as tokens: a prompt of images, then each question as if it alone followed.
+"""Pretraining samples as tokens: a prompt of images, then questions independent of each other.
 
 All questions of a room are packed behind its images (`samples/packing.py`), so that no answer gives
 another one away.
@@ -38,7 +38,7 @@ class TaskEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, views: int, side: int) -> None:
         self.pad_id = tokenizer.pad_token_id
-        self.image_id = tokenizer.convert_tokens_to_ids(PAD)
+        self.image_id = int(tokenizer.convert_tokens_to_ids(PAD))  # type: ignore[arg-type]  # one
 
         @lru_cache(maxsize=400_000)
         def tokenize(text: str) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ class TaskEncoder:
         Returns:
             Padded tensors, as the model's forward takes them, with the answers' "labels" and
             "weights". `position_ids` are (3, B, T): time, row and column. An answer of n tokens
-            weighs sqrt(n): a letter would be lost among long lists if each token weighed the same.
+            weighs sqrt(n): a letter would be lost among long lists if all tokens had equal weights.
         """
         encoded = [[self.encode(question) for question in sample] for sample in samples]
         start = len(self.prompt)

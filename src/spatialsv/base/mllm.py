@@ -64,8 +64,8 @@ class MllmConfig:
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)  # sizes
     tasks: PretrainingConfig = field(default_factory=PretrainingConfig)  # questions
     cell: int = 4  # pixels; the encoder learns what covers each cell
-    vision: PhaseConfig = field(default_factory=lambda: _default_phase(1200))  # encoder alone
-    letters: PhaseConfig = field(default_factory=lambda: _default_phase(300, 32))  # LLM alone
+    vision: PhaseConfig = field(default_factory=lambda: _default_phase(1200))  # encoder only
+    letters: PhaseConfig = field(default_factory=lambda: _default_phase(300, 32))  # LLM only
     language: PhaseConfig = field(default_factory=lambda: _default_phase(4600))  # LLM and merger
     seed: int = 0  # of the first weights
 
@@ -87,7 +87,7 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     tokenizer = _tokenizer(work / "tokenizer", rooms, scenes, config)
     processor = build_image_processor(config.architecture)
     model = build_model(config.architecture, config.seed)
-    model.to(accelerator())
+    torch.nn.Module.to(model, accelerator())
     enable_packed_attention(model)
     use_linear_patch_embedding(model)
     side = config.architecture.image_size // config.architecture.patch_size // 2
@@ -97,8 +97,8 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
         "letters": _train_letters(model, rooms, letters, config, work / "letters"),
     }
     pixels, grid = patchify(np.concatenate(scenes.image[:32]), processor)
-    tokens = model.model.visual(pixels.to(model.device), grid_thw=grid).pooler_output
-    words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()
+    tokens = _encode(model, pixels, grid)
+    words = model.get_input_embeddings().weight.norm(dim=-1).mean().item()  # type: ignore[operator]  # untyped
     rescale_merger(model.model.visual.merger, tokens, words)
     model.model.visual.blocks.requires_grad_(False)
     model.model.visual.patch_embed.requires_grad_(False)
@@ -107,7 +107,8 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
     seconds["language"] = _train_language(
         model, images, rooms, tasks, processor, config, work / "language"
     )
-    save_mllm(model.to("cpu"), tokenizer, processor, out)
+    torch.nn.Module.to(model, torch.device("cpu"))
+    save_mllm(model, tokenizer, processor, out)
     return seconds
 
 
@@ -164,11 +165,17 @@ def _train_vision(
     def step_losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = batch_rows(step, len(scenes), config.vision.batch_size, config.vision.seed)
         pixels, grid = patchify(np.concatenate(scenes.image[rows]), processor)
-        tokens = model.model.visual(pixels.to(device), grid_thw=grid).pooler_output
+        tokens = _encode(model, pixels, grid)
         return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
     settings = _without(config, "letters", "language", "tasks")
     return run_phase(both, step_losses, config.vision, folder, settings)
+
+
+def _encode(model: Model, pixels: Tensor, grid: Tensor) -> Tensor:
+    """Return the visual tokens of patches."""
+    encoder: torch.nn.Module = model.model.visual
+    return encoder(pixels.to(model.device), grid_thw=grid).pooler_output
 
 
 def _without(config: MllmConfig, *later: str) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def _without(config: MllmConfig, *later: str) -> dict[str, Any]:
 def _train_letters(
     model: Model, rooms: list[RoomQuestions], encoder: TaskEncoder, config: MllmConfig, folder: Path
 ) -> float:
-    """Train the LLM alone to find the letter of an option, from text alone."""
+    """Train only the LLM, on text only, to find the letter of an option."""
     phase, count = config.letters, config.tasks.letters_only
 
     def step_losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""One phase of pretraining: step s depends on the seed and s alone, so a killed run resumes."""
+"""One phase of pretraining: step s depends only on the seed and s, so a killed run resumes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PhaseConfig:
     """Muon and AdamW with a warm-up and a cosine decay.
 
     Muon (torch 2.9 or newer) takes the matrices, whose updates it makes orthogonal: the MLLM needs
-    about half the steps that it needs with AdamW alone. AdamW takes embeddings, vectors and
+    about half the steps that it needs with only AdamW. AdamW takes embeddings, vectors and
     convolutions.
     """
 
@@ -101,7 +101,7 @@ def make_optimisers(module: nn.Module, config: PhaseConfig) -> list[torch.optim.
     Raises:
         RuntimeError: this torch has no Muon.
     """
-    matrices: list[nn.Parameter] = []
+    matrices: list[Tensor] = []
     if config.lr_muon is not None:
         if not hasattr(torch.optim, "Muon"):
             raise RuntimeError(f"torch {torch.__version__} has no Muon: install torch 2.9 or newer")
@@ -122,7 +122,7 @@ def make_optimisers(module: nn.Module, config: PhaseConfig) -> list[torch.optim.
     return optimisers
 
 
-def _embedding(module: nn.Module) -> nn.Parameter | None:
+def _embedding(module: nn.Module) -> Tensor | None:
     """Return the token embedding, which is the output layer's weight too."""
     tables = [part.weight for part in module.modules() if isinstance(part, nn.Embedding)]
     return tables[0] if tables else None

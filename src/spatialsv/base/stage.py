@@ -21,7 +21,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.optim.distributed import accelerator
 from spatialsv.teachers.rooms import load_network
 
-CHECKPOINT = "checkpoint"  # beside the manifest
+CHECKPOINT = "checkpoint"  # next to the manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,35 +39,31 @@ def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None
     A killed run resumes from its phases' checkpoints, which are in the folder of `out` too.
     """
     work, target = out.parent, out.parent / CHECKPOINT
-    rooms = (config.mllm if part == "mllm" else config.teacher).rooms
+    model: torch.nn.Module
     if part == "mllm":
         seconds = train_mllm(config.mllm, work, target)
-        model, family = load_mllm(target)
-        model.to(accelerator())
-        parts = (model, family.tokenizer, family.image_processor)
-        scores = asdict(check_mllm(*parts, rooms, config.check_rooms))
+        mllm, family = load_mllm(target)
+        model = torch.nn.Module.to(mllm, accelerator())
+        tools = (family.tokenizer, family.image_processor)
+        scores = asdict(check_mllm(mllm, *tools, config.mllm.rooms, config.check_rooms))
     else:
         seconds = {"network": train_teacher(config.teacher, work, target)}
-        model = load_network(target).to(accelerator())
-        scores = check_teacher(model, rooms, config.check_rooms)
+        model = network = load_network(target).to(accelerator())
+        scores = check_teacher(network, config.teacher.rooms, config.check_rooms)
+    settings = to_mapping(getattr(config, part))
+    rounded = {name: round(value, 4) for name, value in scores.items()}
     recipe = {
-        "config": to_mapping(getattr(config, part)),
+        "config": settings,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": {name: round(value) for name, value in seconds.items()},
-        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "scores": rounded,
         "scored_on": f"{config.check_rooms} rooms of the validation split",
         "versions": _versions(),
     }
     write_json(target / "RECIPE.json", recipe)
-    write_manifest(
-        out,
-        Manifest(
-            stage="base",
-            payload={CHECKPOINT: digest_path(target)},
-            config=recipe["config"],
-            about=recipe["scores"],
-        ),
-    )
+    payload = {CHECKPOINT: digest_path(target)}
+    manifest = Manifest(stage="base", payload=payload, config=settings, about=rounded)
+    write_manifest(out, manifest)
 
 
 def _versions() -> dict[str, Any]:

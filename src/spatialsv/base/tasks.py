@@ -11,7 +11,7 @@ learns to read a view before, and more easily than, it learns to find the view t
 names.
 
 An easy question is open, later also with lettered options. Finding the letter of an answer is a
-skill of its own, which a small model learns slowly and forgets at once where it must guess. So
+separate skill, which a small model learns slowly and forgets at once where it must guess. So
 letter questions, which state an option and ask for its letter, are a phase before all others,
 without images, and are added to every later sample. Where options are given, the answer must be
 known before they are read: it is predicted at the end of the first line, too.
@@ -126,6 +126,10 @@ def caption_question(view: int) -> str:
     return f"What does image {view + 1} show?"
 
 
+# Weight, kind, question, answer, and the text behind the answer's letter.
+PoolEntry = tuple[float, str, str, str, str | None]
+
+
 class TaskSampler:
     """Draws the questions of a sample.
 
@@ -151,7 +155,7 @@ class TaskSampler:
         weights = np.array([weight for weight, *_ in pool])
         count = min(self.config.questions, len(pool))
         chosen = rng.choice(len(pool), count, replace=False, p=weights / weights.sum())
-        questions = [_with_view_mask(*pool[i][1:], mask, rng) for i in chosen]
+        questions = [_with_view_mask(pool[i], mask, rng) for i in chosen]
         return questions + self.sample_letters(room, self.config.letters, rng)
 
     @staticmethod
@@ -169,11 +173,11 @@ class TaskSampler:
 
     def _pool(
         self, room: RoomQuestions, progress: float, rng: np.random.Generator
-    ) -> list[tuple[float, str, str, str, str | None]]:
-        """Return the questions so far: weight, kind, question, answer, text of the letter."""
+    ) -> list[PoolEntry]:
+        """Return the questions that may be drawn at this time."""
         config = self.config
         later = progress >= config.single_view_until
-        pool: list[tuple[float, str, str, str, str | None]] = [
+        pool: list[PoolEntry] = [
             (LIST, "list", caption_question(view), caption, None)
             for view, caption in enumerate(room.captions)
         ]
@@ -198,14 +202,10 @@ class TaskSampler:
 
 
 def _with_view_mask(
-    kind: str,
-    question: str,
-    answer: str,
-    option: str | None,
-    probability: float,
-    rng: np.random.Generator,
+    entry: PoolEntry, probability: float, rng: np.random.Generator
 ) -> PretrainingQuestion:
     """Return the question, with `probability` under a view mask if it is about one view."""
+    _, kind, question, answer, option = entry
     view = None
     named = re.search(r"image (\d)", question.lower())
     if kind in MASKABLE and named and rng.uniform() < probability:
@@ -236,7 +236,7 @@ def _letter_question(
 ) -> tuple[str, str]:
     """Return a question for the letter of `answer`, before or after the options.
 
-    The answer is in the sentence, or on a line of its own as an open answer would be, so that it
+    The answer is in the sentence, or on a separate line as an open answer would be, so that it
     has the same token.
     """
     stem = f"Which letter is {answer}?" if rng.uniform() < 0.5 else f"Which letter?\n{answer}"

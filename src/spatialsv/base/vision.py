@@ -2,7 +2,7 @@
 
 As the encoders of real MLLMs come pretrained on single images, ours learns, from single images, to
 predict for each small cell of pixels which category and which colour covers most of it, or which
-surface: wall, floor or ceiling. Depth and cameras are neither input nor target. The linear reader
+surface: wall, floor or ceiling. Depth and cameras are not used. The linear reader
 is discarded afterwards, and the encoder's blocks are frozen.
 
 Cells are finer than patches: so tokens encode where in them an edge runs, which determines a list's
@@ -89,8 +89,9 @@ def rescale_merger(merger: nn.Module, tokens: Float[Tensor, "T D"], norm: float)
     the residual stream, and could hardly add to such tokens which view they belong to.
     """
     factor = norm / tokens.norm(dim=-1).mean()
-    merger.mlp[-1].weight.mul_(factor)
-    merger.mlp[-1].bias.mul_(factor)
+    last = [layer for layer in merger.modules() if isinstance(layer, nn.Linear)][-1]
+    last.weight.mul_(factor)
+    last.bias.mul_(factor)
 
 
 class CellReader(nn.Module):

@@ -5,7 +5,7 @@ the full batch; lambda_c keeps confidence from falling to its floor. Shapes: *le
 views, H W pixels, C channels; h w one pixel less, for terms about neighbouring pixels.
 
 Terms about neighbours have masks of their own (`gradient_masks`, `normal_masks`,
-`temporal_mask`), which depend on the labels alone.
+`temporal_mask`), which depend only on the labels.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def vector_terms(
 def _weight(
     error: Float[Tensor, "*size"], confidence: Float[Tensor, "*size"], lambda_c: float
 ) -> Float[Tensor, "*size"]:
-    """error c - lambda_c log c: least at c = lambda_c / error, so confidence predicts the error."""
+    """Return error c - lambda_c log c, least at c = lambda_c / error: c predicts the error."""
     return error * confidence - lambda_c * confidence.log()
 
 

@@ -77,6 +77,9 @@ def resize_to(
 
     Predictions are resized and labels are not: blending labels across an object's edge makes depths
     that no surface has.
+
+    Returns:
+        The maps at `size`, height and width.
     """
     if tuple(maps.shape[2:4]) == size:
         return maps

@@ -24,6 +24,8 @@ def text_term(
     """Return the cross-entropy of `targets`, each position's next token, -100 where not scored.
 
     Args:
+        logits: at the positions.
+        targets: token ids.
         reduction: "mean" runs over all scored tokens of the batch, so that a step's size does not
             depend on the length of answers. "sum" adds over a sample's tokens, as Eq. 1 does, and
             averages over the samples that have any.

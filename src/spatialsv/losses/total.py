@@ -84,7 +84,7 @@ def spatial_losses(
         labels: the targets; without any valid pixel all values are exactly 0.
         config: the signals and settings.
         distilled: the predicted features.
-        weights: by signal; they count in the total alone, and missing ones are 1.
+        weights: by signal; they count only in the total, and missing ones are 1.
     """
     terms = spatial_terms(lifted, labels, config, distilled)
     values = {name: term.mean() for name, term in terms.items()}
@@ -147,7 +147,7 @@ Mask = Bool[Tensor, "B N H W"]
 def _depth_terms(
     lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
 ) -> dict[str, Term]:
-    """l2 + conf + grad (Eq. 5, 10 and 11) of z-depth in the labels' unit."""
+    """Return l2 + conf + grad (Eq. 5, 10 and 11) of z-depth in the labels' unit."""
     depth, confidence = _predicted(lifted, "depth", labels), _confidence(lifted, "depth", labels)
     target = labels.depth.to(depth.dtype)
     difference = residual(depth[..., None], target[..., None], mask)
@@ -163,11 +163,9 @@ def _depth_terms(
 def _ray_terms(
     lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
 ) -> dict[str, Term]:
-    """l2 + conf (Eq. 5 and 10) of origin and direction as one vector of six.
-
-    Directions are not normalised. Rays are defined wherever the camera is, but only pixels with
-    valid depth count, as for the other tasks: a teacher's camera is no better than its depth.
-    """
+    """Return l2 + conf (Eq. 5 and 10) of origin and direction as one vector of six."""
+    # Directions are not normalised. Rays are defined wherever the camera is, but only pixels with
+    # valid depth count, as for the other tasks: a teacher's camera is only as good as its depth.
     parts = []
     for name in ("ray_origins", "ray_directions"):
         rays = _predicted(lifted, name, labels)
@@ -179,7 +177,7 @@ def _ray_terms(
 def _point_terms(
     lifted: GeometryPrediction, labels: GeometryLabels, mask: Mask, config: SpatialLossConfig
 ) -> dict[str, Term]:
-    """l2 + conf + normal (Eq. 5, 10 and 12) of points in the first view's frame."""
+    """Return l2 + conf + normal (Eq. 5, 10 and 12) of points in the first view's frame."""
     points, confidence = _predicted(lifted, "points", labels), _confidence(lifted, "points", labels)
     target = labels.points.to(points.dtype)
     difference = residual(points, target, mask)

@@ -69,7 +69,7 @@ class Uncertainty:
 
 
 class GradientNorm:
-    """Weights that balance the signals' gradient norms, by how slowly each learns (GradNorm).
+    """Weights that balance the signals' gradient norms and favour slow ones (GradNorm).
 
     The target is w ||g|| = mean(w ||g||) r^alpha (arXiv 1711.02257), where r is a signal's error
     over its first one, relative to the others'. Weights approach it in steps of their logarithm,

@@ -26,7 +26,7 @@ from spatialsv.io.atomic import delete, write_json
 from spatialsv.optim.distributed import rank, wait_for_all
 
 KEPT = 2  # checkpoints; the older is deleted when a newer one is complete
-NOTES = "state.json"  # in a checkpoint: the step and whatever else is no tensor
+NOTES = "state.json"  # in a checkpoint: the step, and other values than tensors
 
 
 def save_checkpoint(

@@ -115,7 +115,8 @@ def shard(model: nn.Module, layers: list[nn.Module], device: torch.device, bf16:
 def full_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return all weights of a sharded model in the first process, and nothing in the others."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return get_model_state_dict(model, options=options)
+    weights = get_model_state_dict(model, options=options)
+    return {name: value for name, value in weights.items() if isinstance(value, Tensor)}
 
 
 def full_tensor(tensor: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Logger:
 
 
 class StepLog(Logger):
-    """Appends one line a step to `path`; after a resume, lines that will be repeated are dropped.
+    """Appends one line a step to `path`; after a resume, lines of repeated steps are dropped.
 
     The file has no times in it, so that equal runs leave equal files.
 

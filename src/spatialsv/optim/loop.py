@@ -182,10 +182,13 @@ class Loop(Generic[B]):
         return groups[0]["lr"]
 
     def clip_gradients(self, passes: Sequence[B]) -> Tensor:
-        """Clip each part's gradient separately, and return the first one's norm.
+        """Clip each part's gradient separately.
 
         The heads' own gradients are many times larger. Clipped in one norm with them, the text's
-        step would shrink whenever the heads' grows, and arms would differ by that alone.
+        step would shrink whenever the heads' grows, which would make arms differ.
+
+        Returns:
+            The norm of the first part's gradient before clipping.
         """
         norms = {
             f"gradient, {part}": full_tensor(
@@ -198,9 +201,12 @@ class Loop(Generic[B]):
         return next(iter(norms.values()))
 
     def _deferred_sync(self, last: bool) -> AbstractContextManager[Any]:
-        """Let copies add up their gradients in the last pass alone.
+        """Let copies add up their gradients in the last pass only.
 
         Those of a sharded model are added up in each: full ones would not fit.
+
+        Returns:
+            The context of a backward pass.
         """
         if last or not isinstance(self.module, DistributedDataParallel):
             return nullcontext()

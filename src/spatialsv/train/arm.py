@@ -19,7 +19,7 @@ class ArmConfig:
     projectors: Literal["four", "shared"] | None = None  # None: as train.heads says
     spatial_weight: float = 1.0  # of distillation and geometry; the text's weight is 1
     teacher: str | None = None  # which labels; None: labels.teacher. For the DAG, like text_share
-    blank_images: bool = False  # grey images: what the questions' text alone gives away
+    blank_images: bool = False  # grey images: what can be guessed without images
     labels_share: float = 1.0  # fraction of labelled scenes with geometry; fractions are nested
     pseudo: bool = False  # add pseudo-labelled images, without text
     gated: bool = True  # use only the pseudo labels that passed the gate; false: all
@@ -46,7 +46,7 @@ class ArmConfig:
             ValueError: names the first such setting.
         """
         if not (self.text or self.geometry):
-            raise ValueError(f"{where}: neither text, distill nor tasks are set.")
+            raise ValueError(f"{where}: set text, distill or tasks.")
         if not 0 < self.text_share <= 1:
             raise ValueError(
                 f"{where}.text_share: expected a fraction above 0, found {self.text_share}."
@@ -54,7 +54,7 @@ class ArmConfig:
         if self.spatial_weight <= 0:
             raise ValueError(
                 f"{where}.spatial_weight: expected more than 0, found {self.spatial_weight}. For"
-                " text alone, drop distill and tasks."
+                " text only, drop distill and tasks."
             )
         own = ("taps", "projectors", "teacher")
         unused = [key for key in own if getattr(self, key) is not None]

@@ -99,7 +99,7 @@ class TrainConfig:
         if self.spatial_weight <= 0:
             raise ValueError(
                 f"train.spatial_weight: expected more than 0, found {self.spatial_weight}. Arms"
-                " without distill and tasks learn from text alone."
+                " without distill and tasks learn only from text."
             )
         if not 0 < self.spatial_share < 1:
             raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}.")

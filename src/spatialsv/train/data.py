@@ -146,7 +146,7 @@ def load_data(
 def nested_share(ids: Iterable[str], share: float) -> set[str]:
     """Return `share` of the scenes `ids`, at least one; a larger share holds every smaller one.
 
-    The choice depends on the ids alone, not on their order or a seed.
+    The choice depends only on the ids, not on their order or a seed.
     """
     order = sorted(set(ids), key=lambda name: digest_bytes(name.encode()))
     return set(order[: max(1, round(share * len(order)))])
@@ -186,10 +186,8 @@ Shards = list[tuple[Manifest, list[SceneRef]]]
 
 
 def _split_shards(manifests: list[Manifest], pseudo: list[Manifest]) -> tuple[Shards, Shards]:
-    """Return the shards of scenes with questions, and those that pseudo labels were made from.
-
-    Scene ids cannot tell: one may be in several shards.
-    """
+    """Return the shards of scenes with questions, and those that pseudo labels were made from."""
+    # By the stores' digests, since one id may be in several shards.
     digests = set()
     for manifest in pseudo:
         if not (stores := manifest.about.get("made_from", {}).get("scenes")):

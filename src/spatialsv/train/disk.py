@@ -25,7 +25,7 @@ GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class DiskUse:
-    """What a run writes, in bytes; of files of tensors, the tensors alone."""
+    """What a run writes, in bytes; of files of tensors, only the tensors."""
 
     weights: int  # of a checkpoint: the model as it is trained, with adapters
     optimizer: int  # of a checkpoint: AdamW's states

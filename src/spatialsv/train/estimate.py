@@ -1,4 +1,4 @@
-"""One training step on shapes alone: what it computes and holds, without time or memory.
+"""One training step on shapes only: what it computes and holds, without time or memory.
 
 PyTorch's fake tensors have shapes, dtypes and a graph, but no values, so the model's own code is
 measured, whatever its family. Tensors that the code looks into (tokens, grids) stay real: fake are
@@ -109,11 +109,9 @@ def _attend_windows(
     cu_seq_lens_q: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attend within an encoder's windows, if any, as a batch of equal ones.
-
-    The Qwens' encoders have hundreds of windows a layer, one after the other without flash
-    attention. A batch takes as much memory and as many operations, but seconds, not minutes, here.
-    """
+    """Attend within an encoder's windows, if any, as a batch of equal ones."""
+    # The Qwens' encoders have hundreds of windows a layer, one after the other without flash
+    # attention. A batch takes as much memory and as many operations, but seconds here, not minutes.
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     count, total = len(cu_seq_lens_q) - 1, query.shape[2]

@@ -149,7 +149,7 @@ def arm_losses(
     if arm.geometry and batch.geometry is not None:
         signals = losses_of(arm, config)
         terms |= spatial_terms(output.lifted, batch.geometry, signals, output.distilled)
-    values = {name: term.mean(counts and counts[name]) for name, term in terms.items()}
+    values = {name: term.mean(counts[name] if counts else None) for name, term in terms.items()}
     total = output.logits.new_zeros(()).float()
     if arm.text:
         total = total + weights.get("text", 1.0) * values["text"]
@@ -187,7 +187,8 @@ def losses_of(arm: ArmConfig, config: TrainConfig) -> SpatialLossConfig:
 
 def _zero_of(*outputs: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:
     """Return 0, with a zero gradient to all these."""
-    return sum(0 * output.sum() for output in outputs if output is not None)
+    first, *others = [0 * output.sum() for output in outputs if output is not None]
+    return sum(others, first)
 
 
 def gradient_norms(

@@ -1,4 +1,4 @@
-"""One arm, one seed: from manifests to a fine-tuned checkpoint with a manifest of its own."""
+"""One arm, one seed: from manifests to a fine-tuned checkpoint and its manifest."""
 
 from __future__ import annotations
 
