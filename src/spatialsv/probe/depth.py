@@ -104,17 +104,17 @@ def shuffle_scenes(taps: Taps, seed: int) -> Taps:
 
 def probe_depth(
     taps: Mapping[str, Groups],
-    target: Sequence[DepthTarget],
-    truth: Sequence[DepthTarget],
+    train: Sequence[DepthTarget],
+    test: Sequence[DepthTarget],
     config: FitConfig,
     seed: int,
     label: str,
 ) -> list[Float[Tensor, "S N H W"]]:
     """Train a head on the taps of "train", and predict the depth of each group of "test"."""
-    head = fit_probe(taps["train"], target, config, seed, label)
+    head = fit_probe(taps["train"], train, config, seed, label)
     return [
-        predict(head, group, known.depth.shape[-2:], config.batch_size)
-        for group, known in zip(taps["test"], truth, strict=True)
+        predict(head, group, target.depth.shape[-2:], config.batch_size)
+        for group, target in zip(taps["test"], test, strict=True)
     ]
 
 
@@ -143,9 +143,9 @@ def fit_probe(
         rows = torch.randint(sum(sizes), (batch_size,), generator=generator)
         errors, count = torch.zeros(()), torch.zeros((), dtype=torch.long)
         for taps, target, start, size in zip(groups, targets, starts, sizes, strict=True):
-            own = rows[(rows >= start) & (rows < start + size)] - start
-            if len(own):
-                error, valid = _log_errors(head, [x[own] for x in taps], target.select(own))
+            drawn = rows[(rows >= start) & (rows < start + size)] - start
+            if len(drawn):
+                error, valid = _log_errors(head, [x[drawn] for x in taps], target.select(drawn))
                 errors, count = errors + error, count + valid
         loss = errors / count.clamp_min(1)
         optimiser.zero_grad()
@@ -198,9 +198,9 @@ def mean_depth(targets: Sequence[DepthTarget], like: DepthTarget) -> Float[Tenso
 def depth_errors(depth: Sequence[Float[Tensor, "_ _ _ _"]], truth: Sequence[DepthTarget]) -> Errors:
     """Return the errors of `scene_depth_errors` and `affine_depth_errors` for each scene."""
     errors = [
-        scene_depth_errors(predicted, known.depth, known.valid)
-        | affine_depth_errors(predicted, known.depth, known.valid)
-        for predicted, known in zip(depth, truth, strict=True)
+        scene_depth_errors(predicted, target.depth, target.valid)
+        | affine_depth_errors(predicted, target.depth, target.valid)
+        for predicted, target in zip(depth, truth, strict=True)
     ]
     return {name: torch.cat([e[name] for e in errors]) for name in errors[0]}
 

@@ -75,7 +75,7 @@ def run(
 ) -> Manifest:
     """Train probes on a frozen model; write metrics.json, layers.json, depth.zarr, and a manifest.
 
-    depth.zarr has the depth probe's prediction for the test scenes, at their known cameras.
+    depth.zarr has the depth probe's prediction for the test scenes, at their true cameras.
 
     Metrics are means over the test scenes against their exact depth, with names and alignments of
     `scene_depth_errors` and `affine_depth_errors`. The prefix `shuffled_` or `random_` names a
@@ -104,9 +104,9 @@ def run(
     train = first_scenes(read_all(scenes, "scenes"), config.max_scenes)
     stand_ins = by_id(read_all(test_labels)) if test_labels else {}
     test = [fill_geometry(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
-    given = by_id(read_all(labels) if labels else map(exact.label, train))
+    labels_by_id = by_id(read_all(labels) if labels else map(exact.label, train))
     truth = {
-        "train": [stack(list(select_labels(group.ids, given))) for group in train],
+        "train": [stack(list(select_labels(group.ids, labels_by_id))) for group in train],
         "test": [exact.label(group) for group in test],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def run(
         depth_as_scenes(values, group, config.stride, "probe")
         for values, group in zip(depth, truth["test"], strict=True)
     ]
-    about = {"model": str(model), "labels": next(iter(given.values())).source}
+    about = {"model": str(model), "labels": next(iter(labels_by_id.values())).source}
     return _write(out, metrics, record, predicted, config, about, sum(map(len, train)))
 
 

@@ -45,9 +45,9 @@ class States:
     @classmethod
     def select(cls, tensors: Mapping[str, Tensor], prefix: str) -> States:
         """Return those tensors of `compute_states` whose names have this prefix."""
-        own = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
-        layers = {int(n[5:]): x for n, x in own.items() if n.startswith("layer")}
-        return cls([x for n, x in own.items() if n.startswith("tap")], layers)
+        part = {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+        layers = {int(n[5:]): x for n, x in part.items() if n.startswith("layer")}
+        return cls([x for n, x in part.items() if n.startswith("tap")], layers)
 
 
 class StateSource:

@@ -44,6 +44,26 @@ Taps = tuple[int, int, int, int]
 class Family(ABC):
     """The processor of an MLLM, and the layout of its parameters and visual tokens.
 
+    An adapter for a model whose processor resizes every image to one size, with 16 x 16 visual
+    tokens in raster order::
+
+        class MyFamily(Family):
+            model_class = MyForConditionalGeneration
+            image_processor_class = MyImageProcessorPil
+            vision = ("model.vision_tower.",)
+            projector = ("model.multi_modal_projector.",)
+
+            def prepare(self, images, kind):
+                out = self.image_processor(images=list(images), return_tensors="pt")
+                tokens = consecutive_runs([256] * len(images))
+                image = self.placeholder_ids["image"]
+                return PreparedViews(
+                    kind=kind,
+                    inputs={"pixel_values": out["pixel_values"]},
+                    placeholders=tuple(torch.full_like(run, image) for run in tokens),
+                    grids=tuple(run.view(16, 16) for run in tokens),
+                )
+
     Args:
         tokenizer: a fast tokenizer with the chat template.
         image_processor: an instance of `image_processor_class`.
@@ -200,15 +220,15 @@ class Family(ABC):
             mllm: the model.
             prefix: the tokens that all chats of a sample share, up to the last visual token.
             inputs: what `batch_inputs` returned for all samples.
-            steps: the index of each token behind the prefix within its own chat, from 0.
+            steps: the index of each token after the prefix within its chat, from 0.
 
         Returns:
-            Position ids of the prefix and of the tokens behind it.
+            Position ids of the prefix and of the tokens after it.
         """
-        ahead = self.prefix_positions(mllm, prefix, inputs)
-        follows = ahead.reshape(-1, *prefix.shape).amax(dim=(0, 2))[:, None] + 1
-        behind = (follows + steps).expand(*ahead.shape[:-1], -1)
-        return torch.cat([ahead, behind], dim=-1)
+        positions = self.prefix_positions(mllm, prefix, inputs)
+        first = positions.reshape(-1, *prefix.shape).amax(dim=(0, 2))[:, None] + 1
+        following = (first + steps).expand(*positions.shape[:-1], -1)
+        return torch.cat([positions, following], dim=-1)
 
     def prefix_positions(
         self, mllm: PreTrainedModel, prefix: Int[Tensor, "B P"], inputs: dict[str, Tensor]
