@@ -51,12 +51,12 @@ class TableConfig:
             )
         if self.paper is None:
             return
-        if self.paper not in (known := paper_tables()):
-            names = ", ".join(known)
+        if self.paper not in (printed := paper_tables()):
+            names = ", ".join(printed)
             raise ValueError(
                 f"ablations.tables: unknown paper table {self.paper!r}. Known tables: {names}."
             )
-        if len(rows := known[self.paper]["rows"]) != len(self.arms):
+        if len(rows := printed[self.paper]["rows"]) != len(self.arms):
             names = "; ".join(row["row"] for row in rows)
             raise ValueError(
                 f"ablations.tables: found {len(self.arms)} arms, expected {len(rows)} as in"
@@ -93,7 +93,7 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
         The manifest.
 
     Raises:
-        ValueError: there are no tables, an arm was not evaluated, or arms answered different
+        ValueError: the tables are missing, an arm was not evaluated, or arms answered different
             questions.
     """
     out = Path(out)

@@ -2,8 +2,8 @@
 
 Depth maps with cameras hold the same points as clouds do, in a third of the bytes: the page's
 script computes the points. All geometry is in the labels' frame and unit: the first view's camera,
-lengths divided by the mean distance of the scene's points. Nothing is aligned: predicted geometry
-is stored as it was predicted.
+lengths divided by the mean distance of the scene's points. Predicted geometry is
+stored without alignment.
 
 Shapes: N views, H W pixels.
 """

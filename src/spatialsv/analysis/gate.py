@@ -102,7 +102,7 @@ def _measure(
 
 
 def _best_single(share: float, sweeps: Sequence[Row]) -> Row:
-    """The threshold that, alone and set to keep this share of pixels, has the best precision."""
+    """The single threshold with the best precision, if set to keep this share of pixels."""
     best: Row = {"single_threshold": None, "single_precision": None}
     for name in dict.fromkeys(row["threshold"] for row in sweeps):
         rows = [row for row in sweeps if row["threshold"] == name and row["gain"]]

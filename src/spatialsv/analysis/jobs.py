@@ -17,7 +17,7 @@ ARM_ORDER = (
     *("no_image", "random", "frequency"),
 )
 NO_IMAGE = "no_image"  # the arm whose images are grey
-BASELINES = ("random", "frequency")  # arms that see neither image nor model
+BASELINES = ("random", "frequency")  # arms without images and without a model
 WITHOUT_TRAINING = ("base", *BASELINES)
 
 

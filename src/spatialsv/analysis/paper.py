@@ -1,6 +1,6 @@
 """The target `paper`: Tables 1, 2 and 8 of the paper, its values and ours.
 
-A cell has our value and the paper's. Benchmarks that were not run here have the paper's alone.
+A cell has our value, if the benchmark was run here, and the paper's.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ def _runs_of(base: str, arm: str, runs: ModelRuns) -> BenchmarkRuns:
     for benchmarks in runs.values():
         for name, seeds in benchmarks.items():
             if seeds[0].get(arm) is not None:
-                known = {task: s.get(arm) for task, s in seeds[0]["tasks"].items()}
-                tasks = {task: {"score": s} for task, s in known.items() if s is not None}
+                scores = {task: s.get(arm) for task, s in seeds[0]["tasks"].items()}
+                tasks = {task: {"score": s} for task, s in scores.items() if s is not None}
                 guesses[name] = [{"overall": seeds[0][arm], "tasks": tasks}]
     return guesses
 

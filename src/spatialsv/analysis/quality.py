@@ -82,7 +82,7 @@ def arm_tables(
     points: list[Row] = []
     for job in jobs:
         error, own = job.metrics.get(ERROR), responses.get((job.arm, job.seed), {})
-        scores = [one.scored.score for one in own.values() if one.scored.spatial]
+        scores = [response.scored.score for response in own.values() if response.scored.spatial]
         if error is not None and scores:
             point = {"stage": stage, "arm": job.arm, "seed": job.seed, "error": float(error)}
             points.append(point | {"accuracy": float(np.mean(scores))})
@@ -167,9 +167,9 @@ def scene_tables(
     ranked = descending_ranks(scenes)
     quality = np.array([ranked[name] for name in names])
     controls = dummy_variables([question.task for question in questions])
-    known = [properties[name] for name in names if name in properties]
-    if len(known) == len(names) and len({len(one) for one in known}) == 1:
-        controls = np.concatenate([controls, _standardise(np.array(known))], axis=1)
+    rows = [properties[name] for name in names if name in properties]
+    if len(rows) == len(names) and len({len(row) for row in rows}) == 1:
+        controls = np.concatenate([controls, _standardise(np.array(rows))], axis=1)
     trends: dict[str, Trend | None] = {"raw": fit_trend(own, quality, names, seed=seed)}
     reference = None
     if arm != REFERENCE and REFERENCE in pooled:
@@ -215,10 +215,12 @@ def disagreement_rows(arm: str, runs: Runs, error: Mapping[str, float]) -> list[
     pair = {arm: runs[arm][0], REFERENCE: runs[REFERENCE][0]}
     return [
         {"arm": arm, "reference": REFERENCE, "correct_arm": winner, "question": id}
-        | {"scene": one.scored.scene, "quality": rank.get(one.scored.scene), "is_example": False}
+        | {"scene": (scene := response.scored.scene), "quality": rank.get(scene)}
+        | {"is_example": False}
         for winner, loser in ((arm, REFERENCE), (REFERENCE, arm))
-        for id, one in pair[winner].items()
-        if one.scored.spatial and one.scored.score == 1 and pair[loser][id].scored.score == 0
+        for id, response in pair[winner].items()
+        if response.scored.spatial
+        and (response.scored.score, pair[loser][id].scored.score) == (1, 0)
     ]
 
 
@@ -226,18 +228,18 @@ def trend_rows(arm: str, against: str, trends: Mapping[str, Trend | None]) -> li
     """List those trends that could be computed, without corrected p-values."""
     return [
         {"arm": arm, "against": against, "trend": name}
-        | {key: value for key, value in asdict(one).items() if key != "interval"}
-        | ends(one.interval)
-        for name, one in trends.items()
-        if one is not None
+        | {key: value for key, value in asdict(trend).items() if key != "interval"}
+        | ends(trend.interval)
+        for name, trend in trends.items()
+        if trend is not None
     ]
 
 
 def correct_together(trends: Sequence[Row], uncorrected: Iterable[str]) -> list[Row]:
     """Correct the p-values of all trends together (Holm), but for those named `uncorrected`."""
     tests = iter(correct_p_values([row for row in trends if row["trend"] not in uncorrected]))
-    nothing = {"p_holm": None, "significant": None}
-    return [row | nothing if row["trend"] in uncorrected else next(tests) for row in trends]
+    empty = {"p_holm": None, "significant": None}
+    return [row | empty if row["trend"] in uncorrected else next(tests) for row in trends]
 
 
 def ends(interval: Interval | None) -> Row:

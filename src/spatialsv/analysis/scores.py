@@ -68,8 +68,8 @@ def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
             f"Arm {arm!r}: its seeds answered different questions. Force the stage `evaluate`."
         )
     return [
-        replace(one.scored, score=float(np.mean([run[name].scored.score for run in seeds])))
-        for name, one in first.items()
+        replace(response.scored, score=float(np.mean([run[id].scored.score for run in seeds])))
+        for id, response in first.items()
     ]
 
 
@@ -93,7 +93,8 @@ def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
     """
     if not runs:
         return {}
-    constant = {name: one.scored.score for name, one in runs.get("frequency", [{}])[0].items()}
+    frequency = runs.get("frequency", [{}])[0]
+    constant = {id: response.scored.score for id, response in frequency.items()}
     guesses = []
     for response in next(iter(runs.values()))[0].values():
         question = response.scored

@@ -80,11 +80,11 @@ def solver_tables(
     Returns:
         `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
     """
-    # The answers of these tasks follow from the masks alone.
+    # The answers to these tasks follow from the masks.
     without = [name for name in TASKS if TASKS[name].spatial and name not in (*SOLVERS, "choice")]
     jobs = [j for j in lift if (j.arm, j.seed) in responses and STORE in j.manifest.payload]
     rooms = load_rooms(scenes) if jobs else []
-    questions = {question.id: question for one in rooms for question in one.questions}
+    questions = {question.id: question for room in rooms for question in room.questions}
     tables: dict[str, list[Row]] = {
         name: [] for name in ("solver_summary", "solver_scores", "solver_agreement", "trends")
     }
@@ -99,7 +99,7 @@ def solver_tables(
                 if None in answers.values():
                     unsolved += 1
                     continue
-                given = {other: found[id] for other, found in own.items()}
+                given = {name: run[id] for name, run in own.items()}
                 solved.append(
                     SolvedQuestion(question=questions[id], answers=answers, responses=given)
                 )
@@ -115,10 +115,10 @@ def arm_tables(
     arm: str, solved: Sequence[SolvedQuestion], resamples: int, seed: int
 ) -> dict[str, list[Row]]:
     """Build one arm's scores by pool and task, its agreement, and its trends."""
-    pools = {
-        kind: [one for one in solved if one.question.kind == kind] for kind in ("choice", "number")
-    }
-    choices, numbers = pools.values()
+    choices, numbers = (
+        [item for item in solved if item.question.kind == kind] for kind in ("choice", "number")
+    )
+    pools = {"choice": choices, "number": numbers}
     scores = [
         {"arm": arm, "task": kind, "is_pool": True} | row
         for kind, part in pools.items()
@@ -126,7 +126,7 @@ def arm_tables(
         for row in score_rows(arm, part, (resamples, seed))
     ]
     for task in TASKS:
-        if part := [one for one in solved if one.question.task == task]:
+        if part := [item for item in solved if item.question.task == task]:
             scores += [
                 {"arm": arm, "task": task, "is_pool": False} | row for row in score_rows(arm, part)
             ]
@@ -150,14 +150,14 @@ def score_rows(
     Yields:
         A row per source, with an interval if `bootstrap` has resamples and seed.
     """
-    columns = {name: [one.score(one.answers[name]) for one in solved] for name in SOURCES}
-    columns["response"] = [one.responses[arm].scored.score for one in solved]
+    columns = {name: [item.score(item.answers[name]) for item in solved] for name in SOURCES}
+    columns["response"] = [item.responses[arm].scored.score for item in solved]
     if solved[0].question.options:
-        columns["chance"] = [1 / len(one.question.options) for one in solved]
+        columns["chance"] = [1 / len(item.question.options) for item in solved]
     for name, values in columns.items():
         interval = None
         if bootstrap:
-            clusters = [one.scene for one in solved]
+            clusters = [item.scene for item in solved]
             interval = cluster_bootstrap(
                 np.array(values), clusters, resamples=bootstrap[0], seed=bootstrap[1]
             )
@@ -174,20 +174,20 @@ def agreement_row(name: str, choices: Sequence[SolvedQuestion], resamples: int, 
     Returns:
         Columns of `solver_agreement`; None where nothing can be compared.
     """
-    predictions = [one.responses[name].prediction for one in choices]
+    predictions = [item.responses[name].prediction for item in choices]
     kappa = cohen_kappa(
-        [one.meaning(letter) for one, letter in zip(choices, predictions, strict=True)],
-        [one.meaning(one.answers["lifted"]) for one in choices],
-        [one.stratum for one in choices],
-        [one.scene for one in choices],
+        [item.meaning(letter) for item, letter in zip(choices, predictions, strict=True)],
+        [item.meaning(item.answers["lifted"]) for item in choices],
+        [item.stratum for item in choices],
+        [item.scene for item in choices],
         resamples,
         seed,
     )
     wrong = [
-        (float(letter == one.answers["lifted"]), 1 / (len(one.question.options) - 1), one.scene)
-        for one, letter in zip(choices, predictions, strict=True)
-        if len(one.question.options) > 2
-        and one.question.answer not in (letter, one.answers["lifted"])
+        (float(letter == item.answers["lifted"]), 1 / (len(item.question.options) - 1), item.scene)
+        for item, letter in zip(choices, predictions, strict=True)
+        if len(item.question.options) > 2
+        and item.question.answer not in (letter, item.answers["lifted"])
         and letter is not None
     ]
     row: Row = {"responses_of": name, "n": len(choices), "kappa": kappa and kappa.kappa}
@@ -213,13 +213,13 @@ def solver_trends(
     """
     if not choices:
         return {}
-    own = np.array([one.responses[arm].scored.score for one in choices])
-    correct = np.array([one.score(one.answers["lifted"]) for one in choices])
-    names = [one.scene for one in choices]
-    tasks = dummy_variables([one.question.task for one in choices])
+    own = np.array([item.responses[arm].scored.score for item in choices])
+    correct = np.array([item.score(item.answers["lifted"]) for item in choices])
+    names = [item.scene for item in choices]
+    tasks = dummy_variables([item.question.task for item in choices])
     trends = {"correct": fit_trend(own, correct, names, tasks, seed=seed)}
     if arm != REFERENCE and REFERENCE in choices[0].responses:
-        reference = np.array([one.responses[REFERENCE].scored.score for one in choices])
+        reference = np.array([item.responses[REFERENCE].scored.score for item in choices])
         known = np.column_stack([tasks, reference])
         trends["correct_controlled"] = fit_trend(own, correct, names, known, seed=seed)
         trends["correct_lead"] = fit_trend(own - reference, correct, names, tasks, seed=seed)
@@ -236,24 +236,25 @@ def number_trend(arm: str, numbers: Sequence[SolvedQuestion], seed: int) -> Tren
         The trend; None without positive predictions.
     """
     logs, names, kinds = [], [], []
-    for one in numbers:
-        values = (one.responses[arm].prediction, one.answers["lifted"], float(one.question.answer))
+    for item in numbers:
+        truth = float(item.question.answer)
+        values = (item.responses[arm].prediction, item.answers["lifted"], truth)
         if all(isinstance(value, int | float) and value > 0 for value in values):
             logs.append(np.log(np.array(values, dtype=float)))
-            names.append(one.scene)
-            kinds.append(one.question.task)
+            names.append(item.scene)
+            kinds.append(item.question.task)
     if not logs:
         return None
-    predicted, solved, truth = np.array(logs).T
+    predicted, solved, true = np.array(logs).T
     tasks = np.column_stack([np.ones(len(kinds)), dummy_variables(kinds)])
     tasks[:, 0] -= tasks[:, 1:].sum(axis=1)
-    controls = np.column_stack([tasks, tasks * truth[:, None]])
+    controls = np.column_stack([tasks, tasks * true[:, None]])
     return fit_trend(predicted, solved, names, controls, seed=seed)
 
 
 def _responses_of_seed(responses: ByJob, seed: str) -> dict[str, Responses]:
     """Each model's responses of this seed, or of its first where it has no such seed."""
     first: dict[str, Responses] = {}
-    for (arm, _), found in responses.items():
-        first.setdefault(arm, found)
-    return {a: responses.get((a, seed), own) for a, own in first.items() if a not in BASELINES}
+    for (arm, _), run in responses.items():
+        first.setdefault(arm, run)
+    return {a: responses.get((a, seed), run) for a, run in first.items() if a not in BASELINES}

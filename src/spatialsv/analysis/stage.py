@@ -7,33 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spatialsv.analysis import comparisons, gate, quality, tables
 from spatialsv.analysis.browser import browser_payload, evenly_spaced, mark_examples
 from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, reference_maps
-from spatialsv.analysis.comparisons import comparison_table, detectable_per_task, text_pairs
 from spatialsv.analysis.curves import curve_table
-from spatialsv.analysis.gate import gate_tables
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
-from spatialsv.analysis.quality import (
-    arm_tables,
-    correct_together,
-    disagreement_rows,
-    responses_by_job,
-    scene_errors,
-    scene_properties,
-    scene_tables,
-    spatial_scores,
-)
 from spatialsv.analysis.scores import geometry_table, no_image_table, score_table
 from spatialsv.analysis.solver_scores import solver_tables
-from spatialsv.analysis.tables import (
-    Row,
-    Tables,
-    loss_by_step,
-    scores_by_arm,
-    write_stage,
-    write_tables,
-)
+from spatialsv.analysis.tables import Row, Tables
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.manifest import Manifest, read_manifest
 
@@ -82,30 +64,27 @@ def run(
         The manifest.
 
     Raises:
-        ValueError: there is no evaluate manifest, or arms answered different questions.
+        ValueError: evaluate manifests are missing, or arms answered different questions.
     """
     out = Path(out)
     if not evaluate:
-        raise ValueError("No evaluate manifests: there is nothing to analyse. Give --evaluate.")
+        raise ValueError("No evaluate manifests: nothing to analyse. Give --evaluate.")
     evaluated, lifts, probes = map(read_jobs, (evaluate, lift, probe))
     runs = read_runs(evaluated)
-    shown = [read_manifest(path) for path in scenes]
-    tables = build_tables(runs, evaluated, lifts, probes, read_jobs(train), pseudo, shown, config)
-    texts = {
-        "plots/scores.csv": scores_by_arm(tables["scores"]),
-        "plots/curves.csv": loss_by_step(tables["curves"]),
-    }
-    records = {
-        "metrics.json": flat_metrics(tables),
-        **viewer_records(runs, lifts, probes, shown, labels, tables["disagreements"], config),
-    }
-    names = write_tables(out.parent, tables)
-    for name, text in texts.items():
+    manifests = [read_manifest(path) for path in scenes]
+    jobs = (evaluated, lifts, probes, read_jobs(train))
+    rows = build_tables(runs, *jobs, pseudo, manifests, config)
+    plots = {"plots/scores.csv": tables.scores_by_arm(rows["scores"])}
+    plots["plots/curves.csv"] = tables.loss_by_step(rows["curves"])
+    viewers = viewer_records(runs, lifts, probes, manifests, labels, rows["disagreements"], config)
+    records = {"metrics.json": flat_metrics(rows), **viewers}
+    names = tables.write_tables(out.parent, rows)
+    for name, text in plots.items():
         write_text(out.parent / name, text)
     for name, record in records.items():
         write_json(out.parent / name, record)
-    counts = {"arms": len(runs), "comparisons": len(tables["comparisons"])}
-    return write_stage(out, "analysis", [*names, *texts, *records], counts, config)
+    counts = {"arms": len(runs), "comparisons": len(rows["comparisons"])}
+    return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config)
 
 
 def build_tables(
@@ -121,18 +100,18 @@ def build_tables(
     """Build all tables; `datapackage.json` documents their columns."""
     bootstrap = (config.resamples, config.seed)
     scores = score_table(runs, *bootstrap)
-    comparisons = comparison_table(runs, text_pairs(runs), config.seed)
-    for row in comparisons:
-        size = detectable_per_task(runs[row["first"]], runs[row["second"]])
+    pairs = comparisons.comparison_table(runs, comparisons.text_pairs(runs), config.seed)
+    for row in pairs:
+        size = comparisons.detectable_per_task(runs[row["first"]], runs[row["second"]])
         row["minimum_detectable_difference_per_task"] = size
     return {
         "scores": scores,
-        "comparisons": comparisons,
+        "comparisons": pairs,
         "no_image": no_image_table(scores),
         "geometry": geometry_table("lift", lifts) + geometry_table("probe", probes),
         "layers": layer_table(probes),
         "curves": curve_table(trains),
-        **gate_tables(pseudo, *bootstrap),
+        **gate.gate_tables(pseudo, *bootstrap),
         **quality_tables(runs, evaluated, lifts, probes, scenes, *bootstrap),
     }
 
@@ -147,28 +126,28 @@ def quality_tables(
     seed: int,
 ) -> dict[str, list[Row]]:
     """Build the tables of geometry quality against accuracy and of the geometry-only solver."""
-    responses, pooled = responses_by_job(runs, evaluated), spatial_scores(runs)
+    responses, pooled = quality.responses_by_job(runs, evaluated), quality.spatial_scores(runs)
     seeds = {arm: [job for job in lifts if job.arm == arm] for arm in pooled}
-    errors = {arm: error for arm, jobs in seeds.items() if (error := scene_errors(jobs))}
-    properties = scene_properties(scenes) if errors else {}
+    errors = {arm: error for arm, jobs in seeds.items() if (error := quality.scene_errors(jobs))}
+    properties = quality.scene_properties(scenes) if errors else {}
     parts = [
-        arm_tables(stage, jobs, responses, pooled, resamples, seed)
+        quality.arm_tables(stage, jobs, responses, pooled, resamples, seed)
         for stage, jobs in (("probe", probes), ("lift", lifts))
     ]
     parts += [
-        scene_tables(arm, error, pooled, properties, resamples, seed)
+        quality.scene_tables(arm, error, pooled, properties, resamples, seed)
         for arm, error in errors.items()
     ]
     parts.append(solver_tables(lifts, responses, scenes, resamples, seed))
-    tables: dict[str, list[Row]] = {"quality_bins": []}
+    merged: dict[str, list[Row]] = {"quality_bins": []}
     for part in parts:
         for name, rows in part.items():
-            tables.setdefault(name, []).extend(rows)
-    tables["trends"] = correct_together(tables["trends"], ["log_number"])
-    tables["disagreements"] = [
-        row for arm, error in errors.items() for row in disagreement_rows(arm, runs, error)
+            merged.setdefault(name, []).extend(rows)
+    merged["trends"] = quality.correct_together(merged["trends"], ["log_number"])
+    merged["disagreements"] = [
+        row for arm, error in errors.items() for row in quality.disagreement_rows(arm, runs, error)
     ]
-    return tables
+    return merged
 
 
 def viewer_records(
@@ -197,36 +176,36 @@ def viewer_records(
     }
 
 
-def flat_metrics(tables: Tables) -> dict[str, Any]:
-    """Return the means alone, by stage, arm and name, for `dvc metrics`."""
+def flat_metrics(rows: Tables) -> dict[str, Any]:
+    """Return the means, by stage, arm and name, for `dvc metrics`."""
     metrics: dict[str, Any] = {"evaluate": {}, "lift": {}, "probe": {}, "pseudo": {}}
-    for row in tables["scores"]:
+    for row in rows["scores"]:
         metrics["evaluate"].setdefault(row["arm"], {})[row["task"]] = row["mean"]
-    for row in tables["geometry"]:
+    for row in rows["geometry"]:
         metrics[row["stage"]].setdefault(row["arm"], {})[row["metric"]] = row["mean"]
-    for row in tables["gate_summary"]:
+    for row in rows["gate_summary"]:
         metrics["pseudo"]["kept_share"] = row["kept_mean"]
         metrics["pseudo"]["excluded_share"] = row["excluded_scenes"] / row["scenes"]
-    for row in tables["gate_pixels"]:
+    for row in rows["gate_pixels"]:
         if row["precision"] is not None:
             columns = ("share", "abs_rel", "precision")
             metrics["pseudo"][row["pixels"]] = {name: row[name] for name in columns}
-    return metrics | {"quality": _quality_metrics(tables)}
+    return metrics | {"quality": _quality_metrics(rows)}
 
 
-def _quality_metrics(tables: Tables) -> dict[str, Any]:
+def _quality_metrics(rows: Tables) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
-    for row in tables["quality_correlation"]:
+    for row in rows["quality_correlation"]:
         if row["rho"] is not None:
             numbers = {"rho": row["rho"], "p": row["p"], "n": row["arms"]}
             metrics[f"{row['stage']}_accuracy"] = numbers
-    for row in tables["trends"]:
+    for row in rows["trends"]:
         metrics.setdefault(row["arm"], {})[row["trend"]] = row["slope"]
-    for row in tables["solver_scores"]:
+    for row in rows["solver_scores"]:
         if row["is_pool"]:
             pools = metrics.setdefault(row["arm"], {})
             pools.setdefault(row["task"], {})[row["source"]] = row["mean"]
-    for row in tables["solver_agreement"]:
+    for row in rows["solver_agreement"]:
         if row["arm"] == row["responses_of"] and row["kappa"] is not None:
             metrics.setdefault(row["arm"], {})["kappa"] = row["kappa"]
     return metrics

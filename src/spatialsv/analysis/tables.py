@@ -39,8 +39,8 @@ def write_tables(folder: Path, tables: Tables) -> list[str]:
     Raises:
         ValueError: the columns of a row differ from the schema.
     """
-    resources = [known for known in data_package()["resources"] if known["name"] in tables]
-    if unknown := set(tables) - {known["name"] for known in resources}:
+    resources = [table for table in data_package()["resources"] if table["name"] in tables]
+    if unknown := set(tables) - {table["name"] for table in resources}:
         raise ValueError(f"{SCHEMA}: no schema for the tables {sorted(unknown)}.")
     for resource in resources:
         columns = [field["name"] for field in resource["schema"]["fields"]]

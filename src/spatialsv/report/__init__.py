@@ -1,4 +1,4 @@
-"""Presentation of the results: tables, figures, and one page. It computes nothing."""
+"""Presentation of the results: tables, figures, and one page. All numbers come from `analysis`."""
 
 from spatialsv.report.stage import ReportConfig, run
 

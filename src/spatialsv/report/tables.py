@@ -30,7 +30,7 @@ def pivot(
     cell: Callable[[Row], str],
     columns: Sequence[Any] = (),
 ) -> dict[Any, list[str]]:
-    """Arrange tidy rows as a grid of formatted cells, "-" where there is no row.
+    """Arrange tidy rows as a grid of formatted cells, "-" where a row is missing.
 
     The values of the column `across` are the grid's columns, unless `columns` has others.
 
