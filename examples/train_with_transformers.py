@@ -24,10 +24,12 @@ def main(base: str, scenes: str, labels: str, questions: str, out: str) -> None:
     heads = spatialsv.SpatialHeads(config, mllm.config.get_text_config().hidden_size)
     losses = spatialsv.SpatialLossConfig(tasks=tasks)
     model = spatialsv.SpatialSV(mllm, family, heads, losses)
-    images = spatialsv.read_store(Path(scenes), ["image"])
-    geometry = spatialsv.read_store(Path(labels))
-    asked = read_questions(Path(questions))
-    dataset = spatialsv.SceneDataset([images], asked, family, [geometry])
+    dataset = spatialsv.SceneDataset(
+        spatialsv.open_store(Path(scenes)),
+        read_questions(Path(questions)),
+        family,
+        spatialsv.open_store(Path(labels)),
+    )
     collate = spatialsv.Collate(processor=family)
     arguments = TrainingArguments(
         output_dir=out, max_steps=10, learning_rate=1e-3, save_strategy="no", report_to="none"
