@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal, TypeVar, overload
 
@@ -64,15 +64,7 @@ class Geometry:
 
 
 class SceneSet(ABC):
-    """Scenes of equal shape: in memory (`Scenes`), or still in their store (`SceneRef`).
-
-    Attributes:
-        ids: names of the scenes.
-        unit: unit of lengths.
-        source: the dataset or teacher that made the geometry.
-        revision: of that dataset or teacher.
-        licence: SPDX identifier, or the name of the terms.
-    """
+    """Scenes of equal shape: in memory (`Scenes`), or still in their store (`SceneRef`)."""
 
     def __init__(
         self, ids: tuple[str, ...], unit: Unit, source: str, revision: str, licence: str
@@ -89,7 +81,7 @@ class SceneSet(ABC):
 
     def __repr__(self) -> str:
         names = ", ".join(name for name in VARIABLES if self.has(name))
-        return f"<{type(self).__name__} of {self.source}: {self.describe()}, {self.shape}: {names}>"
+        return f"<{type(self).__name__} {describe_ids(self.ids)} of {self.source}: {names}>"
 
     @property
     @abstractmethod
@@ -132,18 +124,10 @@ class SceneSet(ABC):
         return {"teacher": self.source, "revision": self.revision, "licence": self.licence}
 
     def check_complete(self) -> None:
-        """Check that the scenes have images or geometry, and no part of the geometry is missing.
-
-        Raises:
-            ValueError: a variable is missing.
-        """
+        """Raise a ValueError if images and geometry are missing, or a part of the geometry is."""
         lacking = [name for name in GEOMETRY if not self.has(name)]
         if lacking not in ([], list(DEPTH), list(GEOMETRY)) or (lacking and not self.has_image):
             raise ValueError(f"Scenes of {self.source} lack {', '.join(lacking)}.")
-
-    def describe(self) -> str:
-        """Return a short description of the scenes for messages."""
-        return describe_ids(self.ids)
 
 
 class _Variable:
@@ -160,7 +144,9 @@ class _Variable:
         if scenes is None:
             return self
         if (array := scenes.get(self._name)) is None:
-            raise ValueError(f"{self._name}: {scenes.describe()} of {scenes.source} have none.")
+            raise ValueError(
+                f"{self._name}: {describe_ids(scenes.ids)} of {scenes.source} have none."
+            )
         return array
 
 
@@ -168,12 +154,11 @@ class Scenes(SceneSet):
     """S scenes of N views, each view H x W pixels, with all their arrays in memory.
 
     Labels of a teacher are `Scenes` too: their world is the first view's camera, their lengths are
-    divided by `scale`, and they need no image. Photos and videos may have images only; posed
-    ones have cameras as well.
+    divided by `scale`, and they need no image. Photos have an image only; posed ones also cameras.
 
     Args:
         ids: names of the scenes.
-        cameras: of posed images without depth; leave out where `geometry` has them.
+        cameras: of posed images without `geometry`, which has them too.
         geometry: cameras and depth.
         image: sRGB, 0 to 255.
         instance: 0 = background, else the object's number in its scene.
@@ -218,10 +203,9 @@ class Scenes(SceneSet):
             if cameras is not None:
                 raise ValueError("cameras: given twice, since geometry has them.")
             cameras = geometry.cameras
-            arrays |= {f.name: getattr(geometry, f.name) for f in fields(Geometry)}
-            del arrays["cameras"]
+            arrays |= vars(geometry)
         if cameras is not None:
-            arrays |= {name: getattr(cameras, name) for name in CAMERAS}
+            arrays |= vars(cameras)
         super().__init__(ids, unit, source, revision, licence)
         self._set(arrays)
 
@@ -234,17 +218,7 @@ class Scenes(SceneSet):
         shape: tuple[int, int, int] | None = None,
         **attributes: Any,
     ) -> Scenes:
-        """Return scenes of arrays by name.
-
-        Args:
-            arrays: keys are of VARIABLES; None stands for an absent variable.
-            not_loaded: variables that the scenes have in their store but not here.
-            shape: N, H and W; required if depth and image are not loaded.
-            attributes: `ids` and ATTRIBUTES.
-
-        Returns:
-            The scenes.
-        """
+        """Return scenes of arrays by name; `not_loaded` names those that remain in the store."""
         scenes = cls.__new__(cls)
         SceneSet.__init__(scenes, **attributes)
         scenes._set(arrays, not_loaded, shape)
@@ -311,20 +285,10 @@ class Scenes(SceneSet):
         return name in self._arrays or name in self._not_loaded
 
     def get(self, name: str) -> np.ndarray | None:
-        """Return a variable; None where the scenes have none.
-
-        Args:
-            name: one of VARIABLES.
-
-        Returns:
-            The array.
-
-        Raises:
-            ValueError: the variable exists in the store but was not loaded.
-        """
+        """Return a variable, or None if the scenes have none; one not loaded is a ValueError."""
         if name in self._not_loaded:
             raise ValueError(
-                f"{name} of {self.describe()} of {self.source} was not loaded."
+                f"{name} of {describe_ids(self.ids)} of {self.source} was not loaded."
                 f" Load it: SceneRef.load({name!r})."
             )
         return self._arrays.get(name)
@@ -339,17 +303,7 @@ class Scenes(SceneSet):
         return self.replace(ids=select_ids(self.ids, rows), **arrays)
 
     def replace(self, **changes: Any) -> Scenes:
-        """Return a copy with other variables or attributes.
-
-        Args:
-            changes: new values of VARIABLES, of ATTRIBUTES or of `ids`; None removes a variable.
-
-        Returns:
-            The changed copy; arrays that do not change are shared.
-
-        Raises:
-            TypeError: an unknown name.
-        """
+        """Return a copy with other VARIABLES (None removes one), ATTRIBUTES or `ids`."""
         if unknown := changes.keys() - {"ids", *ATTRIBUTES, *VARIABLES}:
             raise TypeError(f"Scenes have no {', '.join(sorted(unknown))}.")
         header = {n: changes.get(n, getattr(self, n)) for n in ("ids", *ATTRIBUTES)}
@@ -381,16 +335,7 @@ def as_frame_ids(names: Iterable[object]) -> Shaped[np.ndarray, "1 N"]:
 
 
 def find_invalid_value(scenes: Scenes) -> str | None:
-    """Describe the first value that cannot be used, with its scene and view.
-
-    Cameras, features and scales must be finite. Depths at valid pixels must be finite and positive.
-
-    Args:
-        scenes: what is loaded of them is checked.
-
-    Returns:
-        The description; None where all values can be used.
-    """
+    """Describe the first loaded value that is not finite (or positive, of depth); None: no such."""
     for name in (*CAMERAS, "features", "scale", "depth"):
         if (values := scenes.arrays.get(name)) is None:
             continue
