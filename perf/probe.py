@@ -20,7 +20,7 @@ import torch
 
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe import ProbeConfig, run
-from spatialsv.probe.fit import FitConfig
+from spatialsv.probe.depth import FitConfig
 from spatialsv.probe.layers import LayersConfig
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.views import render_views
