@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
+from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.io.atomic import atomic_directory, delete
 from spatialsv.losses.text import text_loss
 from spatialsv.losses.total import SpatialLossConfig, spatial_losses
@@ -111,26 +111,15 @@ class SpatialSV(nn.Module):
         if self.heads is not None:
             states = {i: batch.visual_states(result.hidden_states[i]) for i in required}
             lifted, distilled = self._lift(self.heads, states)
-        output = SpatialSVOutput(
-            logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
-        )
+        loss = None
         if self.losses is not None and targets is not None:
-            output.loss = self._loss(output, batch.geometry, self.losses)
-        return output
-
-    def _loss(
-        self,
-        output: SpatialSVOutput,
-        geometry: GeometryLabels | None,
-        losses: SpatialLossConfig,
-    ) -> Float[Tensor, ""]:
-        """Return the text's loss plus, with labels, the spatial loss (Eq. 6)."""
-        assert output.logits is not None and output.targets is not None
-        text = text_loss(output.logits, output.targets)
-        if geometry is None:
-            return text
-        spatial = spatial_losses(output.lifted, geometry, losses, output.distilled)
-        return text + spatial["total"]
+            loss = text_loss(result.logits, targets)
+            if batch.geometry is not None:  # Eq. 6
+                spatial = spatial_losses(lifted, batch.geometry, self.losses, distilled)
+                loss = loss + spatial["total"]
+        return SpatialSVOutput(
+            loss=loss, logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
+        )
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
         """Return the visual states at these hidden states (0 = embeddings), without logits."""
