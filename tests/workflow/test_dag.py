@@ -30,7 +30,7 @@ def test_the_default_is_one_of_each_gather_and_a_job_for_each_shard_and_arm(copy
 
 def test_a_stage_is_a_target(copy):
     assert copy.planned("labels") == {
-        "scenes_shard": 10,  # of training, and of the test scenes that the report shows
+        "scenes_shard": 10,  # of training, and of the test scenes whose labels are shown
         "labels_shard": 10,
         "gather": 1,
         "labels": 1,
@@ -167,7 +167,7 @@ def test_a_benchmark_is_asked_again_where_it_changed(asked, path, old, new, jobs
     asked.edit(path, old, new)
     planned = {"evaluate_benchmark": jobs, "gather": 1}
     if jobs == 8:  # the rooms are a benchmark, too
-        planned |= {"evaluate_model": 6, "report": 1}
+        planned |= {"evaluate_model": 6, "analysis": 1, "report": 1}
     assert asked.planned() == planned
 
 
@@ -179,7 +179,7 @@ def test_a_benchmark_is_asked_again_where_it_changed(asked, path, old, new, jobs
         (
             "max_new_tokens: 4",
             "protocol: mine",
-            "evaluate.benchmarks.cv_bench: unknown protocol 'mine'. Known protocols: official, lmms_eval",
+            "cv_bench: unknown protocol 'mine'. Known protocols: official, lmms_eval",
         ),
         ("external/CV-Bench,", "external/CV,", "benchmark cv_bench: no external/CV\n    put there"),
     ],
@@ -282,7 +282,9 @@ def test_an_edit_of_one_stages_code_redoes_it_and_what_reads_it(smoke):
 def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
     smoke.edit("src/spatialsv/rooms/render.py", "from __future__", "# x\nfrom __future__")
     jobs = smoke.planned()
-    assert jobs["scenes_shard"] == 7 and jobs["report"] == 1  # four of train, one of the others
+    assert (
+        jobs["scenes_shard"] == 7 and jobs["analysis"] == jobs["report"] == 1
+    )  # four of train, one of the others
 
 
 def test_an_edit_of_a_loss_leaves_labels_alone(smoke):

@@ -50,8 +50,7 @@ def test_nothing_is_stale_under_either_tool(done):
 
 CODE = "from __future__", "# edited\nfrom __future__"
 DEFAULT, SMOKE = "workflow/config/default.yaml", "workflow/config/smoke.yaml"
-ORDER = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate"]
-ORDER += ["analysis", "report"]
+ORDER = ["scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate", "analysis", "report"]
 TAUGHT = {"labels", "pseudo", "train", "lift"}  # what an arm's own settings say the jobs of
 MEASURED = TAUGHT | {"probe", "evaluate"}
 # An edit, what DVC finds changed, and the jobs with which Snakemake starts.
