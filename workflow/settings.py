@@ -73,7 +73,7 @@ def _parse(given: Any) -> Any:
 
 
 def add_model(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return `settings` in which `train` has the settings of the model that `train.base` names.
+    """Return `settings` with those of the model that `train.base` names added to `train`.
 
     The model's recipe that `train.recipe` names, if any, takes precedence over these.
 
@@ -120,7 +120,7 @@ def check_layer(
     where: Path | str,
     node: yaml.Node | None = None,
 ) -> None:
-    """Check one layer against the schema; missing keys are no error here.
+    """Check one layer against the schema; keys may be missing.
 
     Args:
         layer: settings of one file or of the command line.
