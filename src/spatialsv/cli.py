@@ -109,9 +109,13 @@ def _refuse_renamed(name: str, words: Sequence[str]) -> None:
     """Raise a ValueError that names the new name of the first renamed option, if any."""
     settings = {
         f"--{_as_option(old)}": f"--{_as_option(new)}"
+        + ("" if new.startswith(f"{name}.") else f" of `spatialsv {new.partition('.')[0]}`")
         for old, new in RENAMED.items()
-        if old.startswith(f"{name}.") and new.startswith(f"{name}.")
+        if old.startswith(f"{name}.")
     }
+    if name == "report":  # these options moved as they are
+        moved = ("train", "lift", "probe", "evaluate", "pseudo", "scenes", "labels")
+        settings |= {f"--{option}": f"--{option} of `spatialsv analysis`" for option in moved}
     for word in words:
         if new := (RENAMED_OPTIONS | settings).get(word.partition("=")[0]):
             raise ValueError(f"the option {word} was renamed to {new}.")
