@@ -17,7 +17,7 @@ from spatialsv.benchmarks.ost_bench import (
     TASKS,
     common_subsequence,
     load,
-    renamed,
+    reported_name,
 )
 
 STACKS = ("official", "vlmevalkit")
@@ -163,7 +163,7 @@ def test_turns_of_a_scan_and_types_by_both_of_their_names(tmp_path):
     assert [i.more["turn"] for i in items] == [1, 2, 3, 4]
     assert items[1].answer == "left" and items[2].answer == "3"
     assert items[1].images == ("images/1mp3d_0004_region0/2.jpg",)
-    assert {renamed(task) for task in TASKS} == set(TASKS)
+    assert {reported_name(task) for task in TASKS} == set(TASKS)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class Benchmark:
     load: Callable[[Path], list[Item]]
     protocols: Mapping[str, Protocol]  # the first is that of the authors' published numbers
     # Items of each task, as published: several numbers where item sets of one name differ;
-    # `overall` alone where only the total is known; empty where no count is published.
+    # only `overall` where only the total is known; empty where no count is published.
     counts: Mapping[str, int | tuple[int, ...]]
     # Longest response, in tokens. Stacks differ, from lmms-eval's 100 for SPAR-Bench to its 4,096
     # for MindCube; a limit that truncates the reasoning costs answers.
@@ -92,7 +92,7 @@ class Benchmark:
     images_are_views: bool = False  # shown as in training: images, or frames of one video
 
 
-def task_means(scored: ScoredItems, order: Sequence[str] = ()) -> dict[str, Mean]:
+def task_means(scored: ScoredItems, order: Sequence[str] = ()) -> dict[str, Tree]:
     """Return the mean of each task's items: tasks in `order` first, then by first appearance."""
     members: dict[str, list[tuple[Item, float | None]]] = {name: [] for name in order}
     for item, value in scored:

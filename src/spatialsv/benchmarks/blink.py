@@ -1,8 +1,8 @@
 """BLINK (arXiv 2404.12390): 14 tasks of visual perception, choices; the validation set.
 
-- `official`: a bare letter, or the one "(A)" that stands as a word in the response or in its last
-  paragraph. The authors ask GPT-3.5 where this finds nothing; here such a response is not read.
-- `lmms_eval` (0.7.3): another prompt, and four patterns for a letter.
+- `official`: a single letter, or the one "(A)" that is a word of the response or of its last
+  paragraph. The authors ask GPT-3.5 where this rule matches nothing; here nothing is predicted.
+- `lmms_eval` (0.7.3): a different prompt, and four patterns for a letter.
 - `vlmevalkit`: its own prompt, its older rule without a judge, and the mean over all questions
   where the others average the tasks' means.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro, micro, score_letter
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
 from spatialsv.benchmarks.images import cell_name
 from spatialsv.benchmarks.lmms_eval import stated_letter
 from spatialsv.benchmarks.vlmevalkit import match_option
@@ -48,16 +48,11 @@ NOTE = "Note: You only need to respond with {} without providing any additional 
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of TASK/val-*.parquet.
-
-    Raises:
-        ValueError: no such files, or rows that are not BLINK's.
-    """
+    """Load the questions of TASK/val-*.parquet."""
     items = []
     for path in find_files(data, "*/val-*.parquet"):
         task = path.parent.name
-        if task not in COUNTS:
-            raise ValueError(f"{path}: folder {task} is not one of {', '.join(COUNTS)}")
+        require_known(task, COUNTS, "folder", str(path))
         for number, row in enumerate(read_rows(path, without=IMAGES)):
             images = tuple(cell_name(data, path, number, name) for name in IMAGES)
             items.append(_item(row, task, images, f"{path}: row {number}"))
@@ -68,8 +63,7 @@ def _item(row: Row, task: str, images: tuple[str, ...], where: str) -> Item:
     require_fields(row, FIELDS, where)
     choices = tuple(row["choices"])
     answers = [f"({letter})" for letter in LETTERS[: len(choices)]]
-    if row["answer"] not in answers:
-        raise ValueError(f"{where}: answer {row['answer']!r} is not one of {', '.join(answers)}")
+    require_known(row["answer"], answers, "answer", where)
     return Item(
         id=row["idx"],
         task=task,
@@ -84,40 +78,40 @@ def _item(row: Row, task: str, images: tuple[str, ...], where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """The file's own; three tasks get a disclaimer first."""
+    """Return the file's prompt, after a disclaimer for three tasks."""
     return (DISCLAIMER if item.task in DISCLAIMED else "") + item.more["prompt"]
 
 
 def prompt_lmms_eval(item: Item) -> str:
-    """The file's own, after a note that asks for the letter alone."""
+    """Return the file's prompt, after a note that asks for only the letter."""
     return NOTE.format(", ".join(_letters(item))) + item.more["prompt"]
 
 
 def prompt_vlmevalkit(item: Item) -> str:
-    """Its form for all choices. The words of the question are the file's."""
+    """Return VLMEvalKit's prompt for all choices, with the file's question."""
     return vlmevalkit.format_choices(item.question, _options(item))
 
 
 def parse(item: Item, response: str) -> str | None:
-    """A bare letter, or the one choice "(A)" among the words of the last paragraph, or of all."""
+    """Return a single letter, or the one "(A)" in the words of the last paragraph, or of all."""
     if re.fullmatch(r"[A-E]|\([A-E]\)", response):
         return response.strip("()")
     choices = {f"({letter})" for letter in _letters(item)}
-    found = choices.intersection(response.split())
+    anywhere = choices.intersection(response.split())
     last = choices.intersection(response.split("\n\n")[-1].split())
-    for chosen in (last, found):
+    for chosen in (last, anywhere):
         if len(chosen) == 1:
             return chosen.pop().strip("()")
     return None
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """What `stated_letter` finds among the item's letters."""
+    """Return the letter of the item that the response states."""
     return stated_letter(response, _letters(item))
 
 
 def parse_vlmevalkit(item: Item, response: str) -> str | None:
-    """What `match_option` finds."""
+    """Return the letter that VLMEvalKit matches."""
     return match_option(response, _options(item))
 
 

@@ -68,8 +68,15 @@ def find_protocol(name: str, protocol: str | None = None) -> tuple[str, Protocol
 def load_items(name: str, data: Path) -> list[Item]:
     """Load the items of the benchmark `name` from the folder `data`.
 
+    Args:
+        name: the benchmark.
+        data: the folder of its files.
+
+    Returns:
+        The items, with unique ids.
+
     Raises:
-        ValueError: files are not laid out as expected, two items have one id, or there are none.
+        ValueError: files are not laid out as expected, two items have one id, or none are found.
     """
     items = find_benchmark(name).load(data)
     check_ids(items, f"{data}: {name}")
@@ -80,7 +87,7 @@ def check_ids(items: list[Item], where: str) -> None:
     """Check that there are items and that their ids are unique.
 
     Raises:
-        ValueError: there are no items, or two of them have one id.
+        ValueError: no items, or two of them with one id.
     """
     if not items:
         raise ValueError(f"{where}: no items found.")

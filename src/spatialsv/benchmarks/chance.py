@@ -78,11 +78,17 @@ def count_options(item: Item) -> int | None:
 
 
 def constant_answers(items: Iterable[Item], protocol: Protocol) -> dict[str, str]:
-    """Return, of each task, the one answer that scores best on all of its items.
+    """Find the one answer of each task that scores best on all of its items.
 
     Candidates are the most frequent answer and, of numbers, the constant of the greatest MRA, which
-    wins ties. Among equally frequent answers the first by name is taken, whatever the order of the
-    items.
+    wins ties. Among equally frequent answers the first in sorted order is taken.
+
+    Args:
+        items: of any tasks.
+        protocol: scores the answers.
+
+    Returns:
+        task -> answer.
     """
     members: dict[str, list[Item]] = {}
     for item in items:

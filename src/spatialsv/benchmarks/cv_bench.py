@@ -1,16 +1,15 @@
-"""CV-Bench (Cambrian-1, arXiv 2406.16860): counting, relations, depth and distance in photos.
+"""CV-Bench (Cambrian-1, arXiv 2406.16860): counting, relations, depth and distance in images.
 
-`official` (Cambrian's code) reads the first character after the last "answer is" or "answer:", and
-averages by source: (ADE20K + COCO) / 2 for 2D, Omni3D for 3D, the mean of both over all.
-`lmms_eval` (0.7.3) reads the first letter of the response, whatever word it begins, and averages over
-the questions. `vlmevalkit` matches letters and texts, and averages 2D and 3D as the authors do; it
-gives no number over both, for which the authors' stands in.
+`official` (Cambrian's code) parses the first character after the last "answer is" or "answer:", and
+averages by source: (ADE20K + COCO) / 2 for 2D, Omni3D for 3D, the mean of both overall.
+`lmms_eval` (0.7.3) parses the first letter of the response, even as the start of a word, and
+averages over the questions. `vlmevalkit` matches letters and texts, and averages 2D and 3D as the
+authors do; it defines no overall score, so theirs is used.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
@@ -26,9 +25,15 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.files import (
+    Row,
+    find_files,
+    locate_rows,
+    read_rows,
+    require_fields,
+    require_known,
+)
 from spatialsv.benchmarks.parsing import LETTER
-from spatialsv.stats.means import Mean
 
 COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
 SOURCES = {"ADE20K": "2D", "COCO": "2D", "Omni3D": "3D"}
@@ -37,15 +42,7 @@ FILES = ("test.jsonl", "test_*d.jsonl", "test.parquet", "test_*d.parquet")
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of both parts.
-
-    Args:
-        data: a folder with test.jsonl, or test_2d.jsonl and test_3d.jsonl, or Parquet files of
-            these names; and img/, the images.
-
-    Raises:
-        ValueError: no such files, or rows that are not CV-Bench's.
-    """
+    """Load test.jsonl, or test_2d.jsonl and test_3d.jsonl, or Parquet of these names."""
     paths = find_files(data, *FILES)
     return [_item(*at) for path in paths for at in locate_rows(path, read_rows(path, ("image",)))]
 
@@ -54,10 +51,9 @@ def _item(row: Row, where: str) -> Item:
     require_fields(row, FIELDS, where)
     task, source, answer = row["task"], row["source"], str(row["answer"]).strip("()")
     if task not in COUNTS or SOURCES.get(source) != row["type"]:
-        raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}")
+        raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}.")
     choices = dict(zip("ABCDEFGHIJ", map(str, row["choices"]), strict=False))
-    if answer not in choices:
-        raise ValueError(f"{where}: answer {row['answer']!r} is not one of {', '.join(choices)}")
+    require_known(answer, choices, "answer", where)
     name = row["filename"]
     return Item(
         id=str(row["idx"]),
@@ -73,24 +69,24 @@ def _item(row: Row, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """The file's own, which holds the options, and what to do."""
+    """Return the file's prompt, which contains the options, and the instruction."""
     return f"{item.more['prompt']}\n{LETTER}"
 
 
 def prompt_lmms_eval(item: Item) -> str:
-    """What to do, an empty line, and the file's own."""
+    """Return the instruction, an empty line, and the file's prompt."""
     letters = ", ".join(item.more["choices"])
-    told = f"Note: You only need to respond with {letters} without providing any additional"
-    return f"{told} information.\n\n{item.more['prompt']}"
+    note = f"Note: You only need to respond with {letters} without providing any additional"
+    return f"{note} information.\n\n{item.more['prompt']}"
 
 
 def prompt_vlmevalkit(item: Item) -> str:
-    """The file's own."""
+    """Return the file's prompt."""
     return item.more["prompt"]
 
 
 def parse(item: Item, response: str) -> str | None:
-    """A character in upper case, a letter or not."""
+    """Return a character in upper case, a letter or not."""
     text = response.lower().strip()
     for phrase in ("answer is", "answer is:", "answer:"):
         text = text.split(phrase)[-1]
@@ -100,28 +96,23 @@ def parse(item: Item, response: str) -> str | None:
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """A letter at the response's start, in either case: "The answer is B" is T."""
-    found = re.match(r"[\(\s]*([A-Z])", response.strip(), re.IGNORECASE)
-    return found.group(1).upper() if found else None
+    """Return a letter at the start of the response, in either case: "The answer is B" is T."""
+    match = re.match(r"[\(\s]*([A-Z])", response.strip(), re.IGNORECASE)
+    return match.group(1).upper() if match else None
 
 
 def aggregate(scored: ScoredItems) -> Scores:
-    """Each source weighs the same within 2D and 3D, and these over all."""
-    sources = _by_source(scored)
+    """Average the sources' means within 2D and 3D, and these overall."""
+    sources = {}
+    for source in SOURCES:
+        if pairs := [pair for pair in scored if pair[0].more["source"] == source]:
+            sources[source] = mean_score(pairs)
     parts = {}
     for part in ("2D", "3D"):
-        of_part = [score for source, score in sources.items() if SOURCES[source] == part]
-        if of_part:
-            parts[part] = mean_of_means(of_part)
-    tasks = task_means(scored, tuple(COUNTS)) | sources | parts
+        if means := [mean for source, mean in sources.items() if SOURCES[source] == part]:
+            parts[part] = mean_of_means(means)
+    tasks = {**task_means(scored, tuple(COUNTS)), **sources, **parts}
     return Scores(tree=mean_of_means(parts.values()), tasks=tasks)
-
-
-def _by_source(scored: ScoredItems) -> Mapping[str, Mean]:
-    by_source = {
-        source: [pair for pair in scored if pair[0].more["source"] == source] for source in SOURCES
-    }
-    return {source: mean_score(pairs) for source, pairs in by_source.items() if pairs}
 
 
 CV_BENCH = Benchmark(

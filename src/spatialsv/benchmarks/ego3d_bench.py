@@ -1,12 +1,12 @@
-"""Ego3D-Bench (arXiv 2509.06266): a street, seen by the cameras around a car; its choices.
+"""Ego3D-Bench (arXiv 2509.06266): a street, in the views of the cameras around a car; its choices.
 
-Two of its ten categories ask for metres and are scored by RMSE, over the responses that hold a number
-other than 0, cut at 100: an error and no score, so they are left out, as in SpatialSV's paper.
-`official` is the authors' script for plain models. It asks three categories for "yes or no", though
-the answers to most of their questions are letters; what does not equal the answer is wrong, as is
-"B. no". `official_letter` asks all for the letter, as their script for Ego3D-VLM does, and reads as
-the former. The authors print no score over all; here every question weighs the same. Neither
-lmms-eval nor VLMEvalKit has this benchmark.
+Two of its ten categories ask for metres and are scored by RMSE, over the responses with a number
+other than 0, clipped at 100: an error, not a score, so they are skipped, as in SpatialSV's paper.
+`official` is the authors' script for plain models. It asks for "yes or no" in three categories,
+although most of their answers are letters; only the exact answer is correct, so that "B. no" is
+wrong. `official_letter` always asks for the letter, as their script for Ego3D-VLM does, and parses
+as `official`. The authors print no overall score; here every question weighs the same. lmms-eval
+and VLMEvalKit lack this benchmark.
 """
 
 from __future__ import annotations
@@ -42,14 +42,7 @@ THINK += " </answer> tags."
 
 
 def load(data: Path) -> list[Item]:
-    """The choices, which have no ids: an id is the row's number in the whole file, from 0.
-
-    Args:
-        data: a folder with test/*.arrow, or the Parquet that the hub makes of it; and images/.
-
-    Raises:
-        ValueError: no such files, or rows that are not Ego3D-Bench's.
-    """
+    """Load the choices; they have no ids, so an id is the row's number in all files, from 0."""
     paths = find_files(data, "test/*.arrow", "test/*.parquet", "*.parquet")
     rows = [(path, row) for path in paths for row in read_rows(path)]
     items = [_item(row, number, path) for number, (path, row) in enumerate(rows)]
@@ -61,10 +54,10 @@ def _item(row: Row, number: int, path: Path) -> Item:
     require_fields(row, FIELDS, where)
     task, source = row["category"], row["source"]
     if task not in (*CHOICES, *NUMBERS) or source not in CAMERAS:
-        raise ValueError(f"{where}: unknown category {task!r} of {source!r}")
+        raise ValueError(f"{where}: unknown category {task!r} of {source!r}.")
     images = [row["images"].get(camera) for camera in CAMERAS[source].split()]
     if not all(images):
-        raise ValueError(f"{where}: expected images of {CAMERAS[source]}")
+        raise ValueError(f"{where}: expected images of {CAMERAS[source]}.")
     return Item(
         id=str(number),
         task=task,
@@ -78,27 +71,24 @@ def _item(row: Row, number: int, path: Path) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """The question, in which <image> stands for each camera's, its options, and the form."""
-    what = "yes or no" if item.task in YES_NO else "only the letter of the choice"
-    return "\n".join([item.question, *item.options]) + THINK.format(what)
+    """Return the question, with <image> for each camera's, its options, and the form."""
+    form = "yes or no" if item.task in YES_NO else "only the letter of the choice"
+    return "\n".join([item.question, *item.options]) + THINK.format(form)
 
 
 def prompt_letter(item: Item) -> str:
-    """The same, with the letter for all."""
+    """Return the same prompt, with the letter for all categories."""
     return "\n".join([item.question, *item.options]) + THINK.format("ONLY the letter of the choice")
 
 
 def parse(item: Item, response: str) -> str | None:
-    """What follows the last <answer>, to the first </answer>: in lower case, without line breaks.
-
-    The whole response where there is no tag.
-    """
-    prediction = response.split("<answer>")[-1].split("</answer>")[0].replace("\n", "")
-    return prediction.strip().replace("/n", "").strip().lower() or None
+    """Return the text between the last <answer> and </answer>, else all: one line, lower case."""
+    text = response.split("<answer>")[-1].split("</answer>")[0].replace("\n", "")
+    return text.strip().replace("/n", "").strip().lower() or None
 
 
 def score(item: Item, prediction: str | None) -> float:
-    """1 for the answer in either case, to the letter."""
+    """Return 1 for exactly the answer, in either case."""
     return float(prediction == item.answer.lower())
 
 

@@ -97,6 +97,9 @@ def iterate_tsv(path: Path) -> Iterator[Row]:
 def read_json(path: Path) -> Any:
     """Read the value of a JSON file.
 
+    Returns:
+        Objects, lists, strings, numbers, booleans or None.
+
     Raises:
         ValueError: the file is not JSON; with the line.
     """
@@ -130,7 +133,7 @@ def _read_arrow(path: Path) -> list[Row]:
 
 
 def _read_json_lines(path: Path) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -145,7 +148,7 @@ def _read_json_lines(path: Path) -> list[Row]:
 
 
 def _read_list(path: Path) -> list[Row]:
-    value = read_json(path)
+    value: Any = read_json(path)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError(f"{path}: expected a list of objects.")
     return value

@@ -55,7 +55,14 @@ def read_images(data: Path, name: str) -> list[Image.Image]:
 
 
 def read_encoded(data: Path, name: str) -> list[bytes]:
-    """Read the encoded images that `name` refers to, as `read_images` does.
+    """Read the encoded images that `name` refers to.
+
+    Args:
+        data: the benchmark's folder.
+        name: as for `read_images`, but not in a store.
+
+    Returns:
+        The content of the image files.
 
     Raises:
         ValueError: the file or cell is missing, or it holds no images.
@@ -79,6 +86,13 @@ def cell_name(data: Path, path: Path, row: int, column: str) -> str:
 def read_tsv_rows(data: Path, path: Path) -> list[Row]:
     """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name.
 
+    Args:
+        data: the benchmark's folder.
+        path: the TSV.
+
+    Returns:
+        The rows.
+
     Raises:
         ValueError: a row has no image, or shares that of a row that has none.
     """
@@ -98,7 +112,7 @@ def read_tsv_rows(data: Path, path: Path) -> list[Row]:
         else:
             raise ValueError(f"{path}: row {number}: expected an image, found {image!r}.")
         row["image"] = f"{path.relative_to(data)}#{source}"
-    return rows
+    return list(rows)
 
 
 @lru_cache(maxsize=1)
@@ -136,7 +150,7 @@ def _tsv_row(path: Path, number: int) -> Row:
 def _tsv_offsets(path: Path) -> tuple[list[str], list[int]]:
     """Return a TSV's header, and the byte at which each record starts."""
     csv.field_size_limit(sys.maxsize)
-    offsets = []
+    offsets: list[int] = []
     with path.open("rb") as file:
         reader = csv.reader(_decoded_lines(file), delimiter="\t")  # reads no line ahead
         names = next(reader)

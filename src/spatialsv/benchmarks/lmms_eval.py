@@ -103,7 +103,7 @@ def stated_letter(response: str, letters: str) -> str | None:
 
 
 def first_number(text: str) -> float | None:
-    """Return the first number, in digits or in English words ("twenty-one"); None: there is none."""
+    """Return the first number, in digits or in English words ("twenty-one"), or None."""
     text = text.strip().lower()
     digits = re.search(r"-?\d+(?:\.\d+)?", text)
     start, words = _number_words(text)

@@ -1,12 +1,12 @@
 """MMBench (arXiv 2307.06281), the English development set: choices about single images.
 
-Each question stands in the file with its options turned as well: a row's index is its question's
-plus a multiple of 1,000,000. `overall` and the abilities' scores are circular: a question is right
-where all of its rows are; the task `vanilla` is the share of right answers among unturned rows.
+Each question is in the file once for each rotation of its options: a row's index is its question's
+plus a multiple of 1,000,000. `overall` and the abilities' scores are circular: a question counts as
+correct if all of its rows are. The task `vanilla` is the accuracy on rows without rotation.
 
-The authors' code is VLMEvalKit: `official` and `vlmevalkit` are one, here without the language
-model that may match a response with an option. `lmms_eval` is its static task (0.7.3), which goes on
-to pick some letter where its older form of these rules finds none.
+The authors' code is VLMEvalKit: `official` and `vlmevalkit` are one protocol, here without the
+language model that may match a response with an option. `lmms_eval` is its static task (0.7.3): an
+older form of these rules, which picks some letter where nothing matches.
 """
 
 from __future__ import annotations
@@ -32,20 +32,13 @@ from spatialsv.benchmarks.lmms_eval import pick_letter
 from spatialsv.benchmarks.parsing import LETTER
 
 FILE = "MMBench_DEV_EN.tsv"
-TURN = 1_000_000
-# What may surround a letter in a word, in turn: lmms-eval's.
+ROTATION = 1_000_000
+# lmms-eval's: what may surround a letter in a word, in turn.
 AROUND = ("_.", "_,", "_:", "_)", "_).", "(_)", "(_).", ":_", ":_,", ":_.", ":_)", ":_).")
 
 
 def load(data: Path) -> list[Item]:
-    """The rows, turned ones too.
-
-    Args:
-        data: a folder with MMBench_DEV_EN.tsv.
-
-    Raises:
-        ValueError: no such file, or rows that are not MMBench's.
-    """
+    """Load all rows of MMBench_DEV_EN.tsv."""
     path = find_files(data, FILE)[0]
     return [_item(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
 
@@ -53,34 +46,41 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, where: str) -> Item:
     require_fields(row, ("index", "hint", "l2-category"), where)
     if not str(row["index"]).isdigit():
-        raise ValueError(f"{where}: expected a whole index, found {row['index']!r}")
+        raise ValueError(f"{where}: expected an integer index, found {row['index']!r}.")
     hint = None if row["hint"] in vlmevalkit.MISSING else row["hint"]
-    question = str(int(row["index"]) % TURN)
+    question = str(int(row["index"]) % ROTATION)
     return vlmevalkit.item_from_row(
         row, where, scene=question, hint=hint, ability=row["l2-category"]
     )
 
 
 def prompt_lmms_eval(item: Item) -> str:
-    """Hint, question, options and what to do, in lmms-eval's words."""
-    asked = f"{item.more['hint']} {item.question}" if item.more["hint"] else item.question
+    """Return the hint, the question, the options and the instruction in lmms-eval's words."""
+    question = f"{item.more['hint']} {item.question}" if item.more["hint"] else item.question
     options = "\n".join(item.options)
-    return f"{asked} There are several options:\n{options}\n\n{LETTER}"
+    return f"{question} There are several options:\n{options}\n\n{LETTER}"
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """A letter among A to E, else an option's text, else what `pick_letter` picks.
+    """Return a letter A to E, else that of an option's text, else `pick_letter`'s.
 
     Options that the question lacks, up to D, have the text "nan" there.
+
+    Args:
+        item: the question.
+        response: any text.
+
+    Returns:
+        A letter, or None.
     """
     response, choices = response.strip(), item.more["choices"]
     texts = {letter: choices.get(letter, "nan").lower() for letter in "ABCD"}
-    held = [letter for letter, text in texts.items() if text in response.lower()]
-    found = _by_letter(response) or (held[0] if len(held) == 1 else None)
-    return found or pick_letter(response, "ABCD")
+    contained = [letter for letter, text in texts.items() if text in response.lower()]
+    by_text = contained[0] if len(contained) == 1 else None
+    return _match_letter(response) or by_text or pick_letter(response, "ABCD")
 
 
-def _by_letter(response: str) -> str | None:
+def _match_letter(response: str) -> str | None:
     if vlmevalkit.FAILED in response:
         return None
     words, letters = set(response.split()), "ABCDE"
@@ -95,15 +95,15 @@ def _by_letter(response: str) -> str | None:
 
 
 def aggregate(scored: ScoredItems) -> Scores:
-    """By question; unturned rows alone in `vanilla`."""
+    """Average over questions; rows without rotation in `vanilla`."""
     questions = all_correct(scored, lambda item: item.scene)
-    unturned = [pair for pair in scored if pair[0].id == pair[0].scene]
+    unrotated = [pair for pair in scored if pair[0].id == pair[0].scene]
     abilities: dict[str, list[tuple[Item, float | None]]] = {}
     for item, value in questions:
         abilities.setdefault(item.more["ability"], []).append((item, value))
-    tasks = {"vanilla": mean_score(unturned), "circular": mean_score(questions)}
+    tasks = {"vanilla": mean_score(unrotated), "circular": mean_score(questions)}
     tasks |= {name: mean_score(abilities[name]) for name in sorted(abilities)}
-    return Scores(tree=tasks["circular"], tasks=tasks | task_means(questions))
+    return Scores(tree=tasks["circular"], tasks={**tasks, **task_means(questions)})
 
 
 OFFICIAL = Protocol(

@@ -1,10 +1,10 @@
 """MMSI-Bench (arXiv 2505.23764): 1,000 choices on several images, in 11 types of question.
 
-- `official`: what stands in `` ``, else in ` `, and in { } there, then the first capital A to D
-  that is a word and that no other word follows. The authors ask a model where this finds nothing;
-  here such a response is not read.
-- `lmms_eval` (0.7.3): the same with A to F in either case, so that an article "a" before a stop
-  is a letter.
+- `official`: the text in `` ``, else in ` `, and in { } there; in it the first capital A to D that
+  is a word and that no other word follows. The authors ask a model where this matches nothing; here
+  nothing is predicted.
+- `lmms_eval` (0.7.3): the same with A to F in either case, so that an article "a" before a stop is
+  a letter.
 - `vlmevalkit` (EASI's): a search for the answer; its prompt joins options with a comma after each.
 
 All average over the questions.
@@ -16,10 +16,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
 from spatialsv.benchmarks.images import cell_name
-from spatialsv.benchmarks.vlmevalkit import search_choice
 
 COUNTS = {
     "Positional Relationship (Cam.-Cam.)": 93,
@@ -39,18 +39,14 @@ EN_DASH = "\N{EN DASH}"  # in some of the file's types, a hyphen in others
 ENCLOSED = (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}")
 LETTER = re.compile(r"\b[A-D]\b(?!\s[a-zA-Z])")
 LETTER_LMMS_EVAL = re.compile(r"\b[A-F]\b(?!\s[a-zA-Z])", re.I)
-ASK = (
+INSTRUCTION = (
     "Answer with the option's letter from the given choices directly."
     " Enclose the option's letter within ``."
 )
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of MMSI_Bench.parquet, or of data/test-*.parquet.
-
-    Raises:
-        ValueError: no such file, or rows that are not MMSI-Bench's.
-    """
+    """Load the questions of MMSI_Bench.parquet, or of data/test-*.parquet."""
     items = []
     for path in find_files(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
         for number, row in enumerate(read_rows(path, without=("images",))):
@@ -62,8 +58,7 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, images: str, where: str) -> Item:
     require_fields(row, FIELDS, where)
     task = row["question_type"].replace(EN_DASH, "-")
-    if task not in COUNTS:
-        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(COUNTS)}")
+    require_known(task, COUNTS, "question_type", where)
     return Item(
         id=str(row["id"]),
         task=task,
@@ -76,36 +71,31 @@ def _item(row: Row, images: str, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """As the authors and lmms-eval ask."""
-    return f"{item.question}\n{ASK}"
+    """Return the prompt of the authors and of lmms-eval."""
+    return f"{item.question}\n{INSTRUCTION}"
 
 
 def prompt_vlmevalkit(item: Item) -> str:
-    """As VLMEvalKit asks, which takes the options apart and puts them together again."""
-    return f"{item.question}, \n{ASK}"
+    """Return VLMEvalKit's prompt, which splits the options and joins them again."""
+    return f"{item.question}, \n{INSTRUCTION}"
 
 
 def parse(item: Item, response: str, letter: re.Pattern[str] = LETTER) -> str | None:
-    """The letter in the innermost marks that the response has."""
+    """Return the letter in the innermost marks of the response."""
     for marks in ENCLOSED:
-        if found := re.search(marks, response):
-            response = found.group(1)
-    found = letter.search(response)
-    return found.group().upper() if found else None
+        if enclosed := re.search(marks, response):
+            response = enclosed.group(1)
+    match = letter.search(response)
+    return match.group().upper() if match else None
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """As `read`, with more letters, in either case."""
+    """Parse as `parse` does, with more letters, in either case."""
     return parse(item, response, LETTER_LMMS_EVAL)
 
 
-def parse_vlmevalkit(item: Item, response: str) -> str | None:
-    """What its search finds."""
-    return search_choice(response)
-
-
 def score(item: Item, prediction: str | None) -> float:
-    """1 for the right letter."""
+    """Return 1 for the letter of the answer."""
     return float(prediction is not None and prediction == item.answer.strip().upper())
 
 
@@ -118,7 +108,7 @@ MMSI_BENCH = Benchmark(
     protocols={
         "official": OFFICIAL,
         "lmms_eval": replace(OFFICIAL, parse_response=parse_lmms_eval),
-        "vlmevalkit": replace(OFFICIAL, prompt=prompt_vlmevalkit, parse_response=parse_vlmevalkit),
+        "vlmevalkit": replace(OFFICIAL, prompt=prompt_vlmevalkit, parse_response=vlmevalkit.search),
     },
     counts=COUNTS,
 )

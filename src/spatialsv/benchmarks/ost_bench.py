@@ -1,19 +1,19 @@
-"""OST-Bench (arXiv 2507.07984): questions in turn to one who explores a room.
+"""OST-Bench (arXiv 2507.07984): questions to an agent while it explores a room.
 
-An item is a turn of the dialogue about one scan: the turns come in order, each with the images
-taken since the last one, and all earlier turns and responses belong to its context. A turn without a
-question, and those on the size of a room, are asked and not scored.
+An item is a turn of the dialogue about one scan. Turns come in order, each with the images taken
+since the last one, and all earlier turns and responses belong to its context. Turns without a
+question, and those on the size of a room, are prompted and not scored.
 
-- `official`: the answer is cut out of a JSON-like response. Choices go to the option with the longest
-  common subsequence, the first among equals; numbers get MRA with < in place of VSI-Bench's <=;
-  counts may be English words, which are looked for inside of words ("none" holds "one"). Empty
-  responses are left out.
-- `vlmevalkit`: the same, and responses that hold "Failed" are left out too. It asks each question
-  alone, with all before it in one text that the release does not hold; its prompt here is the
-  turn's.
+- `official`: the answer is extracted from a JSON-like response. Choices go to the option with the
+  longest common subsequence, the first among equals; numbers get MRA with < where VSI-Bench has <=;
+  counts may be English words, which are searched for inside of words ("none" contains "one").
+  Empty responses are skipped.
+- `vlmevalkit`: the same, and responses that contain "Failed" are skipped too. It sends each
+  question separately, with all earlier ones in one text that the release lacks; its prompt here is
+  the turn's.
 
 Both average variants first, then the questions of each of eight groups, then the groups.
-lmms-eval 0.7.3 does not have it.
+lmms-eval 0.7.3 lacks this benchmark.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ from spatialsv.benchmarks.benchmark import (
     mean_of_means,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.files import (
+    Row,
+    find_files,
+    locate_rows,
+    read_rows,
+    require_fields,
+    require_known,
+)
 from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
 from spatialsv.stats.means import MeanOfMeans, Tree
 
@@ -75,25 +82,22 @@ MARGINS = tuple(1 - (0.5 + 0.05 * step) for step in range(10))
 
 
 def load(data: Path) -> list[Item]:
-    """The turns of OST_bench.json, of each scan in order; their images lie in `images`.
-
-    Raises:
-        ValueError: no such file, or rows that are not OST-Bench's.
-    """
+    """Load the turns of OST_bench.json, of each scan in order."""
     (path,) = find_files(data, "OST_bench.json")
     return [_item(*at) for at in locate_rows(path, read_rows(path))]
 
 
 def _item(row: Row, where: str) -> Item:
     require_fields(row, FIELDS, where)
-    task, options = renamed(row["type"]), tuple(row["option"] or ())
+    task, options = reported_name(row["type"]), tuple(row["option"] or ())
     if task not in (*TASKS, NO_QUESTION):
-        raise ValueError(f"{where}: type {row['type']!r} is not one of {', '.join(TASKS)}")
+        require_known(row["type"], TASKS, "type", where)
     answer, kind = str(row["answer"]), _kind(task)
-    if kind == "choice" and (answer := answer.replace('"', "")) not in options:
-        raise ValueError(f"{where}: answer {answer!r} is not one of {', '.join(options)}")
+    if kind == "choice":
+        answer = answer.replace('"', "")
+        require_known(answer, options, "answer", where)
     if kind == "number" and as_float(answer) is None:
-        raise ValueError(f"{where}: answer {answer!r} is no number")
+        raise ValueError(f"{where}: answer {answer!r} is not a number.")
     return Item(
         id=f"{row['scan_id']}/{row['turn_id']}",
         task=task,
@@ -107,8 +111,8 @@ def _item(row: Row, where: str) -> Item:
     )
 
 
-def renamed(name: str) -> str:
-    """The name by which the authors report a type; VLMEvalKit's files have another."""
+def reported_name(name: str) -> str:
+    """Return the name under which the authors report a type; VLMEvalKit's files have another."""
     if name == "A_room-size(float)":
         return NO_QUESTION
     name = name.replace("float", "Estimation").replace("option", "Judgement")
@@ -127,12 +131,12 @@ def _kind(task: str) -> Literal["choice", "number", "text"]:
 
 
 def prompt(item: Item) -> str:
-    """The turn's message; `more["system"]` and the turn's images come before it."""
+    """Return the turn's message; `more["system"]` and the turn's images come before it."""
     return item.question
 
 
 def parse(item: Item, response: str) -> str | None:
-    """What stands for "answer" in the response where that has a "reason" too, else all of it."""
+    """Return the value of "answer" if the response has a "reason" as well, else all of it."""
     if not response:
         return None
     text = response.replace("'", '"')
@@ -145,17 +149,17 @@ def parse(item: Item, response: str) -> str | None:
 
 
 def _between(text: str, start: str, end: str) -> str:
-    """The line that starts after the first `start`, up to `end`, without commas around it."""
+    """Return the line after the first `start`, up to `end`, without commas around it."""
     return text.split(start)[1].split(end)[0].split("\n")[0].strip().strip(",").strip()
 
 
 def parse_vlmevalkit(item: Item, response: str) -> str | None:
-    """As `read`, but nothing of a response with "Failed"."""
+    """Parse as `parse` does; a response with "Failed" has no prediction."""
     return None if "Failed" in response else parse(item, response)
 
 
 def score(item: Item, prediction: str | None) -> float | None:
-    """By the type of question; None of what is not scored."""
+    """Return the score by the type of question; None: the protocol skips it."""
     if prediction is None or item.task == NO_QUESTION:
         return None
     if item.kind == "choice":
@@ -168,26 +172,26 @@ def score(item: Item, prediction: str | None) -> float | None:
 
 
 def nearest(prediction: str, options: Sequence[str]) -> str:
-    """The first of the options with the longest common subsequence, in either case."""
+    """Return the first of the options with the longest common subsequence, in either case."""
     prediction = prediction.strip().lower()
     return max(options, key=lambda option: common_subsequence(option.strip().lower(), prediction))
 
 
 def common_subsequence(short: str, long: str) -> int:
-    """The length of the longest one, by bits (Hyyrö 2004): long responses take no longer."""
-    places: dict[str, int] = {}
-    for place, letter in enumerate(short):
-        places[letter] = places.get(letter, 0) | 1 << place
-    whole = (1 << len(short)) - 1
-    free = whole  # a 0 for each letter of `short` that lengthens the subsequence
+    """Return the length of the longest common subsequence, by bits (Hyyrö 2004)."""
+    positions: dict[str, int] = {}
+    for position, letter in enumerate(short):
+        positions[letter] = positions.get(letter, 0) | 1 << position
+    mask = (1 << len(short)) - 1
+    free = mask  # a 0 for each letter of `short` that lengthens the subsequence
     for letter in long:
-        hit = free & places.get(letter, 0)
-        free = (free + hit | free - hit) & whole
+        hit = free & positions.get(letter, 0)
+        free = (free + hit | free - hit) & mask
     return len(short) - free.bit_count()
 
 
 def _estimate(prediction: str, answer: str) -> float:
-    """MRA with a strict bound. 0 where the truth is 0, by which the authors' code divides."""
+    """Return MRA with a strict bound; 0 where the truth is 0, by which the authors divide."""
     number, truth = as_float(prediction), float(answer)
     if number is None or truth == 0:
         return 0.0
@@ -196,7 +200,7 @@ def _estimate(prediction: str, answer: str) -> float:
 
 
 def _count(prediction: str, answer: str) -> float:
-    """1 of the right integer, in digits, or as the first of the words zero to ten found in it."""
+    """Return 1 for the integer in digits, or as the first of the words zero to ten in the text."""
     word = next((word for word in WORDS if word in prediction.lower()), None)
     try:
         number = int(prediction) if word is None else NUMBER_WORDS[word]
@@ -206,19 +210,19 @@ def _count(prediction: str, answer: str) -> float:
 
 
 def aggregate(scored: ScoredItems) -> Scores:
-    """The mean of the eight groups' means, of those that have questions."""
+    """Average the eight groups' means, of those that have questions."""
     tasks = task_means(scored, TASKS)
     groups = {}
     for group, names in GROUPS.items():
-        found = [score for name in names if (score := _joined(tasks, PARTS.get(name, (name,))))]
-        if found:
-            groups[group] = mean_of_means(found)
-    return Scores(tree=mean_of_means(groups.values()), tasks=tasks | groups)
+        means = [_mean_of_parts(tasks, PARTS.get(name, (name,))) for name in names]
+        if present := [mean for mean in means if mean is not None]:
+            groups[group] = mean_of_means(present)
+    return Scores(tree=mean_of_means(groups.values()), tasks={**tasks, **groups})
 
 
-def _joined(tasks: Mapping[str, Tree], names: Sequence[str]) -> MeanOfMeans | None:
-    there = [tasks[name] for name in names if name in tasks]
-    return mean_of_means(there) if there else None
+def _mean_of_parts(tasks: Mapping[str, Tree], names: Sequence[str]) -> MeanOfMeans | None:
+    present = [tasks[name] for name in names if name in tasks]
+    return mean_of_means(present) if present else None
 
 
 OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=aggregate)

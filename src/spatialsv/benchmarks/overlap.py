@@ -1,8 +1,8 @@
 """`spatialsv overlap`: images and scenes that a training set shares with a benchmark.
 
-Two checks: scenes of equal name, and similar images. Similarity is by perceptual hashes (ImageHash's
-pHash: 64 bits of an image's lowest frequencies), which a change of size, format or brightness
-hardly changes, and another camera's view does.
+Two checks: scenes of equal name, and similar images. Similarity is by perceptual hashes
+(ImageHash's pHash: 64 bits of an image's lowest frequencies). They hardly depend on size, format
+and brightness, but on the camera's pose.
 """
 
 from __future__ import annotations

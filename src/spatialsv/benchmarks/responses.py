@@ -90,6 +90,12 @@ def write_responses(path: Path, responses: Iterable[Response]) -> None:
 def read_responses(path: Path) -> list[Response]:
     """Read the responses in a file.
 
+    Args:
+        path: JSON lines, *.jsonl.
+
+    Returns:
+        The responses in the order of the file.
+
     Raises:
         ValueError: the file is missing or of an older version, or a line is not a response; the
             message names the line and the field.

@@ -1,8 +1,8 @@
-"""The rooms' own questions as a benchmark, on stores of scenes.
+r"""The rooms' own questions as a benchmark, on stores of scenes.
 
 One rule parses every response. It is VSI-Bench's official one (the text before the first space,
 without trailing dots) with two corrections: leading white space is ignored, and a line break ends
-the first word as a space does. So "B", "b.", "B. the chair" and "B\\nbecause" are all B, while
+the first word as a space does. So "B", "b.", "B. the chair" and "B\nbecause" are all B, while
 "(B)", "<answer>B</answer>" and "The answer is B" are not answers and score 0. The prompt asks for
 only the letter or the number; a model that fails to give that has failed.
 

@@ -1,15 +1,15 @@
-"""ScanQA (arXiv 2112.10482): questions about scans, open answers; the validation set.
+"""ScanQA (arXiv 2112.10482): open questions about scans; the validation set.
 
-A question has several answers, and a response is right if it is one of them. The test sets have none.
+A question has several answers; a response is correct if it is one of them. The test sets have none.
 
-- `official`: EM@1 of the response as it stands.
-- `em`, `em_refined`: of cleaned answers, as VLM-3R and other MLLMs report them; `em_refined` has
-  answers that lie in one another right too.
-- `em_leo`: as LEO's code has it: the first answer that matches, in either way, decides.
+- `official`: EM@1 of the unchanged response.
+- `em`, `em_refined`: of normalised answers, as VLM-3R and other MLLMs report them; `em_refined`
+  also accepts answers that contain one another.
+- `em_leo`: as in LEO's code: the first answer that matches, in either way, decides.
 
-The caption measures that papers report beside (BLEU, METEOR, ROUGE-L, CIDEr) are not here. No stack
-fixes the words of the prompt; those here are common for open answers. The release has no images:
-videos of the scans are looked for where VSI-Bench's release has them.
+The caption measures that papers also report (BLEU, METEOR, ROUGE-L, CIDEr) are not implemented. No
+stack specifies the prompt; the one here is common for open answers. The release has no images:
+videos of the scans are expected where VSI-Bench's release has them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,7 @@ WORD = "Answer the question using a single word or phrase."
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of ScanQA_v1.0_val.json.
-
-    Raises:
-        ValueError: no such file, or rows that are not ScanQA's.
-    """
+    """Load the questions of ScanQA_v1.0_val.json."""
     (path,) = find_files(data, "ScanQA_v1.0_val.json")
     return [_item(*at) for at in locate_rows(path, read_rows(path))]
 
@@ -50,7 +46,7 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, where: str) -> Item:
     require_fields(row, FIELDS, where)
     if not row["answers"]:
-        raise ValueError(f"{where}: no answer to {row['question_id']}")
+        raise ValueError(f"{where}: no answer to {row['question_id']}.")
     return Item(
         id=str(row["question_id"]),
         task=next((kind for words, kind in TYPES.items() if words in row["question"]), "Other"),
@@ -64,39 +60,41 @@ def _item(row: Row, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """The question, and how long the answer is."""
+    """Return the question and the instruction."""
     return f"{item.question}\n{WORD}"
 
 
 def parse(item: Item, response: str) -> str:
-    """The whole response, cleaned."""
+    """Return the normalised response."""
     return clean_answer(response)
 
 
 def parse_official(item: Item, response: str) -> str:
-    """The whole response."""
+    """Return the response."""
     return response
 
 
-def by(match: Callable[[str, Sequence[str]], float]) -> Callable[[Item, str], float]:
-    """`match`, of the item's answers."""
+def score_by(match: Callable[[str, Sequence[str]], float]) -> Callable[[Item, str], float]:
+    """Return a `score` that matches a prediction with the item's answers."""
     return lambda item, prediction: match(prediction, item.more["answers"])
 
 
 def score_official(item: Item, prediction: str) -> float:
-    """1 if it is one of the answers."""
+    """Return 1 for one of the answers."""
     return float(prediction in item.more["answers"])
 
 
-EM = Protocol(prompt=prompt, parse_response=parse, score=by(match_exact), aggregate=micro(TASKS))
+EM = Protocol(
+    prompt=prompt, parse_response=parse, score=score_by(match_exact), aggregate=micro(TASKS)
+)
 SCANQA = Benchmark(
     title="ScanQA, validation set",
     load=load,
     protocols={
         "official": replace(EM, parse_response=parse_official, score=score_official),
         "em": EM,
-        "em_refined": replace(EM, score=by(match_refined)),
-        "em_leo": replace(EM, score=by(match_first)),
+        "em_refined": replace(EM, score=score_by(match_refined)),
+        "em_leo": replace(EM, score=score_by(match_first)),
     },
     counts={},
 )

@@ -83,7 +83,7 @@ def score(
         protocol: a scoring protocol of the benchmark; None: the authors'.
         allow: deviations of ids to accept, as in `select_responses`.
         out: JSON file to write; None: none.
-        no_image: responses of the same model to the text alone, scored as a reference.
+        no_image: responses of the same model to only the text, scored as a reference.
 
     Returns:
         The scores.

@@ -2,17 +2,17 @@
 
 `official` (the authors' fork of lmms-eval):
 
-- a choice is right if the response, in lower case, lies in the truth or starts with it. The truth is
-  one letter, so that an empty response is right;
-- a number is the first one in the response, the last one where there are several views;
-- a change of view is five signed axes, each scored by MRA with its two arguments swapped, so that
-  the error is measured by the response; a response that is not "name:number,..." throughout scores 0;
-- the average of the middle level misses `view_change_infer`, whose name its code cuts wrongly.
+- A choice is correct if the lower-case response is contained in the answer or starts with it. The
+  answer is one letter, so that an empty response is correct.
+- A number is the first one in the response, the last one where there are several views.
+- A change of view has five signed axes, each scored by MRA with its two arguments swapped, so that
+  errors are relative to the response. A response that is not "name:number,..." throughout scores 0.
+- The average of the middle level lacks `view_change_infer`, whose name its code truncates wrongly.
 
-`lmms_eval` (0.7.3) took this code over and lost one import on the way, so that every number scores
-0. `vlmevalkit` (EASI's) searches for the answer, measures errors by the truth, skips the parts of a
-change of view that it can't read (so that an empty response is no change, and right on the axes that
-have none), and averages the middle level whole. All average the tasks' means.
+`lmms_eval` (0.7.3) copied this code without one import, so that every number scores 0. `vlmevalkit`
+(EASI's) searches for the answer, measures errors relative to the truth, skips the parts of a change
+of view that it cannot parse (an empty response means no change, and is correct on the axes without
+one), and averages the full middle level. All average the tasks' means.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
     Item,
@@ -33,10 +35,9 @@ from spatialsv.benchmarks.benchmark import (
     mean_of_means,
     score_number,
 )
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
 from spatialsv.benchmarks.images import cell_name
 from spatialsv.benchmarks.parsing import LETTER, WORD, as_float
-from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 
 VIEW = "view_change_infer"
 LOW = (
@@ -76,15 +77,12 @@ SCALE = (
     "The values represent the bounding box coordinates normalized to a 0-1000 scale,"
     " with the top-left corner as the origin of the image."
 )
+Prediction = str | float | Mapping[str, float] | None
 NUMBER = re.compile(r"(?<!\^)\d+\.\d+|(?<!\^)\d+")
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of data/test-*.parquet.
-
-    Raises:
-        ValueError: no such files, or rows that are not SPAR-Bench's.
-    """
+    """Load the questions of data/test-*.parquet."""
     items = []
     for path in find_files(data, "data/test-*.parquet", "test-*.parquet"):
         for number, row in enumerate(read_rows(path, without=IMAGES)):
@@ -96,8 +94,7 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, image: str, where: str) -> Item:
     require_fields(row, FIELDS, where)
     task = row["task"]
-    if task not in TASKS:
-        raise ValueError(f"{where}: task {task!r} is not one of {', '.join(TASKS)}")
+    require_known(task, TASKS, "task", where)
     return Item(
         id=str(row["id"]),
         task=task,
@@ -110,7 +107,7 @@ def _item(row: Row, image: str, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """As all three ask. Empty lines stand where a part is empty."""
+    """Return the prompt of all three stacks, with empty lines where a part is empty."""
     if item.kind == "number":
         return f"\n{item.question}\n{WORD}"
     if item.kind == "text":
@@ -118,8 +115,8 @@ def prompt(item: Item) -> str:
     return f"\n{item.question}\n{SCALE if item.task in BOXES else ''}\n{LETTER}"
 
 
-def parse(item: Item, response: str) -> str | float | Mapping[str, float] | None:
-    """A choice is the whole response; an empty one too is one, and is scored."""
+def parse(item: Item, response: str) -> Prediction:
+    """Return the full response to a choice, even if empty; else a number, or changes by axis."""
     if item.kind == "choice":
         return response.lower()
     return _changes(response) if item.kind == "text" else _number(response, item.task)
@@ -133,74 +130,75 @@ def _number(response: str, task: str) -> float | None:
 
 
 def _changes(text: str) -> dict[str, float] | None:
-    """Names are not stripped: " rotate_left", after a comma and a space, is no axis."""
+    """Parse "name:number,..."; names are not stripped, so that " rotate_left" is not an axis."""
     parts = [part.split(":") for part in text.split(",")]
     if any(len(part) != 2 or as_float(part[1]) is None for part in parts):
         return None
     return {name: float(value) for name, value in parts}
 
 
-def parse_vlmevalkit(item: Item, response: str) -> str | float | Mapping[str, float] | None:
-    """What its search finds; of a change of view, the parts that it can read."""
-    if item.kind == "choice":
-        return search_choice(response)
-    return search_number(response) if item.kind == "number" else _readable_changes(response)
+def parse_vlmevalkit(item: Item, response: str) -> Prediction:
+    """Return what VLMEvalKit's search finds; of a change of view, the parts that it can parse."""
+    if item.kind == "text":
+        return _parsable_changes(response)
+    return vlmevalkit.search(item, response)
 
 
-def _readable_changes(text: str) -> dict[str, float]:
-    found = {}
+def _parsable_changes(text: str) -> dict[str, float]:
+    changes = {}
     for part in text.split(","):
         name, _, value = part.partition(":")
         number = as_float(value.strip())
         if number is not None:
-            found[name.strip()] = number
-    return found
+            changes[name.strip()] = number
+    return changes
 
 
-def score(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
-    """1 or 0 of a choice, MRA of a number, the mean MRA of the axes of a change of view."""
+def score(item: Item, prediction: Any) -> float:
+    """Return 1 or 0 of a choice, MRA of a number, the mean MRA of the axes of a change of view."""
     if prediction is None:
         return 0.0
     if item.kind == "number":
         return score_number(prediction, float(item.answer))
     if item.kind == "choice":
-        truth = item.answer.lower()
-        return float(prediction in truth or prediction[0] == truth)
-    truth = _changes(item.answer) or {}
-    return _mean(score_number(t, s) for s, t in _axes(prediction, truth))  # swapped
+        answer = item.answer.lower()
+        return float(prediction in answer or prediction[0] == answer)
+    axes = _axes(prediction, _changes(item.answer) or {})
+    return _axis_mean(score_number(truth, predicted) for predicted, truth in axes)  # swapped
 
 
-def score_lmms_eval(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
-    """As `score`, but 0 of every number."""
+def score_lmms_eval(item: Item, prediction: Any) -> float:
+    """Score as `score` does, but 0 for every number."""
     return 0.0 if item.kind == "number" else score(item, prediction)
 
 
-def score_vlmevalkit(item: Item, prediction: str | float | Mapping[str, float] | None) -> float:
-    """As `score`, but a choice has to be the letter, and errors are measured by the truth."""
+def score_vlmevalkit(item: Item, prediction: Any) -> float:
+    """Score as `score` does, with a choice's exact letter and errors relative to the truth."""
     if item.kind == "choice":
         return float(prediction == item.answer.strip().upper())
     if item.kind == "number" or prediction is None:
         return score(item, prediction)
-    return _mean(score_number(s, t) for s, t in _axes(prediction, _readable_changes(item.answer)))
+    axes = _axes(prediction, _parsable_changes(item.answer))
+    return _axis_mean(score_number(predicted, truth) for predicted, truth in axes)
 
 
 def _axes(*changes: Mapping[str, float]) -> list[tuple[float, ...]]:
-    """Each axis of each change, signed."""
+    """Return each axis of each change, signed."""
     return [tuple(c.get(more, 0.0) - c.get(less, 0.0) for c in changes) for more, less in AXES]
 
 
-def _mean(values: Iterable[float]) -> float:
+def _axis_mean(values: Iterable[float]) -> float:
     return sum(values) / len(AXES)
 
 
 def aggregate(scored: ScoredItems, middle: Sequence[str] = MIDDLE) -> Scores:
-    """The mean of the tasks' means, and of those of each level."""
-    found = macro(TASKS)(scored)
+    """Average the tasks' means, and those of each level; `middle` are the tasks of that level."""
+    scores = macro(TASKS)(scored)
     levels = {}
     for name, tasks in (("low", LOW), ("middle", middle), ("high", HIGH)):
-        if there := [found.tasks[task] for task in tasks if task in found.tasks]:
-            levels[name] = mean_of_means(there)
-    return replace(found, tasks=found.tasks | levels)
+        if means := [scores.tasks[task] for task in tasks if task in scores.tasks]:
+            levels[name] = mean_of_means(means)
+    return replace(scores, tasks={**scores.tasks, **levels})
 
 
 OFFICIAL = Protocol(

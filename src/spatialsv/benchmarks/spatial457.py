@@ -1,10 +1,10 @@
 """Spatial457 (arXiv 2502.08636): seven levels of questions about rendered vehicles, open answers.
 
-The authors evaluate by VLMEvalKit: `official` and `vlmevalkit` are one. It looks for the answer in
-the form that it asks for, takes the whole response where this is not kept, and forgives much: a number
-of 1 to 9 for yes, 0 for no, number words, any vehicle of the right kind ("sedan" for "minivan").
-`lmms_eval` (0.7.3) forgives the form and not the vehicle. Every question weighs the same.
-VLMEvalKit sends the first paragraph before the image, lmms-eval after it.
+The authors evaluate with VLMEvalKit: `official` and `vlmevalkit` are one protocol. It looks for the
+answer in the requested form, takes the full response where this form is missing, and is lenient: a
+number of 1 to 9 counts as yes, 0 as no; number words are accepted, and so is any vehicle of the
+same kind ("sedan" for "minivan"). `lmms_eval` (0.7.3) is lenient on the form only. Every question
+weighs the same. VLMEvalKit sends the first paragraph before the image, lmms-eval after it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
 from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_json, require_fields
+from spatialsv.benchmarks.parsing import NUMBER_WORDS
 
-DETAILS = {  # what a level's instruction says, which follows "identify attributes of "
+DETAILS = {  # of a level's instruction, after "identify attributes of "
     "L1_single": "the objects",
     "L2_objects": "multiple objects",
     "L3_2d_spatial": "multiple objects and their spatial relationship from 2D projected camera"
@@ -58,8 +59,7 @@ ANSWERS += (
 )
 ANSWERS += " Cruiser, Jet, Utility bike, Regular bus, Biplane, Gray, Blue, Purple, Brown, Green,"
 ANSWERS += " Cyan, Red, Yellow, Left, Right, Front, Back"
-NUMBERS = "zero one two three four five six seven eight nine ten"
-NUMBERS = {word: str(number) for number, word in enumerate(NUMBERS.split())}
+NUMBERS = {word: str(number) for word, number in NUMBER_WORDS.items() if number <= 10}
 KINDS = (  # of vehicles, by the first word of their names
     "suv wagon minivan sedan truck addi car",
     "articulated regular double school bus",
@@ -78,18 +78,10 @@ YES, NO = {"yes", "true", "1"}, {"no", "false", "0"}
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of all levels.
-
-    Args:
-        data: a folder with questions/LEVEL.json (lists, or objects with a list `questions`) and
-            images/.
-
-    Raises:
-        ValueError: a level is missing, or its rows are not Spatial457's.
-    """
+    """Load questions/LEVEL.json of all levels: lists, or objects with a list `questions`."""
     paths = {path.stem.lower(): path for path in find_files(data, "questions/*.json")}
-    if lacking := [level for level in LEVELS if level.lower() not in paths]:
-        raise ValueError(f"{data}: expected questions/{lacking[0]}.json; found {', '.join(paths)}")
+    if missing := [level for level in LEVELS if level.lower() not in paths]:
+        raise ValueError(f"{data}: expected questions/{missing[0]}.json; found {', '.join(paths)}.")
     return [item for level in LEVELS for item in _level(paths[level.lower()], level)]
 
 
@@ -97,7 +89,7 @@ def _level(path: Path, level: str) -> list[Item]:
     value = read_json(path)
     rows = value.get("questions") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path}: expected a list of objects, or one in `questions`")
+        raise ValueError(f"{path}: expected a list of objects, or one in `questions`.")
     return [_item(row, level, where) for row, where in locate_rows(path, rows)]
 
 
@@ -116,7 +108,7 @@ def _item(row: Row, level: str, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """As VLMEvalKit asks: it lists the answers, in its own spelling."""
+    """Return VLMEvalKit's prompt, which lists the answers, in its own spelling."""
     start = START.format(DETAILS[item.task].replace("objects' ", "objects\u2019 "))
     first = f"First, you should identify the related objects refered in the questions, {OBJECTS}"
     return (
@@ -125,23 +117,23 @@ def prompt(item: Item) -> str:
 
 
 def prompt_lmms_eval(item: Item) -> str:
-    """As lmms-eval asks."""
+    """Return lmms-eval's prompt."""
     first = f"First, you should identify the related objects referred in the questions, {OBJECTS}"
     return f"{START.format(DETAILS[item.task])}{item.question}\n{first}{PHRASE}{END}"
 
 
 def parse(item: Item, response: str) -> str | None:
-    """What stands in the form, else the whole response."""
+    """Return the answer in the requested form, else the full response."""
     return _in_form(IN_FORM, response, 0)
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """The same by its patterns, in any case, stripped."""
+    """Parse as `parse` does with lmms-eval's patterns, in any case, stripped."""
     return _in_form(IN_FORM_LMMS, response, re.IGNORECASE).strip()
 
 
 def score(item: Item, prediction: str) -> float:
-    """VLMEvalKit's `is_correct`."""
+    """Return the score of VLMEvalKit's `is_correct`."""
     prediction, truth = "no" if prediction.lower() == "none" else prediction, item.answer
     kinds = [KIND.get(text.lower().split(" ")[0]) for text in (prediction, truth)]
     return float(
@@ -154,7 +146,7 @@ def score(item: Item, prediction: str) -> float:
 
 
 def score_lmms_eval(item: Item, prediction: str) -> float:
-    """lmms-eval's `_check_correctness`: yes is true is 1, no is false is 0."""
+    """Return the score of lmms-eval's `_check_correctness`: 1 is yes, 0 is no."""
     prediction, truth = prediction.strip().lower(), item.answer.strip().lower()
     if prediction == truth or {prediction, truth} <= YES or {prediction, truth} <= NO:
         return 1.0
@@ -163,8 +155,8 @@ def score_lmms_eval(item: Item, prediction: str) -> float:
 
 def _in_form(patterns: Sequence[str], response: str, flags: int) -> str:
     for pattern in patterns:
-        if found := re.search(pattern, response, flags):
-            return found.group(1)
+        if match := re.search(pattern, response, flags):
+            return match.group(1)
     return response
 
 

@@ -1,9 +1,9 @@
 """SPBench-SI (SpatialLadder, arXiv 2510.08531): VSI-Bench's questions about single images.
 
-`official` is the authors' code as its script runs it, which asks for thoughts and an answer in
-tags; `official_direct` is the same code asking for the answer alone, and not looking for tags.
-`vlmevalkit` (EASI's) asks as the latter and searches for the answer. Numbers score by VSI-Bench's
-MRA. Every task weighs the same. lmms-eval does not have this benchmark.
+`official` is the authors' code as their script runs it, which asks for thoughts and an answer in
+tags; `official_direct` is the same code with a prompt for only the answer, and without tags.
+`vlmevalkit` (EASI's) prompts as the latter and searches for the answer. Numbers score by
+VSI-Bench's MRA. Every task weighs the same. lmms-eval lacks this benchmark.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.files import (
+    Row,
+    find_files,
+    locate_rows,
+    read_rows,
+    require_fields,
+    require_known,
+)
 from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
-from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 from spatialsv.benchmarks.vsi_bench import score
 
 NUMBERS = ("object_abs_distance", "object_size_estimation")
@@ -33,21 +40,14 @@ THINK += (
 THINK += " to include self-reflection or verification in the reasoning process. \n"
 TAGS = "Please provide your detailed reasoning between the <think> </think> tags, and then answer"
 TAGS += " the question with {} within the <answer> </answer> tags."
-# Words in this order: the first of them that stands anywhere in a response is its number. The order
-# is the authors', as is that "a" and "an" are 1.
+# The first of these words that is anywhere in a response is its number, in the authors' order; "a"
+# and "an" are 1.
 ORDER = [word for word in NUMBER_WORDS if word not in ("zero", "hundred", "thousand")] + ["zero"]
 WORDS = {word: NUMBER_WORDS[word] for word in ORDER} | {"a": 1, "an": 1}
 
 
 def load(data: Path) -> list[Item]:
-    """The questions.
-
-    Args:
-        data: a folder with SPBench-SI.parquet and images/SCENE/, the images.
-
-    Raises:
-        ValueError: no such file, or rows that are not SPBench-SI's.
-    """
+    """Load the questions of SPBench-SI.parquet; their images lie in images/SCENE/."""
     path = find_files(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
     root = "images" if path.parent == data else "SPBench-SI/images"
     return [_item(*at, root) for at in locate_rows(path, read_rows(path))]
@@ -56,10 +56,9 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, where: str, root: str) -> Item:
     require_fields(row, FIELDS, where)
     task, scene = row["question_type"], row["scene_name"]
-    if task not in TASKS:
-        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(TASKS)}")
+    require_known(task, TASKS, "question_type", where)
     if task in CHOICES and not row["options"]:
-        raise ValueError(f"{where}: a {task} without options")
+        raise ValueError(f"{where}: a {task} without options.")
     return Item(
         id=str(row["id"]),
         task=task,
@@ -73,13 +72,13 @@ def _item(row: Row, where: str, root: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """With thoughts."""
+    """Return the prompt that asks for thoughts."""
     answer = NUMBER if item.kind == "number" else LETTER
     return f"Question: {_question(item)}\n{THINK}\n{TAGS.format(answer)}"
 
 
 def prompt_direct(item: Item) -> str:
-    """The answer alone."""
+    """Return the prompt that asks for only the answer."""
     using = f"the question using {NUMBER}" if item.kind == "number" else f"with {LETTER}"
     return f"Question: {_question(item)}\n\nPlease answer {using} directly."
 
@@ -89,14 +88,19 @@ def _question(item: Item) -> str:
 
 
 def parse(item: Item, response: str, tags: bool = True) -> str | float | None:
-    """A letter if it is the first word, or else the whole response; a number word, or else a number.
+    """Return a letter that is the first word, else the full response; or a number.
 
     Args:
-        tags: read what stands between <answer> and </answer>, where there is an <answer>.
+        item: the question.
+        response: any text.
+        tags: parse the text between <answer> and </answer>, where there is an <answer>.
+
+    Returns:
+        The prediction; None: no number.
     """
     if tags and "<answer>" in response:
-        found = re.search("<answer>(.*?)</answer>", response, re.DOTALL)
-        response = found.group(1).strip() if found else "None"
+        match = re.search("<answer>(.*?)</answer>", response, re.DOTALL)
+        response = match.group(1).strip() if match else "None"
     if item.kind == "number":
         return _number(response)
     response = response.replace("Answer:", "")
@@ -109,13 +113,8 @@ def _number(response: str) -> float | None:
     for word, number in WORDS.items():
         if re.search(rf"\b{word}\b", text):
             return float(number)
-    found = re.search(r"(\d+(\.\d+)?)", text)
-    return as_float(found.group(1) if found else None)
-
-
-def parse_vlmevalkit(item: Item, response: str) -> str | float | None:
-    """What its search finds."""
-    return search_number(response) if item.kind == "number" else search_choice(response)
+    match = re.search(r"(\d+(\.\d+)?)", text)
+    return as_float(match.group(1) if match else None)
 
 
 OFFICIAL = Protocol(prompt=prompt, parse_response=parse, score=score, aggregate=macro(TASKS))
@@ -126,7 +125,7 @@ SPBENCH_SI = Benchmark(
     protocols={
         "official": OFFICIAL,
         "official_direct": DIRECT,
-        "vlmevalkit": replace(DIRECT, parse_response=parse_vlmevalkit),
+        "vlmevalkit": replace(DIRECT, parse_response=vlmevalkit.search),
     },
     counts={"overall": 1009},
 )

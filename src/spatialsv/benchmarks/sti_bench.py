@@ -1,10 +1,10 @@
 """STI-Bench (arXiv 2503.23765): choices about space and time in videos, in 8 tasks.
 
-- `official`: patterns such as "(A)" and "Answer: A" in turn; where none is found, the last
-  character of the response, so that "I choose B" is B and "option b." is none.
+- `official`: patterns such as "(A)" and "Answer: A" in turn; where none matches, the last character
+  of the response, so that "I choose B" is B and "option b." has no prediction.
 - `vlmevalkit` (EASI's): the prompt of the authors' script for APIs, and a search for the answer.
 
-Both average over the questions. lmms-eval 0.7.3 does not have it.
+Both average over the questions. lmms-eval 0.7.3 lacks this benchmark.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
-from spatialsv.benchmarks.vlmevalkit import search_choice
+from spatialsv.benchmarks.files import (
+    Row,
+    find_files,
+    locate_rows,
+    read_rows,
+    require_fields,
+    require_known,
+)
 
 TASKS = (
     "Dimensional Measurement",
@@ -41,11 +48,7 @@ PATTERNS = (
 
 
 def load(data: Path) -> list[Item]:
-    """The questions of qa.parquet, about videos in the folder that video.zip unpacks to.
-
-    Raises:
-        ValueError: no such file, or rows that are not STI-Bench's.
-    """
+    """Load the questions of qa.parquet, on videos in the folder that video.zip unpacks to."""
     (path,) = find_files(data, "qa.parquet")
     folder = "videos" if (data / "videos").is_dir() else "video"  # the authors name it both ways
     return [_item(row, folder, where) for row, where in locate_rows(path, read_rows(path))]
@@ -54,13 +57,11 @@ def load(data: Path) -> list[Item]:
 def _item(row: Row, folder: str, where: str) -> Item:
     require_fields(row, FIELDS, where)
     task, video, options = row["Task"], row["Video"], _candidates(row["Candidates"], where)
-    if task not in TASKS:
-        raise ValueError(f"{where}: Task {task!r} is not one of {', '.join(TASKS)}")
-    if row["Answer"] not in options:
-        raise ValueError(f"{where}: Answer {row['Answer']!r} is not one of {', '.join(options)}")
+    require_known(task, TASKS, "Task", where)
+    require_known(row["Answer"], options, "Answer", where)
     start, end = row["time_start"], row["time_end"]
     return Item(
-        id=f"{video}|{row['ID']}|{start}|{end}",  # as the authors' script names it
+        id=f"{video}|{row['ID']}|{start}|{end}",  # as in the authors' script
         task=task,
         kind="choice",
         question=row["Question"],
@@ -68,37 +69,37 @@ def _item(row: Row, folder: str, where: str) -> Item:
         answer=row["Answer"],
         scene=video,
         video=f"{folder}/{video}",
-        more={"start": start, "end": end},  # in seconds; the whole video is shown
+        more={"start": start, "end": end},  # in seconds, of the full video
     )
 
 
 def _candidates(value: Any, where: str) -> dict[str, str]:
-    """Texts by letter, out of an object or of one as JSON text."""
+    """Return texts by letter, from an object or from its JSON text."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
-        options = {name: text for name, text in found.items() if text is not None}
+        texts = json.loads(value) if isinstance(value, str) else value
+        options = {name: text for name, text in texts.items() if text is not None}
     except (json.JSONDecodeError, AttributeError):
-        raise ValueError(f"{where}: Candidates: expected an object, found {value!r}") from None
+        raise ValueError(f"{where}: Candidates: expected an object, found {value!r}.") from None
     if "".join(options) != LETTERS[: len(options)]:
-        raise ValueError(f"{where}: Candidates: expected A to E, found {', '.join(options)}")
+        raise ValueError(f"{where}: Candidates: expected A to E, found {', '.join(options)}.")
     return options
 
 
 def prompt(item: Item) -> str:
-    """As the authors' script for open models asks."""
+    """Return the prompt of the authors' script for open models."""
     options = [f"({name}) {text}" for name, text in zip(LETTERS, item.options, strict=False)]
-    asked = f"From {item.more['start']} s to {item.more['end']} s. {item.question}"
-    return "\n".join([asked, *options, "Please output only the option letter!"])
+    question = f"From {item.more['start']} s to {item.more['end']} s. {item.question}"
+    return "\n".join([question, *options, "Please output only the option letter!"])
 
 
 def prompt_vlmevalkit(item: Item) -> str:
-    """As VLMEvalKit asks where it doesn't know the frame rate, which else stands in the text."""
+    """Return VLMEvalKit's prompt for videos of unknown frame rate."""
     options = [f"{name} {text}" for name, text in zip(LETTERS, item.options, strict=False)]
-    asked = f"From {item.more['start']} seconds to {item.more['end']} seconds. {item.question}"
+    question = f"From {item.more['start']} seconds to {item.more['end']} seconds. {item.question}"
     lines = [
         "Answer the question below based on the frames provided, which are sampled at an"
         " unspecified frame rate.",
-        f"Question: {asked}",
+        f"Question: {question}",
         *options,
         "Please output only the option you choose!",
     ]
@@ -106,17 +107,12 @@ def prompt_vlmevalkit(item: Item) -> str:
 
 
 def parse(item: Item, response: str) -> str | None:
-    """By the first pattern that is found anywhere; else the last character."""
+    """Return the letter of the first pattern that matches anywhere; else the last character."""
     for pattern in PATTERNS:
-        if found := re.search(pattern, response, flags=re.I | re.M):
-            return found.group(1).upper()
+        if match := re.search(pattern, response, flags=re.I | re.M):
+            return match.group(1).upper()
     last = response.strip()[-1:]
     return last if last and last in LETTERS else None
-
-
-def parse_vlmevalkit(item: Item, response: str) -> str | None:
-    """What its search finds."""
-    return search_choice(response)
 
 
 STI_BENCH = Benchmark(
@@ -128,7 +124,7 @@ STI_BENCH = Benchmark(
         ),
         "vlmevalkit": Protocol(
             prompt=prompt_vlmevalkit,
-            parse_response=parse_vlmevalkit,
+            parse_response=vlmevalkit.search,
             score=score_letter,
             aggregate=micro(TASKS),
         ),

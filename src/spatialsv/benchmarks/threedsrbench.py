@@ -1,18 +1,18 @@
-"""3DSRBench (arXiv 2412.07825): height, location, orientation and relations of objects in photos.
+"""3DSRBench (arXiv 2412.07825): height, location, orientation and relations of objects in images.
 
-A question may stand in the file several times: on the mirrored photo (`-flip` in its qid), and with
-its options turned (`-1`, `-2`, ...). Four scores differ in what must be right at once:
+A question may be in the file several times: on the mirrored image (`-flip` in its qid), and with
+its options rotated (`-1`, `-2`, ...). Four scores differ in which rows must be correct together:
 
-- `vanilla`: nothing but the row itself;
+- `vanilla`: each row counts separately;
 - `flip`: a question and its mirrored one;
-- `circular`: all turns of a question, mirrored ones apart;
+- `circular`: all rotations of a question, mirrored ones separately;
 - `flip_circular`: all rows of a question.
 
-All are given; `overall` is the one that a stack reports: `circular` in `official` (the authors'
+All are listed; `overall` is the one that a stack reports: `circular` in `official` (the authors'
 script), `vanilla` in `lmms_eval` (0.7.3, the first of its metrics), `flip_circular` in `vlmevalkit`
 (OpenCompass's spatial leaderboard). The tasks' scores are of that kind as well. On the file without
-turns, `circular` is `vanilla`. The authors' responses are read by VLMEvalKit with a language model's
-help, here without: `official` and `vlmevalkit` read and ask alike.
+rotations, `circular` is `vanilla`. VLMEvalKit parses the authors' responses with the help of a
+language model, here without: `official` and `vlmevalkit` have equal prompts and parsers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, require_fields
+from spatialsv.benchmarks.files import Row, find_files, locate_rows, require_fields, require_known
 from spatialsv.benchmarks.images import read_tsv_rows
 
 TYPES = {
@@ -52,7 +52,7 @@ TYPES = {
 }
 CATEGORIES = tuple(name for names in TYPES.values() for name in names)
 FILES = ("3dsrbench_v1_vlmevalkit_circular.tsv", "3DSRBench.tsv", "3dsrbench_v1_vlmevalkit.tsv")
-FLIP, TURN = "-flip", re.compile(r"-\d+$")
+FLIP, ROTATION = "-flip", re.compile(r"-\d+$")
 LETTER = (  # lmms-eval's, in turn
     r"^([A-D])[\.\s\)]",
     r"^([A-D])$",
@@ -66,64 +66,43 @@ LETTER = (  # lmms-eval's, in turn
 
 
 def load(data: Path) -> list[Item]:
-    """The rows of the authors' TSV: that with turns where there are several.
-
-    Raises:
-        ValueError: no such file, or rows that are not 3DSRBench's.
-    """
+    """Load the rows of the authors' TSV, preferably that with rotations."""
     path = find_files(data, *FILES)[0]
     return [_item(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
 
 
 def _item(row: Row, where: str) -> Item:
     require_fields(row, ("qid", "category"), where)
-    if row["category"] not in CATEGORIES:
-        raise ValueError(f"{where}: category {row['category']!r} is not one of {CATEGORIES}")
-    base = TURN.sub("", row["qid"]).removesuffix(FLIP)
+    require_known(row["category"], CATEGORIES, "category", where)
+    base = ROTATION.sub("", row["qid"]).removesuffix(FLIP)
     return replace(vlmevalkit.item_from_row(row, where, scene=base, qid=row["qid"]), id=row["qid"])
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """Its patterns in turn, the first match of each."""
+    """Return the first match of the first pattern that matches."""
     for pattern in LETTER:
-        if found := re.search(pattern, response.strip()):
-            return found.group(1)
+        if match := re.search(pattern, response.strip()):
+            return match.group(1)
     return None
 
 
-def _row(item: Item) -> str:
-    return item.more["qid"]
-
-
-def _with_flip(item: Item) -> str:
-    return item.more["qid"].replace(FLIP, "")
-
-
-def _with_turns(item: Item) -> str:
-    return TURN.sub("", item.more["qid"])
-
-
-def _question(item: Item) -> str:
-    return item.scene
-
-
 GROUPS: dict[str, Callable[[Item], str]] = {
-    "vanilla": _row,
-    "flip": _with_flip,
-    "circular": _with_turns,
-    "flip_circular": _question,
+    "vanilla": lambda item: item.more["qid"],
+    "flip": lambda item: item.more["qid"].replace(FLIP, ""),
+    "circular": lambda item: ROTATION.sub("", item.more["qid"]),
+    "flip_circular": lambda item: item.scene,
 }
 
 
 def aggregate(scored: ScoredItems, kind: str) -> Scores:
-    """All four kinds over all, and one by type and category."""
+    """Average all four kinds overall, and `kind` by type and category."""
     kinds = {name: all_correct(scored, group) for name, group in GROUPS.items()}
     tasks = {name: mean_score(values) for name, values in kinds.items()}
     for name, categories in TYPES.items():
         values = [pair for pair in kinds[kind] if pair[0].task in categories]
         if values:
             tasks[name] = mean_score(values)
-    return Scores(tree=tasks[kind], tasks=tasks | task_means(kinds[kind], CATEGORIES))
+    return Scores(tree=tasks[kind], tasks={**tasks, **task_means(kinds[kind], CATEGORIES)})
 
 
 OFFICIAL = Protocol(

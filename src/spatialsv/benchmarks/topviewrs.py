@@ -1,9 +1,9 @@
-"""TopViewRS (arXiv 2406.02537): what a map, seen from above, shows and where.
+"""TopViewRS (arXiv 2406.02537): objects and places in maps, seen from above.
 
-From VLMEvalKit's TopViewRS.tsv and by its rules alone: the authors publish no code, and lmms-eval
-does not have this benchmark. `vlmevalkit` counts match_exact matches. `vlmevalkit_partial` counts the
-words that two options share, |both| / max(|one|, |other|), where the option that a response names is
-the one whose letter is the response's last word: "A" and "I say A." name one, "A. left" does not.
+From VLMEvalKit's TopViewRS.tsv and by its rules only: the authors publish no code, and lmms-eval
+lacks this benchmark. `vlmevalkit` counts exact matches. `vlmevalkit_partial` scores the words that
+two options share, |both| / max(|one|, |other|), where a response names the option whose letter is
+its last word: "A" and "I say A." name one, "A. left" does not.
 """
 
 from __future__ import annotations
@@ -21,26 +21,16 @@ FILE = "TopViewRS.tsv"
 
 
 def load(data: Path) -> list[Item]:
-    """The questions.
-
-    Args:
-        data: a folder with TopViewRS.tsv.
-
-    Raises:
-        ValueError: no such file, or rows that are not of such a TSV.
-    """
+    """Load the questions of TopViewRS.tsv."""
     path = find_files(data, FILE)[0]
     return [vlmevalkit.item_from_row(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
 
 
 def parse_partial(item: Item, response: str) -> str | None:
-    """The response's last word, or what stands in its brackets, if it is an option's letter.
-
-    A response that cannot be matched with an option names none.
-    """
+    """Return the last word, or the text in brackets, if it is the letter of an option."""
     if match_option_or_refusal(response, item.more["choices"]) is None:
         return None
-    log = f"Match Log: {response}. "  # its code looks in this line, not in the response
+    log = f"Match Log: {response}. "  # VLMEvalKit parses this line, not the response
     if "[" in log and "]" in log:
         name = log[log.index("[") + 1 : log.index("]")]
     else:
@@ -49,7 +39,7 @@ def parse_partial(item: Item, response: str) -> str | None:
 
 
 def score_partial(item: Item, prediction: str | None) -> float:
-    """The share of words that the named option and the right one have in common."""
+    """Return the share of words that the predicted and the correct option have in common."""
     if prediction is None:
         return 0.0
     options = [

@@ -1,9 +1,9 @@
 """VSI-Bench (arXiv 2412.14171): questions about videos of rooms, choices and numbers.
 
-Three stacks, three sets of rules: `official` (thinking-in-space), `lmms_eval` (0.7.3: numbers are
-the first one in the response, words included) and `vlmevalkit` (EASI's: its own prompt, and a search
-for the answer). All average the types' means, the three difficulties of direction made one first.
-SpatialSV's paper reports the choices alone, each question weighing the same: `vsi_bench_mc`.
+Three protocols: `official` (thinking-in-space), `lmms_eval` (0.7.3: numbers are the first one in
+the response, words included) and `vlmevalkit` (EASI's: its own prompt, and a search for the
+answer). All average the types' means, with the three difficulties of direction averaged first.
+SpatialSV's paper reports only the choices, with equal weight per question: `vsi_bench_mc`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import (
     Benchmark,
     Item,
@@ -24,10 +26,16 @@ from spatialsv.benchmarks.benchmark import (
     score_number,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.files import (
+    Row,
+    find_files,
+    locate_rows,
+    read_rows,
+    require_fields,
+    require_known,
+)
 from spatialsv.benchmarks.lmms_eval import first_number
 from spatialsv.benchmarks.parsing import LETTER, WORD, as_float, first_word
-from spatialsv.benchmarks.vlmevalkit import search_choice, search_number
 
 DIRECTION = "object_rel_direction"
 COUNTS = {
@@ -50,14 +58,7 @@ FLOAT = "Answer briefly and directly in one float number."
 
 
 def load(data: Path, config: str = "full", types: Sequence[str] = tuple(COUNTS)) -> list[Item]:
-    """The questions of `types`.
-
-    Args:
-        data: the folder of the release: test*.parquet, or a folder `config` of such files.
-
-    Raises:
-        ValueError: no such files, or rows that are not VSI-Bench's.
-    """
+    """Load the questions of `types` from test*.parquet, or from a folder `config` of such files."""
     here = ("*.parquet", "*.jsonl") if config == "full" else ()
     patterns = (f"{config}/*.parquet", f"{config}/*.jsonl", f"*{config}*.parquet", *here)
     paths = find_files(data, *patterns)
@@ -68,15 +69,13 @@ def load(data: Path, config: str = "full", types: Sequence[str] = tuple(COUNTS))
 def _item(row: Row, where: str) -> Item:
     require_fields(row, FIELDS, where)
     task, scene = row["question_type"], f"{row['dataset']}/{row['scene_name']}"
-    if task not in COUNTS:
-        raise ValueError(f"{where}: question_type {task!r} is not one of {', '.join(COUNTS)}")
-    kind = "number" if task in NUMBERS else "choice"
-    if kind == "choice" and not row["options"]:
-        raise ValueError(f"{where}: a {task} without options")
+    require_known(task, COUNTS, "question_type", where)
+    if task in CHOICES and not row["options"]:
+        raise ValueError(f"{where}: a {task} without options.")
     return Item(
         id=str(row["id"]),
         task=task,
-        kind=kind,
+        kind="number" if task in NUMBERS else "choice",
         question=row["question"],
         options=tuple(row["options"] or ()),
         answer=str(row["ground_truth"]),
@@ -86,53 +85,53 @@ def _item(row: Row, where: str) -> Item:
 
 
 def prompt(item: Item) -> str:
-    """As the authors' code and lmms-eval ask."""
+    """Return the prompt of the authors and of lmms-eval."""
     if item.kind == "number":
         return f"{VIDEO}\n{item.question}\n{WORD}"
     return "\n".join([VIDEO, item.question, "Options:", *item.options, LETTER])
 
 
 def prompt_vlmevalkit(item: Item) -> str:
-    """As VLMEvalKit asks: no line "Options:", and a number in other words."""
+    """Return VLMEvalKit's prompt: no line "Options:", and other words for a number."""
     if item.kind == "number":
         return f"{VIDEO}\n{item.question}\n{FLOAT}"
     return "\n".join([VIDEO, item.question, *item.options, LETTER])
 
 
 def parse(item: Item, response: str) -> str | float | None:
-    """The first word: a letter, or a number if it is nothing but that."""
+    """Return the first word: a letter, or a number if it is only that."""
     word = first_word(response)
     return as_float(word) if item.kind == "number" else word or None
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | float | None:
-    """The first word for a choice, the first number anywhere for a number."""
+    """Return the first word for a choice, the first number anywhere for a number."""
     return first_number(response) if item.kind == "number" else first_word(response) or None
 
 
-def parse_vlmevalkit(item: Item, response: str) -> str | float | None:
-    """What its search finds; its letters are A to F whatever the options are."""
-    return search_number(response) if item.kind == "number" else search_choice(response)
-
-
-def score(item: Item, prediction: str | float | None) -> float:
-    """1 for the right letter in either case, MRA for a number."""
+def score(item: Item, prediction: Any) -> float:
+    """Return 1 for the letter of the answer in either case, MRA for a number."""
     if item.kind == "number":
         return score_number(prediction, float(item.answer))
     return float(prediction is not None and prediction.lower() == item.answer.lower())
 
 
-def aggregate(scored: ScoredItems, whole: bool = False) -> Scores:
-    """The mean of the tasks' means; the difficulties of direction are one task, their mean.
+def aggregate(scored: ScoredItems, all_levels: bool = False) -> Scores:
+    """Average the tasks' means; the difficulties of direction are one task, their mean.
 
     Args:
-        whole: they are so only where all three are there, as in VLMEvalKit; else each stands alone.
+        scored: items and their scores.
+        all_levels: average the difficulties only where all three are present, as VLMEvalKit does;
+            else each counts as a task.
+
+    Returns:
+        The scores of the tasks, of direction, and overall.
     """
     tasks = task_means(scored, tuple(COUNTS))
-    levels = {name: value for name, value in tasks.items() if name.startswith(DIRECTION)}
+    levels = {name: mean for name, mean in tasks.items() if name.startswith(DIRECTION)}
     means = dict(tasks)
-    if levels and (len(levels) == 3 or not whole):
-        means = {name: value for name, value in tasks.items() if name not in levels}
+    if levels and (len(levels) == 3 or not all_levels):
+        means = {name: mean for name, mean in tasks.items() if name not in levels}
         means[DIRECTION] = mean_of_means(levels.values())
     return Scores(tree=mean_of_means(means.values()), tasks=tasks | means)
 
@@ -143,9 +142,9 @@ PROTOCOLS = {
     "lmms_eval": replace(OFFICIAL, parse_response=parse_lmms_eval),
     "vlmevalkit": Protocol(
         prompt=prompt_vlmevalkit,
-        parse_response=parse_vlmevalkit,
+        parse_response=vlmevalkit.search,
         score=score,
-        aggregate=partial(aggregate, whole=True),
+        aggregate=partial(aggregate, all_levels=True),
     ),
 }
 TOKENS = 16  # of a response, in both stacks
@@ -162,7 +161,7 @@ VSI_BENCH_DEBIASED = Benchmark(
 VSI_BENCH_MC = Benchmark(
     title="VSI-Bench, its choices, as SpatialSV's paper reports them",
     load=partial(load, types=CHOICES),
-    protocols={name: replace(rules, aggregate=micro(CHOICES)) for name, rules in PROTOCOLS.items()},
+    protocols={name: replace(one, aggregate=micro(CHOICES)) for name, one in PROTOCOLS.items()},
     counts={name: COUNTS[name] for name in CHOICES},
     response_tokens=TOKENS,
 )

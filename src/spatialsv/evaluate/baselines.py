@@ -62,9 +62,11 @@ class Baseline(ItemModel):
 
     @property
     def context(self) -> tuple[str, ...]:
+        """The baseline's name and training answers."""
         return (self.name, json.dumps(self.answers))
 
     def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
+        """Yield a response with its expected score to each item that is not in `done`."""
         for item in items:
             if item.id not in done:
                 text, value = self.answer(item)
@@ -94,6 +96,7 @@ class RandomBaseline(Baseline):
         return cls(protocol, numbers)
 
     def answer(self, item: Item) -> tuple[str, float | None]:
+        """Return the mean score of all options, or of all training answers."""
         if item.kind == "number":
             return ANY_NUMBER, random_score(item, self.protocol, self._answer_of_task(item))
         return ANY_OPTION, random_score(item, self.protocol)
@@ -113,6 +116,7 @@ class FrequencyBaseline(Baseline):
         return cls(protocol, constant_answers(train, protocol))
 
     def answer(self, item: Item) -> tuple[str, float | None]:
+        """Return the task's constant answer and its score."""
         if item.kind == "choice" and item.task not in self.answers:
             return ANY_OPTION, random_score(item, self.protocol)
         response = self._answer_of_task(item)

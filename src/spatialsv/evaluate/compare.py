@@ -162,7 +162,7 @@ def _benchmark_scores(runs: Sequence[_Run], name: str, config: CompareConfig) ->
         raise ValueError(f"{runs[0].name}: give --data, the folder of the files of {name}.")
     _, protocol = find_protocol(name, config.protocol or _agreed(runs, "protocol", None))
     items = load_items(name, config.data)
-    parts = []
+    parts: list[Parts] = []
     for run in runs:
         texts = select_responses(run.responses, [i.id for i in items], run.path, config.allow)
         scores = protocol.aggregate(
@@ -182,7 +182,7 @@ def _rooms_scores(runs: Sequence[_Run]) -> list[Parts]:
                 f"{runs[0].name} and {run.name} do not answer the same questions:"
                 f" {len(ids - others)} only in the first, {len(others - ids)} only in the second."
             )
-    parts = []
+    parts: list[Parts] = []
     for run, responses in zip(runs, by_id, strict=True):
         tasks = _aggregate_recorded(run, [responses[name] for name in by_id[0]]).tasks
         grouped = {name: tree for name, tree in tasks.items() if name in GROUPS}

@@ -38,7 +38,7 @@ class _Group:
     head: Int[Tensor, " P"]
     views: PreparedViews
     members: list[int]  # indices of the prompts
-    tails: list[Int[Tensor, " _"]]  # each of its own length
+    tails: list[Int[Tensor, " _"]]  # of different lengths
 
 
 def generate(

@@ -77,7 +77,8 @@ class _Mllm(ItemModel):
 
     def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
         mllm, adapter = load_mllm(self._checkpoint, family=self._family)
-        mllm.to("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        mllm.to(device)  # type: ignore[arg-type]  # transformers wraps it without its signature
         self._loaded = {
             "dtype": str(mllm.dtype),
             "attention": mllm.config._attn_implementation,
@@ -116,14 +117,14 @@ def run(
             MLLM, or a baseline: "random" or "frequency".
         scenes: manifests of the test scenes, for the benchmark `rooms`.
         config: the settings.
-        out: the manifest, or its folder; the other files are written beside it.
+        out: the manifest, or its folder; the other files are written to the same folder.
         benchmark: the benchmark's name.
         data: the folder of its files; not needed with `scenes`.
         train_scenes: manifests of the training scenes. Baselines answer from their questions; what
             they share with a third-party benchmark is printed and recorded. None: those that
             `training_scenes` finds.
         family: the name of a third-party adapter, for `load_mllm`.
-        no_image: responses of the same model to the text alone, scored as a reference.
+        no_image: responses of the same model to only the text, scored as a reference.
 
     Returns:
         The manifest.

@@ -1,4 +1,4 @@
-"""The model class that lmms-eval runs: the task's prompts, generated as `spatialsv evaluate` does."""
+"""The model class that lmms-eval runs: its prompts, generated from as in `spatialsv evaluate`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class SpatialSVChat(lmms):
         model, self.adapter = load_mllm(
             reference.checkpoint, dtype, self.config.attention, self.config.family
         )
-        self.model = model.to(device or _default_device())
+        device = device or _default_device()
+        self.model = model.to(device)  # type: ignore[arg-type]  # wrapped without its signature
         self.chat = Chat(self.adapter)
         self._views: dict[tuple[str, ...], PreparedViews] = {}  # of the latest batch
 
@@ -130,7 +131,8 @@ class SpatialSVChat(lmms):
         return prompts
 
     def _prepare(self, visual: VisualInput) -> PreparedViews:
-        limit, kind = self.config.max_pixels, "image"
+        limit = self.config.max_pixels
+        kind: Kind = "image"
         if visual.video is not None:
             kind = self.config.videos_as or self.adapter.views_as
             images, _ = read_frames(Path(visual.video), self.config.frames, limit)
