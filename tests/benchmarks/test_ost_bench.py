@@ -171,7 +171,7 @@ def test_turns_of_a_scan_and_types_by_both_of_their_names(tmp_path):
     [
         (row(1, "juggling", 3), "row 0: type 'juggling' is not one of"),
         (row(1, SIDES, "up", ["left"]), "row 0: answer 'up' is not one of left"),
-        (row(1, HOW_MANY, "few"), "row 0: answer 'few' is no number"),
+        (row(1, HOW_MANY, "few"), "row 0: answer 'few' is not a number"),
     ],
 )
 def test_rows_that_are_not_ost_bench_s_are_refused(tmp_path, wrong, told):

@@ -53,7 +53,8 @@ def _item(row: Row, where: str) -> Item:
     if task not in COUNTS or SOURCES.get(source) != row["type"]:
         raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}.")
     choices = dict(zip("ABCDEFGHIJ", map(str, row["choices"]), strict=False))
-    require_known(answer, choices, "answer", where)
+    if answer not in choices:
+        require_known(row["answer"], choices, "answer", where)
     name = row["filename"]
     return Item(
         id=str(row["idx"]),
