@@ -288,7 +288,7 @@ def test_an_edit_of_the_renderer_redoes_scenes_first(smoke):
 
 
 def test_an_edit_of_a_loss_leaves_labels_alone(smoke):
-    smoke.edit("src/spatialsv/losses/depth.py", "from __future__", "# edited\nfrom __future__")
+    smoke.edit("src/spatialsv/losses/weighting.py", "from __future__", "# edited\nfrom __future__")
     jobs = smoke.planned()
     assert jobs["train_arm"] == 3 and jobs["evaluate_model"] == 3
     assert not jobs.keys() & {"scenes_shard", "labels_shard", "pseudo_shard"}
