@@ -204,3 +204,12 @@ def test_four_pixels_are_enough(draw):
     rays = ray_map(K, poses, 6, 6)
     for robust in (None, RobustConfig()):
         check(cameras_from_rays(rays, confidence, robust), K, poses, tolerance=1e-5)
+
+
+def test_skew_is_dropped(draw):
+    """Noisy rays have no exact pinhole camera; the fitted K has no skew all the same."""
+    rays = ray_map(draw.intrinsics((2,), 12, 16), draw.pose((2,)), 12, 16)
+    noise = 0.05 * draw.uniform(-1, 1, tuple(rays.directions.shape))
+    found = cameras_from_rays(RayMap(rays.origins, rays.directions + noise))
+    assert (found.intrinsics[:, 0, 1] == 0).all()
+    assert (found.intrinsics[:, 1:, 0] == 0).all() and (found.intrinsics[:, 2, :2] == 0).all()

@@ -167,3 +167,21 @@ def test_shares_are_of_the_pairs_that_have_the_error():
     degrees = torch.tensor([1.0, 5.0, 4.999, 80.0, torch.nan])
     assert share_below(degrees, 5) == 0.5
     assert math.isnan(share_below(degrees[4:], 5))
+
+
+def test_the_shortest_baseline_is_relative_to_the_scenes_extent():
+    """1e-4 of the longest translation, whatever the unit; a tiny scene is not taken as still."""
+    true = torch.eye(4).double().repeat(3, 1, 1)
+    true[:, 0, 3] = torch.tensor([0.0, 0.5e-4, 1.0])
+    for unit in (1.0, 1000.0, 0.01):
+        poses = true.clone()
+        poses[:, :3, 3] *= unit
+        errors = pose_errors(poses, poses)
+        assert errors.translation.isnan().tolist() == [True, False, False]
+        poses[1, 0, 3] *= 4  # 2e-4 of the extent
+        assert pose_errors(poses, poses).without_baseline == 0
+
+
+def test_a_single_view_has_no_pairs():
+    errors = pose_errors(torch.eye(4).double()[None], torch.eye(4).double()[None])
+    assert errors.rotation.shape == (0,) and errors.without_baseline == 0

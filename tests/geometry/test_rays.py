@@ -94,3 +94,12 @@ def test_normals_of_a_tilted_plane_are_its_normal(draw):
     found = depth_normals(depth, K)
     inside = (slice(None), slice(1, -1), slice(1, -1))
     assert_close(found[inside], normal.expand(2, 4, 6, 3))
+
+
+def test_a_single_valid_pixel_gives_the_scale(draw):
+    K, poses = draw.intrinsics((2,), 4, 5), draw.pose((2,))
+    depth, valid = draw.uniform(1, 5, (2, 4, 5)), torch.zeros(2, 4, 5, dtype=torch.bool)
+    valid[1, 2, 3] = True
+    _, _, scale = normalise_scene(depth, poses, K, valid)
+    points = point_map(depth, ray_map(K, poses, 4, 5))
+    assert_close(scale, (points[1, 2, 3] - poses[0, :3, 3]).norm())

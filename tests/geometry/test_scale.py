@@ -124,3 +124,13 @@ def test_still_cameras_are_compared_by_rotation_alone():
 def test_the_middle_of_an_even_number_is_between_two():
     assert median(torch.tensor([9.0, 1.0, 2.0, 4.0])) == 3
     assert math.isnan(median(torch.zeros(0)))
+
+
+def test_invalid_depth_does_not_vote_on_the_scale():
+    """Depth that is wrong, but marked as invalid, matters only in windows at its border."""
+    depth, image, K, poses = corridor(views=4, step=0.4)
+    valid = torch.ones_like(depth, dtype=torch.bool)
+    valid[:, :, :50] = False
+    for factor in (0.37, 1, 3):
+        mixed = torch.where(valid, depth, factor * depth)
+        assert_allclose(scale_from_views(mixed, valid, image, K, poses), 1, rtol=0.06)

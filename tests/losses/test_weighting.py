@@ -75,3 +75,13 @@ def test_a_signal_that_was_not_taught_keeps_its_place(rule):
 def test_settings_that_make_no_sense_are_told(setting, value):
     with pytest.raises(ValueError, match=rf"train\.weighting\.{setting}: .* found 0"):
         WeightingConfig(by="gradient_norm", **{setting: value})
+
+
+def test_gradnorm_ratios_are_relative_to_the_first_error():
+    """A signal whose error starts at 10 and falls to 3 has learned as much as one from 1 to 0.3."""
+    weighting = GradientNorm(WeightingConfig(by="gradient_norm", alpha=1.0))
+    norms = {"text": 1.0, "depth": 1.0}
+    weighting.update({"text": 1.0, "depth": 10.0}, norms)
+    for _ in range(300):
+        weighting.update({"text": 0.3, "depth": 3.0}, norms)
+    assert weighting.weights["text"] / weighting.weights["depth"] == pytest.approx(1, rel=1e-6)

@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from spatialsv.geometry.rays import ray_map
-from spatialsv.pseudo.gate import GateConfig, count_views, gate, score_pixels
+from spatialsv.pseudo.gate import GateConfig, count_views, gate, reference_scale, score_pixels
 from spatialsv.scenes.scene import GateReason
 
 STRICT = GateConfig(confidence_percentile=0.0, pixels=0.01, relative_depth=1e-3, keep_unseen=False)
@@ -92,12 +92,12 @@ def test_the_confidence_percentile_is_of_valid_pixels_only():
     valid = torch.ones_like(confidence, dtype=torch.bool)
     valid[:, :, :10] = False
     count = torch.ones(valid.shape, dtype=torch.int16)
-    config = GateConfig(confidence_percentile=30.0)
+    config = GateConfig(confidence_percentile=90.0)
     for value in (0.0, 1.0):  # of the invalid half
         confidence[:, :, :10] = value
         reason = score_pixels(count, count, valid, confidence, config)
         unsure = (reason == GateReason.UNSURE).flatten(1).sum(dim=1)
-        assert unsure.tolist() == [60, 60]  # 30 % of 200
+        assert unsure.tolist() == [180, 180]  # 90 % of 200
 
 
 def test_depth_between_pixels_is_exact_on_an_oblique_plane():
@@ -129,3 +129,33 @@ def test_a_point_behind_its_own_camera_confirms_nothing():
     depth[0, 1] = 6  # 2 behind the first camera
     looks, (confirmed,) = count_views(depth, *views, limits)
     assert looks[0, 0].all() and not confirmed[0, 0].any()
+
+
+def test_a_camera_that_stands_still_confirms_all_pixels_borders_included():
+    """Also without leading axes, and pixels that the other view does not know are not looked at."""
+    generator = torch.Generator().manual_seed(0)
+    depth = 1 + torch.rand(2, 6, 8, generator=generator).double()
+    depth[1] = depth[0]
+    K = torch.tensor([[7.3, 0, 4.1], [0, 7.1, 2.9], [0, 0, 1]]).double().expand(2, 3, 3)
+    poses = torch.eye(4).double().expand(2, 4, 4)
+    valid = torch.ones(2, 6, 8, dtype=torch.bool)
+    looks, (confirmed,) = count_views(depth, valid, K, poses, [(1e-6, 1e-6)])
+    assert (looks == 1).all() and (confirmed == 1).all()
+    valid[1, 2, 3] = False
+    looks, _ = count_views(depth, valid, K, poses, [(1e-6, 1e-6)])
+    assert looks[0, 2, 3] == 0 and looks[1].all()
+
+
+def test_depth_gives_the_scale_although_it_is_known_at_some_pixels_only(tiny_scenes):
+    """The cameras' baseline is used only where no kept pixel has a known depth."""
+    one = tiny_scenes.select(slice(0, 1))
+    poses = one.cam_to_world.copy()
+    poses[:, :, :3, 3] /= 5  # baselines say 5, depth says 2
+    labels = one.replace(depth=one.depth / 2, cam_to_world=poses)
+    kept = np.ones_like(one.valid)
+    kept[:, :, ::2] = False
+    assert reference_scale(labels, one, kept) == pytest.approx(2)
+    some = one.valid.copy()
+    some[:, :, 1::4] = False
+    assert reference_scale(labels, one.replace(valid=some), kept) == pytest.approx(2)
+    assert reference_scale(labels, one, np.zeros_like(kept)) == pytest.approx(5)

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from spatialsv.stats.intervals import cluster_bootstrap, cluster_standard_error, wilson_interval
+from spatialsv.stats.intervals import (
+    cluster_bootstrap,
+    cluster_standard_error,
+    percentile_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 4)])
@@ -59,3 +64,10 @@ def test_values_and_clusters_must_pair_up():
 def test_answers_that_are_all_alike_are_no_certainty(score):
     scenes = [i // 5 for i in range(40)]
     assert cluster_bootstrap(np.full(40, score), scenes) == wilson_interval(8 * int(score), 8)
+
+
+@pytest.mark.parametrize(("clusters", "tail"), [(20, 0.016), (np.inf, 0.025)])
+def test_percentiles_are_moved_out_where_clusters_are_few(clusters, tail):
+    """Hesterberg (2015), section 5.2: for 20 clusters 1.6 and 98.4 % in place of 2.5 and 97.5."""
+    low, high = percentile_interval(np.linspace(0, 1, 100_001), clusters)
+    assert (low, 1 - high) == pytest.approx((tail, tail), abs=5e-4)

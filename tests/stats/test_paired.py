@@ -99,3 +99,10 @@ def test_permutation_swaps_how_many_count_as_well():
 def test_scores_of_other_make_cannot_be_paired():
     with pytest.raises(ValueError, match="means of different groups"):
         paired_permutation_test(Mean((1.0,), ("a",)), MeanOfMeans((Mean((1.0,), ("a",)),)))
+
+
+def test_random_permutations_count_the_observed_one():
+    """No random swap of 40 clusters is as extreme: p = (0 + 1) / (99 + 1)."""
+    names = tuple(range(40))
+    better, worse = Mean((1.0,) * 40, names), Mean((0.0,) * 40, names)
+    assert paired_permutation_test(better, worse, resamples=99) == 1 / 100

@@ -43,7 +43,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
         The interval.
 
     Raises:
-        ValueError: There are no trials, or more successes than trials.
+        ValueError: `trials` is 0 or less than `successes`.
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(
@@ -81,7 +81,7 @@ def cluster_bootstrap(
         The interval, or None with fewer than two clusters.
 
     Raises:
-        ValueError: There are no values, or not one cluster per value.
+        ValueError: `values` is empty, or has not one cluster per value.
     """
     return intervals([clustered_mean(values, clusters)], level, resamples, seed)[0]
 
@@ -192,7 +192,7 @@ def clustered_mean(values: Float[np.ndarray, " Q"], clusters: Sequence[Hashable]
         A tree of one leaf.
 
     Raises:
-        ValueError: There are no values, or not one cluster per value.
+        ValueError: `values` is empty, or has not one cluster per value.
     """
     if len(values) == 0:
         raise ValueError("Cannot average 0 values. Give at least one.")

@@ -32,7 +32,7 @@ def summarise_seeds(values: Sequence[float | int]) -> SeedStatistics:
         Its statistics.
 
     Raises:
-        ValueError: There are no values.
+        ValueError: `values` is empty.
     """
     if not values:
         raise ValueError("Cannot aggregate over 0 seeds. Give at least one value.")
