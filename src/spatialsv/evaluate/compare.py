@@ -5,7 +5,7 @@ By task and overall, each model with one seed of training or with several.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class CompareConfig:
     benchmark: str | None = None  # None: as in the runs' manifests; else rooms
     data: Path | None = None  # the folder of the benchmark's files
     protocol: str | None = None  # None: as in the manifests; else the authors'
-    allow: Collection[Allowed] = ()  # as for `spatialsv score`
+    allow: tuple[Allowed, ...] = ()  # as for `spatialsv score`
 
 
 @dataclass(frozen=True)
