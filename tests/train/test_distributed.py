@@ -157,5 +157,5 @@ def test_another_number_of_processes_than_the_settings_say_is_told(job, tiny_mll
 def test_shards_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"train\.sharded: one process"):
         TrainConfig(sharded=True)
-    with pytest.raises(ValueError, match=r"train\.weighting: gradient_norm needs whole gradients"):
+    with pytest.raises(ValueError, match=r"train\.weighting: gradient_norm needs full gradients"):
         TrainConfig(**TWO["shards"], weighting=WeightingConfig(by="gradient_norm"))
