@@ -45,45 +45,37 @@ class ArmConfig:
         Raises:
             ValueError: names the first such setting.
         """
-        if not (self.text or self.geometry):
-            raise ValueError(f"{where}: set text, distill or tasks.")
-        if not 0 < self.text_share <= 1:
-            raise ValueError(
-                f"{where}.text_share: expected a fraction above 0, found {self.text_share}."
-            )
-        if self.spatial_weight <= 0:
-            raise ValueError(
-                f"{where}.spatial_weight: expected more than 0, found {self.spatial_weight}. For"
-                " text only, drop distill and tasks."
-            )
-        own = ("taps", "projectors", "teacher")
-        unused = [key for key in own if getattr(self, key) is not None]
-        if not self.geometry and unused:
-            raise ValueError(f"{where}.{unused[0]}: has no effect without distill or tasks.")
-        if self.teacher and self.pseudo:
-            raise ValueError(
-                f"{where}.teacher: pseudo labels are by labels.teacher. Set that, or pseudo: false."
-            )
-        if self.pseudo and not self.geometry:
-            raise ValueError(f"{where}: pseudo labels need distill or tasks.")
-        if self.pseudo and not self.text and self.labelled:
-            raise ValueError(
-                f"{where}: without text, images are either labelled or pseudo-labelled. Set"
-                " labels_share to 0, pseudo to false, or text to true."
-            )
-        if not self.gated and not self.pseudo:
-            raise ValueError(f"{where}.gated: has no effect without pseudo: true.")
-        if not 0 <= self.labels_share <= 1:
-            raise ValueError(f"{where}.labels_share: expected 0 to 1, found {self.labels_share}.")
-        if self.labels_share < 1 and not self.geometry:
-            raise ValueError(f"{where}.labels_share: has no effect without distill or tasks.")
-        if self.labels_share == 0 and not self.pseudo:
-            raise ValueError(
-                f"{where}.labels_share: at 0 no geometry is left to learn. Set pseudo: true, or"
-                " drop distill and tasks."
-            )
-        if self.blank_images and self.geometry:
-            raise ValueError(f"{where}: blank images have no geometry to learn.")
+        share, labels, weight = self.text_share, self.labels_share, self.spatial_weight
+        own = {"taps": self.taps, "projectors": self.projectors, "teacher": self.teacher}
+        unused = next((key for key, value in own.items() if value is not None), "taps")
+        no_effect = "has no effect without distill or tasks."
+        text_only = not self.geometry
+        rules = (
+            (text_only and not self.text, "", "set text, distill or tasks."),
+            (not 0 < share <= 1, ".text_share", f"expected a fraction above 0, found {share}."),
+            (weight <= 0, ".spatial_weight", f"expected more than 0, found {weight}."),
+            (text_only and any(own.values()), f".{unused}", no_effect),
+            (self.teacher and self.pseudo, ".teacher", "pseudo labels are by labels.teacher."),
+            (self.pseudo and text_only, "", "pseudo labels need distill or tasks."),
+            (
+                self.pseudo and not self.text and self.labelled,
+                "",
+                "without text, images are either labelled or pseudo-labelled. Set labels_share to"
+                " 0, pseudo to false, or text to true.",
+            ),
+            (not (self.gated or self.pseudo), ".gated", "has no effect without pseudo: true."),
+            (not 0 <= labels <= 1, ".labels_share", f"expected 0 to 1, found {labels}."),
+            (labels < 1 and text_only, ".labels_share", no_effect),
+            (
+                labels == 0 and not self.pseudo,
+                ".labels_share",
+                "at 0 no geometry is left to learn. Set pseudo: true, or drop distill and tasks.",
+            ),
+            (self.blank_images and self.geometry, "", "blank images have no geometry to learn."),
+        )
+        for is_wrong, key, message in rules:
+            if is_wrong:
+                raise ValueError(f"{where}{key}: {message}")
 
 
 # For training by hand. The settings of the DAG spell each arm out.

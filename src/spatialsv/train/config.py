@@ -67,12 +67,14 @@ class TrainConfig:
                 f"train: found steps {self.steps} and epochs {self.epochs}. Give one, set the other"
                 " to null."
             )
-        positive = ("batch_size", "accumulation", "processes", "save_steps", "log_steps")
-        for name in (*positive, "label_stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name}: expected 1 or more, found {getattr(self, name)}.")
-        if self.workers < 0:
-            raise ValueError(f"train.workers: expected 0 or more, found {self.workers}.")
+        counts = ("batch_size", "accumulation", "processes", "save_steps", "log_steps")
+        for name in (*counts, "label_stride", *(["steps"] if self.steps is not None else [])):
+            self._require(name, getattr(self, name) >= 1, "1 or more")
+        self._require("workers", self.workers >= 0, "0 or more")
+        self._require("warmup_ratio", 0 <= self.warmup_ratio < 1, "a fraction below 1")
+        self._require("max_grad_norm", self.max_grad_norm > 0, "more than 0")
+        self._require("spatial_weight", self.spatial_weight > 0, "more than 0")
+        self._require("spatial_share", 0 < self.spatial_share < 1, "0 to 1")
         if self.sharded and self.processes == 1:
             raise ValueError("train.sharded: one process cannot shard. Set train.processes.")
         if self.sharded and self.weighting and self.weighting.by == "gradient_norm":
@@ -85,24 +87,10 @@ class TrainConfig:
                 "train.cache_vision: a sharded encoder is complete within a step only, and workers"
                 " cannot call it. Set sharded to false and workers to 0."
             )
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"train.steps: expected 1 or more, found {self.steps}.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ValueError(
-                f"train.warmup_ratio: expected a fraction below 1, found {self.warmup_ratio}."
-            )
-        if self.max_grad_norm <= 0:
-            raise ValueError(
-                f"train.max_grad_norm: expected more than 0, found {self.max_grad_norm}. A large"
-                " value clips nothing."
-            )
-        if self.spatial_weight <= 0:
-            raise ValueError(
-                f"train.spatial_weight: expected more than 0, found {self.spatial_weight}. Arms"
-                " without distill and tasks learn only from text."
-            )
-        if not 0 < self.spatial_share < 1:
-            raise ValueError(f"train.spatial_share: expected 0 to 1, found {self.spatial_share}.")
+
+    def _require(self, name: str, is_valid: bool, expected: str) -> None:
+        if not is_valid:
+            raise ValueError(f"train.{name}: expected {expected}, found {getattr(self, name)}.")
 
     @property
     def passes(self) -> int:

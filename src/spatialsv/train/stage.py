@@ -38,7 +38,6 @@ from spatialsv.optim.distributed import (
 from spatialsv.optim.log import make_loggers, mean_of_last, read_log
 from spatialsv.optim.loop import Loop
 from spatialsv.optim.schedule import WarmupDecay
-from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
@@ -103,23 +102,8 @@ def run(
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
     model, lora = make_model(chosen, config, data, mllm, adapter)
-    steps = steps_of(chosen, config, data)
     about = _about(arm, seed, chosen, config, checkpoint, model, data)
-    use = disk_use(model, config, steps)
-    check_disk(out, use)
-    if rank() == 0:
-        open_work_directory(work, about | {"config": to_mapping(config), "steps": steps})
-    wait_for_all()
-    if config.gradient_checkpointing:
-        model.mllm.activation_checkpointing_enable()
-    if config.sharded:
-        shard(model, transformer_layers(model.mllm), device, bf16)
-    model.to(device)
-    if encode:
-        check_cache(data.first.views.encoded, data.view_sets, out, use)
-    set_seed(seed)
-    loop = _make_loop(model, arm, seed, chosen, config, data, steps, work)
-    loop.run()
+    _train(model, device, arm, seed, chosen, config, data, out, about)
     if config.sharded:
         weights = full_weights(model)
     if rank() != 0:
@@ -133,36 +117,51 @@ def run(
     return _finish(out, work, model, config, about)
 
 
-def _make_loop(
+def _train(
     model: SpatialSV,
+    device: torch.device,
     name: str,
     seed: int,
     arm: ArmConfig,
     config: TrainConfig,
     data: TrainingData,
-    steps: int,
-    work: Path,
-) -> Loop[Batch]:
-    """Return the loop that trains `model`, which is on its device."""
+    out: Path,
+    about: dict[str, Any],
+) -> None:
+    """Train `model` in the folder of `out`, if the disk has room; `about` identifies the run."""
+    work, steps = out.parent / WORK, steps_of(arm, config, data)
+    use = disk_use(model, config, steps)
+    check_disk(out, use)
+    if rank() == 0:
+        open_work_directory(work, about | {"config": to_mapping(config), "steps": steps})
+    wait_for_all()
+    bf16 = precision_of(config) == "bf16"
+    if config.gradient_checkpointing:
+        model.mllm.activation_checkpointing_enable()
+    if config.sharded:
+        shard(model, transformer_layers(model.mllm), device, bf16)
+    model.to(device)
+    if config.cache_vision:
+        check_cache(data.first.views.encoded, data.view_sets, out, use)
+    set_seed(seed)
     collate = Collate(processor=model.family, packed=config.packed)
     sampler = data.sampler(config, steps * config.passes, seed)
-    bf16 = precision_of(config) == "bf16"
-    warmup = math.ceil(steps * config.warmup_ratio)
-    return Loop(
+    label, events = f"train {name} {seed}", Path(name) / str(seed)
+    Loop(
         model,
         ArmObjective(model, arm, config, data.pools, sampler, collate, bf16),
         [torch.optim.AdamW(parameter_groups(model, config))],
-        WarmupDecay(steps=steps, warmup=warmup, decay=config.schedule),
+        WarmupDecay(
+            steps=steps, warmup=math.ceil(steps * config.warmup_ratio), decay=config.schedule
+        ),
         steps=steps,
         folder=work,
         save_steps=config.save_steps,
         max_grad_norm=config.max_grad_norm,
         parts=clipped_parts(model),
         accumulation=config.accumulation,
-        loggers=make_loggers(
-            work / "log.jsonl", f"train {name} {seed}", config.log_steps, Path(name) / str(seed)
-        ),
-    )
+        loggers=make_loggers(work / "log.jsonl", label, config.log_steps, events),
+    ).run()
 
 
 def make_model(
