@@ -42,7 +42,7 @@ def test_a_row_has_scores_and_the_test_against_the_reference(runs):
     assert [row["arm"] for row in rows] == TABLE["arms"]
     assert rows[0]["p"] is None and {row["against"] for row in rows} == {"text"}
     assert [row["p_holm"] for row in rows[1:]] == holm([row["p"] for row in rows[1:]])
-    scored = [response.scored for response in runs["spatialsv"][0].values()]
+    scored = [response.scored() for response in runs["spatialsv"][0].values()]
     for pool, tasks in (
         ("mindcube", {"rotation", "among", "around"}),
         ("recognition", {"recognise_what", "recognise_colour"}),
@@ -90,7 +90,7 @@ def test_the_papers_rows_stand_next_to_ours(runs):
 def test_the_scores_of_the_base_before_training_are_in_the_note(runs):
     table = from_mapping(TableConfig, TABLE, "table")
     (words,) = tables_of_words(ablation_tables("mine", table, runs, {}))
-    scored = [response.scored for response in runs["base"][0].values()]
+    scored = [response.scored() for response in runs["base"][0].values()]
     known = 100 * np.mean([q.score for q in scored if q.spatial])
     assert f"Before training: all spatial {known:.1f}" in words.note
     del runs["base"]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.finished_run import scored_response
 from spatialsv.analysis.geometry_solver import SOURCES, load_rooms, solve_rooms
-from spatialsv.analysis.jobs import ScoredResponse, read_jobs
+from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.solver_scores import SolvedQuestion, agreement_row, solver_tables
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
@@ -86,7 +87,7 @@ def replies(known, said):
                 score=float(said[q.id] == q.answer) if q.kind == "choice" else 0.5,
             )  # fmt: skip
             reply = str(said[q.id])
-            found[q.id] = ScoredResponse(told, q.text, len(q.options), q.answer, reply, said[q.id])
+            found[q.id] = scored_response(told, q.text, len(q.options), q.answer, reply, said[q.id])
     return found
 
 
@@ -152,7 +153,7 @@ def test_saying_left_always_is_a_habit_and_no_agreement():
             id=str(number), scene=question.scene, task=question.task, kind="choice",
             spatial=True, score=0.0,
         )  # fmt: skip
-        reply = ScoredResponse(told, text, 2, "A", left, left)
+        reply = scored_response(told, text, 2, "A", left, left)
         rows.append(
             SolvedQuestion(
                 question=question, answers={"lifted": geometry}, responses={"text": reply}

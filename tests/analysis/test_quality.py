@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spatialsv.analysis.jobs import ScoredResponse, read_jobs
+from helpers.finished_run import scored_response
+from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.quality import mean_of_others, scene_properties
 from spatialsv.analysis.stage import quality_tables
 from spatialsv.io.atomic import write_json
@@ -43,7 +44,7 @@ def responses(chance, rng):
                 spatial=number > 0,
                 score=float(rng.uniform() < chance[scene]),
             )
-            found[told.id] = ScoredResponse(told, "?", 4, "A", "A", "A")
+            found[told.id] = scored_response(told, "?", 4, "A", "A", "A")
     return found
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.finished_run import scored_response
 from spatialsv.analysis.comparisons import comparison_table, detectable_per_task, text_pairs
-from spatialsv.analysis.jobs import ScoredResponse
 from spatialsv.analysis.scores import no_image_table, score_table
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean
@@ -14,7 +14,7 @@ from spatialsv.stats.summary import QuestionScore
 
 def responses(scores, task="rotation", kind="choice", options=4, spatial=True, per_scene=2):
     return {
-        f"{task}-{i}": ScoredResponse(
+        f"{task}-{i}": scored_response(
             QuestionScore(
                 id=f"{task}-{i}",
                 scene=f"s{i // per_scene}",
@@ -58,7 +58,7 @@ def test_columns_rows_and_means(runs):
     ]
     assert list(dict.fromkeys(row["arm"] for row in table)) == list(runs)
     (row,) = rows_of(table, arm="text", task="spatial")
-    scores = [a.scored.score for a in runs["text"][0].values() if a.scored.spatial]
+    scores = [a.scored().score for a in runs["text"][0].values() if a.scored().spatial]
     assert row["mean"] == pytest.approx(np.mean(scores))
     assert row["low"] < row["mean"] < row["high"]
     assert row["deviation"] is None and row["is_pool"] and row["is_trained"]
@@ -67,7 +67,7 @@ def test_columns_rows_and_means(runs):
 def test_chance_is_a_random_option_and_the_constant_for_numbers(runs):
     table = score_table(runs, resamples=10)
     chance = {row["task"]: row["chance"] for row in rows_of(table, arm="text")}
-    constant = np.mean([a.scored.score for k, a in runs["frequency"][0].items() if "count" in k])
+    constant = np.mean([a.scored().score for k, a in runs["frequency"][0].items() if "count" in k])
     assert chance["rotation"] == 0.25
     assert chance["counting"] == pytest.approx(constant)
     assert chance["spatial"] == pytest.approx((80 * 0.25 + 40 * constant) / 120)
@@ -88,10 +88,10 @@ def test_pairs_and_their_p_values(runs):
     ]
     row = table[1]
     first, second = runs["spatialsv"][0], runs["text"][0]
-    names = [name for name, answer in first.items() if answer.scored.spatial]
-    difference = np.array([first[n].scored.score - second[n].scored.score for n in names])
-    scenes = tuple(first[n].scored.scene for n in names)
-    pair = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (first, second)]
+    names = [name for name, answer in first.items() if answer.scored().spatial]
+    difference = np.array([first[n].scored().score - second[n].scored().score for n in names])
+    scenes = tuple(first[n].scored().scene for n in names)
+    pair = [Mean(tuple(run[n].scored().score for n in names), scenes) for run in (first, second)]
     assert row["p"] == paired_permutation_test(*pair)
     assert row["difference"] == pytest.approx(difference.mean())
     assert row["low"] < row["difference"] < row["high"]
@@ -109,15 +109,12 @@ def test_equal_arms_are_not_significant(runs):
 
 
 def test_seeds_are_averaged_by_question_and_their_deviation_is_reported(runs):
-    other = {
-        name: replace(a, scored=replace(a.scored, score=1 - a.scored.score))
-        for name, a in runs["text"][0].items()
-    }
+    other = {name: replace(a, score=1 - a.score) for name, a in runs["text"][0].items()}
     runs["text"] = [runs["text"][0], other]
     (row,) = rows_of(score_table(runs, resamples=10), arm="text", task="rotation")
     assert row["seeds"] == 2
     assert row["mean"] == pytest.approx(0.5)
-    share = np.mean([a.scored.score for k, a in other.items() if "rotation" in k])
+    share = np.mean([a.scored().score for k, a in other.items() if "rotation" in k])
     assert row["deviation"] == pytest.approx(abs(1 - 2 * share) / np.sqrt(2))
 
 
@@ -136,9 +133,9 @@ def test_no_image_baseline_against_chance(runs, chance, inside):
 
 def test_the_variance_across_seeds_counts_over_several_seeds(runs):
     (text,), (ours,) = runs["text"], runs["spatialsv"]
-    names = [name for name, answer in ours.items() if answer.scored.spatial]
-    scenes = tuple(ours[name].scored.scene for name in names)
-    trees = [Mean(tuple(run[n].scored.score for n in names), scenes) for run in (ours, text)]
+    names = [name for name, answer in ours.items() if answer.scored().spatial]
+    scenes = tuple(ours[name].scored().scene for name in names)
+    trees = [Mean(tuple(run[n].scored().score for n in names), scenes) for run in (ours, text)]
     seeds = {"spatialsv": [ours, text], "text": [text] * 2}
     (row,) = comparison_table(seeds, [("spatialsv", "text")])
     expected = compare_scores(trees, [trees[1]] * 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.benchmarks.responses import write_responses
+from spatialsv.benchmarks.responses import Response, write_responses
 from spatialsv.benchmarks.rooms import ROOMS, item_from_question, metrics
 from spatialsv.benchmarks.score import respond
 from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
@@ -20,11 +20,26 @@ from spatialsv.pseudo import run as pseudo
 from spatialsv.scenes.question import write_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_store
+from spatialsv.stats.summary import QuestionScore
 from spatialsv.teachers.exact import ExactTeacher
 
 PROTOCOL = ROOMS.protocols["official"]
 SKILL = {"base": 0.2, "text": 0.6, "distill": 0.65, "spatialsv": 0.95, "no_image": 0.5}
 HOSTILE = "</script><script>document.title='broken'</script> & <b>bold</b> \u2028"
+
+
+def scored_response(
+    scored: QuestionScore,
+    prompt: str,
+    options: int,
+    answer: str,
+    response: str,
+    prediction: str | float | None = None,
+) -> Response:
+    """A response with the fields that the analysis reads."""
+    fields = {name: getattr(scored, name) for name in ("id", "scene", "task", "kind", "spatial")}
+    own = {"prompt": prompt, "options": options, "answer": answer, "response": response}
+    return Response(**fields, **own, prediction=prediction, score=scored.score)
 
 
 def write_job(folder: Path, stage: str, arm: str, files: dict, seed: int = 0) -> Path:

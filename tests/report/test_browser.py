@@ -52,7 +52,7 @@ def focused(page):
 
 def scores(finished_run, arm):
     (job,) = [job for job in read_jobs(finished_run["evaluate"]) if job.arm == arm]
-    return {name: answer.scored.score for name, answer in read_job_responses(job).items()}
+    return {name: answer.scored().score for name, answer in read_job_responses(job).items()}
 
 
 def test_hostile_text_is_text(opened):

@@ -116,7 +116,7 @@ def _question(question: Question, first: Mapping[str, Mapping]) -> dict[str, Any
         "text": question.text,
         "answer": question.answer,
         "views": list(question.views),
-        "responses": [one and [one.response, round(one.scored.score, 4)] for one in responses],
+        "responses": [one and [one.response, round(one.scored().score, 4)] for one in responses],
     }
 
 

@@ -74,7 +74,7 @@ def _means(
     ids = [question.id for question in _spatial(first[0], task)]
 
     def mean(run: Responses) -> Mean:
-        chosen = [run[id].scored for id in ids]
+        chosen = [run[id].scored() for id in ids]
         return Mean(tuple(q.score for q in chosen), tuple(q.scene for q in chosen))
 
     return [*map(mean, first)], [*map(mean, second)]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from spatialsv.benchmarks.responses import FILE, Response, read_responses
 from spatialsv.io.manifest import Manifest, read_manifest
-from spatialsv.stats.summary import QuestionScore
 
 # Order of arms in every table; other arms follow in the order given.
 ARM_ORDER = (
@@ -36,19 +35,7 @@ class Job:
         return json.loads(path.read_text()) if path.is_file() else {}
 
 
-@dataclass(frozen=True)
-class ScoredResponse:
-    """One model's response to one question, and its score."""
-
-    scored: QuestionScore
-    prompt: str
-    options: int
-    answer: str
-    response: str
-    prediction: str | float | None = None  # the letter or number parsed from the response
-
-
-Responses = Mapping[str, ScoredResponse]  # by question id
+Responses = Mapping[str, Response]  # by question id
 Runs = Mapping[str, Sequence[Responses]]  # by arm; one element per seed
 
 
@@ -70,23 +57,11 @@ def by_arm(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     return groups
 
 
-def read_runs(jobs: Sequence[Job]) -> dict[str, list[dict[str, ScoredResponse]]]:
+def read_runs(jobs: Sequence[Job]) -> dict[str, list[dict[str, Response]]]:
     """Read the responses of evaluate jobs, by arm, seed and question."""
     return {arm: [read_job_responses(job) for job in seeds] for arm, seeds in by_arm(jobs).items()}
 
 
-def read_job_responses(job: Job) -> dict[str, ScoredResponse]:
-    """Read an evaluate job's scored responses by question id, in the order of the file."""
-    responses = read_responses(job.manifest.resolve(FILE))
-    return {response.id: _scored_response(response) for response in responses}
-
-
-def _scored_response(response: Response) -> ScoredResponse:
-    return ScoredResponse(
-        response.scored(),
-        response.prompt,
-        response.options,
-        response.answer,
-        response.response,
-        response.prediction,
-    )
+def read_job_responses(job: Job) -> dict[str, Response]:
+    """Read an evaluate job's responses by question id, in the order of the file."""
+    return {one.id: one for one in read_responses(job.manifest.resolve(FILE))}

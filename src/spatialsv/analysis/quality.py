@@ -82,7 +82,7 @@ def arm_tables(
     points: list[Row] = []
     for job in jobs:
         error, own = job.metrics.get(ERROR), responses.get((job.arm, job.seed), {})
-        scores = [response.scored.score for response in own.values() if response.scored.spatial]
+        scores = [response.scored().score for response in own.values() if response.scored().spatial]
         if error is not None and scores:
             point = {"stage": stage, "arm": job.arm, "seed": job.seed, "error": float(error)}
             points.append(point | {"accuracy": float(np.mean(scores))})
@@ -215,12 +215,12 @@ def disagreement_rows(arm: str, runs: Runs, error: Mapping[str, float]) -> list[
     pair = {arm: runs[arm][0], REFERENCE: runs[REFERENCE][0]}
     return [
         {"arm": arm, "reference": REFERENCE, "correct_arm": winner, "question": id}
-        | {"scene": (scene := response.scored.scene), "quality": rank.get(scene)}
+        | {"scene": (scene := response.scored().scene), "quality": rank.get(scene)}
         | {"is_example": False}
         for winner, loser in ((arm, REFERENCE), (REFERENCE, arm))
         for id, response in pair[winner].items()
-        if response.scored.spatial
-        and (response.scored.score, pair[loser][id].scored.score) == (1, 0)
+        if response.scored().spatial
+        and (response.scored().score, pair[loser][id].scored().score) == (1, 0)
     ]
 
 

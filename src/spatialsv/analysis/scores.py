@@ -57,7 +57,7 @@ def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
 
 def scores_of(run: Responses) -> list[QuestionScore]:
     """Return one seed's scores."""
-    return [response.scored for response in run.values()]
+    return [response.scored() for response in run.values()]
 
 
 def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
@@ -68,7 +68,7 @@ def pool_seeds(arm: str, seeds: Sequence[Responses]) -> list[QuestionScore]:
             f"Arm {arm!r}: its seeds answered different questions. Force the stage `evaluate`."
         )
     return [
-        replace(response.scored, score=float(np.mean([run[id].scored.score for run in seeds])))
+        replace(response.scored(), score=float(np.mean([run[id].scored().score for run in seeds])))
         for id, response in first.items()
     ]
 
@@ -94,10 +94,10 @@ def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
     if not runs:
         return {}
     frequency = runs.get("frequency", [{}])[0]
-    constant = {id: response.scored.score for id, response in frequency.items()}
+    constant = {id: response.scored().score for id, response in frequency.items()}
     guesses = []
     for response in next(iter(runs.values()))[0].values():
-        question = response.scored
+        question = response.scored()
         if question.kind == "choice":
             guesses.append(replace(question, score=1 / response.options))
         elif question.id in constant:

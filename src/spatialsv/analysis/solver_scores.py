@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatialsv.analysis.geometry_solver import SOURCES, Answers, load_rooms, solve_rooms
-from spatialsv.analysis.jobs import BASELINES, Job, Responses, ScoredResponse, by_arm
+from spatialsv.analysis.jobs import BASELINES, Job, Responses, by_arm
 from spatialsv.analysis.quality import REFERENCE, ByJob, ends, trend_rows
 from spatialsv.analysis.tables import Row
+from spatialsv.benchmarks.responses import Response
 from spatialsv.io.manifest import Manifest
 from spatialsv.rooms.questions.candidate import LETTERS
 from spatialsv.rooms.questions.directions import SECTORS
@@ -40,7 +41,7 @@ class SolvedQuestion:
 
     question: Question
     answers: Answers  # of the solver; every source has one
-    responses: Mapping[str, ScoredResponse]  # of this arm and of others, by arm
+    responses: Mapping[str, Response]  # of this arm and of others, by arm
 
     @property
     def scene(self) -> str:
@@ -151,7 +152,7 @@ def score_rows(
         A row per source, with an interval if `bootstrap` has resamples and seed.
     """
     columns = {name: [item.score(item.answers[name]) for item in solved] for name in SOURCES}
-    columns["response"] = [item.responses[arm].scored.score for item in solved]
+    columns["response"] = [item.responses[arm].scored().score for item in solved]
     if solved[0].question.options:
         columns["chance"] = [1 / len(item.question.options) for item in solved]
     for name, values in columns.items():
@@ -213,13 +214,13 @@ def solver_trends(
     """
     if not choices:
         return {}
-    own = np.array([item.responses[arm].scored.score for item in choices])
+    own = np.array([item.responses[arm].scored().score for item in choices])
     correct = np.array([item.score(item.answers["lifted"]) for item in choices])
     names = [item.scene for item in choices]
     tasks = dummy_variables([item.question.task for item in choices])
     trends = {"correct": fit_trend(own, correct, names, tasks, seed=seed)}
     if arm != REFERENCE and REFERENCE in choices[0].responses:
-        reference = np.array([item.responses[REFERENCE].scored.score for item in choices])
+        reference = np.array([item.responses[REFERENCE].scored().score for item in choices])
         known = np.column_stack([tasks, reference])
         trends["correct_controlled"] = fit_trend(own, correct, names, known, seed=seed)
         trends["correct_lead"] = fit_trend(own - reference, correct, names, tasks, seed=seed)
