@@ -110,17 +110,17 @@ def plan(
     """Return what `train.stage.run` takes with the same arguments.
 
     Args:
-        arm: as there; so for the arguments up to `family`.
-        seed: of the first batches.
-        scenes: manifests.
-        labels: manifests.
-        pseudo: manifests.
-        config: of the run.
-        out: the manifest that the run would write.
-        base: the model to fine-tune.
-        family: of an adapter from outside.
-        tflops: of matrix products in the run's precision, 1e12 a second; None: measured here.
-        gib: memory of the GPU that is planned for, GiB; None: of this machine's device.
+        arm: name of the training arm.
+        seed: seed of the sample order.
+        scenes: manifests of the scenes with questions.
+        labels: manifests of those scenes' labels.
+        pseudo: manifests of pseudo-labelled scenes.
+        config: settings of the run.
+        out: manifest that the run would write.
+        base: MLLM to fine-tune: `rooms`, the shipped one, or a checkpoint.
+        family: MODULE:CLASS of an MLLM adapter outside this package; its code is executed.
+        tflops: speed of matrix products in the run's precision, TFLOP/s; None: measured here.
+        gib: memory of the GPU to plan for, GiB; None: of this machine's device.
 
     Raises:
         ValueError: whatever `run` would raise before it starts.
