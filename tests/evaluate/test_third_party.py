@@ -180,13 +180,13 @@ def test_what_training_shares_with_a_benchmark_is_told_and_hashed_once(
     where = ["--model", str(tiny_mllm), "--data", str(data), "--config", SMALL_JSON]
     hashed, seen = overlap.hash_images, []
     monkeypatch.setattr(overlap, "hash_images", lambda images: seen.append(1) or hashed(images))
-    for run in ("first", "second"):
-        out = ["--out", str(tmp_path / run), "--train-scenes", *map(str, taught)]
+    for name in ("first", "second"):
+        out = ["--out", str(tmp_path / name), "--train-scenes", *map(str, taught)]
         assert main(["evaluate", "vsi_bench", *where, *out]) == 0
         printed = capsys.readouterr().out
         assert "training: 14 images; test: 15 images of 3 scenes" in printed
         assert "scenes of equal name: 1\n  scene1" in printed
-        told = read_manifest(tmp_path / run / "manifest.json").about["overlap"]
+        told = read_manifest(tmp_path / name / "manifest.json").about["overlap"]
         assert (told["train"], told["test"], told["same_name"]) == (14, 15, 1)
         assert told["test_similar"] >= 5 and told["similar"] >= told["test_similar"]
     assert len(seen) == 3  # two stores and the benchmark, once

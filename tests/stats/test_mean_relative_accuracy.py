@@ -1,4 +1,4 @@
-"""Mean relative accuracy serves two definitions: the exact one, and VSI-Bench's code to the last bit."""
+"""Mean relative accuracy: the exact definition, and VSI-Bench's code to the last bit."""
 
 from __future__ import annotations
 

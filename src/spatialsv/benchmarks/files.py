@@ -13,19 +13,7 @@ Row = Mapping[str, Any]
 
 
 def read_rows(path: Path, without: Collection[str] = ()) -> list[Row]:
-    """Read all rows of one file; the suffix of its name is its format.
-
-    Args:
-        path: a file in .parquet, .arrow, .jsonl, .json or .tsv.
-        without: fields to skip, such as images; in Parquet they are not read.
-
-    Returns:
-        The rows.
-
-    Raises:
-        ValueError: the file is missing, broken, or in another format; with its line where it has
-            lines.
-    """
+    """Read all rows of a file, by its suffix, without the fields `without` (images, say)."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
     if path.suffix == ".parquet":
@@ -41,23 +29,12 @@ def read_rows(path: Path, without: Collection[str] = ()) -> list[Row]:
 
 
 def locate_rows(path: Path, rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
-    """Yield each row of a file with its location, for error messages."""
+    """Yield each row of a file with its location, for errors."""
     return ((row, f"{path}: row {number}") for number, row in enumerate(rows))
 
 
 def find_files(data: Path, *patterns: str) -> list[Path]:
-    """Return the files of the first of `patterns` that any file matches, sorted.
-
-    Args:
-        data: the benchmark's folder.
-        patterns: globs below it, the preferred one first.
-
-    Returns:
-        The files, at least one.
-
-    Raises:
-        ValueError: no file matches; the message lists the patterns and the folder's entries.
-    """
+    """Return the sorted files of the first of `patterns`, globs below `data`, with a match."""
     for pattern in patterns:
         if paths := sorted(data.glob(pattern)):
             return paths
@@ -67,21 +44,13 @@ def find_files(data: Path, *patterns: str) -> list[Path]:
 
 
 def require_fields(row: Row, names: Iterable[str], where: str) -> None:
-    """Check that a row has the fields `names`.
-
-    Raises:
-        ValueError: it lacks one; the message lists the fields that it has.
-    """
+    """Raise ValueError, with the row's fields, unless it has all of `names`."""
     if missing := [name for name in names if name not in row]:
         raise ValueError(f"{where}: no field {', '.join(missing)}; found {', '.join(row)}.")
 
 
 def require_known(value: Any, known: Collection[Any], name: str, where: str) -> None:
-    """Check that the field `name` has one of the values `known`.
-
-    Raises:
-        ValueError: it has another value.
-    """
+    """Raise ValueError unless the field `name` has one of the values `known`."""
     if value not in known:
         listed = ", ".join(map(str, known))
         raise ValueError(f"{where}: {name} {value!r} is not one of {listed}.")
@@ -95,14 +64,7 @@ def iterate_tsv(path: Path) -> Iterator[Row]:
 
 
 def read_json(path: Path) -> Any:
-    """Read the value of a JSON file.
-
-    Returns:
-        Objects, lists, strings, numbers, booleans or None.
-
-    Raises:
-        ValueError: the file is not JSON; with the line.
-    """
+    """Read a JSON file; an error names the line."""
     try:
         return json.loads(_read_text(path))
     except json.JSONDecodeError as error:

@@ -32,18 +32,7 @@ def file_of(data: Path, name: str) -> Path:
 
 
 def read_images(data: Path, name: str) -> list[Image.Image]:
-    """Read the images that `name` refers to, upright and in RGB.
-
-    Args:
-        data: the benchmark's folder.
-        name: one of an item's `images`.
-
-    Returns:
-        One image of a file, a TSV's row or a store; any number of a Parquet cell.
-
-    Raises:
-        ValueError: the file or cell is missing, holds no images, or Pillow cannot read one.
-    """
+    """Read the images that one of an item's `images` names, upright and in RGB."""
     path, (_, _, cell) = file_of(data, name), name.partition("#")
     if path.suffix == ".zarr":
         scene, _, view = cell.rpartition("/")
@@ -55,18 +44,7 @@ def read_images(data: Path, name: str) -> list[Image.Image]:
 
 
 def read_encoded(data: Path, name: str) -> list[bytes]:
-    """Read the encoded images that `name` refers to.
-
-    Args:
-        data: the benchmark's folder.
-        name: as for `read_images`, but not in a store.
-
-    Returns:
-        The content of the image files.
-
-    Raises:
-        ValueError: the file or cell is missing, or it holds no images.
-    """
+    """Return the encoded images that one of an item's `images` names, but not in a store."""
     path, (_, _, cell) = file_of(data, name), name.partition("#")
     row, _, column = cell.partition("/")
     if not path.is_file():
@@ -84,18 +62,7 @@ def cell_name(data: Path, path: Path, row: int, column: str) -> str:
 
 
 def read_tsv_rows(data: Path, path: Path) -> list[Row]:
-    """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name.
-
-    Args:
-        data: the benchmark's folder.
-        path: the TSV.
-
-    Returns:
-        The rows.
-
-    Raises:
-        ValueError: a row has no image, or shares that of a row that has none.
-    """
+    """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name."""
     rows: list[dict[str, Any]] = []
     row_of_index: dict[Any, int] = {}
     for number, row in enumerate(iterate_tsv(path)):

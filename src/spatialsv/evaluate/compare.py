@@ -117,11 +117,7 @@ def _read_run(name: Path) -> _Run:
 
 
 def _refuse_duplicates(side: Sequence[_Run]) -> None:
-    """Check that no seed is counted twice: it would show no variance.
-
-    Raises:
-        ValueError: two runs are of one model with the same settings.
-    """
+    """Raise ValueError if a seed is given twice: it would show no variance."""
     seen: dict[frozenset[str], Path] = {}
     for run in side if len(side) > 1 else ():
         keys = frozenset(response.key for response in run.responses if response.key)
@@ -134,11 +130,7 @@ def _refuse_duplicates(side: Sequence[_Run]) -> None:
 
 
 def _agreed(runs: Sequence[_Run], field: str, given: str | None) -> str | None:
-    """Return the benchmark, or its protocol, of all runs; `given` of runs without a manifest.
-
-    Raises:
-        ValueError: runs differ, or one differs from `given`.
-    """
+    """Return the benchmark or protocol that all runs record; `given`, where none does."""
     recorded = [run for run in runs if run.about or field == "benchmark"]
     if not recorded:
         return given

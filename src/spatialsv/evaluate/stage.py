@@ -205,11 +205,7 @@ def _load_model(
 
 
 def _check_media(items: Sequence[Item], data: Path) -> None:
-    """Check that all images and videos exist.
-
-    Raises:
-        ValueError: one is missing, or a question has none.
-    """
+    """Raise ValueError unless all images and videos exist."""
     if text_only := [turns[0].id for turns in split_dialogues(items) if not turns[0].media]:
         raise ValueError(f"{len(text_only)} questions have no image, such as {text_only[0]!r}.")
     names = list(dict.fromkeys(name for item in items for name in item.media))

@@ -42,18 +42,7 @@ def _key(image: Image.Image | str) -> str:
 
 
 def visual_input(messages: Sequence[Message], where: str) -> VisualInput:
-    """Return the images or the video in `messages`.
-
-    Args:
-        messages: of one request.
-        where: the request, for errors.
-
-    Returns:
-        The images, in the order of the messages, or the video.
-
-    Raises:
-        ValueError: nothing visual, audio, several videos, a part of one, or images and a video.
-    """
+    """Return the images, or the one video, in `messages`; `where` names the request."""
     items = [item for message in messages for item in message["content"]]
     if unknown := {item["type"] for item in items} - {"text", "image", "video"}:
         raise ValueError(
@@ -81,10 +70,7 @@ def visual_input(messages: Sequence[Message], where: str) -> VisualInput:
 
 
 def expand_media(messages: Sequence[Message], views: PreparedViews) -> list[dict[str, Any]]:
-    """Return `messages` as a chat template takes them: one item per placeholder of `views`.
-
-    A video becomes as many items as it has placeholders: its frames, where they are sent as images.
-    """
+    """Return `messages` with one item per placeholder of `views`: a video as its frames."""
     media = {"image": [{"type": views.kind}]}
     media["video"] = media["image"] * len(views.placeholders)
     return [
@@ -99,18 +85,7 @@ def expand_media(messages: Sequence[Message], views: PreparedViews) -> list[dict
 
 
 def max_new_tokens(settings: Mapping[str, Any], where: str) -> int:
-    """Return the longest response that a task's `generation_kwargs` allow, in tokens.
-
-    Args:
-        settings: the task's `generation_kwargs`.
-        where: the request, for errors.
-
-    Returns:
-        A number of tokens.
-
-    Raises:
-        ValueError: the settings are not those of greedy generation.
-    """
+    """Return the longest response that a task's `generation_kwargs` allow, if greedy."""
     sampled = settings.get("do_sample") is not False and (settings.get("temperature") or 0) > 0
     greedy = {"num_beams": 1, "repetition_penalty": 1}
     given = {name: settings.get(name) for name in greedy if settings.get(name) is not None}

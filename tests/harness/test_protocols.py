@@ -1,4 +1,4 @@
-"""Scorers that are called `lmms_eval` against lmms-eval's own functions, on responses made at random.
+"""Protocols called `lmms_eval` against lmms-eval's own functions, on random responses.
 
 Opt-in, as test_lmms_eval.py is: `make test-harness`.
 """
