@@ -33,6 +33,7 @@ lint: $(VENV)/test.stamp
 	ruff format --check
 	snakefmt --check Snakefile workflow
 	lint-imports
+	mypy
 	python workflow/sources.py --check
 
 perf: $(VENV)/test.stamp

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_command(name: str, words: list[str]) -> Command:
-    """Return a command by name; some have a variant that the words select.
+    """Return the command called `name`; some have a variant that the words select.
 
     Args:
         name: the command.
