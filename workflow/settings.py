@@ -84,7 +84,7 @@ def add_model(settings: dict[str, Any]) -> dict[str, Any]:
         New settings.
 
     Raises:
-        ValueError: there is no such model or recipe.
+        ValueError: the model or recipe is unknown.
     """
     base, recipe = settings["train"]["base"], settings["train"].get("recipe")
     models = settings["models"]

@@ -64,7 +64,7 @@ def find_command(name: str, words: list[str]) -> Command:
         The entry of `COMMANDS` or of `VARIANTS`.
 
     Raises:
-        ValueError: there is no such command.
+        ValueError: the command is unknown.
     """
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
