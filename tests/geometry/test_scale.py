@@ -12,6 +12,9 @@ from spatialsv.geometry.camera import make_pose
 from spatialsv.geometry.pose_metrics import camera_error
 from spatialsv.geometry.rays import ray_map
 from spatialsv.geometry.scale import (
+    _correlate_windows,
+    _sample_grey,
+    _score_factors,
     baseline_scale,
     depth_scale,
     scale_from_points,
@@ -134,3 +137,29 @@ def test_invalid_depth_does_not_vote_on_the_scale():
     for factor in (0.37, 1, 3):
         mixed = torch.where(valid, depth, factor * depth)
         assert_allclose(scale_from_views(mixed, valid, image, K, poses), 1, rtol=0.06)
+
+
+def test_windows_correlate_from_minus_one_to_one_where_there_is_texture():
+    noise = torch.rand(16, 16, generator=torch.Generator().manual_seed(0))
+    correlation, textured = _correlate_windows(noise, torch.stack([noise, 1 - noise]))
+    assert textured.all()
+    assert_allclose(correlation[0], 1, atol=1e-3)
+    assert_allclose(correlation[1], -1, atol=1e-3)
+    assert not _correlate_windows(torch.ones(16, 16), noise[None])[1].any()
+
+
+def test_pixels_outside_the_frame_in_either_direction_are_not_visible():
+    grey = torch.arange(12.0).view(3, 4)
+    inside, outside = [(0.5, 0.5), (3.5, 2.5)], [(4.5, 1.5), (1.5, 3.5), (-0.5, 1.5), (1.5, -0.5)]
+    points = torch.ones(12, 3)
+    points[:6, :2] = torch.tensor(inside + outside)
+    points[6:] *= -1  # behind the camera
+    sampled, visible = _sample_grey(grey, 2 * points.view(1, 3, 4, 3))  # homogeneous pixels
+    assert visible.flatten().tolist() == [True] * 2 + [False] * 10
+    assert_allclose(sampled.flatten()[:2], [0, 11], atol=1e-5)
+
+
+def test_scores_are_mean_correlations():
+    depth, image, K, poses = corridor(views=3, step=0.4)
+    scores = _score_factors(depth, depth > 0, image.mean(dim=-1), K, poses, torch.tensor([1.0, 3]))
+    assert 0.9 < scores[0] <= 1 and scores[1].abs() < 0.5
