@@ -135,7 +135,7 @@ def test_help_has_type_unit_and_default(capsys):
         (["--precision", "fp8"], "invalid choice 'fp8' for argument '--precision'"),
         (["--lora", '{"rnk": 3}'], "--lora: rnk: unknown setting. Did you mean 'rank'?"),
         (["--config", "gone.yaml"], "gone.yaml"),
-        (["--steps", "None"], "train: steps None and epochs None"),
+        (["--steps", "None"], "steps None and epochs None"),
     ],
 )
 def test_an_error_names_the_option_in_one_line(words, error, capsys):
