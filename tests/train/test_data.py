@@ -63,16 +63,25 @@ def test_a_scene_that_is_asked_about_may_be_pseudo_labelled_elsewhere(load, job,
     labels = load_groups(read_manifest(job.labels[0]).find(".zarr"))[0].select(slice(0, 1))
     pseudo = tmp_path / "pseudo.json"
     payload = {"pseudo.zarr": write_store(tmp_path / "pseudo.zarr", labels)}
-    about = {"made_from": {"scenes": {"again.zarr": digest}}}
+    about = {"made_from": {"scenes": {"again.zarr": digest}}, "excluded": {}}
     write_manifest(pseudo, Manifest(stage="pseudo", payload=payload, about=about))
     data = load("semi", [*job.scenes, path], pseudo=[pseudo])
     assert (data.text, data.spatial) == (18, 1)
 
 
+def test_pseudo_labels_without_a_list_of_excluded_scenes_are_refused(load, job, tmp_path):
+    manifest = read_manifest(job.pseudo[0])
+    about = {key: value for key, value in manifest.about.items() if key != "excluded"}
+    path = job.pseudo[0].with_name("old.json")
+    write_manifest(path, replace(manifest, about=about | {"left_out": {}}))
+    with pytest.raises(ValueError, match=r"old\.json: no list of excluded scenes"):
+        load("semi", job.scenes + job.unlabelled, pseudo=[path])
+
+
 def test_pseudo_labels_of_unknown_scenes_are_refused(load, job, tmp_path):
     manifest = read_manifest(job.pseudo[0])
     path = job.pseudo[0].with_name("nowhere.json")
-    write_manifest(path, replace(manifest, about={}))
+    write_manifest(path, replace(manifest, about={"excluded": {}}))
     with pytest.raises(ValueError, match=r"nowhere\.json: the scenes of these pseudo labels"):
         load("semi", job.scenes + job.unlabelled, pseudo=[path])
     path.unlink()
@@ -111,7 +120,7 @@ def pseudo_manifest(path, job, labels, **changes):
     ids = tuple(f"other-{i}" for i in range(len(labels)))
     store = path.with_suffix(".zarr")
     digest = write_store(store, labels.replace(ids=ids, **changes))
-    about = {"made_from": read_manifest(job.pseudo[0]).about["made_from"]}
+    about = {"made_from": read_manifest(job.pseudo[0]).about["made_from"], "excluded": {}}
     write_manifest(path, Manifest(stage="pseudo", payload={store.name: digest}, about=about))
     return [path]
 

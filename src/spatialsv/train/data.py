@@ -162,10 +162,16 @@ def _open_labels(
 def _open_pseudo(
     manifests: list[Manifest], gated: bool, features: Sequence[str], check: bool
 ) -> SceneList[SceneRef]:
-    """Open the pseudo labels of the scenes that passed the gate or, if not gated, of all."""
+    """Open the pseudo labels of the scenes that passed the gate or, if not gated, of all.
+
+    Raises:
+        ValueError: a manifest does not list the excluded scenes.
+    """
     variables = features if gated else (*features, "reason")
     scenes = SceneList(_open_labels(manifests, variables, check))
-    rejected = [name for m in manifests for name in m.about.get("excluded", ())] if gated else []
+    if old := [manifest.path for manifest in manifests if "excluded" not in manifest.about]:
+        raise ValueError(f"{old[0]}: no list of excluded scenes. Force the pseudo stage.")
+    rejected = [name for m in manifests for name in m.about["excluded"]] if gated else []
     return scenes.only(set(scenes.ids).difference(rejected))
 
 
