@@ -162,7 +162,7 @@ def _open_labels(
 def _open_pseudo(
     manifests: list[Manifest], gated: bool, features: Sequence[str], check: bool
 ) -> SceneList[SceneRef]:
-    """Open the pseudo labels of the scenes that passed the gate or, if not gated, of all.
+    """Return the pseudo labels of the scenes that passed the gate or, if not gated, of all.
 
     Raises:
         ValueError: a manifest does not list the excluded scenes.
