@@ -191,7 +191,12 @@ def agreement_row(name: str, choices: Sequence[SolvedQuestion], resamples: int, 
         and item.question.answer not in (letter, item.answers["lifted"])
         and letter is not None
     ]
-    row: Row = {"responses_of": name, "n": len(choices), "kappa": kappa and kappa.kappa}
+    row: Row = {"responses_of": name, "n": len(choices)}
+    row |= {
+        "kappa": kappa and kappa.kappa,
+        "kappa_observed": kappa and kappa.observed,
+        "kappa_expected": kappa and kappa.expected,
+    }
     row |= {f"kappa_{end}": value for end, value in ends(kappa.interval if kappa else None).items()}
     row |= dict.fromkeys(("same_mistake", "low", "high", "chance"))
     if wrong:
