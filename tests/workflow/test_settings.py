@@ -208,7 +208,7 @@ def test_commercial_use_refuses_a_teacher_by_its_licence_before_anything_runs():
     assert asked(teacher="da3", commercial=True)[1] == []
     (lack,) = asked(teacher="da3_large", commercial=True)[1]
     assert lack.startswith(
-        "labels.teacher: teacher depth-anything/DA3-LARGE-1.1: licence CC-BY-NC-4.0, which is not"
+        "labels.teacher: teacher depth-anything/DA3-LARGE-1.1: licence CC-BY-NC-4.0 is not known"
     )
 
 
