@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,20 +17,20 @@ TENSORBOARD = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads 
 Line = dict[str, float | int]  # "step", "loss", and each term by name
 
 
-class Logger:
-    """What the loop tells of a run, in its first process."""
+class Logger(ABC):
+    """Receives the values of each step, in the first process."""
 
+    @abstractmethod
     def start(self, step: int, steps: int) -> None:
         """Begin, or resume, after `step` of `steps`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, line: Line) -> None:
         """Record one step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """End the run."""
-        raise NotImplementedError
 
 
 class StepLog(Logger):

@@ -9,6 +9,7 @@ processes stop where one meets a value that is not finite.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -44,13 +45,14 @@ Counts = dict[str, Tensor]  # by loss, (K,) integers for its K means
 NOT_FINITE = "not_finite.json"  # in the work directory: where a run met such a value
 
 
-class Objective(Generic[B]):
-    """What a run minimises. Subclasses define `batches` and `losses`."""
+class Objective(ABC, Generic[B]):
+    """What a run minimises."""
 
+    @abstractmethod
     def batches(self, step: int) -> Iterator[B]:
         """Return this process's batches from optimiser step `step` on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(
         self, model: nn.Module, batch: B, counts: Counts | None, step: int
     ) -> dict[str, Tensor]:
@@ -62,7 +64,6 @@ class Objective(Generic[B]):
             counts: `counts` summed over all passes of the step; None for its only pass.
             step: the number of steps taken before.
         """
-        raise NotImplementedError
 
     def counts(self, batch: B) -> Counts:
         """Return how many values the means of each loss run over, for steps of several passes."""
