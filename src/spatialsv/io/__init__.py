@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks, digests, manifests, pruning."""
+"""Files: atomic writes, locks, digests, manifests, pruning, text formats."""
