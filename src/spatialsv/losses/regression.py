@@ -21,9 +21,9 @@ from spatialsv.losses.terms import Term, masked_sum, root
 
 Vectors = tuple[Tensor, ...]  # x, y and z, each a map
 
-# A cross product shorter than this, in squared units of length, counts by its length: heads that
-# start flat would otherwise send gradients of thousands through normals that mean nothing yet.
-SHORT = 1e-4
+# Predicted cross products shorter than this share of the label's squared pixel spacing count by
+# their length. Heads start flat, and normals of nearly equal points have gradients without bound.
+FLAT = 0.01
 
 
 def vector_terms(
@@ -97,17 +97,18 @@ def normal_term(
     """Return mean( (1 - <n(m), n(y)>) c - lambda_c log c ), averaged over `scales`.
 
     Four normals a pixel, one for each pair of neighbours (VGGT's choice). Scale s takes every
-    2^s-th pixel.
+    2^s-th pixel. Where a predicted surface is flatter than FLAT of the label's local spacing, the
+    cosine shrinks with it, which bounds the gradient; the term has no other unit of length.
     """
     pairs = []
     for scale, corners in enumerate(normal_masks(mask, scales)):
         pixels = _every(2**scale)
         predicted, true = (
-            _corner_normals(points[(*pixels, slice(None))], mask[pixels])
+            _corner_edges(points[(*pixels, slice(None))], mask[pixels])
             for points in (prediction, target)
         )
         own = torch.stack(_ends(torch.stack(_ends(confidence[pixels], -2)), -1))
-        values = _weight(1 - _cosine(predicted, true), own, lambda_c)
+        values = _weight(1 - _normal_cosine(predicted, true), own, lambda_c)
         pairs.append(masked_sum(values, corners))
     return Term(tuple(pairs), scales)
 
@@ -125,22 +126,36 @@ def normal_masks(
     return masks
 
 
-def _corner_normals(
+def _corner_edges(
     points: Float[Tensor, "*lead H W 3"], mask: Bool[Tensor, "*lead H W"]
-) -> Vectors:
-    """Return normals, of any length, at the four corners of 2 x 2 pixels: (2, 2, *lead, h, w).
+) -> tuple[Vectors, Vectors]:
+    """Return the edges down and right at the four corners of 2 x 2 pixels: (2, 2, *lead, h, w).
 
-    The first two axes are the corner's column and its row. At every pixel the vertical edge is
-    crossed with the horizontal one, each of which points down or right, so all four face the same
-    side. Component by component, and not by torch.linalg, which walks through triples one at a
-    time: several times slower on a CPU.
+    The first two axes are the corner's column and its row; edges down are equal along the second,
+    edges right along the first. All edges point down or right, so that the four normals face the
+    same side.
     """
     planes = points.movedim(-1, 0).where(mask, 0)
-    down = torch.stack(_ends(planes.diff(dim=-2), -1))[:, None].unbind(2)
-    right = torch.stack(_ends(planes.diff(dim=-1), -2))[None].unbind(2)
+    down = torch.stack(_ends(planes.diff(dim=-2), -1))[:, None]
+    right = torch.stack(_ends(planes.diff(dim=-1), -2))[None]
+    return down.unbind(2), right.unbind(2)
+
+
+def _normal_cosine(
+    predicted: tuple[Vectors, Vectors], true: tuple[Vectors, Vectors]
+) -> Float[Tensor, "*size"]:
+    """Return the cosine between the normals of two pairs of edges; less for flat predictions."""
+    normal, target = _cross(*predicted), _cross(*true)
+    area = root(_dot(target, target))
+    # At a depth step one edge is long, or both are and are nearly parallel: the least of these.
+    spacing = torch.minimum(*(_dot(edge, edge) for edge in true)).minimum(area)
+    return _dot(normal, target) / root(_dot(normal, normal)).maximum(FLAT * spacing) / area
+
+
+def _cross(one: Vectors, other: Vectors) -> Vectors:
+    """Return the cross product, much faster on a CPU than torch.linalg's, which walks triples."""
     return tuple(
-        addcmul(down[i] * right[j], down[j], right[i], value=-1)
-        for i, j in ((1, 2), (2, 0), (0, 1))
+        addcmul(one[i] * other[j], one[j], other[i], value=-1) for i, j in ((1, 2), (2, 0), (0, 1))
     )
 
 
@@ -170,11 +185,6 @@ def temporal_mask(
     """
     before, after = target[:, :-1], target[:, 1:]
     return mask[:, :-1] & mask[:, 1:] & ((after - before).abs() <= change * before)
-
-
-def _cosine(one: Vectors, other: Vectors) -> Float[Tensor, "*size"]:
-    lengths = (root(_dot(vectors, vectors)).clamp_min(SHORT) for vectors in (one, other))
-    return _dot(one, other) / next(lengths) / next(lengths)
 
 
 def _dot(one: Vectors, other: Vectors) -> Float[Tensor, "*size"]:
