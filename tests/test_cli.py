@@ -192,6 +192,28 @@ def test_a_renamed_option_names_the_new_one(old, new, capsys):
     assert f"the option {old} was renamed to {new}." in errors and errors.count("\n") == 1
 
 
+def test_manifests_record_settings_code_and_inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_text("x")
+    job = Path("jobs/0.json")
+    write_manifest(job, Manifest(stage="scenes", payload={"../x": digest_path(Path("x"))}))
+    digest = digest_path(job)
+    digests = '{"settings": "s", "code": "c"}'
+    line = ["gather", "--of", "scenes", "--out", "jobs/m.json", "jobs/0.json"]
+    assert main([*line, "--made-from", digests]) == 0
+    inputs = {"jobs/0.json": digest}
+    expected = {"settings": "s", "code": "c", "inputs": inputs}
+    assert read_manifest("jobs/m.json").made_from == expected
+    assert main(line) == 0
+    assert read_manifest("jobs/m.json").made_from == {"inputs": inputs}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"code": 1}'])
+def test_invalid_digests_of_the_workflow_are_errors(text, capsys):
+    assert main(["gather", "--of", "scenes", "--made-from", text]) == 2
+    assert "--made-from: expected a JSON object" in capsys.readouterr().err
+
+
 def test_debug_shows_the_traceback(tmp_path, capsys):
     line = ["--debug", "gather", "--of", "scenes", "--out", str(tmp_path / "m.json"), "gone.json"]
     assert main(line) == 2

@@ -10,13 +10,18 @@ import contextlib
 import difflib
 import importlib
 import io
+import json
+import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from spatialsv.config import RENAMED
+from spatialsv.io.digests import digest_input
+from spatialsv.io.manifest import recorded_origin
 from spatialsv.options import Command, parse
 
 # Old option -> new option. An old one is an error that names the new one.
@@ -44,13 +49,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     name, *words = words
     try:
-        _run(find_command(name, words), name, words)
+        words, made_from = take_made_from(words)
+        _run(find_command(name, words), name, words, made_from)
     except (ValueError, OSError, FloatingPointError) as error:
         if debug:
             traceback.print_exc()
         print(f"spatialsv {name}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def take_made_from(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the words without `--made-from` and its JSON, and the JSON's content.
+
+    Raises:
+        ValueError: the word after `--made-from` is not a JSON object of texts.
+    """
+    if "--made-from" not in words:
+        return list(words), {}
+    at = words.index("--made-from")
+    text = "".join(words[at + 1 : at + 2])
+    try:
+        made_from = json.loads(text)
+    except json.JSONDecodeError:
+        made_from = None
+    if not isinstance(made_from, dict) or not all(isinstance(v, str) for v in made_from.values()):
+        raise ValueError(f"--made-from: expected a JSON object of digests, found {text!r}.")
+    return [*words[:at], *words[at + 2 :]], made_from
 
 
 def find_command(name: str, words: list[str]) -> Command:
@@ -86,7 +111,7 @@ def load_function(target: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"spatialsv.{module}"), function)
 
 
-def _run(command: Command, name: str, words: list[str]) -> None:
+def _run(command: Command, name: str, words: list[str], made_from: dict[str, Any]) -> None:
     """Parse the words, call the function and show its result."""
     function = load_function(command.target)
     errors = io.StringIO()
@@ -100,9 +125,30 @@ def _run(command: Command, name: str, words: list[str]) -> None:
         unknown = message.partition("Unrecognized options:")[2].replace(",", " ").split()
         _refuse_renamed(name, [word for word in words if word in unknown])
         raise ValueError(message) from None
-    result = function(**values)
+    inputs = find_inputs(values) if "out" in values else {}
+    with recorded_origin(made_from | {"inputs": inputs}):
+        result = function(**values)
     if command.show:
         command.show(result, **shown)
+
+
+def find_inputs(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files and folders among a function's arguments, but for `out`, with digests.
+
+    Args:
+        values: arguments by name of the parameter.
+
+    Returns:
+        The `digest_input` of each path, as the command line spelt it. A word counts as a path if
+        it exists and has a separator, for `rooms` names a model in any folder.
+    """
+    found = {}
+    for name, value in values.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            is_path = isinstance(one, Path) or (isinstance(one, str) and os.sep in one)
+            if name != "out" and is_path and Path(one).exists():
+                found[str(one)] = digest_input(Path(one))
+    return found
 
 
 def _refuse_renamed(name: str, words: Sequence[str]) -> None:

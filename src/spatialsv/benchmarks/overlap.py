@@ -8,7 +8,6 @@ and brightness, but on the camera's pose.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.catalogue import NAMES, load_items
 from spatialsv.benchmarks.images import file_of, read_images
 from spatialsv.io.atomic import write_json
-from spatialsv.io.digests import digest_bytes
+from spatialsv.io.digests import digest_bytes, user_cache
 from spatialsv.io.manifest import read_manifest
 from spatialsv.progress import progress
 from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
@@ -178,8 +177,7 @@ def format_overlap(found: Overlap) -> str:
 
 def _cached_hashes(key: str, images: NamedImages) -> HashedImages:
     """Return the hashes of images, from the user's cache where it has `key`."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = home / "spatialsv" / "hashes" / f"{key}.json"
+    path = user_cache("hashes") / f"{key}.json"
     if path.is_file():
         record = json.loads(path.read_text())
         hashes = np.array(record["hashes"], dtype=np.uint64)

@@ -3,12 +3,20 @@
 A manifest lists its payload (stores, checkpoints, reports) with a content digest each. Payload
 paths are relative to the manifest's directory. Snakemake and DVC consider a job done when its
 manifest exists, so a manifest is written last, and atomically.
+
+`made_from` says what the job depended on: `{"settings": digest, "code": digest, "inputs": {path:
+digest}}`. The command line records it, so that stages need not: the workflow passes the digests of
+settings and code as JSON in `--made-from`, and `inputs` are the files and folders that the command
+was given, as it spelt them, with their `digest_input`. The entry is what it was when the job
+started, so an input, a setting or code that changed later differs from it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +25,8 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes
 
 SCHEMA = "spatialsv/1"
+FIELDS = ("stage", "payload", "counts", "config", "about", "made_from")
+_made_from: ContextVar[Mapping[str, Any]] = ContextVar("made_from", default={})  # noqa: B039
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,7 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)  # provenance: versions, teacher, licence
+    made_from: dict[str, Any] = field(default_factory=dict)  # settings, code, inputs: see above
     path: Path | None = None  # where it was read from
 
     def resolve(self, name: str) -> Path:
@@ -54,10 +65,21 @@ class Manifest:
         return self.resolve(found[0])
 
 
+@contextmanager
+def recorded_origin(made_from: Mapping[str, Any]) -> Iterator[None]:
+    """Let the manifests that the block writes record `made_from`, unless they have one."""
+    token = _made_from.set(made_from)
+    try:
+        yield
+    finally:
+        _made_from.reset(token)
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write `manifest` to `path`; call it after its payload is complete."""
-    fields = ("stage", "payload", "counts", "config", "about")
-    write_json(path, {"schema": SCHEMA} | {name: getattr(manifest, name) for name in fields})
+    record = {name: getattr(manifest, name) for name in FIELDS}
+    record["made_from"] = manifest.made_from or _made_from.get()
+    write_json(path, {"schema": SCHEMA} | record)
 
 
 def read_manifest(path: str | Path) -> Manifest:
