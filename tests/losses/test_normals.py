@@ -58,7 +58,8 @@ def reference(prediction: np.ndarray, target: np.ndarray, scales: int = 3):
             beside = np.s_[r : rows - 1 + r, 1 - c : columns - c]
             below = np.s_[1 - r : rows - r, c : columns - 1 + c]
             first, second = y[below] - y[here], y[beside] - y[here]
-            normal, true = np.cross(first, second), np.cross(m[below] - m[here], m[beside] - m[here])
+            normal = np.cross(first, second)
+            true = np.cross(m[below] - m[here], m[beside] - m[here])
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
             unit = normal / length
             true = true / np.linalg.norm(true, axis=-1, keepdims=True)
