@@ -194,7 +194,7 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     assert own.planned() == {"evaluate_benchmark": 4, "gather": 1}
     found = own.snakemake()
     assert found.returncode == 0, found.stdout
-    assert "test pictures that look like a training picture: " in found.stdout
+    assert "test images similar to a training image: " in found.stdout
     assert own.planned() == {}
     folder = own.root / "data/evaluate/rooms/text/0/mindcube_tiny"
     scores = json.loads((folder / "scores.json").read_text())
@@ -204,7 +204,7 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     by_hand = ["--model", "data/train/rooms/text/0/manifest.json", "--data", "external/MindCube"]
     by_hand += ["--config", '{"max_new_tokens": 4}', "--out", "runs/mine"]
     found = own.run("spatialsv", "evaluate", "mindcube_tiny", *by_hand)
-    assert found.returncode == 0 and "training: 128 pictures" in found.stdout
+    assert found.returncode == 0 and "training: 128 images" in found.stdout
     listed = json.loads((own.root / "data/evaluate/manifest.json").read_text())["payload"]
     assert "rooms/no_image/0/mindcube_tiny/manifest.json" in listed
     assert own.planned("paper") == {"paper": 1}
