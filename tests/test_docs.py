@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from peft import LoraConfig, get_peft_model
 
 from helpers.tiny_families import save_internvl
 from spatialsv.benchmarks.catalogue import NAMES, find_benchmark
 from spatialsv.benchmarks.responses import Response
 from spatialsv.cli import COMMANDS, RENAMED_OPTIONS, main
 from spatialsv.config import RENAMED
+from spatialsv.model.mllm import load_mllm
 from spatialsv.scenes.store import write_store
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +80,9 @@ def test_the_readme_is_short():
 @pytest.fixture
 def run_folder(tmp_path, tiny_scenes, tiny_labels, monkeypatch):
     """A folder with the checkpoint and the stores that the examples name."""
-    save_internvl(tmp_path / "OpenGVLab/InternVL3-1B-hf")
+    mllm, _ = load_mllm(save_internvl(tmp_path / "OpenGVLab/InternVL3-1B-hf"))
+    adapter = get_peft_model(mllm, LoraConfig(target_modules=["q_proj"]))
+    adapter.save_pretrained(tmp_path / "adapter")
     stores = {"scenes/train": tiny_scenes, "scenes/test": tiny_scenes}
     for name, scenes in (stores | {"labels/rooms/train": tiny_labels}).items():
         store = tmp_path / f"data/{name}/0000.zarr"
@@ -96,6 +100,8 @@ def test_python_examples_run(code, run_folder):
         lifted, targets = names["lifted"], names["batch"].geometry
         assert lifted.depth.shape == (2, 2, 224, 224) and lifted.points.shape[-1] == 3
         assert targets.present.all() and targets.depth.shape[:2] == (2, 2)
+    elif "merged" in names:
+        load_mllm("merged")
     elif "cameras" in names:
         cameras, K, pose = names["cameras"], names["K"], names["pose"]
         assert (cameras.intrinsics - K).abs().max() < 0.1

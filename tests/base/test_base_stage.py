@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
-from spatialsv.base import corpus, mllm
+from spatialsv.base import corpus, mllm, teacher
 from spatialsv.base.stage import BaseConfig, run
 from spatialsv.config import from_mapping
 from spatialsv.io.manifest import read_manifest
 from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.load import load_teacher
-from spatialsv.teachers.rooms import RoomsTeacher
+from spatialsv.teachers.rooms import RoomsTeacher, load_network
 
 ROOMS = {"views": 2, "image_size": 16, "samples": 1}
 LOOP = {"steps": 2, "lr": 1e-3, "batch_size": 2, "log_steps": 1, "save_steps": 1}
@@ -62,3 +63,27 @@ def test_from_nothing_to_a_checkpoint_that_loads(part, few_rooms, tmp_path):
         assert model.config.text_config.hidden_size == 32
     else:
         assert isinstance(load_teacher(str(checkpoint), 1), RoomsTeacher)
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "save"),
+    [("mllm", mllm, "save_mllm"), ("teacher", teacher, "save_network")],
+)
+def test_what_is_loaded_again_is_what_was_trained(
+    part, module, save, few_rooms, tmp_path, monkeypatch
+):
+    write, trained = getattr(module, save), {}
+
+    def watched(model, *given):
+        trained.update({name: value.clone() for name, value in model.state_dict().items()})
+        write(model, *given)
+
+    monkeypatch.setattr(module, save, watched)
+    run(part, from_mapping(BaseConfig, SMALL, "base"), tmp_path / "manifest.json")
+    checkpoint = tmp_path / "checkpoint"
+    loaded = load_mllm(checkpoint)[0] if part == "mllm" else load_network(checkpoint)
+    dtype = torch.bfloat16 if part == "mllm" else torch.float16  # of the files
+    found = loaded.state_dict()
+    assert found.keys() == trained.keys()
+    for name, value in trained.items():
+        assert torch.equal(found[name], value.to(dtype).float()), name

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import find_adapter_config_file
 
 from spatialsv.model.checkpoint import read_settings
 from spatialsv.model.families.family import Family, adapter_name
@@ -56,8 +57,8 @@ def load_mllm(
 
     Raises:
         FileNotFoundError: `path` is not a checkpoint's folder or a hub id.
-        ValueError: the checkpoint has no adapter, it was trained with another adapter than
-            `family`, or parameters are missing from it.
+        ValueError: no family reads the checkpoint, it was trained with another one than `family`,
+            it has a LoRA adapter, or its parameters are not exactly the model's.
     """
     name, local = _checkpoint_name(path)
     adapter = _import_family(family, name)
@@ -85,10 +86,17 @@ def _load_weights(
         output_loading_info=True,
     )
     model, report = loaded
+    network = family.model_class.__name__
     if missing := sorted(report["missing_keys"]):
         raise ValueError(
-            f"{name}: {len(missing)} parameters of {family.model_class.__name__} are missing from"
-            f" this checkpoint, such as {missing[0]}; they would be random."
+            f"{name}: {len(missing)} parameters of {network} are missing from this checkpoint, such"
+            f" as {missing[0]}; they would be random."
+        )
+    if unexpected := [k for k in report["unexpected_keys"] if not k.startswith(family.unused)]:
+        raise ValueError(
+            f"{name}: {len(unexpected)} tensors of this checkpoint are not part of {network}, such"
+            f" as {min(unexpected)}; they would be ignored. Give an adapter (--family) whose model"
+            " has them, or that lists their prefixes in its `unused`."
         )
     return model
 
@@ -138,13 +146,20 @@ def _checkpoint_name(path: str | os.PathLike[str]) -> tuple[str, bool]:
     """Return `path` as transformers takes it, and whether it is a local folder."""
     name = os.fspath(path)
     local = Path(name).is_dir()
-    if local and not (Path(name) / "config.json").is_file():
-        raise FileNotFoundError(f"{name}: not a checkpoint's folder, since it has no config.json.")
     if not local and (isinstance(path, Path) or name.count("/") != 1 or name[0] in "./~"):
         raise FileNotFoundError(
             f"{name}: no such folder. Give a checkpoint's folder or a hub id such as"
             " Qwen/Qwen2.5-VL-3B-Instruct."
         )
+    if find_adapter_config_file(name, local_files_only=local):
+        # transformers would load both, and would save only the adapter.
+        raise ValueError(
+            f"{name}: found a LoRA adapter (adapter_config.json). Merge it into its base and give"
+            " the merged checkpoint, as docs/models.md shows. To use the base without it, move"
+            " adapter_config.json and the adapter's weights to another folder."
+        )
+    if local and not (Path(name) / "config.json").is_file():
+        raise FileNotFoundError(f"{name}: not a checkpoint's folder, since it has no config.json.")
     return name, local
 
 

@@ -6,6 +6,7 @@ positions, N views, h w visual tokens, H W pixels of the maps, D the MLLM's widt
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
@@ -170,16 +172,36 @@ def scored_positions(labels: Int[Tensor, "B T"]) -> tuple[Int[Tensor, " K"], Int
 
 
 def save_spatialsv(folder: Path, model: SpatialSV) -> None:
-    """Save mllm/, a plain checkpoint for any tool, and heads/ if the model has heads."""
+    """Save mllm/, a plain checkpoint for any tool, and heads/ if the model has heads.
+
+    Raises:
+        ValueError: transformers saved fewer values than the MLLM has, such as only an adapter.
+    """
     with atomic_directory(folder / MLLM) as temporary:
         temporary.mkdir(parents=True)
         model.mllm.save_pretrained(temporary)
+        _check_complete(model.mllm, temporary)
         model.family.save_processor(temporary)
         _copy_code(model.mllm, temporary)
     if model.heads is None:
         delete(folder / HEADS)
     else:
         save_heads(model.heads, folder / HEADS)
+
+
+def _check_complete(mllm: PreTrainedModel, folder: Path) -> None:
+    """Compare the number of values in the files of `folder` with those of `mllm`."""
+    stored = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            stored += sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    unique = {value.data_ptr(): value.numel() for value in mllm.state_dict().values()}
+    if stored < (expected := sum(unique.values())):
+        raise ValueError(
+            f"Only {stored} of the MLLM's {expected} values would be saved. Merge its adapters"
+            " before saving it."
+        )
 
 
 def _copy_code(mllm: PreTrainedModel, folder: Path) -> None:

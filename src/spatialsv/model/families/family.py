@@ -81,6 +81,7 @@ class Family(ABC):
     vision: ClassVar[tuple[str, ...]] = ("model.vision_tower.",)  # prefixes of parameter names
     projector: ClassVar[tuple[str, ...]] = ("model.multi_modal_projector.",)  # likewise
     encoder_layers: ClassVar[str] = "model.vision_tower.encoder.layers"  # a submodule's name
+    unused: ClassVar[tuple[str, ...]] = ()  # prefixes of a checkpoint's tensors that are not read
     # Table 6 of the paper, by the number of LLM layers; see `default_taps` for other depths.
     taps: ClassVar[dict[int, Taps]] = {}
     lr_llm: ClassVar[float] = 1e-5
