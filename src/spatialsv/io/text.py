@@ -24,8 +24,8 @@ MARKS = {  # UTF-32 first: its mark starts with that of UTF-16
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-MAX_LINE = 2**26  # characters; longer lines are errors, and never in memory as a whole
-MAX_DIGITS = 300  # of an integer in JSON; larger ones do not fit into a float
+MAX_LINE = 2**26  # characters; longer lines are errors, never held in memory
+MAX_DIGITS = 300  # of an integer in JSON; longer ones become floats, most of them infinite
 
 
 def read_text(path: Path) -> str:
@@ -114,8 +114,7 @@ def load_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: `path` does not exist.
-        ValueError: the file is not valid JSON, or holds a number or nesting beyond what is
-            supported.
+        ValueError: the file is not valid JSON, or nested too deeply.
     """
     return parse_json(read_text(path), path)
 
@@ -129,8 +128,8 @@ def parse_json(text: str, path: Path | str, line: int = 1) -> Any:
         line: number of its first line in the file.
 
     Raises:
-        ValueError: the text is not JSON, an integer is too long, the nesting too deep, or a string
-            holds half of a surrogate pair.
+        ValueError: the text is not JSON or nested too deeply, or a string holds half of a surrogate
+            pair.
     """
     try:
         value = JSON_DECODER.decode(text)
@@ -142,17 +141,14 @@ def parse_json(text: str, path: Path | str, line: int = 1) -> Any:
         message = "not supported JSON (nested too deeply)"
     except UnicodeEncodeError:
         message = "not supported JSON (a string holds half of a surrogate pair)"
-    except ValueError as error:
-        message = f"not supported JSON ({error})"
     else:
         return value
     raise ValueError(f"{path}:{line}: {message}.") from None
 
 
-def _parse_integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"an integer of {len(digits)} digits")
-    return int(digits)
+def _parse_integer(digits: str) -> int | float:
+    """Return an integer; a longer one as the float that `1e400` would be, for checks to find."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 JSON_DECODER = json.JSONDecoder(parse_int=_parse_integer)

@@ -11,6 +11,7 @@ from typing import Literal
 from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
+from spatialsv.io.text import iterate_jsonl
 
 Kind = Literal["choice", "number", "text"]
 
@@ -99,12 +100,9 @@ def read_questions(path: Path) -> list[Question]:
         ValueError: an invalid line; the message names file, line and field.
     """
     questions = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, record in iterate_jsonl(path):
         where = f"{path}:{number}"
-        try:
-            question = from_mapping(Question, json.loads(line), where)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: invalid JSON ({error}).") from None
+        question = from_mapping(Question, record, where)
         if question.task not in TASKS:
             raise ValueError(
                 f"{where}: unknown task {question.task!r}. Known tasks: {', '.join(TASKS)}."

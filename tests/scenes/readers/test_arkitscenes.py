@@ -47,5 +47,5 @@ def test_a_broken_line_is_named(tmp_path):
     made = write_arkitscenes(tmp_path)
     path = made.scene / "lowres_wide.traj"
     path.write_text(path.read_text() + "9999.0 1 2 3 4 5\n")
-    with pytest.raises(CaptureError, match=r"lowres_wide\.traj:5: 6 numbers, expected 7"):
+    with pytest.raises(CaptureError, match=r"lowres_wide\.traj:5: expected 7 numbers, found 6"):
         arkitscenes.capture(made.scene)

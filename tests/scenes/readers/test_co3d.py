@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -234,4 +235,4 @@ def test_truncated_annotations_are_refused(made, data):
     finally:
         path.write_bytes(intact)
         co3d._annotations.cache_clear()
-    assert not found and f"{path}: cannot be read as gzipped JSON" in refused[0]
+    assert not found and re.search(rf"{path}: cannot be read as|{path}:1: not JSON", refused[0])

@@ -262,7 +262,7 @@ def test_a_broken_depth_map_skips_its_image(tmp_path):
     ("file", "old", "new", "match"),
     [
         ("cameras", "PINHOLE 160", "PINHOLE x", r"cameras\.txt:4: invalid literal"),
-        ("cameras", "130 128", "130", r"cameras\.txt:4: 3 numbers, expected 4"),
+        ("cameras", "130 128", "130", r"cameras\.txt:4: expected 4 numbers, found 3"),
         ("cameras", "130 128", "-130 128", r"cameras\.txt:4: invalid camera of \(160, 120\)"),
         ("cameras", "160 120", "160 0", r"cameras\.txt:4: invalid camera of \(160, 0\)"),
         ("cameras", "130 128", "nan 128", r"cameras\.txt:4: invalid camera"),

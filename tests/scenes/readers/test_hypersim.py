@@ -111,7 +111,7 @@ def test_positions_are_made_metres(tmp_path):
     ("file", "match"),
     [
         ("metadata_camera_parameters.csv", r"no metadata_camera_parameters.csv\. Copy it"),
-        ("ai_037_002/_detail/metadata_scene.csv", "metadata_scene.csv: cannot be read"),
+        ("ai_037_002/_detail/metadata_scene.csv", "metadata_scene.csv: no such file"),
         ("ai_037_002/_detail/cam_00/camera_keyframe_orientations.hdf5", "no such file"),
     ],
 )

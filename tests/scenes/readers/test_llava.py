@@ -115,7 +115,7 @@ def test_a_line_of_a_list_is_named(tmp_path, read):
         ("[" * 100_000, r"train\.json:1: invalid JSON"),
         ("[]", "none of 0"),
         ("", "none of 0"),
-        ("\xff", "not UTF-8"),
+        ("\xff", "not text"),
     ],
 )
 def test_a_broken_list_is_refused_with_its_line(tmp_path, read, text, match):

@@ -115,8 +115,8 @@ def test_missing_broken_and_odd_pictures_are_counted(tmp_path):
     ("text", "match"),
     [
         ("", "1 numbers|not enough values"),
-        ("100 0.8", ":3: 1 numbers, expected 18"),
-        (line(200, world_to_cam(1)) + " 1", ":3: 19 numbers, expected 18"),
+        ("100 0.8", ":3: expected 18 numbers, found 1"),
+        (line(200, world_to_cam(1)) + " 1", ":3: expected 18 numbers, found 19"),
         (line("2.5", world_to_cam(1)), ":3: invalid literal"),
         (line(200, world_to_cam(1)).replace("0.8", "x"), ":3: could not convert"),
         (line(200, world_to_cam(1), (0, 1, 0.5, 0.5)), ":3: invalid fx fy cx cy"),

@@ -27,7 +27,7 @@ def test_a_broken_line_is_named(tmp_path):
     made = write_replica(tmp_path)
     path = made.scene / "traj.txt"
     path.write_text(path.read_text() + "1 0 0\n")
-    with pytest.raises(CaptureError, match=r"traj\.txt:5: 3 numbers, expected 16"):
+    with pytest.raises(CaptureError, match=r"traj\.txt:5: expected 16 numbers, found 3"):
         replica.capture(made.scene)
 
 
@@ -42,5 +42,5 @@ def test_a_camera_that_cannot_be_is_refused(tmp_path, changes):
     with pytest.raises(CaptureError, match=r"cam_params\.json: camera: "):
         replica.capture(made.scene)
     path.unlink()
-    with pytest.raises(CaptureError, match=r"cam_params\.json: cannot be read as JSON"):
+    with pytest.raises(CaptureError, match=r"cam_params\.json: no such file"):
         replica.capture(made.scene)

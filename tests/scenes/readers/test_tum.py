@@ -61,8 +61,12 @@ def test_the_camera_is_told_by_the_folder(tmp_path, name, focal, bent):
     ("file", "row", "match"),
     [
         ("rgb.txt", "soon rgb/a.png", r"rgb\.txt:6: could not convert"),
-        ("depth.txt", "nan depth/a.png", r"depth\.txt:6: time nan"),
-        ("groundtruth.txt", "1305031102.1 0 0 0 0 0 0", r"groundtruth\.txt:6: 7 numbers"),
+        ("depth.txt", "nan depth/a.png", r"depth\.txt:6: expected a time in seconds, found nan"),
+        (
+            "groundtruth.txt",
+            "1305031102.1 0 0 0 0 0 0",
+            r"groundtruth\.txt:6: expected 8 numbers, found 7",
+        ),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, file, row, match):

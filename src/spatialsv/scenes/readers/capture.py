@@ -17,10 +17,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL.Image import Image
 
+from spatialsv.io.text import read_lines
 from spatialsv.scenes.readers.lens import Lens
 from spatialsv.scenes.readers.skipped import SkippedError
 
 DIGITS = re.compile(r"(\d+)")
+SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 
 
 class CaptureError(ValueError):
@@ -109,27 +111,34 @@ def natural_key(path: Path | str) -> list[str | int]:
 
 
 def read_numbers(path: Path, shape: tuple[int, ...]) -> Shaped[np.ndarray, "..."]:
-    """Return the numbers of a text file as float64 array of this shape.
+    """Return the numbers of a text file as float64 array of this shape; # starts a comment.
 
     Raises:
         FileNotFoundError: the file does not exist.
         ValueError: the content is not numeric, or has another size.
     """
-    try:
-        return parse_numbers(path.read_text(encoding="utf-8"), shape, str(path))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not text ({error})") from None
+    text = "\n".join(line.partition("#")[0] for _, line in read_lines(path))
+    return parse_numbers(text, shape, str(path))
 
 
 def parse_numbers(text: str, shape: tuple[int, ...], where: str) -> Shaped[np.ndarray, "..."]:
     """Parse `text` as numbers of this shape; `where` (file or file:line) is used in errors."""
+    words = split_fields(text)
     try:
-        found = np.array([float(word) for word in text.split()])
+        if "_" in text:  # which Python would ignore
+            raise ValueError(f"not a number: {next(word for word in words if '_' in word)!r}")
+        found = np.array([float(word) for word in words])
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
     if found.size != np.prod(shape):
-        raise ValueError(f"{where}: {found.size} numbers, expected {' x '.join(map(str, shape))}")
+        expected = " x ".join(map(str, shape))
+        raise ValueError(f"{where}: expected {expected} numbers, found {found.size}.")
     return found.reshape(shape)
+
+
+def split_fields(text: str, most: int = -1) -> list[str]:
+    """Split a line at spaces, tabs, commas and semicolons, at most `most` times (-1: at all)."""
+    return SEPARATOR.split(text.strip(), max(most, 0)) if text.strip() else []
 
 
 def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[np.ndarray, "3 3"]:

@@ -8,7 +8,6 @@ of half-precision floats. Lengths are relative, with a different unit in each se
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache, partial
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from spatialsv.io.text import parse_json
 from spatialsv.scenes.images import read_integers
 from spatialsv.scenes.readers.capture import (
     Capture,
@@ -29,7 +29,7 @@ from spatialsv.scenes.readers.capture import (
     natural_key,
     resolve_below,
 )
-from spatialsv.scenes.readers.files import collect_frames
+from spatialsv.scenes.readers.files import capture_errors, collect_frames
 
 ANNOTATIONS = "frame_annotations.jgz"
 FAR = 1e5  # camera distance beyond which COLMAP has failed on a sequence
@@ -92,9 +92,11 @@ def _annotations(path: Path, written: int) -> dict[str, list[Mapping[str, Any]]]
     """Return the annotations of frames by sequence; `written` (mtime) invalidates the cache."""
     try:
         with gzip.open(path) as opened:
-            fields = json.load(opened)
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+            text = opened.read().decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise CaptureError(f"{path}: cannot be read as gzipped JSON ({error})") from None
+    with capture_errors(path):
+        fields = parse_json(text, path)
     if not isinstance(fields, list):
         raise CaptureError(f"{path}: expected a list of frames, found {type(fields).__name__}")
     sequences: dict[str, list[Mapping[str, Any]]] = {}

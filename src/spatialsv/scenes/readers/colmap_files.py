@@ -18,7 +18,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from spatialsv.io.text import read_lines
 from spatialsv.scenes.readers.capture import CaptureError, intrinsics_matrix, parse_numbers
+from spatialsv.scenes.readers.files import capture_errors, check_last_line
 from spatialsv.scenes.readers.lens import Lens
 
 # Camera model: COLMAP's number, number of focal lengths, kind of lens, number of coefficients.
@@ -118,17 +120,9 @@ def read_text(kind: str, path: Path) -> Iterator:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.endswith("\n"):
-                    raise CaptureError(
-                        f"{path}:{number}: truncated: the last line has no newline. Add it if it is"
-                        " complete."
-                    )
-                yield number, line.strip()
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: not text ({error})") from None
+    check_last_line(path)
+    with capture_errors(path):
+        yield from ((number, line.strip()) for number, line in read_lines(path))
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
+from spatialsv.io.text import load_json, read_lines
 from spatialsv.scenes.images import IMAGE_SUFFIXES
 from spatialsv.scenes.readers.capture import (
     CaptureError,
@@ -80,18 +81,43 @@ def collect_frames(
     return frames, skipped
 
 
+@contextmanager
+def capture_errors(path: Path) -> Iterator[None]:
+    """Raise errors of reading `path` as CaptureErrors."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise CaptureError(f"{path}: no such file.") from None
+    except (OSError, ValueError) as error:
+        raise CaptureError(str(error)) from None
+
+
 def lines(path: Path) -> list[tuple[str, str]]:
     """Return the lines of a text file as ("file:line", text), without blank lines and comments.
 
     Raises:
         CaptureError: the file is missing or is not text.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptureError(f"{path}: cannot be read ({error})") from None
-    numbered = ((f"{path}:{n}", line.strip()) for n, line in enumerate(text.split("\n"), start=1))
+    with capture_errors(path):
+        numbered = [(f"{path}:{number}", line.strip()) for number, line in read_lines(path)]
     return [(where, line) for where, line in numbered if line and not line.startswith("#")]
+
+
+def check_last_line(path: Path) -> None:
+    """Check that the last line of a text file ends in a newline, as in complete files.
+
+    Raises:
+        CaptureError: it does not.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4))
+        end = file.read().replace(b"\0", b"")  # of UTF-16
+    if end and not end.endswith((b"\n", b"\r")):
+        last = sum(1 for _ in read_lines(path))
+        raise CaptureError(
+            f"{path}:{last}: truncated: the last line does not end in a newline. Download the file"
+            " again, or add it if the line is complete."
+        )
 
 
 def row(text: str, count: int, where: str) -> Float[np.ndarray, " n"]:
@@ -126,12 +152,8 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     Raises:
         CaptureError: the file is missing or contains no JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CaptureError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: cannot be read as JSON ({error})") from None
+    with capture_errors(path):
+        value = load_json(path)
     if not isinstance(value, dict):
         raise CaptureError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value

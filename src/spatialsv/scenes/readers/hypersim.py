@@ -12,7 +12,6 @@ the authors' previews are used, which were made by the same rule.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,10 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL import Image
 
+from spatialsv.io.text import iterate_table
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, FrameError, from_opengl
 from spatialsv.scenes.readers.files import (
+    capture_errors,
     collect_frames,
     files_by_stem,
     find_folders,
@@ -166,11 +167,8 @@ def tone_map(colour: Path, entities: Path) -> Image.Image:
 
 
 def _rows(path: Path) -> list[Mapping[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaptureError(f"{path}: cannot be read ({error})") from None
+    with capture_errors(path):
+        return [row for _, row in iterate_table(path, ",")]
 
 
 def _metres(path: Path) -> float:

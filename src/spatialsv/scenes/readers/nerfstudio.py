@@ -74,7 +74,7 @@ def is_transforms(path: Path) -> bool:
     if path.suffix != ".json":
         return False
     with path.open("rb") as opened:
-        return b'"transform_matrix"' in opened.read(2**20)
+        return b'"transform_matrix"' in opened.read(2**20).replace(b"\0", b"")  # of UTF-16
 
 
 def capture(scene: Path) -> Capture:

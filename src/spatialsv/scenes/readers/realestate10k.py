@@ -27,8 +27,9 @@ from spatialsv.scenes.readers.capture import (
     invert_pose,
     natural_key,
     parse_numbers,
+    split_fields,
 )
-from spatialsv.scenes.readers.files import collect_frames
+from spatialsv.scenes.readers.files import check_last_line, collect_frames, lines
 from spatialsv.scenes.readers.video import VIDEOS, decode_frames, frame_times
 
 CLIP = re.compile(r"[0-9a-f]{16}")  # names of clips
@@ -48,7 +49,8 @@ def scenes(root: Path) -> list[Path]:
 
 def _is_clip(path: Path) -> bool:
     with path.open("rb") as opened:
-        return opened.readline(1000).startswith((b"http://", b"https://"))
+        start = opened.readline(1000).replace(b"\0", b"")  # of UTF-16
+    return re.match(rb"\W*https?://", start) is not None
 
 
 def capture(scene: Path) -> Capture:
@@ -101,18 +103,11 @@ FrameLocator = Callable[[Row], tuple[Path, int | None]]
 
 
 def _rows(path: Path) -> list[Row]:
-    try:
-        url, *lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: not text ({error})") from None
+    (_, url), *entries = lines(path) or [("", "")]
     if not url.startswith("http"):
         raise CaptureError(f"{path}:1: expected the URL of the video, found {url[:80]!r}")
-    if lines and lines[-1].strip():
-        raise CaptureError(
-            f"{path}:{len(lines) + 1}: truncated: the last line does not end in a newline. Download"
-            " the file again, or add it if the line is complete."
-        )
-    rows = [_row(f"{path}:{n}", line) for n, line in enumerate(lines, start=2) if line.strip()]
+    check_last_line(path)
+    rows = [_row(where, line) for where, line in entries]
     if not rows:
         raise CaptureError(f"{path}:1: no cameras after this line")
     return rows
@@ -120,9 +115,9 @@ def _rows(path: Path) -> list[Row]:
 
 def _row(where: str, line: str) -> Row:
     try:
-        first, *rest = line.split()
+        first, rest = split_fields(line, 1)
         time = int(first)
-        numbers = parse_numbers(" ".join(rest), (18,), where)
+        numbers = parse_numbers(rest, (18,), where)
     except ValueError as error:
         raise CaptureError(f"{where}: {error}") from None
     camera, distortion, pose = np.split(numbers, [4, 6])

@@ -5,18 +5,20 @@ A format is a function from one JSON object to a `Record`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from spatialsv.io.text import JSON_DECODER, parse_json, read_text, scan_lines
 from spatialsv.scenes.readers.skipped import SkippedError
 
 LETTER_ONLY = "Answer with the option's letter from the given choices directly."  # as in VSI-Bench
 
 SPACE = re.compile(r"\s*")
+OPENING = ("[", "{")
+BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')  # or a string, which may hold brackets
 
 
 class RecordError(SkippedError):
@@ -37,7 +39,7 @@ class Record:
     more: tuple[tuple[str, str], ...] = ()
 
 
-def read_records(path: Path, rows: range) -> Iterator[tuple[int, int, str]]:
+def read_records(path: Path, rows: range) -> Iterator[tuple[int, int, str | ValueError]]:
     """Iterate over the records `rows` of a file: JSON lines, or one JSON list.
 
     Args:
@@ -45,41 +47,31 @@ def read_records(path: Path, rows: range) -> Iterator[tuple[int, int, str]]:
         rows: indices of the records to return.
 
     Yields:
-        Index from 0, line from 1, and text. Items of a list are valid JSON, lines may not be.
+        Index from 0, line from 1, and the text, which may not be JSON, or why it cannot be read.
 
     Raises:
-        ValueError: the file is missing, not UTF-8, or an incomplete list.
+        ValueError: the file is missing, or is an incomplete list or one that is not text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        starts = (line for _, line in scan_lines(path) if isinstance(line, str) and line.strip())
+        is_list = next(starts, "").lstrip().startswith("[")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error})") from None
-    items = _items(path, text) if text.lstrip().startswith("[") else _lines(text)
-    for number, (line, record) in enumerate(items):
+    items = _items(path, read_text(path)) if is_list else scan_lines(path)
+    present = (item for item in items if isinstance(item[1], ValueError) or item[1].strip())
+    for number, (line, record) in enumerate(present):
         if number >= rows.stop:
             return
         if number >= rows.start:
             yield number, line, record
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line
-
-
-def _items(path: Path, text: str) -> Iterator[tuple[int, str]]:
+def _items(path: Path, text: str) -> Iterator[tuple[int, str | ValueError]]:
     """Yield line and text of each item of a JSON list."""
-    decoder = json.JSONDecoder()
     at, line, counted = _skip_space(text, text.index("[") + 1), 1, 0
     while text[at : at + 1] != "]":
         line, counted = line + text.count("\n", counted, at), at
-        try:
-            _, end = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{path}:{line}: invalid JSON ({error})") from None
+        end = _end_of_item(text, at, f"{path}:{line}")
         yield line, text[at:end]
         at = _skip_space(text, end)
         if text[at : at + 1] not in (",", "]"):
@@ -89,21 +81,41 @@ def _items(path: Path, text: str) -> Iterator[tuple[int, str]]:
             at = _skip_space(text, at + 1)
 
 
+def _end_of_item(text: str, start: int, where: str) -> int:
+    """Return the end of the item at `start`; of one that is not valid JSON, by its brackets."""
+    try:
+        return JSON_DECODER.raw_decode(text, start)[1]
+    except (ValueError, RecursionError) as error:
+        depth = 0
+        for token in BRACKET.finditer(text, start) if text[start : start + 1] in OPENING else ():
+            depth += (token[0] in OPENING) - (token[0] in ("]", "}"))
+            if not depth:
+                return token.end()
+        raise ValueError(f"{where}: invalid JSON ({error})") from None
+
+
 def _skip_space(text: str, start: int) -> int:
     match = SPACE.match(text, start)
     return match.end() if match else start
 
 
-def parse_object(text: str) -> Mapping[str, Any]:
+def parse_object(text: str | ValueError, path: Path, line: int) -> Mapping[str, Any]:
     """Return the JSON object in `text`.
 
+    Args:
+        text: the text, or why it cannot be read.
+        path: its file, for errors.
+        line: its first line.
+
     Raises:
-        RecordError: it is not one.
+        RecordError: it is not an object.
     """
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RecordError("not JSON", str(error)) from None
+        if isinstance(text, ValueError):
+            raise text
+        value = parse_json(text, path, line)
+    except ValueError as error:
+        raise RecordError("not JSON", str(error).removeprefix(f"{path}:{line}: ")) from None
     if not isinstance(value, Mapping):
         raise RecordError("not a JSON object", f"found {type(value).__name__}")
     return value

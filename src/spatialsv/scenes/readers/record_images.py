@@ -50,7 +50,7 @@ class RecordImages:
             return self._video(record.shown[0]) if record.video else self._images(record.shown)
         except FileNotFoundError as error:
             raise RecordError("missing file", str(error.filename or error)) from None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise RecordError("file cannot be read", str(error)) from None
 
     def _images(self, names: Names) -> Names:

@@ -110,7 +110,7 @@ def parse_rows(
     seen: set[str] = set()
     for number, line, text in read_records(path, rows):
         try:
-            record = parse(parse_object(text), number)
+            record = parse(parse_object(text, path, line), number)
             if record.id in seen:
                 raise RecordError("duplicate id", repr(record.id))
             shown.append(record_images.add(record))

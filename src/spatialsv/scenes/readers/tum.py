@@ -22,6 +22,7 @@ from spatialsv.scenes.readers.capture import (
     FrameError,
     intrinsics_matrix,
     resolve_below,
+    split_fields,
     to_half_integer_centres,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
@@ -117,10 +118,10 @@ def _listed(path: Path) -> list[tuple[str, str, str]]:
     """Return position, time as written and file name of each line."""
     found = []
     for where, text in lines(path):
-        time, _, name = text.partition(" ")
+        time, name = [*split_fields(text, 1), ""][:2]
         if not np.isfinite(row(time, 1, where)[0]):
-            raise CaptureError(f"{where}: time {time}")
-        found.append((where, time, name.strip()))
+            raise CaptureError(f"{where}: expected a time in seconds, found {time}.")
+        found.append((where, time, name))
     return found
 
 
