@@ -1,5 +1,6 @@
 """COLMAP's models against pycolmap: poses, cameras, points, dense maps; and broken ones."""
 
+import codecs
 import os
 import re
 import shutil
@@ -256,6 +257,25 @@ def test_a_broken_depth_map_skips_its_image(tmp_path):
 
 
 # Broken models
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: codecs.BOM_UTF8 + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: re.sub(r"(?<=\d) ", "\t", text).encode(),
+    ],
+)
+def test_text_of_other_tools_is_the_same_model(tmp_path, change):
+    root = save(synthesized(), tmp_path / "made")
+    whole, _, _ = loaded(colmap, root)
+    for path in (root / "sparse/0").glob("*.txt"):
+        path.write_bytes(change(path.read_text()))
+    found, reasons, refused = loaded(colmap, root)
+    assert (list(found), reasons, refused) == (list(whole), [], [])
+    assert_none_is_wrong(whole, found)
 
 
 @pytest.mark.parametrize(

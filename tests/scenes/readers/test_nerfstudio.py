@@ -230,6 +230,18 @@ def test_a_bad_frame_is_skipped_with_its_reason(tmp_path, change, reason):
     assert_none_is_wrong(whole, found)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_files_of_other_tools_are_the_same_scene(tmp_path, encoding):
+    root = write(tmp_path / "made")
+    whole, _, _ = loaded(nerfstudio, root)
+    path = root / "transforms.json"
+    path.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+    assert detect(path) == "nerfstudio"
+    found, reasons, refused = loaded(nerfstudio, root)
+    assert (list(found), reasons, refused) == (list(whole), [], [])
+    assert_none_is_wrong(whole, found)
+
+
 @pytest.mark.parametrize("frame", [None, [], "x", {}, {"file_path": "images/frame_8.png"}])
 def test_what_is_no_frame_is_skipped(tmp_path, frame):
     root = edited(write(tmp_path / "made"), lambda said: said["frames"].append(frame))

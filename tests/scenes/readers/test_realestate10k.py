@@ -1,5 +1,7 @@
 """RealEstate10K's clips, worked by hand: times, normalised K, world-to-camera rows."""
 
+import codecs
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,6 +67,26 @@ def test_rows_are_put_in_order(tmp_path):
     path.write_text("\n".join([url, *rows[::-1]]) + "\n")
     found, reasons, _ = loaded(realestate10k, tmp_path)
     assert (list(found), reasons) == (list(whole), [])
+    assert_none_is_wrong(whole, found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: codecs.BOM_UTF8 + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace(" ", "\t").encode(),
+        lambda text: text.replace(" ", ", ").encode(),
+    ],
+)
+def test_text_of_other_tools_is_the_same_clip(tmp_path, change):
+    whole, _, _ = loaded(realestate10k, write(tmp_path))
+    path = tmp_path / f"{CLIP}.txt"
+    path.write_bytes(change(path.read_text()))
+    assert detect(tmp_path) == "realestate10k"
+    found, reasons, refused = loaded(realestate10k, tmp_path)
+    assert (list(found), reasons, refused) == (list(whole), [], [])
     assert_none_is_wrong(whole, found)
 
 
