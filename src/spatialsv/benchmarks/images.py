@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import io
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from spatialsv.benchmarks.files import Row, iterate_tsv
-from spatialsv.scenes.images import read_image
+from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.store import load_groups
 
 LONGEST_INDEX = 64  # characters; VLMEvalKit treats what is no longer than this as an index
@@ -31,16 +30,16 @@ def file_of(data: Path, name: str) -> Path:
     return data / name.partition("#")[0]
 
 
-def read_images(data: Path, name: str) -> list[Image.Image]:
-    """Read the images that one of an item's `images` names, upright and in RGB."""
+def read_images(data: Path, name: str, max_pixels: int | None = None) -> list[Image.Image]:
+    """Read the images that one of an item's `images` names, upright, in RGB, of limited size."""
     path, (_, _, cell) = file_of(data, name), name.partition("#")
     if path.suffix == ".zarr":
         scene, _, view = cell.rpartition("/")
-        return [Image.fromarray(_store_images(path)[scene][int(view)])]
-    try:
-        return [read_image(io.BytesIO(image)) for image in read_encoded(data, name)]
-    except ValueError as error:
-        raise ValueError(f"{data / name}: {error}") from None
+        return [limit_pixels(Image.fromarray(_store_images(path)[scene][int(view)]), max_pixels)]
+    return [
+        read_image(image, max_pixels=max_pixels, name=str(data / name))
+        for image in read_encoded(data, name)
+    ]
 
 
 def read_encoded(data: Path, name: str) -> list[bytes]:

@@ -27,7 +27,7 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, user_cache
 from spatialsv.io.manifest import read_manifest
 from spatialsv.progress import progress
-from spatialsv.scenes.images import IMAGE_SUFFIXES, limit_pixels, read_image
+from spatialsv.scenes.images import IMAGE_SUFFIXES, read_image
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.store import load_groups
 
@@ -235,5 +235,5 @@ def _benchmark_images(items: Sequence[Item], data: Path) -> NamedImages:
             for number, frame in zip(numbers, frames, strict=True):
                 yield scene, f"{name}#{number}", frame
         else:
-            for image in read_images(data, name):
-                yield scene, name, limit_pixels(image, MAX_PIXELS)
+            for image in read_images(data, name, MAX_PIXELS):
+                yield scene, name, image

@@ -25,7 +25,6 @@ from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import GREY, Kind, PreparedViews
-from spatialsv.scenes.images import limit_pixels
 from spatialsv.scenes.readers.video import read_frames
 
 
@@ -168,8 +167,10 @@ class Prompter:
         else:
             if self.benchmark.images_are_views:
                 kind = self.adapter.views_as
-            encoded = [image for name in item.images for image in read_images(self.data, name)]
-            images = [limit_pixels(image, self.config.max_pixels) for image in encoded]
+            limit = self.config.max_pixels
+            images = [
+                image for name in item.images for image in read_images(self.data, name, limit)
+            ]
             inputs = {"images": list(item.images)}
         return Media(images, kind, inputs | {"sizes": [list(image.size) for image in images]})
 

@@ -29,7 +29,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import Kind, PreparedViews
-from spatialsv.scenes.images import limit_pixels, read_image
+from spatialsv.scenes.images import limit_pixels, read_image, to_rgb
 from spatialsv.scenes.readers.video import read_frames
 
 
@@ -137,7 +137,7 @@ class SpatialSVChat(lmms):
             kind = self.config.videos_as or self.adapter.views_as
             images, _ = read_frames(Path(visual.video), self.config.frames, limit)
         else:
-            images = [limit_pixels(_to_rgb(image), limit) for image in visual.images]
+            images = [_read(image, limit) for image in visual.images]
         return prepare_images(self.adapter, images, kind, self.blank)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
@@ -149,8 +149,10 @@ class SpatialSVChat(lmms):
         raise NotImplementedError("spatialsv: tasks of several rounds are not supported.")
 
 
-def _to_rgb(image: Image.Image | str) -> Image.Image:
-    return read_image(Path(image)) if isinstance(image, str) else image.convert("RGB")
+def _read(image: Image.Image | str, max_pixels: int | None) -> Image.Image:
+    if isinstance(image, str):
+        return read_image(Path(image), max_pixels=max_pixels)
+    return limit_pixels(to_rgb(image), max_pixels)
 
 
 def _default_device() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import open_image
+from spatialsv.scenes.images import read_integers
 
 SATURATED = 65535  # unknown in 7-Scenes; out of range elsewhere
 
@@ -29,10 +29,9 @@ def read_depth(
         FileNotFoundError: `path` does not exist.
         ValueError: the file is not a 16-bit single-channel image of this size.
     """
-    with open_image(path) as opened:
-        mode, values = opened.mode, np.asarray(opened)
-    if mode not in ("I;16", "I;16B", "I"):
-        raise ValueError(f"{path}: expected one channel of 16 bits, found image mode {mode}")
+    values = read_integers(path)
+    if values.itemsize < 2:
+        raise ValueError(f"{path}: expected one channel of 16 bits, found {values.dtype}.")
     if size and values.shape != size[::-1]:
         raise ValueError(f"{path}: expected {size} pixels, found {values.shape[::-1]}")
     return np.where(values == SATURATED, 0, values / per_metre).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from spatialsv.io.digests import digest_bytes
-from spatialsv.scenes.images import limit_pixels, read_image
+from spatialsv.scenes.images import read_image
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
 from spatialsv.scenes.scene import Scenes, as_frame_ids
@@ -56,7 +56,7 @@ class RecordImages:
     def _images(self, names: Names) -> Names:
         new = [name for name in dict.fromkeys(names) if name not in self._images_by_name]
         self._images_by_name |= {
-            n: limit_pixels(read_image(self.root / n), self.pixels) for n in new
+            name: read_image(self.root / name, max_pixels=self.pixels) for name in new
         }
         return names
 
