@@ -114,11 +114,102 @@ def test_lenses(tmp_path, said, lens):
     assert [frame.lens for frame in capture.frames] == [lens] * 4
 
 
-@pytest.mark.parametrize("model", ["EQUIRECTANGULAR", "FISHEYE624", "", None, 3])
+@pytest.mark.parametrize("model", ["EQUIRECTANGULAR", "FISHEYE624", "", None, 3, ["PINHOLE"]])
 def test_other_camera_models_are_refused_by_name(tmp_path, model):
-    root = write(tmp_path / "made", camera_model=model)
-    with pytest.raises(CaptureError, match=r"made/transforms\.json: camera model .* not supported"):
-        only(nerfstudio, root)
+    found, _, (refused,) = loaded(nerfstudio, write(tmp_path / "made", camera_model=model))
+    assert not found
+    expected = f"made/transforms.json: frames[0]: {model!r}. Supported: SIMPLE_PINHOLE, PINHOLE,"
+    assert "none of 4 frames is valid: camera model not supported" in refused
+    assert expected in refused
+
+
+@pytest.mark.parametrize("key", ["equirectangular", "latlong", "ftheta_p0", "rolling_shutter"])
+def test_other_camera_models_of_instant_ngp_are_refused(tmp_path, key):
+    value = [0, 0, 0, 0.1] if key == "rolling_shutter" else 0.5 if key == "ftheta_p0" else True
+    _, _, (refused,) = loaded(nerfstudio, write(tmp_path / "made", **{key: value}))
+    assert (
+        f"camera model not supported: {tmp_path}/made/transforms.json: frames[0]: {key!r}"
+        in refused
+    )
+    none = [0, 0, 0, 0] if key == "rolling_shutter" else False
+    assert len(only(nerfstudio, write(tmp_path / "plain", **{key: none})).frames) == 4
+
+
+def test_every_frame_has_its_own_camera_model(tmp_path):
+    """Frame by frame: another model is refused, and does not inherit the file's coefficients."""
+    fisheye = {"camera_model": "OPENCV_FISHEYE", "k1": 0.3, "k4": 0.1}
+    own = [{"camera_model": "EQUIRECTANGULAR"}, fisheye, {"camera_model": "PINHOLE"}, {"k2": 0.5}]
+    own += [{"is_fisheye": True}, {"camera_model": "OPENCV", "distortion_params": None}]
+
+    def change(said):
+        for frame, fields in zip(said["frames"][::-1], own, strict=True):
+            frame.update(fields)
+
+    root = write(tmp_path / "made", 6, camera_model="OPENCV", k1=0.1, k2=0.2)
+    capture = only(nerfstudio, edited(root, change))
+    (skipped,) = capture.skipped
+    assert skipped.reason == "camera model not supported"
+    assert "frames[5]: 'EQUIRECTANGULAR'" in str(skipped)
+    assert [frame.lens for frame in capture.frames] == [
+        Lens("fisheye", (0.3, 0.0, 0.0, 0.1)),
+        None,
+        Lens("radial", (0.1, 0.5, 0.0, 0.0, 0.0)),
+        Lens("fisheye", (0.0, 0.0, 0.0, 0.0)),
+        Lens("radial", (0.1, 0.2, 0.0, 0.0, 0.0)),
+    ]
+
+
+def test_frames_of_one_model_override_the_files(tmp_path):
+    def change(said):
+        said["frames"][-1]["camera_model"] = "OPENCV"
+
+    root = edited(write(tmp_path / "made", camera_model="EQUIRECTANGULAR"), change)
+    found, reasons, _ = loaded(nerfstudio, root)
+    assert (list(found), reasons) == (
+        ["made:images/frame_8.png"],
+        ["camera model not supported"] * 3,
+    )
+
+
+def test_distortion_may_be_a_list_in_nerfstudios_order(tmp_path):
+    said = {"camera_model": "OPENCV", "distortion_params": [1, 2, 3, 0, 4, 5]}
+    (lens, *_) = (frame.lens for frame in only(nerfstudio, write(tmp_path / "a", **said)).frames)
+    assert lens == Lens("radial", (1.0, 2.0, 4.0, 5.0, 3.0))
+
+
+def degrees(focal, pixels):
+    return float(np.degrees(2 * np.arctan(pixels / 2 / focal)))
+
+
+@pytest.mark.parametrize(
+    ("file", "frame", "focal"),
+    [
+        ({"fl_x": 50, "fl_y": 60}, {}, (50, 60)),
+        ({"fl_x": 50}, {}, (50, 50)),
+        ({"fl_y": 60}, {}, (60, 60)),
+        ({"fl_x": 50, "fl_y": 60}, {"fl_x": 70}, (70, 70)),
+        ({"fl_x": 50, "fl_y": 60}, {"fl_y": 70}, (70, 70)),
+        ({"fl_x": 50, "fl_y": 60}, {"camera_angle_x": 2 * np.arctan(0.4)}, (80, 80)),
+        ({"camera_angle_x": 2 * np.arctan(0.4)}, {}, (80, 80)),
+        ({"camera_angle_y": 2 * np.arctan(0.4)}, {}, (60, 60)),
+        ({f"camera_angle_{a}": 2 * np.arctan(0.4) for a in "xy"}, {}, (80, 60)),
+        ({"fl_x": 50, "camera_angle_y": 2 * np.arctan(0.4)}, {}, (50, 60)),
+        ({"x_fov": degrees(50, 64), "y_fov": degrees(60, 48)}, {}, (50, 60)),
+        ({"y_fov": degrees(60, 48)}, {"x_fov": degrees(50, 64)}, (50, 50)),
+    ],
+)
+def test_focal_lengths_are_those_of_the_frame_then_of_the_file(tmp_path, file, frame, focal):
+    """As instant-ngp reads them, in nerf_loader.cu: an axis without its own has the other's."""
+
+    def change(said):
+        for key in ("fl_x", "fl_y"):
+            del said[key]
+        said.update(file)
+        said["frames"][-1].update(frame)
+
+    root = edited(write(tmp_path / "made"), change)
+    K = only(nerfstudio, root).frames[0].intrinsics
+    np.testing.assert_allclose(np.diag(K)[:2], focal)
 
 
 # Depth
@@ -159,6 +250,35 @@ def test_depth_is_in_thousandths_or_as_the_file_says(tmp_path, unit, ending):
 def test_depth_that_was_made_from_colmaps_points_is_not_in_metres(tmp_path):
     root, _ = with_depth(tmp_path / "made", applied_transform=np.eye(4)[:3].tolist())
     assert only(nerfstudio, root).unit == "relative"
+
+
+def test_depth_of_instant_ngp_is_in_the_unit_of_the_poses(tmp_path):
+    root, depths = with_depth(tmp_path / "made")
+
+    def change(said):
+        said |= {"enable_depth_loading": True, "integer_depth_scale": 0.25, "aabb_scale": 4}
+        for frame in said["frames"]:
+            frame["depth_path"] = frame.pop("depth_file_path")
+
+    capture = only(nerfstudio, edited(root, change))
+    assert capture.unit == "relative"
+    for frame, depth in zip(capture.frames, depths, strict=True):
+        np.testing.assert_allclose(frame.depth(), depth * 0.25, rtol=1e-6)
+
+
+def test_lengths_that_were_scaled_are_not_in_metres(tmp_path):
+    root, _ = with_depth(tmp_path / "made", applied_scale=0.5)
+    assert only(nerfstudio, root).unit == "relative"
+
+
+@pytest.mark.parametrize("angle", [0, np.pi, -1, float("nan")])
+def test_a_field_of_view_that_cannot_be_is_refused(tmp_path, angle):
+    def change(said):
+        del said["fl_x"], said["fl_y"]
+        said["camera_angle_x"] = angle
+
+    found, _, (refused,) = loaded(nerfstudio, edited(write(tmp_path / "made"), change))
+    assert not found and "none of 4 frames is valid: bad frame: " in refused
 
 
 @pytest.mark.parametrize("ending", [".png", ".npy"])
@@ -218,7 +338,13 @@ def test_depth_that_is_a_pickle_or_a_photo_is_not_read(tmp_path):
         ({"w": 0}, "bad frame"),
         ({"w": 48, "h": 64}, "wrong size"),
         ({"k4": 0.1}, "bad frame"),
-        ({"distortion_params": [0.1] * 6}, "bad frame"),
+        ({"distortion_params": [0.1] * 6}, "bad frame"),  # k4 is not 0
+        ({"distortion_params": [0.1] * 4}, "bad frame"),
+        ({"distortion_params": [0.1, 0, 0, 0, 0, 0], "k1": 0.1}, "bad frame"),
+        ({"camera_model": "PINHOLE", "k1": 0.1}, "bad frame"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera model not supported"),
+        ({"fl_x": -1}, "bad frame"),
+        ({"depth_path": "depth.png"}, "bad frame"),  # in no unit
     ],
 )
 def test_a_bad_frame_is_skipped_with_its_reason(tmp_path, change, reason):

@@ -63,6 +63,20 @@ def test_a_broken_frame_is_skipped(tmp_path):
     assert len(capture.frames) == 1
 
 
+def test_a_frame_may_have_its_own_camera(tmp_path):
+    made = write_scannetpp_dslr(tmp_path)
+    path = made.scene / scannetpp_dslr.TRANSFORMS
+    good = json.loads(path.read_text())["frames"][1:]
+    own = [{**good[0], "fl_x": 700.0, "k1": 0.0}, {**good[1], "camera_model": "EQUIRECTANGULAR"}]
+    edit(path, frames=[*own, good[2]], test_frames=[])
+    capture = scannetpp_dslr.capture(made.scene)
+    assert [error.reason for error in capture.skipped] == ["unknown camera"]
+    file, frame = sorted(capture.frames, key=lambda frame: -frame.intrinsics[0, 0])
+    assert (file.intrinsics[0, 0], file.lens.coefficients[0]) == (789.1, -0.029)
+    assert (frame.intrinsics[0, 0], frame.lens.coefficients[0]) == (700, 0)
+    assert frame.intrinsics[1, 1] == 789.3
+
+
 def test_pictures_may_be_a_video(tmp_path):
     made = write_scannetpp_iphone(tmp_path)
     folder = made.scene / "iphone"

@@ -13,14 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from math import isfinite, tan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from spatialsv.scenes.images import image_size
 from spatialsv.scenes.readers import depth_png
 from spatialsv.scenes.readers.capture import (
     Capture,
@@ -28,15 +26,12 @@ from spatialsv.scenes.readers.capture import (
     Frame,
     FrameError,
     from_opengl,
-    intrinsics_matrix,
     natural_key,
     resolve_below,
 )
 from spatialsv.scenes.readers.files import collect_frames, read_json_object
-from spatialsv.scenes.readers.lens import Lens
+from spatialsv.scenes.readers.transforms_camera import frame_camera, number
 
-PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
-FISHEYE = "OPENCV_FISHEYE"
 HASH = re.compile(r"[0-9a-f]{64}")  # scene name of DL3DV, which uses this format
 SPLITS = ("train", "val", "test")
 MILLIMETRE = 1e-3  # unit of depth maps without depth_unit_scale_factor
@@ -81,27 +76,26 @@ def capture(scene: Path) -> Capture:
     """Return the frames of one file.
 
     Raises:
-        CaptureError: the file is not JSON, has no frames, or its camera model is not supported.
+        CaptureError: the file is not JSON or has no frames.
     """
     fields = read_json_object(scene)
     if not isinstance(fields.get("frames"), list):
         raise CaptureError(f"{scene}: no list of frames")
-    model = fields.get("camera_model", "OPENCV")
-    if model not in (*PERSPECTIVE, FISHEYE):
-        known = ", ".join((*PERSPECTIVE, FISHEYE))
-        raise CaptureError(f"{scene}: camera model {model!r} is not supported. Known: {known}.")
 
     def frame(entry: tuple[int, Any]) -> Frame:
         try:
             return _frame(scene, fields, entry[1])
-        except FrameError:
-            raise
+        except FrameError as error:
+            detail = str(error).partition(": ")[2]
+            raise FrameError(error.reason, f"{scene}: frames[{entry[0]}]: {detail}") from None
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             detail = f"{scene}: frames[{entry[0]}]: {type(error).__name__} {error}"
             raise FrameError("bad frame", detail) from None
 
     frames, skipped = collect_frames(enumerate(fields["frames"]), frame)
-    metric = any(frame.depth for frame in frames) and "applied_transform" not in fields
+    scaled = "applied_transform" in fields or fields.get("applied_scale", 1) != 1
+    listed = [frame for frame in fields["frames"] if isinstance(frame, dict)]
+    metric = any("depth_file_path" in frame for frame in listed) and not scaled
     return Capture(
         id=scene.resolve().parent.name,
         frames=sorted(frames, key=lambda frame: natural_key(frame.id)),
@@ -115,21 +109,21 @@ def _frame(scene: Path, fields: Mapping[str, Any], frame: Mapping[str, Any]) -> 
     name, folder = frame["file_path"], scene.parent
     camera = {**fields, **frame}
     image = _find_image(folder, name, reduced="w" in camera and "h" in camera)
-    size = _size(camera, image)
     depth = frame.get("depth_file_path")
     if depth is not None:
-        unit = _number(fields, "depth_unit_scale_factor", MILLIMETRE)
+        unit = number(camera, "depth_unit_scale_factor", MILLIMETRE)
+    elif (depth := frame.get("depth_path")) is not None:
+        unit = number(camera, "integer_depth_scale")
+    if depth is not None:
         if unit <= 0:
-            raise ValueError(f"depth_unit_scale_factor {unit}")
+            raise ValueError(f"unit of depth: {unit}")
         depth = partial(read_depth, resolve_below(folder, depth), unit)
     return Frame(
         id=str(name),
         image=image,
-        intrinsics=_intrinsics(camera, *size),
-        size=size,
-        lens=_lens(camera),
         cam_to_world=from_opengl(_pose(frame["transform_matrix"])),
         depth=depth,
+        **frame_camera(fields, frame, image),
     )
 
 
@@ -151,49 +145,6 @@ def _find_image(folder: Path, name: str, reduced: bool) -> Path:
             if path.is_file():
                 return path
     raise FrameError("missing image", str(given))
-
-
-def _size(camera: Mapping[str, Any], image: Path) -> tuple[int, int]:
-    if "w" not in camera or "h" not in camera:
-        return image_size(image)
-    size = int(_number(camera, "w")), int(_number(camera, "h"))
-    if min(size) < 1:
-        raise ValueError(f"w, h: {size}")
-    return size
-
-
-def _intrinsics(camera: Mapping[str, Any], width: int, height: int) -> Float[np.ndarray, "3 3"]:
-    """Return K; by default, the principal point is the image centre and pixels are square."""
-    if "fl_x" in camera:
-        fx = _number(camera, "fl_x")
-    else:
-        fx = width / 2 / tan(_number(camera, "camera_angle_x") / 2)
-    fy = _number(camera, "fl_y", fx)
-    if min(fx, fy) <= 0:
-        raise ValueError(f"focal lengths {fx}, {fy}")
-    return intrinsics_matrix(
-        fx, fy, _number(camera, "cx", width / 2), _number(camera, "cy", height / 2)
-    )
-
-
-def _lens(camera: Mapping[str, Any]) -> Lens | None:
-    if "distortion_params" in camera:
-        raise ValueError("distortion_params is not supported: give k1, k2, ... by name")
-    k1, k2, k3, k4, p1, p2 = (_number(camera, n, 0.0) for n in ("k1", "k2", "k3", "k4", "p1", "p2"))
-    if camera.get("camera_model") == FISHEYE or camera.get("is_fisheye"):
-        if p1 or p2:
-            raise ValueError(f"a fisheye lens has no p1 and p2, found {p1} and {p2}")
-        return Lens("fisheye", (k1, k2, k3, k4))
-    if k4:
-        raise ValueError(f"only fisheye lenses have k4, found {k4}")
-    return Lens("radial", (k1, k2, p1, p2, k3)) if any((k1, k2, p1, p2, k3)) else None
-
-
-def _number(fields: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:
-    value = fields.get(name, otherwise)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{name}: expected a number, found {value!r}")
-    return float(value)
 
 
 def _pose(rows: Any) -> Float[np.ndarray, "4 4"]:

@@ -47,7 +47,10 @@ def capture(scene: Path) -> Capture:
     """Return the frames, by name."""
     path = scene / TRANSFORMS
     transforms = read_json_object(path)
-    camera = _camera(path, transforms)
+    try:
+        _camera(transforms)
+    except ValueError as error:
+        raise CaptureError(f"{path}: {error}") from None
     rendered = scene / "dslr/render_depth"
     has_depth = rendered.is_dir()
 
@@ -58,6 +61,10 @@ def capture(scene: Path) -> Capture:
         name = about["file_path"]
         if testing or about.get("is_bad"):
             raise FrameError("held out for testing" if testing else "marked bad", name)
+        try:
+            camera = _camera({**transforms, **about})
+        except ValueError as error:
+            raise FrameError("unknown camera", f"{where}: {error}") from None
         image = resolve_below(scene / "dslr/resized_images", name)
         depth = partial(read_depth, resolve_below(rendered, name).with_suffix(".png"), PER_METRE)
         return Frame(
@@ -78,16 +85,19 @@ def capture(scene: Path) -> Capture:
     )
 
 
-def _camera(path: Path, transforms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the camera of all frames: K, size and lens."""
-    if (model := transforms.get("camera_model")) != "OPENCV_FISHEYE":
-        raise CaptureError(f"{path}: expected camera_model OPENCV_FISHEYE, found {model!r}")
-    try:
-        numbers = array([transforms[name] for name in CAMERA], (len(CAMERA),))
-        if not np.isfinite(numbers).all() or min(numbers[-2:]) < 1:
-            raise ValueError(f"{numbers.tolist()}")
-    except (KeyError, ValueError) as error:
-        raise CaptureError(f"{path}: {error!r}, expected {', '.join(CAMERA)}") from None
+def _camera(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return K, size and lens.
+
+    Raises:
+        ValueError: a field is missing or invalid.
+    """
+    if (model := fields.get("camera_model")) != "OPENCV_FISHEYE":
+        raise ValueError(f"expected camera_model OPENCV_FISHEYE, found {model!r}")
+    if missing := [name for name in CAMERA if name not in fields]:
+        raise ValueError(f"no {missing[0]}, expected {', '.join(CAMERA)}")
+    numbers = array([fields[name] for name in CAMERA], (len(CAMERA),))
+    if not np.isfinite(numbers).all() or min(numbers[-2:]) < 1:
+        raise ValueError(f"expected {', '.join(CAMERA)}, found {numbers.tolist()}")
     return {
         "intrinsics": intrinsics_matrix(*numbers[:4]),
         "size": (int(numbers[8]), int(numbers[9])),
