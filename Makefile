@@ -37,7 +37,7 @@ lint: $(VENV)/test.stamp
 	python workflow/sources.py --check
 
 perf: $(VENV)/test.stamp
-	@for script in perf/*.py; do echo "== $$script"; python $$script || exit 1; done
+	python perf/run.py
 
 # Fetch the artefacts of dvc.lock, and record in Snakemake that they are up to date.
 pull: $(VENV)/run.stamp
@@ -63,7 +63,7 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) -e '.[workflow,test]'
+	$(PIP) -e '.[workflow,test,perf]'
 	touch $@
 
 $(HARNESS)/stamp: pyproject.toml workflow/envs/harness.txt

@@ -11,12 +11,11 @@ without its dependencies. Without `--wheel` the wheel is downloaded from PyPI:
 
     pip download --no-deps depth-anything-3==0.1.1
     python perf/cameras_from_rays.py [--wheel depth_anything_3-0.1.1-py3-none-any.whl]
-        [--views 64] [--size 216 288] [--outliers 0.3] [--noise 0.01] [--threads 1]
+        [--views 64] [--height 216] [--width 288] [--outliers 0.3] [--noise 0.01] [--threads 1]
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common.figures import Figure, make_parser, parse, report
 from scipy.spatial.transform import Rotation
 
 from spatialsv.geometry.camera import make_pose
@@ -100,48 +100,49 @@ def da3_cameras(solve: Callable, rays: RayMap) -> Cameras:
     return Cameras(intrinsics=K.double(), cam_to_world=pose[0].double())
 
 
-def measure(name: str, solve: Callable[[], Cameras], truth: Cameras) -> float:
-    """Print a solver's errors and return its processor time in seconds."""
+def measure(name: str, solve: Callable[[], Cameras], truth: Cameras) -> tuple[float, list[Figure]]:
+    """Return a solver's processor time in seconds, and its median errors."""
     start = time.process_time()
     solved = solve()
     seconds = time.process_time() - start
     rotation = rotation_angle(solved.cam_to_world[:, :3, :3], truth.cam_to_world[:, :3, :3])
     diagonal = [K[:, [0, 1], [0, 1]] for K in (solved.intrinsics, truth.intrinsics)]
     focal = 100 * (diagonal[0] / diagonal[1] - 1).abs().amax(dim=1)
-    centre = (solved.cam_to_world - truth.cam_to_world)[:, :3, 3].norm(dim=1)
-    errors = [f"{x.median():.4f} ({x.max():.4f})" for x in (rotation, focal, centre)]
-    print(
-        f"{name:22} rotation {errors[0]} deg, focal {errors[1]} %, centre {errors[2]},"
-        f" {seconds:.2f} s"
-    )
-    return seconds
+    errors = {"rotation": (rotation, "degrees"), "focal length": (focal, "%")}
+    return seconds, [
+        Figure(comparison=f"median {what} error, {name}", value=float(error.median()), unit=unit)
+        for what, (error, unit) in errors.items()
+    ]
 
 
 def main() -> None:
-    """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parse the command line, measure and report."""
+    parser = make_parser(__doc__, views=(64, 2), height=(216, 16), width=(288, 16), threads=(1, 1))
     parser.add_argument("--wheel", type=Path)
-    parser.add_argument("--views", type=int, default=64)
-    parser.add_argument("--size", type=int, nargs=2, default=(216, 288))
     parser.add_argument("--outliers", type=float, default=0.3)
     parser.add_argument("--noise", type=float, default=0.01)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)  # DA3's solver draws from torch's own generator
-    size, corruption = tuple(arguments.size), (arguments.noise, arguments.outliers)
+    size, corruption = (arguments.height, arguments.width), (arguments.noise, arguments.outliers)
     solve = load_da3_solver(arguments.wheel)
-    print(f"{arguments.views} views of {size[0]} x {size[1]} rays; median error (largest error)")
+
     truth = make_cameras(arguments.views, size, restricted=True)
     rays = corrupted_rays(truth, size, *corruption)
-    ours = measure("ours", lambda: cameras_from_rays(rays, robust=RobustConfig()), truth)
-    theirs = measure("Depth Anything 3", lambda: da3_cameras(solve, rays), truth)
-    print(f"speed ratio: {theirs / ours:.1f}")
+    robust = RobustConfig()
+    ours, our_errors = measure("ours", lambda: cameras_from_rays(rays, robust=robust), truth)
+    theirs, da3_errors = measure("Depth Anything 3", lambda: da3_cameras(solve, rays), truth)
     truth = make_cameras(arguments.views, size, restricted=False)
-    rays = corrupted_rays(truth, size, *corruption)
-    measure("ours, any cameras", lambda: cameras_from_rays(rays, robust=RobustConfig()), truth)
+    any_rays = corrupted_rays(truth, size, *corruption)
+    _, any_errors = measure(
+        "ours, any cameras", lambda: cameras_from_rays(any_rays, robust=robust), truth
+    )
+    speed = Figure(comparison="speed, ours / Depth Anything 3", value=theirs / ours)
+    about = (
+        f"{arguments.views} views of {size[0]} x {size[1]} rays, {arguments.outliers:.0%} outliers,"
+        f" {arguments.noise:.0%} noise, {arguments.threads} thread(s)"
+    )
+    report(arguments, about, [speed, *our_errors, *da3_errors, *any_errors])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ counts equal responses.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from importlib.resources import files
 
 import numpy as np
 import torch
+from common.figures import Figure, make_parser, parse, report
 
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
@@ -80,10 +80,8 @@ def shared(model, family: Family, rooms: Sequence) -> list[str]:
 
 def main() -> None:
     """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("rooms", 8), ("questions", 8), ("repeats", 3), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
+    sizes = {"rooms": (8, 1), "questions": (8, 2), "repeats": (3, 1), "threads": (1, 1)}
+    arguments = parse(make_parser(__doc__, **sizes))
     torch.set_num_threads(arguments.threads)
     model, family = load_mllm(str(files("spatialsv") / "weights" / "mllm"))
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -98,11 +96,14 @@ def main() -> None:
             seconds[side] = time.perf_counter() - start
         if repeat:  # the first one is a warm-up
             ratios.append(seconds[one_at_a_time] / seconds[shared])
-            rates = ", ".join(f"{side.__name__} {count / t:.1f}" for side, t in seconds.items())
-            print(f"questions per second: {rates}")
     equal = sum(a == b for a, b in zip(*responses.values(), strict=True))
-    print(f"{count} questions about {len(rooms)} rooms on {model.device}; {equal} equal responses")
-    print(f"shared prefixes and batches: {statistics.median(ratios):.1f} x")
+    speed = statistics.median(ratios)
+    figures = [
+        Figure(comparison="questions per second, ours / one generate call each", value=speed),
+        Figure(comparison="equal responses", value=100 * equal / count, unit="%"),
+    ]
+    about = f"shipped model on {model.device}, {arguments.threads} thread(s), {count} questions"
+    report(arguments, f"{about} about {len(rooms)} rooms of 4 views", figures)
 
 
 if __name__ == "__main__":

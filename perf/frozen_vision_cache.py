@@ -1,6 +1,6 @@
 """Compare training steps with cached and with recomputed outputs of the frozen encoder.
 
-Model, batch and settings are those of supervision_overhead.py. Both sides (`train.cache_vision` on
+Model, batch and settings are those of common/setups.py. Both sides (`train.cache_vision` on
 and off) alternate in one run. The script also prints the time to fill the cache, once per scene,
 and to read from its file, for scenes that do not fit in memory.
 
@@ -14,7 +14,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from supervision_overhead import clock, describe, make_setup, parse, seconds, sides_of
+from common.figures import Figure, parse, report
+from common.setups import conditions, make_setup, setup_parser
+from common.training_step import clock, seconds, sides_of
 
 from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
 from spatialsv.train.parameters import precision_of
@@ -24,11 +26,9 @@ ROWS = ["text", "SpatialSV"]
 
 def main() -> None:
     """Parse the command line, measure and print."""
-    parser = parse()
-    parser.description = __doc__
-    arguments = parser.parse_args()
+    arguments = parse(setup_parser(__doc__))
     setup = make_setup(arguments)
-    describe(setup)
+    about = conditions(setup)
     sides = sides_of(setup, ROWS)  # also moves the model to its device
     names = ("pixel_values", "image_grid_thw")
     inputs = {name: setup.batch.inputs[name] for name in names}
@@ -44,8 +44,11 @@ def main() -> None:
         encoded = {name: value.clone() for name, value in files(inputs).items()}
         read = clock(setup.device) - start
     size = sum(value.nbytes for value in encoded.values()) / len(setup.batch.input_ids)
-    print(f"cache: fill {filled:.3f} s, read {read:.3f} s a batch; {size / 2**20:.2f} MiB a sample")
     cached = replace(setup.batch, encoded=encoded).to(setup.device)
+    figures = [
+        Figure(comparison="reading a batch of encoder outputs / computing it", value=read / filled),
+        Figure(comparison="cache file", value=size / 2**20, unit="MiB a sample"),
+    ]
     for row, side in sides.items():
         times = []
         for repeat in range(arguments.repeats + 1):
@@ -53,9 +56,9 @@ def main() -> None:
             recomputed = seconds(side)
             side.setup = replace(setup, batch=cached)
             times += [(recomputed, seconds(side))] if repeat else []  # the first is a warm-up
-        without, with_cache = (statistics.median(column) for column in zip(*times, strict=True))
-        ratio = statistics.median(cached_ / plain for plain, cached_ in times)
-        print(f"{row:10} recomputed {without:.3f} s, cached {with_cache:.3f} s: {ratio:.2f} x")
+        ratio = statistics.median(with_cache / plain for plain, with_cache in times)
+        figures.append(Figure(comparison=f"{row} step, cached / recomputed", value=ratio))
+    report(arguments, about, figures)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ store images as PNG, which is usual, or as plain arrays, which are larger and ne
 Memory is the anonymous resident memory (Linux) of a new process after 2000 random samples from 100
 or 10,000 scenes: once read as `spatialsv train` does, once with all scenes in memory.
 
-Peers that are not installed are skipped: pip install -e '.[perf]'.
+The peers are installed by pip install -e '.[perf]'.
 
     python perf/loader.py [--scenes 128] [--size 128] [--repeats 5] [--workers 0]
 """
@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from common.figures import Figure, make_parser, parse, report, resident
 from PIL import Image
-from supervision_overhead import resident
 from torch.utils.data import DataLoader, Dataset
 
 from spatialsv.model.checkpoint import resolve_model
@@ -45,18 +45,14 @@ from spatialsv.scenes.store import load_groups, open_store, write_store
 os.environ["HF_HUB_OFFLINE"] = "1"
 try:
     import datasets
-except ImportError:
-    datasets = None
-try:
     import webdataset
-except ImportError:
-    webdataset = None
+except ImportError as error:
+    raise SystemExit(f"{error}. Install the peers: pip install -e '.[perf]'") from error
 
 NAMES = ("image", "depth", "valid", "intrinsics", "cam_to_world")
 Sample = dict[str, torch.Tensor]
 Loader = Iterable[list[Sample]]
 BATCH = 8
-TARGET = 1.5  # ratio to the fastest peer that takes no more bytes than raw arrays
 SHARD = 128  # scenes per store in the memory test
 
 
@@ -188,16 +184,14 @@ def seconds(loader: Loader, expected: int) -> float:
     return time.perf_counter() - start
 
 
-def throughput(arguments: argparse.Namespace) -> None:
-    """Measure and print samples per second and bytes of all sides."""
+def throughput(arguments: argparse.Namespace) -> list[Figure]:
+    """Return our samples per second relative to those of each peer, and bytes on disk."""
     config = RoomsConfig(views=4, image_size=arguments.size)
     _, scenes = render_views(range(arguments.scenes), config)
     sides: dict[str, Callable[[Path, Scenes, int], Loader]] = {"ours": ours}
-    if webdataset is not None:
-        sides |= {"WebDataset, PNG": wds(True), "WebDataset, arrays": wds(False)}
-    if datasets is not None:
-        datasets.disable_progress_bars()
-        sides |= {"HF datasets, PNG": hf(True), "HF datasets, arrays": hf(False)}
+    sides |= {"WebDataset, PNG": wds(True), "WebDataset, arrays": wds(False)}
+    datasets.disable_progress_bars()
+    sides |= {"HF datasets, PNG": hf(True), "HF datasets, arrays": hf(False)}
     with tempfile.TemporaryDirectory() as name:
         loaders, sizes = {}, {}
         for side, make in sides.items():
@@ -209,13 +203,13 @@ def throughput(arguments: argparse.Namespace) -> None:
         for repeat in range(arguments.repeats + 1):
             times = {side: seconds(loader, len(scenes)) for side, loader in loaders.items()}
             repeats += [times] if repeat else []  # the first is a warm-up
-    print(f"{len(scenes)} scenes of 4 views, {arguments.size} px, {arguments.workers} workers")
-    for side in sides:
-        rate = len(scenes) / statistics.median(times[side] for times in repeats)
+    figures = []
+    for side in list(sides)[1:]:
         ratio = statistics.median(times[side] / times["ours"] for times in repeats)
-        note = "" if side == "ours" else f"; speed ratio {ratio:.2f}"
-        note += "" if side == "ours" or ratio >= TARGET else f", below the target of {TARGET}"
-        print(f"  {side:20} {rate:6.0f} samples/s, {sizes[side] / 1e6:6.1f} MB{note}")
+        share = sizes["ours"] / sizes[side]
+        figures.append(Figure(comparison=f"samples per second, ours / {side}", value=ratio))
+        figures.append(Figure(comparison=f"bytes on disk, ours / {side}", value=share))
+    return figures
 
 
 def memory(folder: Path, count: int, in_memory: bool) -> None:
@@ -240,35 +234,34 @@ def write_many(folder: Path, count: int) -> None:
         write_store(folder / f"{number}.zarr", rooms.replace(ids=ids, instance=None))
 
 
-def memories() -> None:
-    """Measure and print memory for both set sizes, read from stores and held in memory."""
-    counts = (100, 10_000)
+def memories(scenes: int) -> list[Figure]:
+    """Return how many times more memory the large set takes, from stores and held in memory."""
+    counts = (100, scenes)
+    figures = []
     with tempfile.TemporaryDirectory() as name:
-        write_many(Path(name), counts[-1])
-        for side in ("stored", "in memory"):
-            megabytes = []
+        write_many(Path(name), scenes)
+        for side in ("read from stores", "held in memory"):
             for count in counts:
                 command = [sys.executable, __file__, "--memory", name, str(count), side]
-                megabytes.append(float(subprocess.check_output(command, text=True).split()[-1]))
-            pairs = zip(counts, megabytes, strict=True)
-            print(f"memory, {side}:", ", ".join(f"{c} scenes {mb:.0f} MB" for c, mb in pairs))
+                megabytes = float(subprocess.check_output(command, text=True).split()[-1])
+                comparison = f"memory of {count} scenes {side}"
+                figures.append(Figure(comparison=comparison, value=megabytes, unit="MB"))
+    return figures
 
 
 def main() -> None:
-    """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, default in (("scenes", 128), ("size", 128), ("repeats", 5), ("workers", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    """Parse the command line, measure and report."""
+    sizes = {"scenes": (128, 8), "size": (128, 16), "repeats": (5, 1), "workers": (0, 0)}
+    parser = make_parser(__doc__, **sizes, large=(10_000, 200))
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # the process that is measured
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     if arguments.memory:
         folder, count, side = arguments.memory
-        memory(Path(folder), int(count), side == "in memory")
+        memory(Path(folder), int(count), side == "held in memory")
         return
-    throughput(arguments)
-    memories()
+    about = f"{arguments.scenes} scenes of 4 views of {arguments.size} pixels"
+    figures = throughput(arguments) + memories(arguments.large)
+    report(arguments, f"{about}, {arguments.workers} workers", figures)
 
 
 if __name__ == "__main__":

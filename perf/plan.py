@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from supervision_overhead import resident
+from common.figures import Figure, make_parser, parse, report, resident
 from transformers import AutoConfig
 
 from spatialsv.config import from_mapping
@@ -89,9 +89,9 @@ def job(folder: Path, base: str, arm: str, settings: dict[str, Any], out: str) -
     }
 
 
-def make_data(folder: Path) -> None:
-    """Write 48 rooms of four views with questions and labels."""
-    settings = {"shard_size": 48, "questions": 12}
+def make_data(folder: Path, count: int) -> None:
+    """Write rooms of four views with questions and labels."""
+    settings = {"shard_size": count, "questions": 12}
     scenes = from_mapping(ScenesConfig, settings, "scenes")
     make_scenes(split="train", shard=0, config=scenes, out=folder / "scenes.json")
     label(
@@ -155,44 +155,46 @@ def measure(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, fl
     return {"peak": peak, "seconds": seconds[-1], "flops": measured_flops(device, half)}
 
 
+def measure_apart(folder: Path, case: tuple[str, str, dict[str, Any]]) -> dict[str, float]:
+    """Return `measure` of a new process whose allocator returns freed memory at once."""
+    child = subprocess.run(
+        [sys.executable, __file__, "--folder", folder, "--measure", json.dumps(case)],
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return json.loads(child.stdout.splitlines()[-1])
+
+
 def main() -> None:
-    """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Parse the command line, measure and report."""
+    parser = make_parser(__doc__, cases=(len(CASES), 1), scenes=(48, 24))
     parser.add_argument(
         "--only", default="", help="run only the cases whose line contains this text"
     )
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "perf_plan")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     folder = arguments.folder
     if arguments.measure:
         print("\n" + json.dumps(measure(folder, json.loads(arguments.measure))))
         return
     if not (folder / "labels.json").is_file():
-        make_data(folder)
-    ratios = []
-    for case in CASES:
+        make_data(folder, arguments.scenes)
+    figures = []
+    for case in CASES[: arguments.cases]:
         label = f"{case[0]}, {case[1]}, {json.dumps(case[2])}"
         if arguments.only not in label:
             continue
         make_base(folder, case[0])
         planned = plan(**job(folder, *case, "planned"), tflops=1.0)
-        child = subprocess.run(
-            [sys.executable, __file__, "--folder", folder, "--measure", json.dumps(case)],
-            env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        )
-        found = json.loads(child.stdout.splitlines()[-1])
-        ratios.append(planned.memory.peak / found["peak"])
+        found = measure_apart(folder, case)
+        ratio = planned.memory.peak / found["peak"]
         used = planned.memory.flops / found["seconds"] / found["flops"]
-        print(
-            f"{ratios[-1]:.2f} = {planned.memory.peak / 1e6:.0f} / {found['peak'] / 1e6:.0f} MB,"
-            f" {used:.0%} of speed: {label}",
-            flush=True,
-        )
-    print(f"planned / measured: {min(ratios):.2f} to {max(ratios):.2f}")
+        print(f"{ratio:.2f}, {found['peak'] / 1e6:.0f} MB, {used:.0%} of speed: {label}")
+        figures.append(Figure(comparison=f"memory, planned / measured: {label}", value=ratio))
+    report(arguments, f"three steps on {arguments.scenes} rooms of 4 views", figures)
 
 
 if __name__ == "__main__":

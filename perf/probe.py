@@ -1,22 +1,19 @@
 """Measure the time to probe every layer of the shipped model for every task, with controls.
 
 The stage runs as in workflow/config/default.yaml, with and without linear probes, on as many rooms
-as there, with exact labels. The script prints wall-clock and processor time; use the latter on a
-machine under other load.
+as there, with exact labels. Time is processor time of this process.
 
-    python perf/probe.py [--train 384] [--test 192] [--threads 2]
+    python perf/probe.py [--train 384] [--test 192] [--threads 1]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
+from common.figures import Figure, make_parser, parse, report
 
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe import ProbeConfig, run
@@ -26,11 +23,10 @@ from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.views import render_views
 from spatialsv.scenes.store import write_store
 
-CONFIG = ProbeConfig(fit=FitConfig(steps=150))
 SIDES = {
-    "DPT head on four taps": replace(CONFIG, layers=LayersConfig(states=())),
-    "with every layer": replace(CONFIG, layers=LayersConfig(controls=())),
-    "with controls": CONFIG,
+    "DPT head on four taps": LayersConfig(states=()),
+    "with every layer": LayersConfig(controls=()),
+    "with every layer and controls": LayersConfig(),
 }
 
 
@@ -45,24 +41,28 @@ def write_rooms(folder: Path, name: str, seeds: range) -> Path:
 
 def main() -> None:
     """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    arguments = parse(
+        make_parser(__doc__, train=(384, 8), test=(192, 4), steps=(150, 3), threads=(1, 1))
     )
-    for name, default in (("train", 384), ("test", 192), ("threads", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         train = write_rooms(Path(folder), "train", range(arguments.train))
         seeds = range(arguments.train, arguments.train + arguments.test)
         test = write_rooms(Path(folder), "test", seeds)
-        for name, config in SIDES.items():
+        used = {}
+        for name, layers in SIDES.items():
             out = Path(folder) / "out" / "manifest.json"
-            wall, used = time.perf_counter(), time.process_time()
+            config = ProbeConfig(fit=FitConfig(steps=arguments.steps), layers=layers)
+            start = time.process_time()
             run(Path("rooms"), [train], [], [test], config, out)
-            wall, used = time.perf_counter() - wall, time.process_time() - used
-            count = len(json.loads(out.with_name("metrics.json").read_text()))
-            print(f"{name:24} {wall:6.1f} s, {used:6.1f} processor s, {count} metrics")
+            used[name] = time.process_time() - start
+    first, *others = used
+    about = f"shipped model, every layer, {arguments.train} and {arguments.test} rooms of 4 views"
+    figures = [
+        Figure(comparison=f"processor time, {name} / {first}", value=used[name] / used[first])
+        for name in others
+    ]
+    report(arguments, f"{about}, {arguments.threads} thread(s)", figures)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ embreex on scenes that are already built. Shadow rays count on both sides.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 
 import numpy as np
+from common.figures import Figure, make_parser, parse, report
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
@@ -56,10 +56,8 @@ def our_seconds(seeds: range, config: RoomsConfig) -> tuple[float, int]:
 
 def main() -> None:
     """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("rooms", 64), ("size", 64), ("samples", 4), ("repeats", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
+    sizes = {"rooms": (64, 2), "size": (64, 16), "samples": (4, 1), "repeats": (5, 1)}
+    arguments = parse(make_parser(__doc__, **sizes))
     config = RoomsConfig(image_size=arguments.size, samples=arguments.samples)
     seeds = range(arguments.rooms)
     rooms = [make_room(seed, config) for seed in seeds]
@@ -73,9 +71,9 @@ def main() -> None:
         reference = embreex_seconds(scenes)
         ours, rays = our_seconds(seeds, config)
         ratios.append(reference / ours)
-        rates = (rays / seconds / 1e6 for seconds in (ours, reference))
-        print("ours {:.2f} M rays/s, embreex {:.2f} M rays/s".format(*rates))
-    print(f"share of embreex's ray rate, median {statistics.median(ratios):.2f}, {ratios}")
+    about = f"{arguments.rooms} rooms of {arguments.size} pixels, {rays} rays, one thread"
+    share = Figure(comparison="rays per second, ours / embreex", value=statistics.median(ratios))
+    report(arguments, about, [share])
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ Bytes are relative to raw float32. The depth maps are
   teacher              labels of the shipped teacher, float32
   teacher, half        the same, rounded to float16
 
-A PNG holds 16 bits, so PNGs of float32 hold millimetres; only these lose precision. HDF5 is skipped
-if h5py is not installed: pip install -e '.[perf]'.
+A PNG holds 16 bits, so PNGs of float32 hold millimetres; only these lose precision. The
+peers are installed by pip install -e '.[perf]'.
 
     python perf/store.py [--scenes 12] [--size 384] [--reads 200]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -29,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from common.figures import Figure, make_parser, parse, report
 from PIL import Image
 
 from spatialsv.rooms.layout import RoomsConfig
@@ -39,13 +39,12 @@ from spatialsv.teachers.rooms import RoomsTeacher
 
 try:
     import h5py
-except ImportError:
-    h5py = None
+except ImportError as error:
+    raise SystemExit(f"{error}. Install the peers: pip install -e '.[perf]'") from error
 
 Frames = np.ndarray  # (F, H, W), uint16 or a float type, as stored
 Read = Callable[[int], np.ndarray]
 KINECT = 1.425e-3  # metres of noise at 1 m, growing with the square (Khoshelham 2012)
-TARGETS = {"bytes": 0.4, "time": 5.0}
 
 
 def memmap(folder: Path, frames: Frames) -> tuple[int, Read]:
@@ -146,38 +145,23 @@ def measure(sides: dict[str, tuple[int, Read]], count: int, reads: int) -> dict[
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def compare(name: str, frames: Frames, reads: int) -> None:
-    """Measure and print all formats on these frames."""
-    kinds = {"memmap": memmap, "ours": ours, "npz": npz, "png": png}
-    if h5py is not None:
-        kinds["hdf5"] = hdf5
+def compare(name: str, frames: Frames, reads: int) -> list[Figure]:
+    """Return bytes and reading time of our format relative to the others' on these frames."""
+    kinds = {"memmap": memmap, "ours": ours, "npz": npz, "PNG": png, "HDF5": hdf5}
     with tempfile.TemporaryDirectory() as folder:
         sides = {kind: make(Path(folder), frames) for kind, make in kinds.items()}
         times = measure(sides, len(frames), reads)
-    print(f"{name}: {len(frames)} frames of {frames.shape[1]} x {frames.shape[2]}, {frames.dtype}")
-    for kind, (size, _) in sides.items():
-        share, ratio = size / (frames.size * 4), times[kind] / times["memmap"]
-        print(
-            f"  {kind:7} {share:5.3f} of raw float32, {ratio:6.1f} x the memmap's time"
-            f" ({times[kind] * 1e6:.0f} us)"
-        )
-    share, ratio = sides["ours"][0] / (frames.size * 4), times["ours"] / times["memmap"]
-    faster = all(times["ours"] < times[kind] for kind in ("npz", "png"))
-    print(
-        f"  targets: bytes {'met' if share <= TARGETS['bytes'] else 'NOT met'}, time"
-        f" {'met' if ratio <= TARGETS['time'] else 'NOT met'}, faster than npz and PNG"
-        f" {'met' if faster else 'NOT met'}"
-    )
+    share = sides["ours"][0] / (frames.size * 4)
+    figures = [Figure(comparison=f"{name}: bytes, ours / raw float32", value=share)]
+    for kind in ("memmap", "npz", "PNG", "HDF5"):
+        ratio = times["ours"] / times[kind]
+        figures.append(Figure(comparison=f"{name}: reading time, ours / {kind}", value=ratio))
+    return figures
 
 
 def main() -> None:
-    """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, default in (("scenes", 12), ("size", 384), ("reads", 200)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    arguments = parser.parse_args()
+    """Parse the command line, measure and report."""
+    arguments = parse(make_parser(__doc__, scenes=(12, 2), size=(384, 32), reads=(200, 4)))
     config = RoomsConfig(views=4, image_size=arguments.size)
     _, scenes = render_views(range(arguments.scenes), config)
     rendered = scenes.depth.reshape(-1, arguments.size, arguments.size)
@@ -190,11 +174,13 @@ def main() -> None:
         "teacher": labels,
         "teacher, half": labels.astype(np.float16),
     }
+    figures = []
     for name, frames in kinds.items():
         if frames is None:
             print(f"{name}: skipped. Set SPATIALSV_SAMPLES to a folder with open3d_rgbd/depth.")
         else:
-            compare(name, frames, arguments.reads)
+            figures += compare(name, frames, arguments.reads)
+    report(arguments, f"{len(rendered)} frames of {arguments.size} x {arguments.size}", figures)
 
 
 if __name__ == "__main__":
