@@ -1,4 +1,4 @@
-"""Run every script in perf/, each in a process of its own, and write the table of the docs.
+"""Run every script in perf/, each in a new process, and write the table of the docs.
 
 docs/performance.md gets the figures between its two markers, with machine, versions and date. With
 `--tiny` each script only shows that it runs, and the docs stay as they are.
