@@ -43,6 +43,7 @@ CUT = {
     "stripped": {"arm": "semi", "patch": "stripped"},
 }
 PULLS = {"weighting": {"by": "gradient_norm", "every": 1}, "arm": "semi"}
+MOVED = {"arm": "spatialsv", "steps": 3, "save_steps": 1}  # to another number of processes
 KILLED = {"arm": "spatialsv", "steps": 3, "save_steps": 1, "lora": {"rank": 4, "dropout": 0.1}}
 
 
@@ -63,6 +64,9 @@ def ended(job, tiny_mllm, tmp_path_factory) -> Path:
         }
 
     ranks.work([described(f"{name}-one", **s, batch_size=4) for name, s in CUT.items()])
+    alone = MOVED | {"accumulation": 2}
+    ranks.work([described("moved-never", **alone)])
+    ranks.work([described(f"moved-to-{kind}", **alone, patch="killed") for kind in TWO])
     taps = SMALL["heads"] | {"taps": [2, 2, 3, 4]}
     jobs = [described("pulls", **PULLS, **TWO["copies"], heads=taps)]
     for kind, two in TWO.items():
@@ -71,8 +75,11 @@ def ended(job, tiny_mllm, tmp_path_factory) -> Path:
         jobs.append(described(f"killed-{kind}", **KILLED, **two, patch="killed"))
         jobs.append(described(f"killed-{kind}", **KILLED, **two))
         jobs.append(described(f"spoilt-{kind}", "text", "spoilt", **two))
+        jobs.append(described(f"moved-to-{kind}", **MOVED, **two))
+        jobs.append(described(f"moved-from-{kind}", **MOVED, **two, patch="killed"))
     (root / "jobs.json").write_text(json.dumps(jobs))
     subprocess.run([*TORCHRUN, ranks.__file__, root / "jobs.json"], check=True, timeout=600)
+    ranks.work([described(f"moved-from-{kind}", **alone) for kind in TWO])
     return root
 
 
@@ -118,6 +125,16 @@ def test_a_killed_run_of_two_processes_ends_as_if_it_had_not_been(ended, kind):
     for name in ("log.jsonl", "manifest.json", "metrics.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
     assert not (cut / ".work").exists()
+
+
+@pytest.mark.parametrize("kind", TWO)
+@pytest.mark.parametrize("way", ["to", "from"])
+def test_a_killed_run_goes_on_in_another_number_of_processes(ended, way, kind):
+    stayed, moved = ended / "moved-never", ended / f"moved-{way}-{kind}"
+    assert told(moved, 0)["from"] == "checkpoint-1"
+    for own, other in zip(log(stayed), log(moved), strict=True):
+        assert other == pytest.approx(own, rel=1e-5, abs=1e-6)
+    assert_close(tensors(moved), tensors(stayed), rtol=1e-5, atol=2e-6)
 
 
 def test_a_sharded_model_is_whole_in_no_process(ended):

@@ -121,13 +121,46 @@ def _die(*args):
     raise KilledError
 
 
-def test_checkpoints_of_another_config_are_not_resumed(train, monkeypatch):
+def test_checkpoints_of_other_settings_are_refused_and_kept(train, monkeypatch, tmp_path):
+    given = {"steps": 3, "save_steps": 1}
     with monkeypatch.context() as patch:
         kill_at(patch, 2)
         with pytest.raises(KilledError):
-            train("text", "one", steps=3, save_steps=1)
-    one = train("text", "one", steps=3, lr_llm=1e-2)
-    assert same(one, train("text", "other", steps=3, lr_llm=1e-2))
+            train("text", "one", **given)
+    work = tmp_path / "one/.work"
+    kept = sorted(path.name for path in work.iterdir())
+    expected = (
+        r"one/\.work: found checkpoint-1 .*config\.lr_llm: 0\.0003 then, 0\.01 now;"
+        r" config\.max_grad_norm: 1\.0 then, 2\.0 now.*delete .*one/\.work"
+    )
+    with pytest.raises(ValueError, match=expected):
+        train("text", "one", **given, lr_llm=1e-2, max_grad_norm=2.0)
+    with pytest.raises(ValueError, match=r"\(seed: 0 then, 1 now\)"):
+        train("text", "one", seed=1, **given)
+    assert sorted(path.name for path in work.iterdir()) == kept
+    assert same(train("text", "one", **given), train("text", "other", **given))
+
+
+def test_a_killed_run_may_continue_with_other_technical_settings(train, monkeypatch, capfd):
+    whole = train("text", "whole", steps=4, accumulation=2)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 3)
+        with pytest.raises(KilledError):
+            train("text", "cut", steps=4, accumulation=2, save_steps=2)
+    technical = {"save_steps": 3, "log_steps": 1, "workers": 1, "gradient_checkpointing": True}
+    cut = train("text", "cut", steps=4, accumulation=2, **technical)
+    assert "step 2/4  resumed from a checkpoint" in capfd.readouterr().err
+    assert same(whole, cut)
+    assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
+
+
+def test_a_killed_run_does_not_continue_with_smaller_steps(train, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 2)
+        with pytest.raises(KilledError):
+            train("text", "one", steps=3, save_steps=1, accumulation=2)
+    with pytest.raises(ValueError, match=r"\(passes: 2 then, 1 now\)"):
+        train("text", "one", steps=3, save_steps=1)
 
 
 def test_the_seed_decides(train):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spatialsv.io.work_directory import open_work_directory
 from spatialsv.model.mllm import has_bf16
+from spatialsv.optim.checkpoint import CHECKPOINT
 from spatialsv.optim.log import StepLog
 from spatialsv.optim.loop import Counts, Loop, Objective
 from spatialsv.optim.schedule import WarmupDecay
@@ -56,12 +57,15 @@ def run_phase(
         step_losses: returns named losses, of which "total" is minimised.
         config: how long and how fast.
         folder: for checkpoints and log.jsonl.
-        settings: all that the run depends on; checkpoints of other settings are discarded.
+        settings: all that the run depends on.
 
     Returns:
         Seconds of training, over all runs.
+
+    Raises:
+        ValueError: `folder` has checkpoints of other settings.
     """
-    open_work_directory(folder, settings)
+    open_work_directory(folder, settings, keep=f"{CHECKPOINT}*")
     device = next(module.parameters()).device
     loop = Loop(
         module,

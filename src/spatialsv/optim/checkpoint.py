@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from spatialsv.io.atomic import delete, write_json
 from spatialsv.optim.distributed import rank, wait_for_all
 
+CHECKPOINT = "checkpoint-"  # names of checkpoints, before the step
 KEPT = 2  # checkpoints; the older is deleted when a newer one is complete
 NOTES = "state.json"  # in a checkpoint: the step, and other values than tensors
 
@@ -40,7 +41,7 @@ def save_checkpoint(
         optimisers: of the model's parameters.
         notes: the step, and other JSON values.
     """
-    path = folder / f"checkpoint-{notes['step']}"
+    path = folder / f"{CHECKPOINT}{notes['step']}"
     partial = path.with_name(f".{path.name}")
     if rank() == 0:
         delete(partial)
@@ -60,13 +61,16 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: nn.Module, optimisers: Sequence[Optimizer]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a checkpoint of as many processes into `model` and `optimisers`.
+    """Read a checkpoint of any number of processes into `model` and `optimisers`.
 
     Returns:
-        The notes, and the state of the random numbers for `set_random_state`.
+        The notes, and the state of the random numbers for `set_random_state`, as far as the
+        checkpoint has one for this process and its device.
     """
     key = f"random-{rank()}"
-    state = _tensors(model, optimisers) | {key: _random_state()}
+    saved = dcp.FileSystemReader(path).read_metadata().state_dict_metadata
+    random = {k: v for k, v in _random_state().items() if f"{key}.{k}" in saved}
+    state = _tensors(model, optimisers) | {key: random}
     with _one_process_is_meant():
         dcp.load(state, checkpoint_id=path)
     set_optimizer_state_dict(model, optimisers, optim_state_dict=state["optimizer"])
@@ -79,8 +83,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def set_random_state(state: dict[str, Tensor]) -> None:
-    """Set torch's random number generators."""
-    torch.set_rng_state(state["cpu"])
+    """Set torch's random number generators to those that `state` has."""
+    if "cpu" in state:
+        torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
 
@@ -99,7 +104,7 @@ def _random_state() -> dict[str, Tensor]:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return sorted(folder.glob(f"{CHECKPOINT}*"), key=lambda path: int(path.name.split("-")[1]))
 
 
 def _tensors(model: nn.Module, optimisers: Sequence[Optimizer]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class StepLog(Logger):
         self.steps = steps
         self.bar = progress(range(steps), self.label)
         self.bar.update(step)
+        if step:
+            self.bar.write(f"step {step}/{steps}  resumed from a checkpoint", file=self.bar.fp)
 
     def write(self, line: Line) -> None:
         """Append `line`; write every `every`-th and the last one to the terminal."""

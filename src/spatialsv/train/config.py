@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spatialsv.config import from_mapping
+from spatialsv.config import from_mapping, to_mapping
 from spatialsv.losses.total import SpatialLossConfig
 from spatialsv.losses.weighting import WeightingConfig
 from spatialsv.model.heads import SpatialHeadsConfig
@@ -13,6 +13,13 @@ from spatialsv.optim.schedule import Decay
 from spatialsv.samples.views import Kind
 from spatialsv.train.arm import ARMS, ArmConfig
 from spatialsv.train.lora import LoraSettings
+
+# Settings that may change before a killed run continues: they decide how, not what, it computes.
+# The product of `accumulation` and `processes` must stay.
+TECHNICAL = (
+    *("accumulation", "processes", "sharded", "workers", "gradient_checkpointing"),
+    *("save_steps", "log_steps", "cache_gib"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,10 @@ class TrainConfig:
     def passes(self) -> int:
         """Return the forward passes a step, on all devices."""
         return self.accumulation * self.processes
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings without `TECHNICAL` ones."""
+        return {k: value for k, value in to_mapping(self).items() if k not in TECHNICAL}
 
     def arm(self, name: str) -> ArmConfig:
         """Return the arm `name` of `arms`, else of `ARMS`.

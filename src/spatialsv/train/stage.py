@@ -27,6 +27,7 @@ from spatialsv.model.packed import NAME as PACKED
 from spatialsv.model.packed import enable_packed_attention
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 from spatialsv.model.vision_cache import CachedVisionEncoder, FeatureCache
+from spatialsv.optim.checkpoint import CHECKPOINT
 from spatialsv.optim.distributed import (
     full_weights,
     join,
@@ -69,8 +70,9 @@ def run(
 ) -> Manifest | None:
     """Fine-tune `base` as `arm` says and write mllm/, heads/, log.jsonl, metrics.json and `out`.
 
-    A run that was killed continues from its last checkpoint, and ends as it would have without. Of
-    several processes all call this alike, and only the first writes.
+    A run that was killed continues from its last checkpoint, and ends as it would have without. It
+    may continue in another number of processes, if `accumulation` makes up for it. Of several
+    processes all call this alike, and only the first writes.
 
     Args:
         arm: a key of `ARMS`, or of `config.arms`. Its `text_share` and `teacher` are for the DAG,
@@ -89,7 +91,8 @@ def run(
 
     Raises:
         ValueError: an unknown arm, data that do not fit it, another number of processes than
-            `config` says, or a disk too small for the checkpoints; before any training.
+            `config` says, a disk too small for the checkpoints, or checkpoints of a run with other
+            inputs; before any training.
     """
     chosen, device = config.arm(arm), join(config.processes)
     checkpoint = resolve_model(base).checkpoint
@@ -133,7 +136,8 @@ def _train(
     use = disk_use(model, config, steps)
     check_disk(out, use)
     if rank() == 0:
-        open_work_directory(work, about | {"config": to_mapping(config), "steps": steps})
+        inputs = {"config": config.deciding(), "passes": config.passes, "steps": steps}
+        open_work_directory(work, about | inputs, keep=f"{CHECKPOINT}*")
     wait_for_all()
     bf16 = precision_of(config) == "bf16"
     if config.gradient_checkpointing:
@@ -219,7 +223,7 @@ def _about(
     model: SpatialSV,
     data: TrainingData,
 ) -> dict[str, Any]:
-    """Return the checkpoint's provenance; a run is resumed only if all of it is the same."""
+    """Return the checkpoint's provenance; only a run with the same one is resumed."""
     local = Path(base).is_dir()
     return {
         "arm": name,
