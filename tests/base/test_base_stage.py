@@ -87,3 +87,11 @@ def test_what_is_loaded_again_is_what_was_trained(
     assert found.keys() == trained.keys()
     for name, value in trained.items():
         assert torch.equal(found[name], value.to(dtype).float()), name
+
+
+def test_another_recipe_is_refused_before_any_phase(few_rooms, tmp_path, monkeypatch):
+    run("mllm", from_mapping(BaseConfig, SMALL, "base"), tmp_path / "manifest.json")
+    monkeypatch.setattr(mllm, "render_corpus", lambda *_: 1 / 0)
+    other = SMALL["mllm"] | {"language": LOOP | {"lr": 2e-3}}
+    with pytest.raises(ValueError, match=r"language: found checkpoint-2 .*language\.lr: 0\.001 then"):
+        run("mllm", from_mapping(BaseConfig, {"mllm": other}, "base"), tmp_path / "manifest.json")

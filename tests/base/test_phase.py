@@ -56,11 +56,11 @@ def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, kill, l
     assert json.loads(logs[0].splitlines()[-1])["step"] == 12
 
 
-def test_checkpoints_of_other_settings_are_not_resumed(tmp_path) -> None:
+def test_checkpoints_of_other_settings_are_refused(tmp_path) -> None:
     _train(tmp_path / "one", CONFIG)
-    other = replace(CONFIG, lr=2e-2)
-    again = _train(tmp_path / "one", other)
-    assert torch.equal(again.weight, _train(tmp_path / "fresh", other).weight)
+    with pytest.raises(ValueError, match=r"one: found checkpoint-.*lr: 0\.\d+ then, 0\.02 now"):
+        _train(tmp_path / "one", replace(CONFIG, lr=2e-2))
+    assert list((tmp_path / "one").glob("checkpoint-*"))
 
 
 @needs_muon

@@ -39,8 +39,10 @@ from spatialsv.base.phase import PhaseConfig, batch_rows, run_phase
 from spatialsv.base.tasks import PretrainingConfig, RoomQuestions, TaskSampler
 from spatialsv.base.vision import CellReader, cell_classes, rescale_merger
 from spatialsv.config import to_mapping
+from spatialsv.io.work_directory import open_work_directory
 from spatialsv.model.mllm import use_linear_patch_embedding
 from spatialsv.model.packed import enable_packed_attention
+from spatialsv.optim.checkpoint import CHECKPOINT
 from spatialsv.optim.distributed import accelerator
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig
@@ -80,7 +82,12 @@ def train_mllm(config: MllmConfig, work: Path, out: Path) -> dict[str, float]:
 
     Returns:
         Seconds of each phase.
+
+    Raises:
+        ValueError: `work` has checkpoints of other settings.
     """
+    for phase, settings in _phase_settings(config).items():  # before the first phase's hours
+        open_work_directory(work / phase, settings, keep=f"{CHECKPOINT}*")
     stores = render_corpus(work / "scenes" / "base", "base", config.shards, config.rooms)
     rooms = describe_corpus(stores, config.rooms)
     scenes = load_corpus(stores, ["image", "depth", "instance"])
@@ -168,7 +175,7 @@ def _train_vision(
         tokens = _encode(model, pixels, grid)
         return reader.loss(tokens, classes()[rows].reshape(-1, 2).to(device))
 
-    settings = _without(config, "letters", "language", "tasks")
+    settings = _phase_settings(config)["vision"]
     return run_phase(both, step_losses, config.vision, folder, settings)
 
 
@@ -178,9 +185,13 @@ def _encode(model: Model, pixels: Tensor, grid: Tensor) -> Tensor:
     return encoder(pixels.to(model.device), grid_thw=grid).pooler_output
 
 
-def _without(config: MllmConfig, *later: str) -> dict[str, Any]:
-    """Return what a phase depends on: all settings but those of `later` ones."""
-    return {name: value for name, value in to_mapping(config).items() if name not in later}
+def _phase_settings(config: MllmConfig) -> dict[str, dict[str, Any]]:
+    """Return what each phase depends on: all settings but those of later ones."""
+    every = to_mapping(config)
+    letters = {name: value for name, value in every.items() if name not in ("language", "tasks")}
+    vision = {name: value for name, value in letters.items() if name != "letters"}
+    letters["letters_only"] = config.tasks.letters_only
+    return {"vision": vision, "letters": letters, "language": every}
 
 
 def _train_letters(
@@ -194,7 +205,7 @@ def _train_letters(
         samples = [TaskSampler.sample_letters(rooms[row], count, rng) for row in rows]
         return _answer_losses(model, encoder.batch(samples))
 
-    settings = _without(config, "language", "tasks") | {"letters_only": count}
+    settings = _phase_settings(config)["letters"]
     return run_phase(model.model.language_model, step_losses, phase, folder, settings)
 
 
@@ -217,7 +228,7 @@ def _train_language(
         inputs = {"pixel_values": pixels, "image_grid_thw": grid}
         return _answer_losses(model, encoder.batch(samples) | inputs)
 
-    return run_phase(model, step_losses, phase, folder, to_mapping(config))
+    return run_phase(model, step_losses, phase, folder, _phase_settings(config)["language"])
 
 
 def _answer_losses(model: Model, batch: dict[str, Any]) -> dict[str, Tensor]:

@@ -36,8 +36,8 @@ def open_work_directory(folder: Path, identity: dict[str, Any], keep: str | None
             listed += f"; and {len(differences) - LISTED} more"
         if keep:
             raise ValueError(
-                f"{folder}: found {left[-1]} of a run with other inputs ({listed}). Restore these to"
-                f" continue that run. To start again without it, delete {folder}."
+                f"{folder}: found {left[-1]} of a run with other inputs ({listed}). Restore these"
+                f" to continue that run. To start again without it, delete {folder}."
             )
         warnings.warn(
             f"{folder}: discarded the unfinished work of a run with other inputs ({listed}).",
