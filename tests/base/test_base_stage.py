@@ -93,5 +93,6 @@ def test_another_recipe_is_refused_before_any_phase(few_rooms, tmp_path, monkeyp
     run("mllm", from_mapping(BaseConfig, SMALL, "base"), tmp_path / "manifest.json")
     monkeypatch.setattr(mllm, "render_corpus", lambda *_: 1 / 0)
     other = SMALL["mllm"] | {"language": LOOP | {"lr": 2e-3}}
-    with pytest.raises(ValueError, match=r"language: found checkpoint-2 .*language\.lr: 0\.001 then"):
+    expected = r"language: found checkpoint-2 .*language\.lr: 0\.001 then"
+    with pytest.raises(ValueError, match=expected):
         run("mllm", from_mapping(BaseConfig, {"mllm": other}, "base"), tmp_path / "manifest.json")
