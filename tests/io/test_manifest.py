@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,14 @@ def written(folder: Path, name: str) -> Path:
     names = (f"{name}.zarr", f"{name}.jsonl")
     payload = {part: digest_path(folder / part) for part in names}
     path = folder / f"{name}.json"
-    write_manifest(path, Manifest(stage="scenes", payload=payload, counts={"scenes": 1}))
+    manifest = Manifest(
+        stage="scenes",
+        payload=payload,
+        counts={"scenes": 1},
+        about={"steps": {10: 0.5, 2: float("nan")}},
+        made_from={"code": "c"},
+    )
+    write_manifest(path, manifest)
     return path
 
 
@@ -47,9 +55,45 @@ def test_a_lost_payload_is_told_with_the_command(tmp_path):
         read_manifest(path)
 
 
+def test_a_changed_payload_is_refused_with_the_command(tmp_path):
+    path = written(tmp_path, "0000")
+    assert read_manifest(path).find(".jsonl").is_file()
+    (tmp_path / "0000.jsonl").write_text("[]\n")
+    manifest = read_manifest(path)
+    with pytest.raises(ValueError, match=r"0000.jsonl: .*not what .*0000.json lists.* --force "):
+        manifest.find(".jsonl")
+    with pytest.raises(ValueError, match=r"0000.json: lists no 'x', only 0000.jsonl, 0000.zarr"):
+        manifest.resolve("x")
+    write_manifest(path, replace(manifest, made_from={"inputs": {}}))
+    with pytest.raises(ValueError, match=r"Run again the command that made .*0000.json"):
+        read_manifest(path).find(".jsonl")
+
+
+def test_no_bit_of_a_manifest_changes_unnoticed(tmp_path):
+    path = written(tmp_path, "0000")
+    content = path.read_bytes()
+    manifest = read_manifest(path)
+    for at in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            try:
+                assert repr(read_manifest(path)) == repr(manifest)  # a bit of the layout
+            except ValueError as error:
+                assert str(path) in str(error)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
-    [(None, "no such manifest"), ("{", "not JSON"), ("[]", "not a"), ('{"schema": "x"}', "not a")],
+    [
+        (None, "no such manifest"),
+        ("{", "not JSON"),
+        ("[]", "not a"),
+        ('{"schema": "x"}', "not a"),
+        ('{"schema": "spatialsv/1"}', "invalid field 'stage'"),
+        ('{"schema": "spatialsv/1", "stage": "x", "payload": []}', "invalid field 'payload'"),
+        ('{"schema": "spatialsv/1", "stage": "x", "payload": {"a": 1}}', "invalid field 'payload'"),
+        ('{"schema": "spatialsv/1", "stage": "x", "payload": {}, "b": 1}', "invalid field 'b'"),
+    ],
 )
 def test_what_is_no_manifest_is_told(tmp_path, text, told):
     path = tmp_path / "m.json"

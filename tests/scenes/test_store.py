@@ -257,22 +257,48 @@ def files_of(store: Path) -> list[str]:
     return sorted(str(f.relative_to(store)) for f in store.rglob("*") if f.is_file())
 
 
-@pytest.mark.parametrize("harm", ["missing", "truncated"])
-def test_no_file_can_be_lost_unnoticed(scenes: Scenes, tmp_path: Path, harm: str) -> None:
+@pytest.mark.parametrize("harm", ["missing", "truncated", "flipped"])
+def test_no_file_can_be_lost_or_damaged_unnoticed(
+    scenes: Scenes, tmp_path: Path, harm: str
+) -> None:
     whole = tmp_path / "whole.zarr"
     write_groups(whole, [scenes, scenes.replace(ids=("d", "e", "f"), scale=None)])
-    names = files_of(whole)
+    names, rng = files_of(whole), np.random.default_rng(0)
     assert "0/depth/c/0/0/0/0" in names and "1/scene/c/0" in names and "zarr.json" in names
     for name in names:
         store = tmp_path / "s.zarr"
         shutil.copytree(whole, store)
-        if harm == "missing":
-            (store / name).unlink()
-        else:
-            (store / name).write_bytes((whole / name).read_bytes()[:-5])
-        with pytest.raises(ValueError, match=r"s\.zarr.*Force the rule|s\.zarr: no Zarr store"):
-            load_groups(store)
+        content = (whole / name).read_bytes()
+        for at in rng.integers(len(content), size=20 if harm == "flipped" else 1):
+            if harm == "missing":
+                (store / name).unlink()
+            elif harm == "truncated":
+                (store / name).write_bytes(content[:-5])
+            else:
+                flipped = content[at] ^ 1 << int(rng.integers(8))
+                (store / name).write_bytes(content[:at] + bytes([flipped]) + content[at + 1 :])
+            with pytest.raises(ValueError, match=r"s\.zarr.*Force the rule|s\.zarr: no Zarr store"):
+                load_groups(store)
         shutil.rmtree(store)
+
+
+def test_zarr_checks_the_chunks_as_well(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    chunks = tmp_path / "s.zarr/image/c/0/0/0/0/0"
+    content = bytearray(chunks.read_bytes())
+    content[30] ^= 1
+    chunks.write_bytes(content)
+    dataset = xr.open_zarr(tmp_path / "s.zarr", consolidated=False)
+    with pytest.raises(ValueError, match="checksum"):
+        dataset.image.load()
+
+
+def test_a_store_of_an_earlier_format_is_refused(scenes: Scenes, tmp_path: Path) -> None:
+    write_store(tmp_path / "s.zarr", scenes)
+    root = tmp_path / "s.zarr/zarr.json"
+    root.write_text(root.read_text().replace("spatialsv-scenes/3", "spatialsv-scenes/2"))
+    with pytest.raises(ValueError, match=r"expected format 'spatialsv-scenes/3', found .*Force"):
+        open_store(tmp_path / "s.zarr")
 
 
 def test_a_lost_file_is_told_with_its_variable_and_scenes(scenes: Scenes, tmp_path: Path) -> None:
@@ -351,7 +377,7 @@ def test_digests_of_content_and_store_never_change(tmp_path: Path) -> None:
         licence="MIT",
     )
     assert write_store(tmp_path / "a.zarr", scenes) == digest_scenes(scenes) == "37302a3852a78742"
-    assert digest_path(tmp_path / "a.zarr") == "147db5dfb566ed1a"
+    assert digest_path(tmp_path / "a.zarr") == "2971262165fbb294"
     photos = Scenes(ids=("x",), image=filled(np.uint8, 1, 2, 4, 6, 3), source="photos")
     assert write_store(tmp_path / "b.zarr", photos) == "20e67981e43a4a05"
-    assert digest_path(tmp_path / "b.zarr") == "0ea2cc8fb14ac682"
+    assert digest_path(tmp_path / "b.zarr") == "8e2b90e3599721e2"

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spatialsv.io.atomic import write_json
-from spatialsv.io.digests import digest_bytes
+from spatialsv.io.digests import cached_digest, digest_bytes
+from spatialsv.io.text import load_json
 
 SCHEMA = "spatialsv/1"
 FIELDS = ("stage", "payload", "counts", "config", "about", "made_from")
@@ -42,14 +43,33 @@ class Manifest:
     path: Path | None = None  # where it was read from
 
     def resolve(self, name: str) -> Path:
-        """Return the path of the payload entry `name`.
+        """Return the path of the payload entry `name`, after comparing its content with the digest.
+
+        Each version of a file is read once; see `cached_digest`. A store is compared by the digest
+        that it records of itself, and checks its parts when they are read.
 
         Raises:
-            ValueError: the manifest was not read from a file.
+            ValueError: the manifest was not read from a file or does not list `name`, or the entry
+                is not what the manifest's job wrote.
         """
         if self.path is None:
             raise ValueError(f"This {self.stage} manifest was not read from a file.")
-        return self.path.parent / name
+        if name not in self.payload:
+            raise ValueError(f"{self.path}: lists no {name!r}, only {', '.join(self.payload)}.")
+        path = self.path.parent / name
+        if stored_digest(path) != self.payload[name]:
+            raise ValueError(
+                f"{path}: its content is not what {self.path} lists. It was changed or damaged."
+                f" {self.remedy}"
+            )
+        return path
+
+    @property
+    def remedy(self) -> str:
+        """How to make the payload again, for messages."""
+        if "code" in self.made_from:
+            return f"Run `snakemake --cores all --force {self.path}` to make it again."
+        return f"Run again the command that made {self.path}."
 
     def find(self, suffix: str) -> Path:
         """Return the only payload path that ends in `suffix`.
@@ -79,7 +99,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write `manifest` to `path`; call it after its payload is complete."""
     record = {name: getattr(manifest, name) for name in FIELDS}
     record["made_from"] = manifest.made_from or _made_from.get()
-    write_json(path, {"schema": SCHEMA} | record)
+    record = json.loads(json.dumps(record))  # numbers as keys become text
+    write_json(path, {"schema": SCHEMA, "checksum": _checksum(record)} | record)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -100,23 +121,53 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ValueError(
             f"{path}: no such manifest. Run `snakemake --cores all {path}` to make it."
         )
-    try:
-        record = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: not JSON ({error}). Delete it and run snakemake again."
-        ) from None
-    if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
-        raise ValueError(f"{path}: not a {SCHEMA} manifest. Delete it and run snakemake again.")
-    record = {key: value for key, value in record.items() if key != "schema"}
-    manifest = Manifest(**record, path=path)
+    manifest = _parse(load_json(path), path)
     for name in manifest.payload:
         if not (path.parent / name).exists():
             raise ValueError(
-                f"{path.parent / name}: missing, although {path} lists it. "
-                f"Run `snakemake --cores all --force {path}` to make it again."
+                f"{path.parent / name}: missing, although {path} lists it. {manifest.remedy}"
             )
     return manifest
+
+
+def is_manifest(record: Any) -> bool:
+    """Return whether a JSON value is a manifest of this version."""
+    return isinstance(record, Mapping) and record.get("schema") == SCHEMA
+
+
+def stored_digest(path: Path) -> str:
+    """Return the digest that a manifest lists for `path`: a store's own, else that of the bytes."""
+    root = path / "zarr.json"
+    if root.is_file():
+        with suppress(ValueError, KeyError, TypeError):
+            return str(load_json(root)["attributes"]["digest"])
+    return cached_digest(path)
+
+
+def _parse(record: Any, path: Path) -> Manifest:
+    """Return the manifest of a JSON value, after checking the types of its fields and its checksum.
+
+    Raises:
+        ValueError: the value is not a valid manifest.
+    """
+    remake = "Delete it and make it again."
+    if not is_manifest(record):
+        raise ValueError(f"{path}: not a {SCHEMA} manifest. {remake}")
+    fields = {name: value for name, value in record.items() if name not in ("schema", "checksum")}
+    kinds = {name: str if name == "stage" else dict for name in FIELDS}
+    for name in fields | dict.fromkeys(("stage", "payload")):
+        if name not in kinds or not isinstance(record.get(name), kinds[name]):
+            raise ValueError(f"{path}: invalid field {name!r}. {remake}")
+    for name, kind in ("payload", str), ("counts", int):
+        if any(not isinstance(value, kind) for value in record.get(name, {}).values()):
+            raise ValueError(f"{path}: invalid field {name!r}. {remake}")
+    if record.get("checksum", checksum := _checksum(fields)) != checksum:
+        raise ValueError(f"{path}: changed or damaged (checksum). {remake}")
+    return Manifest(**fields, path=path)
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return digest_bytes(json.dumps(fields, sort_keys=True).encode())
 
 
 def digest_payloads(manifests: Sequence[Manifest]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from spatialsv.io.manifest import SCHEMA
+from spatialsv.io.manifest import is_manifest
+from spatialsv.io.text import load_json
 
 
 def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
@@ -24,8 +24,8 @@ def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
     for path in keep:
         kept.add(path.resolve())
         if path.suffix == ".json" and path.is_file():
-            record = json.loads(path.read_text())
-            if isinstance(record, Mapping) and record.get("schema") == SCHEMA:
+            record = load_json(path)
+            if is_manifest(record):
                 kept.update((path.parent / name).resolve() for name in record["payload"])
     return list(_prune(folder.resolve(), kept)) if folder.is_dir() else []
 

@@ -1,8 +1,8 @@
 """Fast reader of one variable's chunks, without zarr's event loop, which costs more than the read.
 
 The layout is that of Zarr's `sharding_indexed` codec: one file of all chunks, one after the other,
-then an index of their offsets and sizes, then a checksum. Frames, scenes and full variables are
-read this way; everything else in a store is read by zarr.
+then an index of their offsets and sizes. Each chunk and the index end in a CRC-32C. Frames, scenes
+and full variables are read this way; everything else in a store is read by zarr.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
 from jaxtyping import Int, Shaped
@@ -23,7 +24,9 @@ from spatialsv.scenes.store.encoding import unpack
 
 EMPTY = 2**64 - 1  # offset of a chunk that holds only the fill value
 ENTRY = 16  # bytes of the index for each chunk
-CHECKSUM = 4  # bytes after the index
+CHECKSUM = 4  # bytes after the index and after each chunk
+
+REMEDY = "Force the rule that made it."
 
 blosc.use_threads = False  # chunks are small, and loader processes are forked
 
@@ -97,7 +100,7 @@ class Chunks:
             The chunks, along the first axis.
 
         Raises:
-            ValueError: the file was deleted or replaced since the store was opened.
+            ValueError: the file is damaged, or was deleted or replaced since the store was opened.
         """
         if out is None:
             out = np.empty((len(grid), *self.chunk), self.dtype)
@@ -117,7 +120,8 @@ class Chunks:
                 if offset == EMPTY:
                     into[...] = self.fill
                 else:
-                    blosc.decompress(os.pread(handle, size, offset), into)
+                    raw = os.pread(handle, size, offset)
+                    blosc.decompress(self._checked(raw, f"chunk {position}"), into)
         finally:
             os.close(handle)
         return out
@@ -129,7 +133,7 @@ class Chunks:
             Offset and size of each chunk.
 
         Raises:
-            ValueError: the file was replaced since the index was read.
+            ValueError: the index is damaged, or the file was replaced since it was read.
         """
         stat = os.fstat(handle)
         version = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -140,6 +144,18 @@ class Chunks:
                 )
             across = (self.shape[0] // self.chunk[0], self.shape[1] // self.chunk[1])
             size = ENTRY * math.prod(across)
-            raw = os.pread(handle, size, stat.st_size - size - CHECKSUM)
-            self._index[version] = np.frombuffer(raw, "<u8").reshape(*across, 2)
+            raw = os.pread(handle, size + CHECKSUM, stat.st_size - size - CHECKSUM)
+            index = np.frombuffer(self._checked(raw, "index"), "<u8")
+            self._index[version] = index.reshape(*across, 2)
         return self._index[version]
+
+    def _checked(self, raw: bytes, part: str) -> bytes:
+        """Return `raw` without its checksum.
+
+        Raises:
+            ValueError: the checksum is that of other bytes.
+        """
+        content, checksum = raw[:-CHECKSUM], raw[-CHECKSUM:]
+        if google_crc32c.value(content).to_bytes(CHECKSUM, "little") != checksum:
+            raise ValueError(f"{self.owner}: {self.file} is damaged (checksum of {part}). {REMEDY}")
+        return content

@@ -1,6 +1,8 @@
-"""Check that a store is complete: its root lists its files and their sizes.
+"""Check that a store is complete and unchanged: its root lists its files, their sizes and digests.
 
-Zarr reads a missing chunk as zeros, so an incomplete store is refused.
+Zarr reads a missing chunk as zeros, so an incomplete store is refused. The root also has the digest
+of the content, which the manifest lists, and a digest of itself. Opening a store checks all but the
+chunks of images and maps, whose own checksums are checked when they are read.
 """
 
 from __future__ import annotations
@@ -8,30 +10,41 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import zarr
 
+from spatialsv.io.digests import digest_bytes, digest_path
+from spatialsv.io.text import load_json
 from spatialsv.scenes.scene import describe_ids
-from spatialsv.scenes.store.encoding import FORMAT
+from spatialsv.scenes.store.chunks import REMEDY
+from spatialsv.scenes.store.encoding import DIMS, FORMAT, SMALL
 
 ROOT = "zarr.json"  # holds the list, and is written last
-REMEDY = "Force the rule that made it."
+MAPS = DIMS.keys() - SMALL
 
 
-def list_files(path: Path) -> None:
-    """Write the names and sizes of the store's files into its root."""
-    files = {
-        str(file.relative_to(path)): file.stat().st_size
+def seal(path: Path, digest: str) -> None:
+    """Write into the store's root the names, sizes and digests of its files, and `digest`.
+
+    Args:
+        path: the store's folder.
+        digest: of the content.
+    """
+    files: dict[str, Any] = {
+        str(file.relative_to(path)): [file.stat().st_size, digest_path(file)]
         for file in sorted(path.rglob("*"))
         if file.is_file() and file != path / ROOT
     }
-    zarr.open_group(path, mode="r+", use_consolidated=False).attrs["files"] = files
+    root = zarr.open_group(path, mode="r+", use_consolidated=False)
+    root.attrs.update({"files": files, "digest": digest})
+    root.attrs["checksum"] = _checksum(load_json(path / ROOT))
 
 
 def listed_files(root: zarr.Group) -> dict[str, int]:
-    """Return the names and sizes that `list_files` wrote."""
-    return cast(dict[str, int], root.attrs["files"])
+    """Return the names and sizes that `seal` wrote."""
+    files = cast(dict[str, list], root.attrs["files"])
+    return {name: size for name, (size, _) in files.items()}
 
 
 def group_prefixes(root: zarr.Group) -> list[str]:
@@ -51,32 +64,27 @@ def read_ids(root: zarr.Group, prefix: str) -> tuple[str, ...]:
     return tuple(str(name) for name in ids)
 
 
-def open_complete(path: Path) -> zarr.Group:
-    """Open a store after checking that all its files are present.
+def open_complete(path: Path, full: bool = False) -> zarr.Group:
+    """Open a store after checking that all its files are present and unchanged.
 
     Args:
         path: the store's folder.
+        full: also check the chunks of images and maps, which otherwise are checked when read.
 
     Returns:
         The root group.
 
     Raises:
-        ValueError: `path` is missing or no store of scenes, or a file is missing or has another
-            size; the message names the variable and, where they can be read, the scenes.
+        ValueError: `path` is missing or no store of scenes, or a file is missing or damaged; the
+            message names the variable and, where they can be read, the scenes.
     """
     if not (path / ROOT).is_file():
         raise ValueError(
             f"{path}: no Zarr store found. Force the rule that the manifest next to it names."
         )
-    try:
-        root = zarr.open_group(path, mode="r", use_consolidated=False)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path / ROOT}: damaged ({error}). {REMEDY}") from None
-    if (found := root.attrs.get("format")) != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT!r}, found {found!r}. {REMEDY}")
-    if "files" not in root.attrs:
-        raise ValueError(f"{path}: was never finished. {REMEDY}")
-    if damaged := dict(_damaged_files(path, root)):
+    attributes = _read_attributes(path / ROOT)
+    root = zarr.open_group(path, mode="r", use_consolidated=False)
+    if damaged := dict(_damaged_files(path, attributes["files"], full)):
         name, damage = next(iter(damaged.items()))
         more = f", and {len(damaged) - 1} more files are damaged" if len(damaged) > 1 else ""
         raise ValueError(
@@ -86,20 +94,54 @@ def open_complete(path: Path) -> zarr.Group:
     return root
 
 
-def _damaged_files(path: Path, root: zarr.Group) -> Iterator[tuple[str, str]]:
-    """Yield each listed file that is missing or of another size, with its damage.
+def _read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a root, after checking its own digest."""
+    try:
+        record = load_json(path)
+        attributes = record["attributes"]
+        found = attributes.get("format")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged ({error}). {REMEDY}") from None
+    if found != FORMAT:
+        raise ValueError(f"{path.parent}: expected format {FORMAT!r}, found {found!r}. {REMEDY}")
+    if "checksum" not in attributes:
+        raise ValueError(f"{path.parent}: was never finished. {REMEDY}")
+    if attributes["checksum"] != _checksum(record):
+        raise ValueError(f"{path}: damaged (checksum). {REMEDY}")
+    return attributes
+
+
+def _checksum(root: dict[str, Any]) -> str:
+    """Return a digest of the record of a root, but for the digest itself."""
+    attributes = {name: v for name, v in root["attributes"].items() if name != "checksum"}
+    return digest_bytes(json.dumps(root | {"attributes": attributes}, sort_keys=True).encode())
+
+
+def _damaged_files(path: Path, files: Mapping[str, list], full: bool) -> Iterator[tuple[str, str]]:
+    """Yield each listed file that is missing or damaged, with its damage.
+
+    Args:
+        path: the store's folder.
+        files: size and digest by name.
+        full: also read the chunks of images and maps.
 
     Yields:
         Name and damage.
     """
-    for name, size in listed_files(root).items():
+    for name, (size, digest) in files.items():
         try:
             found = (path / name).stat().st_size
-        except FileNotFoundError:
-            yield name, "is missing"
-        else:
             if found != size:
                 yield name, f"has {found} bytes of {size}"
+            elif (full or not _is_map(name)) and digest_path(path / name) != digest:
+                yield name, "is damaged (digest)"
+        except FileNotFoundError:
+            yield name, "is missing"
+
+
+def _is_map(name: str) -> bool:
+    """Return whether a file has chunks of images or maps, which have checksums of their own."""
+    return "/c/" in name and _variable_of(name) in MAPS
 
 
 def _variable_of(name: str) -> str:

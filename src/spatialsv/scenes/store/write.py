@@ -11,7 +11,7 @@ import zarr
 from spatialsv.io.atomic import atomic_directory
 from spatialsv.io.digests import digest_bytes
 from spatialsv.scenes.scene import ATTRIBUTES, Scenes
-from spatialsv.scenes.store.completeness import list_files
+from spatialsv.scenes.store.completeness import seal
 from spatialsv.scenes.store.encoding import FORMAT, encoding, to_dataset
 from spatialsv.scenes.store.reference import open_store
 
@@ -50,11 +50,12 @@ def write_groups(path: Path, groups: Sequence[Scenes]) -> str:
             )
         if not single:
             root.attrs.update({"format": FORMAT, "groups": len(groups)})
-        list_files(temporary)
-        for written, digest in zip(open_store(temporary), digests, strict=True):
-            if digest_scenes(written.load()) != digest:
+        digest = digests[0] if single else digest_bytes(*(d.encode() for d in digests))
+        seal(temporary, digest)
+        for written, expected in zip(open_store(temporary), digests, strict=True):
+            if digest_scenes(written.load()) != expected:
                 raise OSError(errno.EIO, "the written store reads back differently")
-    return digests[0] if single else digest_bytes(*(digest.encode() for digest in digests))
+    return digest
 
 
 def digest_scenes(scenes: Scenes) -> str:
