@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 
+from helpers.manifests import manifest_over
 from spatialsv.analysis.ablations import (
     AblationsConfig,
     TableConfig,
@@ -17,7 +18,7 @@ from spatialsv.analysis.ablations import (
 from spatialsv.analysis.jobs import read_jobs, read_runs
 from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.report.targets import ablation_tables as tables_of_words
 from spatialsv.report.targets import present
 from spatialsv.stats.paired import holm
@@ -156,7 +157,7 @@ def test_lifted_depth_correlates_with_accuracy_over_the_arms(finished_run, tmp_p
     lift = [tmp_path / f"lift/{arm}/0/manifest.json" for arm in errors]
     for place, error in zip(lift, errors.values(), strict=True):
         write_json(place.with_name("metrics.json"), {"rmse": error})
-        write_manifest(place, Manifest(stage="lift", payload={"metrics.json": "0"}))
+        manifest_over(place, "lift", ["metrics.json"])
     config = from_mapping(AblationsConfig, {"tables": {"mine": TABLE}}, "ablations")
     path = tmp_path / "ablations/manifest.json"
     run(evaluate=finished_run["evaluate"], lift=lift, config=config, out=path)

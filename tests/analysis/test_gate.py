@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.manifests import edit_manifest, manifest_over
 from spatialsv.analysis.gate import gate_tables
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.report.figures import gate_figure
 from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import gate_table
@@ -46,15 +47,14 @@ def write_shard(
     write_json(path.with_suffix(".gate.json"), record)
     pixels = {f"pixels_{name}": scenes * count for name, count in PIXELS.items()}
     about = {"kept": dict.fromkeys(names, 0.6), "excluded": {}}
-    manifest = Manifest(
-        stage="pseudo",
-        payload={f"{shard:04d}.gate.json": "0"},
+    return manifest_over(
+        path,
+        "pseudo",
+        [f"{shard:04d}.gate.json"],
         counts=pixels | {"pixels_invalid": 0},
         config={"gate": SET},
         about=about,
     )
-    write_manifest(path, manifest)
-    return path
 
 
 GOOD = {"kept": 0.8, "unsure": 0.3, "unseen": 0.5, "inconsistent": 0.5, "alone": 0.7}
@@ -114,8 +114,8 @@ def test_a_gate_that_keeps_the_worse_pixels_is_reported_as_such(tmp_path):
 
 def test_excluded_scenes_are_listed(tmp_path):
     path = write_shard(tmp_path, 0, GOOD)
-    text = path.read_text().replace('"excluded": {}', '"excluded": {"scene-0-3": "keeps <b>5 %"}')
-    path.write_text(text)
+    about = read_manifest(path).about | {"excluded": {"scene-0-3": "keeps <b>5 %"}}
+    edit_manifest(path, about=about)
     tables = gate_tables([path], 200, 0)
     assert "Excluded: scene-0-3, which keeps <b>5 %." in findings("gate", tables)
 
@@ -126,7 +126,7 @@ def test_without_true_depth_there_are_shares_only(tmp_path, scenes):
     if scenes:
         path = write_shard(tmp_path, 0, GOOD, scenes=1)
     else:
-        path.write_text(path.read_text().replace('"0000.gate.json": "0"', ""))
+        edit_manifest(path, payload={})
     tables = gate_tables([path], 200, 0)
     assert tables["gate_summary"][0]["measured_scenes"] == 0 and tables["gate_sweeps"] == []
     assert "True depth is known for too few scenes" in findings("gate", tables)[-1]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from helpers.finished_run import scored_response
+from helpers.manifests import manifest_over
 from spatialsv.analysis.geometry_solver import SOURCES, load_rooms, solve_rooms
 from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.solver_scores import SolvedQuestion, agreement_row, solver_tables
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.manifest import read_manifest
 from spatialsv.report.figures import solver_figure
 from spatialsv.rooms.stage import ScenesConfig, run
 from spatialsv.scenes.question import Question
@@ -99,8 +100,8 @@ def test_a_model_that_reads_its_geometry_is_told_from_one_that_does_not(rooms, l
     place = tmp_path / "lift/rooms/spatialsv/0"
     place.mkdir(parents=True)
     write_json(place / "metrics.json", {})
-    payload = {"metrics.json": "0", "lifted.zarr": write_store(place / "lifted.zarr", lifted)}
-    write_manifest(place / "manifest.json", Manifest(stage="lift", payload=payload))
+    write_store(place / "lifted.zarr", lifted)
+    manifest_over(place / "manifest.json", "lift", ["metrics.json", "lifted.zarr"])
     known = load_rooms([rooms])
     said = solve_rooms(known, by_id([lifted]))
     blind = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.manifests import manifest_over
 from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.layers import layer_table as analyse_layers
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.probe.curves import TASKS, layer_curves
 from spatialsv.probe.layers import ProbeResult
 from spatialsv.report.figures import layer_figure
@@ -37,9 +37,7 @@ def write(folder, arm: str, seed: int, offset: float, layers=LAYERS):
     place = folder / "probe" / "rooms" / arm / str(seed)
     write_json(place / "layers.json", record)
     write_json(place / "metrics.json", {"abs_rel": 0.1})
-    manifest = Manifest(stage="probe", payload={"layers.json": "0", "metrics.json": "0"})
-    write_manifest(place / "manifest.json", manifest)
-    return place / "manifest.json"
+    return manifest_over(place / "manifest.json", "probe", ["layers.json", "metrics.json"])
 
 
 @pytest.fixture

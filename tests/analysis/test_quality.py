@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from helpers.finished_run import scored_response
+from helpers.manifests import manifest_over
 from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.quality import mean_of_others, scene_properties
 from spatialsv.analysis.stage import quality_tables
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest
 from spatialsv.report.figures import bin_figure, quality_figure
 from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import quality_tables as tables_of_words
@@ -24,11 +25,11 @@ SCENES, EACH = 60, 8
 def job(folder, stage, arm, seed, metrics, rows=()):
     place = folder / stage / "rooms" / arm / str(seed)
     place.mkdir(parents=True)
+    names = ["metrics.json", *(["rows.jsonl"] if rows else [])]
     write_json(place / "metrics.json", metrics)
     if rows:
         (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_manifest(place / "manifest.json", Manifest(stage=stage, payload={"metrics.json": "0"}))
-    return place / "manifest.json"
+    return manifest_over(place / "manifest.json", stage, names)
 
 
 def responses(chance, rng):

@@ -58,7 +58,7 @@ def test_a_folder_of_an_older_version_is_refused_with_what_to_do(tmp_path, capsy
     (tmp_path / "replies.jsonl").write_text('{"id": "1", "reply": "B"}\n')
     payload = {"replies.jsonl": digest_path(tmp_path / "replies.jsonl")}
     write_manifest(tmp_path / "manifest.json", Manifest(stage="evaluate", payload=payload))
-    with pytest.raises(ValueError, match=r"replies\.jsonl is of an older version: evaluate again"):
+    with pytest.raises(ValueError, match=r"lists no 'responses\.jsonl', only replies\.jsonl"):
         compare_runs([tmp_path], [tmp_path])
     line = ["score", "rooms", "--data", str(tmp_path), "--replies", "x"]
     assert main(line) == 2 and "renamed to --responses" in capsys.readouterr().err

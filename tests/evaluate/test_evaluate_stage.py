@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers.manifests import manifest_over
 from spatialsv.benchmarks.responses import read_responses
 from spatialsv.evaluate import EvaluateConfig, prompter, run
 from spatialsv.io.digests import digest_path
@@ -106,10 +107,8 @@ def test_other_settings_ask_everything_again(change, tmp_path, finished, tiny_ml
 @pytest.mark.parametrize("model", ["manifest.json", "."])
 def test_an_arm_trained_blind_is_shown_grey(tmp_path, tiny_mllm, shards, asked, model):
     (tmp_path / "mllm").symlink_to(tiny_mllm)
-    train = Manifest(
-        stage="train", payload={"mllm": "0"}, about={"settings": {"blank_images": True}}
-    )
-    write_manifest(tmp_path / "manifest.json", train)
+    about = {"settings": {"blank_images": True}}
+    manifest_over(tmp_path / "manifest.json", "train", ["mllm"], about=about)
     manifest = run(tmp_path / model, shards, CONFIG, tmp_path / "out" / "manifest.json")
     assert manifest.about["blank_images"]
     pixels = [prompt.views.inputs["pixel_values"] for prompt in asked]

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatialsv.benchmarks.responses import Response, write_responses
+from helpers.manifests import manifest_over
+from spatialsv.benchmarks.responses import Response
 from spatialsv.benchmarks.rooms import ROOMS, item_from_question, metrics
 from spatialsv.benchmarks.score import respond
 from spatialsv.evaluate.baselines import FrequencyBaseline, RandomBaseline
@@ -51,15 +52,13 @@ def write_job(folder: Path, stage: str, arm: str, files: dict, seed: int = 0) ->
             (place / name).write_text(content)
         else:
             write_json(place / name, content)
-    manifest = Manifest(stage=stage, payload=dict.fromkeys(files, "0"))
-    write_manifest(place / "manifest.json", manifest)
-    return place / "manifest.json"
+    return manifest_over(place / "manifest.json", stage, files)
 
 
 def write_evaluate(folder: Path, arm: str, replies: list, seed: int = 0) -> Path:
-    path = write_job(folder, "evaluate", arm, {"metrics.json": metrics(replies)}, seed)
-    write_responses(path.with_name("responses.jsonl"), replies)
-    return path
+    responses = "".join(reply.to_line() for reply in replies)
+    files = {"metrics.json": metrics(replies), "responses.jsonl": responses}
+    return write_job(folder, "evaluate", arm, files, seed)
 
 
 def answers(questions, skill, seed):
@@ -113,8 +112,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
     place.mkdir(parents=True)
     write_store(place / "0000.zarr", tiny_scenes)
     write_questions(place / "0000.questions.jsonl", questions)
-    payload = {"0000.zarr": "0", "0000.questions.jsonl": "0"}
-    write_manifest(place / "0000.json", Manifest(stage="scenes", payload=payload))
+    manifest_over(place / "0000.json", "scenes", ["0000.zarr", "0000.questions.jsonl"])
 
     paths: dict[str, list[Path]] = {"scenes": [place / "0000.json"], "evaluate": []}
     for seed, (arm, skill) in enumerate(SKILL.items()):
@@ -131,7 +129,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
     )
     lifted = ExactTeacher().label(tiny_scenes)  # a model that is never wrong
     write_store(lift.with_name("depth.zarr"), lifted)
-    write_manifest(lift, Manifest(stage="lift", payload={"metrics.json": "0", "depth.zarr": "0"}))
+    manifest_over(lift, "lift", ["metrics.json", "depth.zarr"])
     paths["lift"] = [lift]
     paths["probe"] = [
         write_job(folder, "probe", arm, {"metrics.json": {"rmse": value}})
@@ -139,8 +137,7 @@ def finished_run(tmp_path_factory, tiny_scenes, tiny_questions) -> dict[str, lis
     ]
     flat = lifted.replace(depth=np.full_like(lifted.depth, 0.8), confidence=None)
     write_store(paths["probe"][1].with_name("depth.zarr"), flat)  # a model that tells nothing apart
-    payload = {"metrics.json": "0", "depth.zarr": "0"}
-    write_manifest(paths["probe"][1], Manifest(stage="probe", payload=payload))
+    manifest_over(paths["probe"][1], "probe", ["metrics.json", "depth.zarr"])
     paths["pseudo"] = [write_pseudo(folder, tiny_scenes)]
     timing = folder / "benchmarks" / "evaluate" / "rooms" / "text" / "0.tsv"
     timing.parent.mkdir(parents=True)

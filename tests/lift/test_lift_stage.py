@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from helpers.manifests import manifest_over
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.rays import RayMap
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
@@ -39,10 +40,7 @@ def trained(tmp_path_factory, tiny_mllm):
     config = SpatialHeadsConfig(taps=(1, 2, 3, 4), output_size=(16, 16))
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
     save_spatialsv(folder, SpatialSV(mllm, family, heads))
-    write_manifest(
-        folder / "manifest.json", Manifest(stage="train", payload={"mllm": "", "heads": ""})
-    )
-    return folder / "manifest.json"
+    return manifest_over(folder / "manifest.json", "train", ["mllm", "heads"])
 
 
 def test_what_is_written(trained, shards, tmp_path, tiny_scenes):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialsv.io.manifest import Manifest, write_manifest
+from helpers.manifests import manifest_over
 from spatialsv.model.checkpoint import resolve_model
 
 ABOUT = {"images": {"sources": ["rooms"]}, "settings": {"blank_images": True}}
@@ -17,8 +17,7 @@ def job(tmp_path: Path) -> Path:
     folder = tmp_path / "job"
     for part in ("mllm", "heads"):
         (folder / part).mkdir(parents=True)
-    manifest = Manifest(stage="train", payload={"mllm": "0", "heads": "0"}, about=ABOUT)
-    write_manifest(folder / "manifest.json", manifest)
+    manifest_over(folder / "manifest.json", "train", ["mllm", "heads"], about=ABOUT)
     return folder
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers.manifests import edit_manifest, manifest_over
 from spatialsv.cli import main
-from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.export import HEADS, export
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
@@ -42,16 +42,14 @@ def trained(loaded, heads, tmp_path):
     torch.manual_seed(3)
     folder = tmp_path / "trained"
     save_spatialsv(folder, SpatialSV(*loaded, heads))
-    weights = folder / "mllm/model.safetensors"
-    manifest = Manifest(
-        stage="train",
-        payload={"mllm": digest_path(weights), "heads": "0"},
+    return manifest_over(
+        folder / "manifest.json",
+        "train",
+        ["mllm", "heads"],
         counts={"steps": 2},
         config={"batch_size": 2, "accumulation": 3, "processes": 2},
         about=ABOUT,
     )
-    write_manifest(folder / "manifest.json", manifest)
-    return folder / "manifest.json"
 
 
 def test_transformers_alone_gives_the_same_answers_token_for_token(
@@ -90,12 +88,11 @@ def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images):
 def test_who_taught_it_and_on_what_terms_goes_with_it(trained, tmp_path):
     free = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
     bound = {"teacher": "some/da3", "revision": "weights 0a", "licence": "CC-BY-NC-4.0"}
-    record = json.loads(trained.read_text())
-    record["about"]["teachers"] = [free]
-    trained.write_text(json.dumps(record))
+    about = read_manifest(trained).about | {"teachers": [free]}
+    edit_manifest(trained, about=about)
     export(trained, tmp_path / "free", commercial=True)
-    record["about"] |= {"teachers": [free, bound], "images": {"sources": ["rooms"], "size": None}}
-    trained.write_text(json.dumps(record))
+    about |= {"teachers": [free, bound], "images": {"sources": ["rooms"], "size": None}}
+    edit_manifest(trained, about=about)
     refused = ["export", str(trained), "--commercial", "--out", str(tmp_path / "bound")]
     assert main(refused) == 2 and not (tmp_path / "bound").exists()
     with pytest.warns(UserWarning, match="trained on some/da3: licence CC-BY-NC-4.0"):

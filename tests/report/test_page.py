@@ -2,11 +2,11 @@
 
 import pytest
 
+from helpers.manifests import manifest_over
 from spatialsv.analysis.ablations import AblationsConfig
 from spatialsv.analysis.ablations import run as analyse_ablations
 from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_json
-from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.report import ReportConfig, run
 from spatialsv.report.findings import findings
 from spatialsv.report.texts import source_label
@@ -19,7 +19,7 @@ def ablations(finished_run, tmp_path_factory):
     for arm, error in {"text": 0.4, "distill": 0.5, "base": 0.6, "spatialsv": 0.1}.items():
         lift.append(folder / f"lift/{arm}/0/manifest.json")
         write_json(lift[-1].with_name("metrics.json"), {"rmse": error})
-        write_manifest(lift[-1], Manifest(stage="lift", payload={"metrics.json": "0"}))
+        manifest_over(lift[-1], "lift", ["metrics.json"])
     table = {"arms": ["text", "distill", "spatialsv"], "against": "text"}
     config = from_mapping(AblationsConfig, {"tables": {"mine": table}}, "ablations")
     out = folder / "manifest.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from spatialsv.analysis.jobs import Job, by_arm
 from spatialsv.analysis.tables import Row
+from spatialsv.io.text import iterate_jsonl
 
 # What a line of the log has besides losses.
 NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm")
@@ -17,10 +17,8 @@ NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm")
 
 def curve_table(train: Sequence[Job]) -> list[Row]:
     """List the losses of each arm's first seed; an arm without a log has no rows."""
-    logs = {arm: jobs[0].manifest.resolve("log.jsonl") for arm, jobs in by_arm(train).items()}
-    return [
-        {"arm": arm, **row} for arm, log in logs.items() if log.is_file() for row in read_log(log)
-    ]
+    logs = {arm: jobs[0].file("log.jsonl") for arm, jobs in by_arm(train).items()}
+    return [{"arm": arm, **row} for arm, log in logs.items() if log for row in read_log(log)]
 
 
 def read_log(log: Path) -> list[Row]:
@@ -33,13 +31,7 @@ def read_log(log: Path) -> list[Row]:
         ValueError: a line is not JSON.
     """
     rows = []
-    for number, line in enumerate(log.read_text().splitlines(), start=1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{log}:{number}: not JSON ({error}). Force the stage `train`."
-            ) from None
+    for _, record in iterate_jsonl(log):
         if isinstance(step := record.get("step"), int | float):
             rows += [{"step": int(step), "term": t, "value": v} for t, v in _losses(record)]
     return rows

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spatialsv.benchmarks.responses import FILE, Response, read_responses
 from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.io.text import load_json
 
 # Order of arms in every table; other arms follow in the order given.
 ARM_ORDER = (
@@ -31,8 +31,12 @@ class Job:
     @property
     def metrics(self) -> dict[str, float | int | None]:
         """The flat numbers of the job's metrics.json; empty without that file."""
-        path = self.manifest.resolve("metrics.json")
-        return json.loads(path.read_text()) if path.is_file() else {}
+        path = self.file("metrics.json")
+        return load_json(path) if path else {}
+
+    def file(self, name: str) -> Path | None:
+        """Return the path of the file `name`, or None if the job has none."""
+        return self.manifest.resolve(name) if name in self.manifest.payload else None
 
 
 Responses = Mapping[str, Response]  # by question id

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spatialsv.analysis.jobs import Job, by_arm
 from spatialsv.analysis.tables import Row
+from spatialsv.io.text import load_json
 
 TASKS = ("depth", "rays", "pose", "points", "matches")  # order of rows
 Number = Mapping[str, float | None]  # mean, low, high
@@ -29,8 +29,7 @@ def layer_table(probe: Sequence[Job]) -> list[Row]:
     rows: list[Row] = []
     layers: list[int] | None = None
     for arm, jobs in by_arm(probe).items():
-        paths = [job.manifest.resolve("layers.json") for job in jobs]
-        records = [json.loads(path.read_text()) for path in paths if path.is_file()]
+        records = [load_json(path) for job in jobs if (path := job.file("layers.json"))]
         layers = layers or (records[0]["layers"] if records else None)
         if any(record["layers"] != layers for record in records):
             raise ValueError(

@@ -15,6 +15,7 @@ from typing import Any
 from spatialsv.analysis.jobs import ARM_ORDER
 from spatialsv.analysis.tables import Row, write_stage, write_tables
 from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.io.text import load_json
 from spatialsv.stats.seeds import summarise_seeds
 
 Scores = Mapping[str, Any]  # a run's scores.json
@@ -66,7 +67,7 @@ def read_scores(paths: Iterable[str | Path]) -> ModelRuns:
         manifest = read_manifest(path)
         if "scores.json" not in manifest.payload:
             raise ValueError(f"{path}: not a benchmark run: its payload has no scores.json.")
-        scores = json.loads(manifest.resolve("scores.json").read_text())
+        scores = load_json(manifest.resolve("scores.json"))
         *_, base, arm, _, name, _ = ("", "", *path.resolve().parts)
         if name != scores["benchmark"]:
             raise ValueError(

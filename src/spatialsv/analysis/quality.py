@@ -10,7 +10,6 @@ Accuracy is the mean score of spatial questions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -21,6 +20,7 @@ from spatialsv.analysis.jobs import Job, Responses, Runs, by_arm
 from spatialsv.analysis.scores import pool_seeds
 from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest
+from spatialsv.io.text import iterate_jsonl
 from spatialsv.scenes.store import open_store
 from spatialsv.stats.agreement import MIN_POINTS, spearman
 from spatialsv.stats.comparison import correct_p_values
@@ -109,9 +109,8 @@ def scene_errors(jobs: Sequence[Job]) -> dict[str, float]:
     """Return each scene's lifted depth error, averaged over the seeds that have rows.jsonl."""
     errors: dict[str, list[float]] = {}
     for job in jobs:
-        path = job.manifest.resolve("rows.jsonl")
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            row = json.loads(line)
+        path = job.file("rows.jsonl")
+        for _, row in iterate_jsonl(path) if path else ():
             if row.get(ERROR) is not None:
                 errors.setdefault(row["scene"], []).append(row[ERROR])
     return {scene: float(np.mean(values)) for scene, values in errors.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spatialsv.io.atomic import write_text
+from spatialsv.io.manifest import check_listed
 from spatialsv.stats.summary import QuestionScore
 
 FILE = "responses.jsonl"
@@ -95,6 +96,7 @@ def read_responses(path: Path) -> list[Response]:
         raise ValueError(f"{path}: no such file of responses.{hint}")
     if path.suffix != ".jsonl":
         raise ValueError(f"{path}: expected JSON lines in a file *.jsonl.")
+    check_listed(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

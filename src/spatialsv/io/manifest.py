@@ -130,6 +130,15 @@ def read_manifest(path: str | Path) -> Manifest:
     return manifest
 
 
+def check_listed(path: Path) -> None:
+    """Raise ValueError if a manifest.json next to `path` lists it with other content."""
+    manifest = path.with_name("manifest.json")
+    if manifest.is_file() and is_manifest(load_json(manifest)):
+        listed = read_manifest(manifest)
+        if path.name in listed.payload:
+            listed.resolve(path.name)
+
+
 def is_manifest(record: Any) -> bool:
     """Return whether a JSON value is a manifest of this version."""
     return isinstance(record, Mapping) and record.get("schema") == SCHEMA

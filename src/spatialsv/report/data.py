@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from spatialsv.io.manifest import Manifest
+from spatialsv.io.text import load_json
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -21,7 +21,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
 
 def read_tables(manifest: Manifest) -> Tables:
     """Read all tables of a manifest's `datapackage.json`, by name; an empty cell is None."""
-    package = json.loads(manifest.resolve("datapackage.json").read_text())
+    package = load_json(manifest.resolve("datapackage.json"))
     tables = {}
     for resource in package["resources"]:
         types = {field["name"]: TYPES[field["type"]] for field in resource["schema"]["fields"]}
