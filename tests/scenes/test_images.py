@@ -199,7 +199,7 @@ def test_a_truncated_image_is_an_error_that_names_it(tmp_path, name):
             np.testing.assert_array_equal(np.asarray(found), expected)
 
 
-def test_files_that_are_not_images_are_named(tmp_path):
+def test_other_files_are_named_in_errors(tmp_path):
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "empty.png").touch()
