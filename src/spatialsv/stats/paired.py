@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -78,18 +78,39 @@ def paired_permutation_test(
                 means[:, own] = sums / counts
         return np.asarray(table.value(first, means) - table.value(second, means))
 
-    count = int(differs.sum())
     # Sums of scores such as 0.1 differ in the last bit between orders of summation.
+    count = int(differs.sum())
     observed = abs(difference(np.zeros((1, count)))[0]) - 1e-9
+    swaps, extra = draw_swaps(count, resamples, seed)
+    extreme, total = extra, extra
+    for block in swaps:
+        extreme += int((np.abs(difference(block)) >= observed).sum())
+        total += len(block)
+    return extreme / total
+
+
+def draw_swaps(
+    count: int, resamples: int, seed: int
+) -> tuple[Iterator[Float[np.ndarray, "R C"]], int]:
+    """Draw which clusters are swapped, or whose signs are flipped, in each permutation.
+
+    Args:
+        count: Number of clusters.
+        resamples: All permutations are listed if there are at most so many, else so many are drawn.
+        seed: Seed of the draws.
+
+    Returns:
+        Blocks of permutations, 1 where a cluster is swapped; and the number of permutations to add
+        to them: 1, the observed data, if they are random, else 0.
+    """
     if 2**count <= resamples:
-        swaps = np.array(list(product((0.0, 1.0), repeat=count)))
-        return float((np.abs(difference(swaps)) >= observed).mean())
+        return iter([np.array(list(product((0.0, 1.0), repeat=count)))]), 0
     generator = np.random.default_rng(seed)
-    extreme = 0
-    for size in block_sizes(count, resamples):
-        swaps = generator.integers(0, 2, size=(size, count), dtype=np.int8).astype(float)
-        extreme += int((np.abs(difference(swaps)) >= observed).sum())
-    return (extreme + 1) / (resamples + 1)
+    blocks = (
+        generator.integers(0, 2, size=(size, count), dtype=np.int8).astype(float)
+        for size in block_sizes(count, resamples)
+    )
+    return blocks, 1
 
 
 def _structure(tree: Tree) -> tuple[Any, ...] | None:

@@ -9,7 +9,7 @@ answers. Two ways to control for it, which may be combined:
 - the difference to another model's score on the same question as the score: whatever affects both
   models alike cancels, known or not.
 
-Shapes: Q questions, K controls.
+Shapes: Q questions, K controls, C clusters, R sign flips.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata, t
+from scipy.stats import rankdata
 
-from spatialsv.stats.intervals import Interval, clustered_mean
-from spatialsv.stats.paired import paired_permutation_test
+from spatialsv.stats.intervals import Interval
+from spatialsv.stats.paired import draw_swaps
+
+LEVEL = 0.05  # p is below it exactly where the interval excludes 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Trend:
     """The change of a score per unit of the explanatory variable."""
 
     slope: float
-    interval: Interval  # 95 %, from the standard error clustered by scene
+    interval: Interval | None  # 95 %, of the same test; None if unbounded: fewer than six clusters
     p: float  # two-sided, of slope 0
     n: int
     scenes: int
@@ -46,10 +48,11 @@ def fit_trend(
 ) -> Trend | None:
     """Regress `scores` on `against`, `controls` and a constant by least squares.
 
-    The interval uses the cluster-robust sandwich estimator (CR1) and t with one degree of freedom
-    less than clusters. The test flips the signs of the clusters' effective scores: the residuals of
-    `against` times the residuals of `scores` given the controls, summed by cluster, have mean 0 if
-    the slope is 0 (Hemerik, Goeman and Finos 2020). Clusters may differ in size and variance.
+    One test gives both p and interval: the interval holds the slopes that it does not reject. The
+    residuals of `against` times the residuals of `scores`, summed by cluster, have mean 0 if the
+    slope is 0. The test flips their signs by cluster (Hemerik, Goeman and Finos 2020), with each
+    sum divided by its standard deviation, since residuals vary less than errors (De Santis, Goeman,
+    Hemerik, Davenport and Finos 2025). Clusters may be few and differ in size and variance.
 
     Args:
         scores: Score of each question.
@@ -66,26 +69,61 @@ def fit_trend(
     known = np.ones((len(scores), 1))
     if controls is not None:
         known = np.concatenate([known, controls], axis=1)
-    x, y = _residuals(known, against), _residuals(known, scores)
+    basis = _orthonormal(known)
+    x, y = (values - basis @ (basis.T @ values) for values in (against, scores))
     index = _cluster_indices(clusters)
     count, total = int(index.max(initial=-1)) + 1, float(x @ x)
     if count < 3 or total <= 1e-12 * max(float(against @ against), 1e-300):
         return None
-    slope = float(x @ y) / total
-    residual = np.bincount(index, weights=x * (y - slope * x))
-    effects = x * y / max(np.abs(x * y).max(), 1e-300)  # independent of units
-    n, terms = len(y), int(np.linalg.matrix_rank(known)) + 1
-    correction = count / (count - 1) * (n - 1) / max(n - terms, 1)
-    reach = float(t.ppf(0.975, count - 1) * np.sqrt(correction * residual @ residual) / total)
-    p = paired_permutation_test(
-        clustered_mean(effects, clusters),
-        clustered_mean(np.zeros_like(effects), clusters),
-        resamples,
-        seed,
-    )
+    effects, sizes = (np.bincount(index, weights=x * values) for values in (y, x))
+    overlaps = np.zeros((count, basis.shape[1]))  # of each cluster's x with the controls
+    np.add.at(overlaps, index, x[:, None] * basis)
+    bounds, extra = _slopes_not_rejected(effects, sizes, overlaps, resamples, seed)
+    low, high = np.sort(bounds[:, 0]), np.sort(bounds[:, 1])[::-1]
+    needed = int(np.ceil(LEVEL * (len(bounds) + extra) - 1e-9)) - extra  # for a p of LEVEL
+    interval = Interval(float(low[needed - 1]), float(high[needed - 1]))
     return Trend(
-        slope=slope, interval=Interval(slope - reach, slope + reach), p=p, n=n, scenes=count
+        slope=float(effects.sum()) / total,
+        interval=interval if np.isfinite(interval).all() else None,
+        p=float(((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)).sum() + extra) / (len(bounds) + extra),
+        n=len(y),
+        scenes=count,
     )
+
+
+def _slopes_not_rejected(
+    effects: Float[np.ndarray, " C"],
+    sizes: Float[np.ndarray, " C"],
+    overlaps: Float[np.ndarray, "C K"],
+    resamples: int,
+    seed: int,
+) -> tuple[Float[np.ndarray, "R 2"], int]:
+    """Return between which slopes each sign flip is at least as extreme as the data.
+
+    For a slope b the sum of effects is A - b W, and with signs flipped (a - b w) / d, where d is
+    its standard deviation relative to that of the sum. Since |w| / d <= W, the flip is as extreme
+    for the slopes between (A - a / d) / (W - w / d) and (A + a / d) / (W + w / d).
+
+    Returns:
+        The two slopes of each flip, infinite for flips that are always as extreme; and the number
+        of flips to add, as from `draw_swaps`.
+    """
+    informative = sizes > 1e-12 * sizes.sum()
+    parts = np.column_stack([effects, sizes, overlaps])[informative]
+    whole, scale = parts[:, :2].sum(axis=0), np.abs(parts[:, :2]).sum(axis=0)
+    swaps, extra = draw_swaps(len(parts), resamples, seed)
+    found = []
+    for block in swaps:
+        flipped = (1 - 2 * block) @ parts
+        variance = 1 - (flipped[:, 2:] ** 2).sum(axis=1) / whole[1]
+        flipped = flipped[:, :2] / np.sqrt(np.where(variance > 1e-9, variance, 1))[:, None]
+        sides = np.stack([whole - flipped, whole + flipped])
+        sides[np.abs(sides) <= 1e-9 * scale] = 0
+        is_bounded = np.asarray((sides[..., 1] > 0).all(axis=0))
+        slopes = sides[..., 0] / np.where(is_bounded, sides[..., 1], 1)
+        edges = np.column_stack([slopes.min(axis=0), slopes.max(axis=0)])
+        found.append(np.where(is_bounded[:, None], edges, [-np.inf, np.inf]))
+    return np.concatenate(found), extra
 
 
 def dummy_variables(names: Sequence[str]) -> Float[np.ndarray, "Q K"]:
@@ -108,11 +146,10 @@ def equal_bins(values: Mapping[str, float], count: int = 4) -> list[list[str]]:
     return [order[len(order) * b // count : len(order) * (b + 1) // count] for b in range(count)]
 
 
-def _residuals(
-    known: Float[np.ndarray, "Q K"], values: Float[np.ndarray, " Q"]
-) -> Float[np.ndarray, " Q"]:
-    """Return the residuals of `values` regressed on the columns of `known`."""
-    return np.asarray(values - known @ np.linalg.lstsq(known, values, rcond=None)[0])
+def _orthonormal(columns: Float[np.ndarray, "Q K"]) -> Float[np.ndarray, "Q rank"]:
+    """Return an orthonormal basis of the span of columns, which may depend on each other."""
+    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(left[:, singular > 1e-10 * singular.max(initial=0)])
 
 
 def _cluster_indices(names: Sequence[Hashable]) -> Int[np.ndarray, " Q"]:
