@@ -98,7 +98,7 @@ def test_pairs_and_their_p_values(runs):
     assert row["p"] <= row["p_holm"] <= 3 * row["p"]
     assert row["significant"] == (row["p_holm"] < 0.05)
     assert (row["n"], row["scenes"]) == (120, 40)
-    assert detectable_per_task(runs["spatialsv"], runs["text"]) > 0
+    assert detectable_per_task(runs, "spatialsv", "text") > 0
 
 
 def test_equal_arms_are_not_significant(runs):
@@ -142,6 +142,28 @@ def test_the_variance_across_seeds_counts_over_several_seeds(runs):
     assert row["p"] == expected.p > paired_permutation_test(*trees)  # two seeds that differ
     size = detectable_difference(expected.standard_error, expected.degrees_of_freedom)
     assert row["minimum_detectable_difference"] == size
+    assert row["seed_variance"] == "estimated"
+
+
+def test_an_arm_of_one_seed_takes_the_variance_of_the_other_unless_it_has_no_training(runs):
+    (text,), (ours,) = runs["text"], runs["spatialsv"]
+    seeds = {"spatialsv": [ours, text], "text": [text], "base": [text], "semi": [ours]}
+    pairs = [("spatialsv", "text"), ("spatialsv", "base"), ("semi", "text")]
+    pooled, fixed, single = comparison_table(seeds, pairs)
+    variances = [row["seed_variance"] for row in (pooled, fixed, single)]
+    assert variances == ["pooled", "estimated", "not covered"]
+    assert pooled["high"] - pooled["low"] > fixed["high"] - fixed["low"]
+
+
+def test_arms_that_hardly_differ_say_why_no_detectable_difference_is_given(runs):
+    text = runs["text"][0]
+    changed = [name for name, response in text.items() if response.scored().spatial][:2]
+    other = text | {n: replace(text[n], score=1 - text[n].score) for n in changed}
+    near = {"text": [text], "distill": [other]}
+    (row,) = comparison_table(near, text_pairs(near))
+    assert row["minimum_detectable_difference"] is None
+    assert "of 40 scenes, at least 10 are needed" in row["minimum_detectable_difference_note"]
+    assert detectable_per_task(near, "distill", "text") is None
 
 
 def test_the_deviation_of_the_difference_is_over_paired_seeds(runs):

@@ -176,7 +176,7 @@ def test_bare_replies_are_compared_once_their_benchmark_is_named(tmp_path, capsy
         (asked(tmp_path / name, share) / "responses.jsonl").rename(paths[-1])
     line = ["compare", *map(str, paths), "--benchmark", "vsi_bench", "--data", data]
     assert main(line) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
+    last = capsys.readouterr().out.splitlines()[-2]
     assert last.startswith("overall") and last.endswith("  significant")
     assert main(line[:3]) == 2
     assert "Name the benchmark of the responses by --benchmark" in capsys.readouterr().err

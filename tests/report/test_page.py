@@ -38,23 +38,33 @@ def test_the_tables_of_the_ablations_are_part_of_the_page(analysed, ablations, t
     assert "Lifted depth: error against accuracy" in html and "Spearman -1.00" in html
 
 
-def test_what_a_test_of_this_size_detects(analysed):
+def power(**columns):
     row = {
         **{"first": "spatialsv", "second": "text", "n": 120, "scenes": 40},
         **{"minimum_detectable_difference": 0.0623, "seed_pairs": 1, "seed_deviation": None},
-        "minimum_detectable_difference_per_task": 0.2,
+        **{"minimum_detectable_difference_per_task": 0.2, "seed_variance": "not covered"},
     }
-    scores = [{"arm": "text", "is_trained": True, "seeds": 1}]
-    words = " ".join(findings("power", {"comparisons": [row], "scores": scores}))
+    other = {"first": "text", "second": "no_image", "seed_variance": "estimated"}
+    return " ".join(findings("power", {"comparisons": [row | columns, other]}))
+
+
+def test_what_a_test_of_this_size_detects():
+    words = power()
     assert "between SpatialSV and text (80 % power): 6.2 points" in words
     assert (
         "120 spatial questions about 40 scenes" in words and "single task it is 20 points" in words
     )
-    assert "not the variance across seeds" in words
-    row |= {"seed_pairs": 2, "seed_deviation": 0.01}
-    scores[0]["seeds"] = 2
-    words = " ".join(findings("power", {"comparisons": [row], "scores": scores}))
-    assert "over 2 training seeds" in words and "not the variance across seeds" not in words
+    assert "over 2 training seeds" in power(seed_pairs=2, seed_deviation=0.01)
+    note = "scores differ in 2 of 40 scenes, at least 10 are needed"
+    words = power(minimum_detectable_difference=None, minimum_detectable_difference_note=note)
+    assert f"between SpatialSV and text: unknown, since {note}." in words
+
+
+def test_findings_say_which_comparisons_cover_training_seeds():
+    assert "SpatialSV against text: one training seed each." in power()
+    words = power(seed_variance="pooled")
+    assert "SpatialSV against text: one arm has a single training seed." in words
+    assert "seed each" not in words and ": one" not in power(seed_variance="estimated")
 
 
 def test_sources_of_depth_have_names():

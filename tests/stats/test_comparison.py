@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from spatialsv.stats.comparison import LEVEL, compare_scores, correct_p_values
+from spatialsv.stats.comparison import (
+    LEVEL,
+    compare_jointly,
+    compare_scores,
+    correct_p_values,
+    detectable,
+    difference_error,
+)
 from spatialsv.stats.means import Mean, MeanOfMeans
 from spatialsv.stats.paired import mcnemar_exact
 
@@ -44,3 +52,89 @@ def test_significance_is_at_five_per_cent_of_corrected_values():
     assert not any(test["significant"] for test in tests)
     (alone,) = correct_p_values([{"p": 0.049}])
     assert alone["significant"] and not correct_p_values([{"p": LEVEL}])[0]["significant"]
+
+
+def constant(score: float, scenes: int = 10) -> Mean:
+    return Mean((score,) * scenes, tuple(range(scenes)))
+
+
+SEEDS = (0.50, 0.56, 0.61)
+
+
+def test_one_seed_against_several_has_the_variance_of_the_others_pooled():
+    """Where scenes add nothing it is Student's t test with pooled variance, at one seed too."""
+    sides = [[constant(0.4)], [*map(constant, SEEDS)]]
+    student = stats.ttest_ind([0.4], SEEDS, equal_var=True)
+    for one, other, sign in ((*sides, 1), (*sides[::-1], -1)):
+        found = compare_scores(one, other)
+        assert (found.seed_variance, found.degrees_of_freedom) == ("pooled", 2.0)
+        assert found.p == pytest.approx(student.pvalue)
+        interval = student.confidence_interval(0.95)
+        assert found.interval == pytest.approx(sorted((sign * interval.low, sign * interval.high)))
+
+
+def test_degrees_of_freedom_of_a_pooled_variance_are_the_fewest():
+    rng = np.random.default_rng(0)
+    several = [Mean(tuple(rng.random(4)), tuple("abcd")) for _ in range(9)]
+    assert difference_error(several[:1], several[1:]).degrees_of_freedom == 3.0  # of four scenes
+    assert difference_error(several[:1], several[1:3]).degrees_of_freedom == 1.0
+
+
+def test_a_fixed_model_has_no_variance_across_seeds():
+    sides = [constant(0.4)], [*map(constant, SEEDS)]
+    found = compare_scores(*sides, fixed=["first"])
+    assert found.seed_variance == "estimated"
+    assert found.p == pytest.approx(stats.ttest_1samp(SEEDS, 0.4).pvalue)
+    with pytest.raises(ValueError, match="The second model is fixed, but has 3 seeds"):
+        compare_scores(*sides, fixed=["second"])
+
+
+@pytest.mark.parametrize("fixed", [(), ("first",), ("first", "second")])
+def test_one_seed_each_does_not_cover_training_seeds(fixed):
+    found = compare_scores([constant(0.4)], [constant(0.5)], fixed=fixed)
+    assert (found.seed_variance, found.degrees_of_freedom) == ("not covered", None)
+
+
+@pytest.mark.parametrize("counts", [(1, 3), (2, 2), (3, 5)])
+def test_over_seeds_p_is_below_the_level_exactly_where_the_interval_excludes_zero(counts):
+    rng, significant = np.random.default_rng(0), 0
+    for _ in range(100):
+        effect = rng.normal(0, 0.5)
+        first, second = (
+            [Mean(tuple(rng.normal(shift, 0.3, 12)), tuple(range(12))) for _ in range(count)]
+            for count, shift in zip(counts, (effect, 0), strict=True)
+        )
+        found = compare_scores(first, second)
+        excludes = not found.interval.low <= 0 <= found.interval.high
+        assert (found.p < 0.05) == excludes
+        significant += excludes
+    assert 5 < significant < 95
+
+
+def test_models_that_hardly_differ_have_no_detectable_difference():
+    """82 questions, as after two steps of training: one answer or nine say nothing of power."""
+    scenes = tuple(i // 2 for i in range(82))
+    right = [1.0, 0.0] * 41
+    for changed in (0, 1, 9, 10):
+        other = list(right)
+        other[: 2 * changed : 2] = [0.0] * changed
+        pair = [Mean(tuple(side), scenes) for side in (right, other)]
+        (row,) = compare_jointly([compare_scores(*([tree] for tree in pair))])
+        size, note = (row[f"minimum_detectable_difference{end}"] for end in ("", "_note"))
+        assert row["changed_scenes"] == changed
+        if changed < 10:
+            assert size is None
+            assert note == f"scores differ in {changed} of 41 scenes, at least 10 are needed"
+        else:
+            assert note is None and size > 10 / 82 / 2
+
+
+def test_what_changes_is_counted_over_seeds_and_by_scene():
+    names = tuple("aabbcc")
+    first = [
+        Mean((1.0, 0.0, 1.0, 1.0, 0.0, 0.0), names),
+        Mean((0.0, 1.0, 1.0, 1.0, 0.0, 0.0), names),
+    ]
+    second = [Mean((0.0, 1.0, 1.0, 0.0, 0.0, 0.0), names)] * 2
+    assert difference_error(first, second).changed_scenes == 1  # the sums of scene a agree
+    assert detectable(difference_error(first, second))[0] is None

@@ -30,7 +30,7 @@ POOLS: dict[str, Callable[[QuestionScore], bool]] = {
 }
 TEST = (
     *("difference", "low", "high", "seed_deviation", "p", "p_holm", "significant"),
-    "minimum_detectable_difference",
+    *("minimum_detectable_difference", "minimum_detectable_difference_note", "seed_variance"),
 )
 Paths = Sequence[str | Path]
 

@@ -6,18 +6,29 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from spatialsv.analysis.jobs import BASELINES, NO_IMAGE, Responses, Runs
+from spatialsv.analysis.jobs import (
+    BASELINES,
+    NO_IMAGE,
+    WITHOUT_TRAINING,
+    Responses,
+    Runs,
+)
 from spatialsv.analysis.scores import scores_of
 from spatialsv.analysis.tables import Row
-from spatialsv.stats.comparison import compare_jointly, compare_scores, difference_error
+from spatialsv.stats.comparison import (
+    Side,
+    compare_jointly,
+    compare_scores,
+    detectable,
+    difference_error,
+)
 from spatialsv.stats.means import Mean
-from spatialsv.stats.paired import detectable_difference
 from spatialsv.stats.seeds import summarise_seeds
 from spatialsv.stats.summary import QuestionScore
 
 COLUMNS = (
     *("difference", "n", "scenes", "p", "p_holm", "significant"),
-    "minimum_detectable_difference",
+    *("minimum_detectable_difference", "minimum_detectable_difference_note", "seed_variance"),
 )
 
 
@@ -37,7 +48,12 @@ def comparison_table(runs: Runs, pairs: Iterable[tuple[str, str]], seed: int = 0
     """
     pairs = [pair for pair in pairs if _spatial(runs[pair[0]][0])]
     tests = compare_jointly(
-        [compare_scores(*_means(runs[first], runs[second]), seed) for first, second in pairs]
+        [
+            compare_scores(
+                *_means(runs[first], runs[second]), seed, fixed=fixed_sides(first, second)
+            )
+            for first, second in pairs
+        ]
     )
     return [
         {"first": first, "second": second}
@@ -48,14 +64,23 @@ def comparison_table(runs: Runs, pairs: Iterable[tuple[str, str]], seed: int = 0
     ]
 
 
-def detectable_per_task(first: Sequence[Responses], second: Sequence[Responses]) -> float | None:
-    """Return the median over spatial tasks of the minimum detectable difference of one task."""
-    tasks = dict.fromkeys(question.task for question in _spatial(first[0]))
-    sizes = [
-        detectable_difference(*difference_error(*_means(first, second, task))) for task in tasks
-    ]
-    known = [size for size in sizes if size]
-    return float(np.median(known)) if known else None
+def fixed_sides(first: str, second: str) -> tuple[Side, ...]:
+    """Return the sides whose arm has no training seeds."""
+    arms: dict[Side, str] = {"first": first, "second": second}
+    return tuple(side for side, arm in arms.items() if arm in WITHOUT_TRAINING)
+
+
+def detectable_per_task(runs: Runs, first: str, second: str) -> float | None:
+    """Return the median over spatial tasks of the minimum detectable difference of one task.
+
+    Returns:
+        The median of the known ones; None if it is unknown for most tasks.
+    """
+    tasks = dict.fromkeys(question.task for question in _spatial(runs[first][0]))
+    fixed = fixed_sides(first, second)
+    errors = [difference_error(*_means(runs[first], runs[second], t), fixed) for t in tasks]
+    known = [size for size, _ in map(detectable, errors) if size is not None]
+    return float(np.median(known)) if 2 * len(known) > len(tasks) else None
 
 
 def _over_seeds(first: Sequence[Responses], second: Sequence[Responses]) -> Row:

@@ -102,7 +102,7 @@ def build_tables(
     scores = score_table(runs, *bootstrap)
     pairs = comparisons.comparison_table(runs, comparisons.text_pairs(runs), config.seed)
     for row in pairs:
-        size = comparisons.detectable_per_task(runs[row["first"]], runs[row["second"]])
+        size = comparisons.detectable_per_task(runs, row["first"], row["second"])
         row["minimum_detectable_difference_per_task"] = size
     return {
         "scores": scores,

@@ -23,9 +23,18 @@ from spatialsv.benchmarks.responses import (
 from spatialsv.benchmarks.score import OVERALL, respond
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
-from spatialsv.stats.comparison import Comparison, compare_jointly, compare_scores
+from spatialsv.stats.comparison import Comparison, Side, compare_jointly, compare_scores
 from spatialsv.stats.means import Tree
 from spatialsv.stats.summary import GROUPS
+
+SEED_VARIANCE = {
+    "estimated": "means over {} and {} seeds, +- their standard deviation; intervals and p cover"
+    " scenes and training seeds",
+    "pooled": "means over {} and {} seeds; the variance across seeds of the single one is taken to"
+    " be that of the other model; intervals and p cover scenes and training seeds",
+    "not covered": "one seed each: intervals and p cover the choice of questions and scenes, not"
+    " training seeds",
+}
 
 Parts = Sequence[Mapping[str, Tree]]  # scores by name; p-values are corrected within each part
 
@@ -38,6 +47,7 @@ class CompareConfig:
     data: Path | None = None  # the folder of the benchmark's files
     protocol: str | None = None  # None: as in the manifests; else the authors'
     allow: tuple[Allowed, ...] = ()  # as for `spatialsv score`
+    fixed: tuple[Side, ...] = ()  # models that no training seed affects, such as a released one
 
 
 @dataclass(frozen=True)
@@ -81,10 +91,9 @@ def compare_runs(
                 f"{len(first)} runs given: give two, or those of the second model with --against."
             )
         first, second = first[:1], first[1:]
-    sides = [[_read_run(path) for path in side] for side in (first, second)]
-    for side in sides:
+    loaded = [*map(_read_run, (*first, *second))]
+    for side in (loaded[: len(first)], loaded[len(first) :]):
         _refuse_duplicates(side)
-    loaded = [run for side in sides for run in side]
     name = _agreed(loaded, "benchmark", config.benchmark) or rooms.NAME
     parts = _rooms_scores(loaded) if name == rooms.NAME else _benchmark_scores(loaded, name, config)
     compared: dict[str, Any] = {}
@@ -92,7 +101,8 @@ def compare_runs(
         comparisons: dict[str, Comparison] = {}
         for score in part:
             trees = [_score(run_parts[number], score) for run_parts in parts]
-            comparisons[score] = compare_scores(trees[: len(first)], trees[len(first) :])
+            sides = trees[: len(first)], trees[len(first) :]
+            comparisons[score] = compare_scores(*sides, fixed=config.fixed)
         compared |= zip(comparisons, compare_jointly([*comparisons.values()]), strict=True)
     if out is not None:
         write_json(out, compared)
@@ -213,20 +223,20 @@ def format_comparison(compared: Mapping[str, Any]) -> str:
     seeds = [next(iter(compared.values()))[f"{side}_seeds"]["n"] for side in ("first", "second")]
     head = f"{'':<{width}}  {'n':>5}  {'first':>11}  {'second':>11}  difference [95 %]      "
     rows = [f"{name:<{width}}  {_format_row(row)}" for name, row in compared.items()]
-    lines = [f"{head}  p (Holm)  detectable at 80 % power", *rows]
-    if max(seeds) > 1:
-        lines.append(
-            f"means over {seeds[0]} and {seeds[1]} seeds, +- their standard deviation; intervals"
-            " and p cover seeds and scenes"
-        )
-    return "\n".join(lines)
+    notes = [SEED_VARIANCE[row["seed_variance"]].format(*seeds) for row in compared.values()]
+    notes += [
+        f"{name}: no detectable difference is given, since {note}"
+        for name, row in compared.items()
+        if (note := row["minimum_detectable_difference_note"])
+    ]
+    return "\n".join([f"{head}  p (Holm)  detectable at 80 % power", *rows, *dict.fromkeys(notes)])
 
 
 def _format_row(row: Mapping[str, Any]) -> str:
     low, high = row["interval"] or (float("nan"),) * 2
     interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
     least = row["minimum_detectable_difference"]
-    detectable = f"{100 * least:.1f}" if least else "-"
+    detectable = "-" if least is None else f"{100 * least:.1f}"
     p_value = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
     result = "significant" if row["significant"] else "not significant"
     first, second = (_format_seeds(row[f"{side}_seeds"]) for side in ("first", "second"))

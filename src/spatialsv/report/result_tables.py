@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from spatialsv.report.data import Row, Tables, unique, where
 from spatialsv.report.tables import (
+    TEST_HEAD,
     UNKNOWN,
     Table,
     format_interval,
@@ -57,8 +58,8 @@ def _comparison_table(comparisons: Sequence[Row]) -> Table:
         points, *rest = format_test(row)
         pair = f"{arm_label(row['first'])} - {arm_label(row['second'])}"
         rows.append((pair, points, format_p(row["p"]), *rest))
-    head = ("all spatial questions", "difference, points", "p", "p (Holm)", "at 5 %")
-    return make_table("comparisons", (*head, "minimum detectable difference"), rows)
+    head = ("all spatial questions", TEST_HEAD[0], "p", *TEST_HEAD[1:])
+    return make_table("comparisons", head, rows)
 
 
 def geometry_tables(tables: Tables, every: bool = False) -> list[Table]:

@@ -11,6 +11,10 @@ import pandas as pd
 from spatialsv.report.data import Row, unique
 
 UNKNOWN = "-"
+TEST_HEAD = (
+    *("difference, points", "p (Holm)", "at 5 %", "variance across seeds"),
+    "minimum detectable difference",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +92,9 @@ def format_p(value: float) -> str:
 
 
 def format_test(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Format a comparison: difference in points, p (Holm), significance, detectable difference."""
+    """Format a comparison, in the columns TEST_HEAD."""
     if row["difference"] is None:
-        return (UNKNOWN,) * 4
+        return (UNKNOWN,) * len(TEST_HEAD)
     deviation = row["seed_deviation"]
     detectable = row["minimum_detectable_difference"]
     return (
@@ -99,7 +103,10 @@ def format_test(row: Mapping[str, Any]) -> tuple[str, ...]:
         + format_interval(row, 100, 1),
         format_p(row["p_holm"]),
         format_significance(row),
-        UNKNOWN if detectable is None else f"{100 * detectable:.1f}",
+        row["seed_variance"],
+        f"unknown: {row['minimum_detectable_difference_note']}"
+        if detectable is None
+        else f"{100 * detectable:.1f}",
     )
 
 

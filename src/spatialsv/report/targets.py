@@ -18,6 +18,7 @@ from spatialsv.report.figures import arm_order, quality_figure
 from spatialsv.report.findings import findings
 from spatialsv.report.style import RC, write_figures
 from spatialsv.report.tables import (
+    TEST_HEAD,
     UNKNOWN,
     Table,
     as_markdown,
@@ -72,7 +73,7 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
         count = cells[arms[0]["arm"], pool]["n"]
         head.append(task_label(pool) + (f" (n {count})" if count else ""))
         head += ["paper"] if pool in IN_PAPER else []
-    head += ["AbsRel / mean depth", f"difference to {against}", "p (Holm)", "at 5 %"]
+    head += ["AbsRel / mean depth", f"difference to {against}", *TEST_HEAD[1:]]
     rows = []
     for row in arms:
         line = [arm_label(row["arm"]), *([row["paper_row"] or UNKNOWN] if has_paper else [])]
@@ -91,7 +92,7 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
     ]
     return make_table(
         "ablation",
-        (*head, "minimum detectable difference"),
+        head,
         rows,
         title=arms[0]["title"],
         against=against,

@@ -54,7 +54,7 @@ def paired_permutation_test(
         ValueError: The scores are not made of the same means.
     """
     trees = (first, second)
-    if _structure(first) != _structure(second):
+    if structure_of(first) != structure_of(second):
         raise ValueError("Cannot pair the two scores: they are means of different groups.")
     table = Table(trees)
     columns = [[table.column[leaf] for leaf in leaves_of(tree)] for tree in trees]
@@ -113,9 +113,9 @@ def draw_swaps(
     return blocks, 1
 
 
-def _structure(tree: Tree) -> tuple[Any, ...] | None:
+def structure_of(tree: Tree) -> tuple[Any, ...] | None:
     """Return the shape of a tree: nested tuples, None for a leaf."""
-    return None if isinstance(tree, Mean) else tuple(map(_structure, tree.parts))
+    return None if isinstance(tree, Mean) else tuple(map(structure_of, tree.parts))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
