@@ -110,14 +110,14 @@ def _slopes_not_rejected(
     """
     informative = sizes > 1e-12 * sizes.sum()
     parts = np.column_stack([effects, sizes, overlaps])[informative]
-    whole, scale = parts[:, :2].sum(axis=0), np.abs(parts[:, :2]).sum(axis=0)
+    unflipped, scale = parts[:, :2].sum(axis=0), np.abs(parts[:, :2]).sum(axis=0)
     swaps, extra = draw_swaps(len(parts), resamples, seed)
     found = []
     for block in swaps:
         flipped = (1 - 2 * block) @ parts
-        variance = 1 - (flipped[:, 2:] ** 2).sum(axis=1) / whole[1]
+        variance = 1 - (flipped[:, 2:] ** 2).sum(axis=1) / unflipped[1]
         flipped = flipped[:, :2] / np.sqrt(np.where(variance > 1e-9, variance, 1))[:, None]
-        sides = np.stack([whole - flipped, whole + flipped])
+        sides = np.stack([unflipped - flipped, unflipped + flipped])
         sides[np.abs(sides) <= 1e-9 * scale] = 0
         is_bounded = np.asarray((sides[..., 1] > 0).all(axis=0))
         slopes = sides[..., 0] / np.where(is_bounded, sides[..., 1], 1)
