@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def run(
         config: size of the page.
         out: path of the manifest; all files go to the same folder.
         ablations: manifest of the target `ablations`, or none.
-        benchmarks: Snakemake's benchmark files.
+        benchmarks: Snakemake's benchmark files, or folders of them.
 
     Returns:
         The manifest.
@@ -63,7 +64,8 @@ def run(
     names = ["table.md", "report.html", *write_figures(out.parent, figures)]
     ablated = [read_tables(read_manifest(path)) for path in ablations]
     figures |= {f"ablations_{n}": f for part in ablated for n, f in ablation_figures(part).items()}
-    parts = page_parts(tables, ablated[0] if ablated else None, [Path(p) for p in benchmarks])
+    folders = [sorted(Path(p).rglob("*.tsv")) or [Path(p)] for p in benchmarks]
+    parts = page_parts(tables, ablated[0] if ablated else None, list(chain(*folders)))
     svgs = {name: as_svg(figure) for name, figure in figures.items()}
     page = fit_page(tables, parts, svgs, browser, clouds, config.max_megabytes)
     write_text(out.parent / "report.html", page)
