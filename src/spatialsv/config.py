@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ def from_mapping(
     """
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{where}: expected a mapping of settings, found {mapping!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]  # a class is hashable
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
     for key in mapping:
         if key not in fields:
@@ -98,6 +99,11 @@ def from_mapping(
         for key, value in mapping.items()
     }
     return cls(**rest | given)
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _default(field: dataclasses.Field, default: Any) -> Any:

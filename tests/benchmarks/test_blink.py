@@ -111,7 +111,11 @@ def test_the_release_is_a_folder_a_task(tmp_path):
 def test_files_that_are_not_blink_s_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected \*/val-\*\.parquet; found nothing"):
         load(tmp_path)
-    with pytest.raises(ValueError, match="folder 'Juggling' is not one of Art_Style, Counting"):
+    with pytest.raises(
+        ValueError, match=r"folder: expected one of Art_Style, Counting, .*found 'Juggling'"
+    ):
         load(release(tmp_path / "a", "Juggling"))
-    with pytest.raises(ValueError, match=r"answer 'hidden' is not one of \(A\), \(B\)"):
+    with pytest.raises(
+        ValueError, match=r"answer: expected one of the options A. two apples, B. .*found 'hidden'"
+    ):
         load(release(tmp_path / "b", "Counting", answer="hidden"))

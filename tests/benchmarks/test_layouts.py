@@ -104,9 +104,9 @@ def test_spatial457_of_seven_levels(tmp_path: Path, wrapped):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"answer": "(C)"}, "answer '\\(C\\)' is not one of A, B"),
-        ({"task": "Size"}, "unknown task 'Size' of '2D' from 'ADE20K'"),
-        ({"source": "Omni3D"}, "unknown task 'Count' of '2D' from 'Omni3D'"),
+        ({"answer": "(C)"}, "1: answer: expected one of the options A. 2, B. 1, found '.C.'"),
+        ({"task": "Size"}, "1: task: expected one of Count, .*found 'Size'"),
+        ({"source": "Omni3D"}, "1: type: expected one of 3D, found '2D'"),
     ],
 )
 def test_rows_that_are_not_cv_bench_s_are_refused(tmp_path: Path, wrong, told):
@@ -123,5 +123,5 @@ def test_a_lost_level_of_spatial457_is_named(tmp_path: Path):
 
 def test_an_unknown_category_of_3dsrbench_is_named(tmp_path: Path):
     tsv(tmp_path / "3DSRBench.tsv", [TSV | {"qid": "A", "category": "juggling"}])
-    with pytest.raises(ValueError, match="category 'juggling' is not one of"):
+    with pytest.raises(ValueError, match=r"2: category: expected one of .*found 'juggling'"):
         find_benchmark("3dsrbench").load(tmp_path)

@@ -134,9 +134,9 @@ def test_files_that_are_not_theirs_are_refused(tmp_path):
     asked, notes = questions((1, "What?", "bed"))
     with pytest.raises(ValueError, match="0 answers to 1, expected one"):
         load_sqa3d(sqa3d(tmp_path / "a", (asked, {"annotations": []})))
-    with pytest.raises(ValueError, match="no field questions; found items"):
+    with pytest.raises(ValueError, match="questions: no such field; found items"):
         load_sqa3d(sqa3d(tmp_path / "b", ({"items": []}, notes)))
-    with pytest.raises(ValueError, match="no field answers; found question_id"):
+    with pytest.raises(ValueError, match="answers: no such field; found question_id"):
         row = {"question_id": "test-1", "scene_id": "s", "question": "What?"}
         load_scanqa(scanqa(tmp_path / "c", [row]))
     with pytest.raises(ValueError, match=r"expected ScanQA_v1\.0_val\.json; found nothing"):

@@ -169,9 +169,12 @@ def test_turns_of_a_scan_and_types_by_both_of_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (row(1, "juggling", 3), "row 0: type 'juggling' is not one of"),
-        (row(1, SIDES, "up", ["left"]), "row 0: answer 'up' is not one of left"),
-        (row(1, HOW_MANY, "few"), "row 0: answer 'few' is not a number"),
+        (row(1, "juggling", 3), "row 0: type: expected one of .*found 'juggling'"),
+        (
+            row(1, SIDES, "up", ["left"]),
+            "row 0: answer: expected one of the options left, found 'up'",
+        ),
+        (row(1, HOW_MANY, "few"), "row 0: answer: expected a finite number, found 'few'"),
     ],
 )
 def test_rows_that_are_not_ost_bench_s_are_refused(tmp_path, wrong, told):

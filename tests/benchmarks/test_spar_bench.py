@@ -127,7 +127,8 @@ def release(folder: Path, rows: list[dict]) -> Path:
 
 def row(number: int, task: str) -> dict:
     images = [{"bytes": f"{number}{view}".encode(), "path": None} for view in "ab"]
-    texts = {"task": task, "question": "Which?", "answer": "B", "source": "scannet"}
+    answer = "2.5" if task in LOW else "move_left:0.3,rotate_up:20" if task == VIEW else "B"
+    texts = {"task": task, "question": "Which?", "answer": answer, "source": "scannet"}
     return {
         "id": number,
         "img_type": "multi_view",
@@ -150,7 +151,9 @@ def test_rows_of_the_release_and_their_images(tmp_path):
 def test_rows_that_are_not_spar_bench_s_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected data/test-\*\.parquet .* found nothing"):
         load(tmp_path / "none")
-    with pytest.raises(ValueError, match="task 'juggling' is not one of depth_prediction_oc, "):
+    with pytest.raises(
+        ValueError, match=r"task: expected one of depth_prediction_oc, .*found 'juggling'"
+    ):
         load(release(tmp_path / "a", [row(0, "juggling")]))
-    with pytest.raises(ValueError, match="row 0: no field task, question, answer; found id"):
+    with pytest.raises(ValueError, match="row 0: task: no such field; found id"):
         load(release(tmp_path / "b", [{"id": 0}]))

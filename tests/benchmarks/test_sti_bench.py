@@ -74,8 +74,8 @@ def test_prompts_and_candidates_as_text_or_as_an_object(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"Task": "Juggling"}, "Task 'Juggling' is not one of Dimensional Measurement"),
-        ({"Answer": "F"}, "Answer 'F' is not one of A, B, C, D, E"),
+        ({"Task": "Juggling"}, "Task: expected one of Dimensional Measurement, .*found 'Juggling'"),
+        ({"Answer": "F"}, "Answer: expected one of the options .*found 'F'"),
         ({"Candidates": "1, 2"}, "Candidates: expected an object, found '1, 2'"),
         ({"Candidates": '{"B": "1"}'}, "Candidates: expected A to E, found B"),
     ],

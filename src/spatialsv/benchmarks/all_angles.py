@@ -20,15 +20,9 @@ from spatialsv.benchmarks.benchmark import (
     micro,
     score_letter,
 )
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.vlmevalkit import match_option
+from spatialsv.io.fields import Fields
 
 COUNTS = {
     "counting": 251,
@@ -39,30 +33,27 @@ COUNTS = {
     "camera_pose_estimation": 176,
 }
 LETTERS = "ABC"
-FIELDS = ("index", "folder", "category", "pair_idx", "image_path", "question", "answer", *LETTERS)
 PAIRS = ("pairs: none right", "pairs: one right", "pairs: both right")  # names in scores.json
 
 
 def load(data: Path) -> list[Item]:
     """Load the questions of data.json."""
     (path,) = find_files(data, "data.json")
-    return [_item(*at) for at in locate_rows(path, read_rows(path))]
+    return [_item(row) for row in read_rows(path)]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    require_known(row["category"], COUNTS, "category", where)
-    require_known(row["answer"], tuple(LETTERS), "answer", where)
+def _item(row: Fields) -> Item:
+    options = {letter: row.label(letter) for letter in LETTERS}
     return Item(
-        id=str(row["index"]),
-        task=row["category"],
+        id=row.label("index"),
+        task=row.known("category", COUNTS),
         kind="choice",
-        question=row["question"],
-        options=tuple(str(row[letter]) for letter in LETTERS),
-        answer=row["answer"],
-        scene=row["folder"],
-        images=tuple(row["image_path"]),
-        more={"twin": str(row["pair_idx"])},  # an index; unknown without a twin
+        question=row.text("question"),
+        options=tuple(options.values()),
+        answer=row.letter("answer", options),
+        scene=row.text("folder"),
+        images=row.files("image_path"),
+        more={"twin": str(row.get("pair_idx"))},  # an index; unknown without a twin
     )
 
 

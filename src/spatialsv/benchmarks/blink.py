@@ -14,10 +14,11 @@ from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro, micro, score_letter
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.images import cell_name
 from spatialsv.benchmarks.lmms_eval import stated_letter
 from spatialsv.benchmarks.vlmevalkit import match_option
+from spatialsv.io.fields import Fields
 
 COUNTS = {
     "Art_Style": 117,
@@ -36,7 +37,6 @@ COUNTS = {
     "Visual_Similarity": 135,
 }
 IMAGES = ("image_1", "image_2", "image_3", "image_4")
-FIELDS = ("idx", "question", "choices", "answer", "prompt")
 LETTERS = "ABCDE"
 DISCLAIMED = ("Forensic_Detection", "Jigsaw", "Art_Style")
 DISCLAIMER = (
@@ -52,28 +52,25 @@ def load(data: Path) -> list[Item]:
     items = []
     for path in find_files(data, "*/val-*.parquet"):
         task = path.parent.name
-        require_known(task, COUNTS, "folder", str(path))
+        Fields({"folder": task}, str(path)).known("folder", COUNTS)
         for number, row in enumerate(read_rows(path, without=IMAGES)):
             images = tuple(cell_name(data, path, number, name) for name in IMAGES)
-            items.append(_item(row, task, images, f"{path}: row {number}"))
+            items.append(_item(row, task, images))
     return items
 
 
-def _item(row: Row, task: str, images: tuple[str, ...], where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    choices = tuple(row["choices"])
-    answers = [f"({letter})" for letter in LETTERS[: len(choices)]]
-    require_known(row["answer"], answers, "answer", where)
+def _item(row: Fields, task: str, images: tuple[str, ...]) -> Item:
+    choices, name = row.options("choices", LETTERS), row.label("idx")
     return Item(
-        id=row["idx"],
+        id=name,
         task=task,
         kind="choice",
-        question=row["question"],
+        question=row.text("question"),
         options=choices,
-        answer=row["answer"].strip("()"),
-        scene=row["idx"],  # the file names no scene
+        answer=row.letter("answer", row.lettered("choices", choices)),
+        scene=name,  # the file names no scene
         images=images,
-        more={"prompt": row["prompt"]},
+        more={"prompt": row.text("prompt")},
     )
 
 

@@ -51,7 +51,7 @@ def random_score(item: Item, protocol: Protocol, numbers: Iterable[str] = ()) ->
     count = count_options(item)
     if item.kind != "choice" or count is None:
         return UNKNOWN
-    letters = ascii_uppercase[:count]
+    letters = tuple(ascii_uppercase[:count])
     answers = letters if item.answer in letters else item.options
     scores = [score(item, answer, protocol) for answer in answers]
     counted = [value for value in scores if value is not None]

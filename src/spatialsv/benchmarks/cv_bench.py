@@ -25,47 +25,35 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.parsing import LETTER
+from spatialsv.io.fields import Fields
 
 COUNTS = {"Count": 788, "Relation": 650, "Depth": 600, "Distance": 600}
 SOURCES = {"ADE20K": "2D", "COCO": "2D", "Omni3D": "3D"}
-FIELDS = ("idx", "type", "task", "question", "choices", "answer", "prompt", "filename", "source")
 FILES = ("test.jsonl", "test_*d.jsonl", "test.parquet", "test_*d.parquet")
 
 
 def load(data: Path) -> list[Item]:
     """Load test.jsonl, or test_2d.jsonl and test_3d.jsonl, or Parquet of these names."""
     paths = find_files(data, *FILES)
-    return [_item(*at) for path in paths for at in locate_rows(path, read_rows(path, ("image",)))]
+    return [_item(row) for path in paths for row in read_rows(path, ("image",))]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task, source, answer = row["task"], row["source"], str(row["answer"]).strip("()")
-    if task not in COUNTS or SOURCES.get(source) != row["type"]:
-        raise ValueError(f"{where}: unknown task {task!r} of {row['type']!r} from {source!r}.")
-    choices = dict(zip("ABCDEFGHIJ", map(str, row["choices"]), strict=False))
-    if answer not in choices:
-        require_known(row["answer"], choices, "answer", where)
-    name = row["filename"]
+def _item(row: Fields) -> Item:
+    source, name = row.known("source", SOURCES), row.file("filename")
+    row.known("type", [SOURCES[source]])
+    choices = row.lettered("choices", row.options("choices"))
     return Item(
-        id=str(row["idx"]),
-        task=task,
+        id=row.label("idx"),
+        task=row.known("task", COUNTS),
         kind="choice",
-        question=row["question"],
+        question=row.text("question"),
         options=tuple(f"({letter}) {text}" for letter, text in choices.items()),
-        answer=answer,
+        answer=row.letter("answer", choices),
         scene=name,
         images=(name if name.startswith("img/") else f"img/{name}",),
-        more={"choices": choices, "prompt": row["prompt"], "source": source},
+        more={"choices": choices, "prompt": row.text("prompt"), "source": source},
     )
 
 

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.files import find_files, read_rows
+from spatialsv.io.fields import Fields, options_in
 
 YES_NO = (
     "Ego_Centric_Relative_Distance",
@@ -31,7 +32,6 @@ CHOICES = (
     *YES_NO,
 )
 NUMBERS = ("Ego_Centric_Absolute_Distance", "Object_Centric_Absolute_Distance")
-FIELDS = ("category", "source", "images", "question", "options", "answer")
 CAMERAS = {  # in the order in which the questions name them
     "nuscenes": "Front_Left Front Front_Right Back_Right Back Back_Left",
     "waymo": "Front Front_Left Side_Left Front_Right Side_Right",
@@ -44,27 +44,26 @@ THINK += " </answer> tags."
 def load(data: Path) -> list[Item]:
     """Load the choices; they have no ids, so an id is the row's number in all files, from 0."""
     paths = find_files(data, "test/*.arrow", "test/*.parquet", "*.parquet")
-    rows = [(path, row) for path in paths for row in read_rows(path)]
-    items = [_item(row, number, path) for number, (path, row) in enumerate(rows)]
+    rows = (row for path in paths for row in read_rows(path))
+    items = [_item(row, number) for number, row in enumerate(rows)]
     return [item for item in items if item.task in CHOICES]
 
 
-def _item(row: Row, number: int, path: Path) -> Item:
-    where = f"{path}: row {number}"
-    require_fields(row, FIELDS, where)
-    task, source = row["category"], row["source"]
-    if task not in (*CHOICES, *NUMBERS) or source not in CAMERAS:
-        raise ValueError(f"{where}: unknown category {task!r} of {source!r}.")
-    images = [row["images"].get(camera) for camera in CAMERAS[source].split()]
-    if not all(images):
-        raise ValueError(f"{where}: expected images of {CAMERAS[source]}.")
+def _item(row: Fields, number: int) -> Item:
+    task, source = row.known("category", (*CHOICES, *NUMBERS)), row.known("source", CAMERAS)
+    cameras = row.record("images")
+    images = [cameras.file(camera) for camera in CAMERAS[source].split()]
+    options, answer = row.texts("options"), row.label("answer")
+    if task in CHOICES and not (task in YES_NO and answer.lower() in ("yes", "no")):
+        named = row.lettered("options", options) or options_in(row.text("question"))
+        answer = row.letter("answer", named)
     return Item(
         id=str(number),
         task=task,
         kind="number" if task in NUMBERS else "choice",
-        question=row["question"],
-        options=tuple(row["options"] or ()),
-        answer=str(row["answer"]),
+        question=row.text("question"),
+        options=options,
+        answer=answer if task in CHOICES else row.decimal("answer"),
         scene=str(PurePosixPath(images[0]).with_suffix("")),
         images=tuple(f"images/{image}" for image in images),
     )

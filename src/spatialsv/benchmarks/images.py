@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from spatialsv.benchmarks.files import Row, iterate_tsv
+from spatialsv.io.fields import Fields
+from spatialsv.io.text import iterate_table
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.store import load_groups
 
@@ -60,25 +61,24 @@ def cell_name(data: Path, path: Path, row: int, column: str) -> str:
     return f"{path.relative_to(data).as_posix()}#{row}/{column}"
 
 
-def read_tsv_rows(data: Path, path: Path) -> list[Row]:
+def read_tsv_rows(data: Path, path: Path) -> list[Fields]:
     """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name."""
-    rows: list[dict[str, Any]] = []
-    row_of_index: dict[Any, int] = {}
-    for number, row in enumerate(iterate_tsv(path)):
-        if len(row.get("image") or "") > LONGEST_INDEX:
-            row_of_index[row.get("index")] = number
-            row = {**row, "image": None}
-        rows.append(dict(row))
-    for number, row in enumerate(rows):
-        image = row.get("image")
-        if image is None and row.get("index") in row_of_index:
-            source = number
-        elif image in row_of_index:
-            source = row_of_index[image]
-        else:
-            raise ValueError(f"{path}: row {number}: expected an image, found {image!r}.")
-        row["image"] = f"{path.relative_to(data)}#{source}"
-    return list(rows)
+    rows: list[tuple[Fields, int | None]] = []  # with the number of the row that has its image
+    row_of_index: dict[str, int] = {}
+    for number, (line, values) in enumerate(iterate_table(path, "\t")):
+        row, has_image = Fields(values, f"{path}:{line}"), False
+        if len(row.get("image")) > LONGEST_INDEX:
+            row_of_index[row.label("index")], has_image = number, True
+            values["image"] = ""  # of megabytes
+        rows.append((row, number if has_image else None))
+    named = []
+    for row, own in rows:
+        source = row_of_index.get(row.get("image")) if own is None else own
+        if source is None:
+            raise row.expected("image", "an image in base64 or the index of a row with one")
+        image = f"{path.relative_to(data)}#{source}"
+        named.append(Fields({**row.values, "image": image}, row.where))
+    return named
 
 
 @lru_cache(maxsize=1)
@@ -102,7 +102,7 @@ def _encoded_images(value: Any, where: str) -> list[bytes]:
     return [encoded]
 
 
-def _tsv_row(path: Path, number: int) -> Row:
+def _tsv_row(path: Path, number: int) -> Mapping[str, str]:
     names, offsets = _tsv_offsets(path)
     if number >= len(offsets):
         raise ValueError(f"{path}: no row {number}.")
@@ -122,14 +122,16 @@ def _tsv_offsets(path: Path) -> tuple[list[str], list[int]]:
         names = next(reader)
         while True:
             offset = file.tell()
-            if next(reader, None) is None:
+            row = next(reader, None)
+            if row is None:
                 return names, offsets
-            offsets.append(offset)
+            if row:  # as in `iterate_table`
+                offsets.append(offset)
 
 
 def _decoded_lines(file: Any) -> Iterator[str]:
     while line := file.readline():
-        yield line.decode("utf-8")
+        yield line.decode("utf-8-sig")
 
 
 def _parquet_cell(path: Path, number: int, column: str) -> Any:

@@ -29,7 +29,8 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields
+from spatialsv.benchmarks.files import find_files, read_rows
+from spatialsv.io.fields import Fields, options_in
 
 SETTINGS = ("rotation", "among", "around")
 # Of the tiny set: around as in the paper, and as public now.
@@ -64,23 +65,19 @@ def load(data: Path, file: str) -> list[Item]:
     path = find_files(data, f"data/raw/{file}", f"raw/{file}", file)[0]
     root = path.parent.parent if path.parent.name == "raw" else path.parent
     images = PurePosixPath(root.relative_to(data)) if root != data else PurePosixPath()
-    rows = enumerate(read_rows(path), start=1)
-    return [_item(row, f"{path}: record {number}", images) for number, row in rows]
+    return [_item(row, images) for row in read_rows(path)]
 
 
-def _item(row: Row, where: str, root: PurePosixPath) -> Item:
-    require_fields(row, ("id", "question", "images", "gt_answer"), where)
-    name, images = str(row["id"]), row["images"]
-    if not row["gt_answer"] or not images:
-        raise ValueError(f"{where}: expected an answer and images.")
+def _item(row: Fields, root: PurePosixPath) -> Item:
+    name, images, question = row.label("id"), row.files("images"), row.text("question")
     prefix = name.split("_", 1)[0]
     task = "around" if prefix == "aroundnew" else prefix
     return Item(
         id=name,
         task=task if task in (*SETTINGS, EXCLUDED) else OTHER,
         kind="choice",
-        question=row["question"],
-        answer=row["gt_answer"],
+        question=question,
+        answer=row.letter("gt_answer", options_in(question)),
         scene=str(PurePosixPath(images[0]).parent),
         images=tuple(str(root / image) for image in images),
     )

@@ -26,10 +26,11 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, require_fields
+from spatialsv.benchmarks.files import find_files
 from spatialsv.benchmarks.images import read_tsv_rows
 from spatialsv.benchmarks.lmms_eval import pick_letter
 from spatialsv.benchmarks.parsing import LETTER
+from spatialsv.io.fields import Fields
 
 FILE = "MMBench_DEV_EN.tsv"
 ROTATION = 1_000_000
@@ -40,17 +41,18 @@ AROUND = ("_.", "_,", "_:", "_)", "_).", "(_)", "(_).", ":_", ":_,", ":_.", ":_)
 def load(data: Path) -> list[Item]:
     """Load all rows of MMBench_DEV_EN.tsv."""
     path = find_files(data, FILE)[0]
-    return [_item(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
+    return [_item(row) for row in read_tsv_rows(data, path)]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, ("index", "hint", "l2-category"), where)
-    if not str(row["index"]).isdigit():
-        raise ValueError(f"{where}: expected an integer index, found {row['index']!r}.")
-    hint = None if row["hint"] in vlmevalkit.MISSING else row["hint"]
-    question = str(int(row["index"]) % ROTATION)
+def _item(row: Fields) -> Item:
+    index, hint = row.text("index"), row.get("hint")
+    if not (index.isascii() and index.isdigit()):
+        raise row.expected("index", "an integer")
     return vlmevalkit.item_from_row(
-        row, where, scene=question, hint=hint, ability=row["l2-category"]
+        row,
+        scene=str(int(index) % ROTATION),
+        hint=None if hint in vlmevalkit.MISSING else hint,
+        ability=row.text("l2-category"),
     )
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.images import cell_name
+from spatialsv.io.fields import Fields, options_in
 
 COUNTS = {
     "Positional Relationship (Cam.-Cam.)": 93,
@@ -34,7 +35,6 @@ COUNTS = {
     "Motion (Obj.)": 76,
     "MSR": 198,
 }
-FIELDS = ("id", "question_type", "question", "answer")
 EN_DASH = "\N{EN DASH}"  # in some of the file's types, a hyphen in others
 ENCLOSED = (r"``([^`]*)``", r"`([^`]*)`", r"\{([^}]*)\}")
 LETTER = re.compile(r"\b[A-D]\b(?!\s[a-zA-Z])")
@@ -51,21 +51,20 @@ def load(data: Path) -> list[Item]:
     for path in find_files(data, "MMSI_Bench.parquet", "data/test-*.parquet"):
         for number, row in enumerate(read_rows(path, without=("images",))):
             images = cell_name(data, path, number, "images")
-            items.append(_item(row, images, f"{path}: row {number}"))
+            items.append(_item(row, images))
     return items
 
 
-def _item(row: Row, images: str, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task = row["question_type"].replace(EN_DASH, "-")
-    require_known(task, COUNTS, "question_type", where)
+def _item(row: Fields, images: str) -> Item:
+    task = row.text("question_type").replace(EN_DASH, "-")
+    name, question = row.label("id"), row.text("question").strip()  # with its options
     return Item(
-        id=str(row["id"]),
-        task=task,
+        id=name,
+        task=Fields({"question_type": task}, row.where).known("question_type", COUNTS),
         kind="choice",
-        question=row["question"].strip(),  # with its options
-        answer=row["answer"],
-        scene=str(row["id"]),  # the file names no scene
+        question=question,
+        answer=row.letter("answer", options_in(question)),
+        scene=name,  # the file names no scene
         images=(images,),
     )
 

@@ -32,15 +32,9 @@ from spatialsv.benchmarks.benchmark import (
     mean_of_means,
     task_means,
 )
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
+from spatialsv.io.fields import Fields
 from spatialsv.stats.means import MeanOfMeans, Tree
 
 STATE, INFO, SPATIAL = "Agent_state", "Agent_visible_info", "Agent_object_spatial"
@@ -66,17 +60,6 @@ TASKS = tuple(
     part for names in GROUPS.values() for name in names for part in PARTS.get(name, (name,))
 )
 NO_QUESTION = "None"
-FIELDS = (
-    "scan_id",
-    "turn_id",
-    "type",
-    "origin_question",
-    "option",
-    "answer",
-    "new_observations",
-    "system_prompt",
-    "user_message",
-)
 WORDS = tuple(word for word, number in NUMBER_WORDS.items() if number <= 10)
 MARGINS = tuple(1 - (0.5 + 0.05 * step) for step in range(10))
 
@@ -84,30 +67,36 @@ MARGINS = tuple(1 - (0.5 + 0.05 * step) for step in range(10))
 def load(data: Path) -> list[Item]:
     """Load the turns of OST_bench.json, of each scan in order."""
     (path,) = find_files(data, "OST_bench.json")
-    return [_item(*at) for at in locate_rows(path, read_rows(path))]
+    return [_item(row) for row in read_rows(path)]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task, options = reported_name(row["type"]), tuple(row["option"] or ())
+def _item(row: Fields) -> Item:
+    name, scene, images = row.text("type"), row.file("scan_id"), row.get("new_observations")
+    task, turn, options = reported_name(name), row.label("turn_id"), row.texts("option")
     if task not in (*TASKS, NO_QUESTION):
-        require_known(row["type"], TASKS, "type", where)
-    answer, kind = str(row["answer"]), _kind(task)
+        raise row.expected("type", f"one of {', '.join(TASKS)}")
+    if not turn.isdecimal():
+        raise row.expected("turn_id", "an integer")
+    kind, answer = _kind(task), str(row.get("answer"))
+    if kind == "choice" and not options:
+        raise row.expected("option", "a list of options")
     if kind == "choice":
-        answer = answer.replace('"', "")
-        require_known(answer, options, "answer", where)
-    if kind == "number" and as_float(answer) is None:
-        raise ValueError(f"{where}: answer {answer!r} is not a number.")
+        answer = row.label("answer").replace('"', "")
+        if answer not in options:
+            raise row.expected("answer", f"one of the options {', '.join(options)}")
     return Item(
-        id=f"{row['scan_id']}/{row['turn_id']}",
+        id=f"{scene}/{turn}",
         task=task,
         kind=kind,
-        question=row["user_message"],
+        question=row.text("user_message") if row.get("user_message") else "",
         options=options,
-        answer=answer,
-        scene=row["scan_id"],
-        images=tuple(f"images/{name}" for name in row["new_observations"]),
-        more={"turn": row["turn_id"], "system": row["system_prompt"]},
+        answer=row.decimal("answer") if kind == "number" else answer,
+        scene=scene,
+        images=tuple(f"images/{name}" for name in row.files("new_observations")) if images else (),
+        more={
+            "turn": int(turn),
+            "system": row.text("system_prompt") if row.get("system_prompt") else "",
+        },
     )
 
 

@@ -7,13 +7,15 @@ that `spatialsv evaluate` writes hold all fields of `Response`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_text
 from spatialsv.io.manifest import check_listed
+from spatialsv.io.text import iterate_jsonl, parse_json
 from spatialsv.stats.summary import QuestionScore
 
 FILE = "responses.jsonl"
@@ -55,7 +57,7 @@ class Response:
     prompt: str = ""
     options: int = 0
     answer: str = ""
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     response: str
     prediction: Any = None
     score: float | None = None
@@ -97,17 +99,14 @@ def read_responses(path: Path) -> list[Response]:
     if path.suffix != ".jsonl":
         raise ValueError(f"{path}: expected JSON lines in a file *.jsonl.")
     check_listed(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}).") from None
-    return _parse_lines(path, lines)
+    return [_parse(record, f"{path}:{number}") for number, record in iterate_jsonl(path)]
 
 
 def resume_responses(path: Path) -> list[Response]:
     """Read the responses of an interrupted run, without a last line that has no end."""
     complete = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
-    return _parse_lines(path, complete.decode().split("\n"))
+    lines = enumerate(complete.decode(errors="replace").split("\n"), start=1)
+    return [_parse(parse_json(line, path, n), f"{path}:{n}") for n, line in lines if line.strip()]
 
 
 def select_responses(
@@ -149,19 +148,7 @@ def select_responses(
     return {name: texts.get(name, "") for name in known}
 
 
-def _parse_lines(path: Path, lines: Iterable[str]) -> list[Response]:
-    return [
-        _parse(line, f"{path}:{number}")
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
-
-
-def _parse(line: str, where: str) -> Response:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error}). Delete the line or the file.") from None
+def _parse(record: Any, where: str) -> Response:
     if not isinstance(record, dict):
         raise ValueError(f"{where}: expected an object, found {type(record).__name__}.")
     if OLD_FIELD in record and "response" not in record:
@@ -175,4 +162,7 @@ def _parse(line: str, where: str) -> Response:
     if isinstance(name, bool) or not isinstance(name, str | int) or not isinstance(text, str):
         raise ValueError(f'{where}: expected {{"id": ..., "response": "..."}}.')
     known = {field.name: record[field.name] for field in fields(Response) if field.name in record}
-    return Response(**known | {"id": str(name)})
+    response = from_mapping(Response, known | {"id": str(name)}, f"{where}: response")
+    if response.score is not None and not 0 <= response.score <= 1:
+        raise ValueError(f"{where}: score: expected 0 to 1 or null, found {response.score}.")
+    return response

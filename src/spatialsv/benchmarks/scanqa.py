@@ -19,8 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_rows, require_fields
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.parsing import clean_answer, match_exact, match_first, match_refined
+from spatialsv.io.fields import Fields
 
 TYPES = {  # by the first of these words that a question has
     "Where": "Place",
@@ -33,29 +34,28 @@ TYPES = {  # by the first of these words that a question has
     "What is": "Object",
 }
 TASKS = ("Place", "Number", "Color", "Object nature", "Object", "Other")
-FIELDS = ("question_id", "scene_id", "question", "answers")
 WORD = "Answer the question using a single word or phrase."
 
 
 def load(data: Path) -> list[Item]:
     """Load the questions of ScanQA_v1.0_val.json."""
     (path,) = find_files(data, "ScanQA_v1.0_val.json")
-    return [_item(*at) for at in locate_rows(path, read_rows(path))]
+    return [_item(row) for row in read_rows(path)]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    if not row["answers"]:
-        raise ValueError(f"{where}: no answer to {row['question_id']}.")
+def _item(row: Fields) -> Item:
+    question, answers, scene = row.text("question"), row.texts("answers"), row.file("scene_id")
+    if not answers:
+        raise row.expected("answers", "one or more answers")
     return Item(
-        id=str(row["question_id"]),
-        task=next((kind for words, kind in TYPES.items() if words in row["question"]), "Other"),
+        id=row.label("question_id"),
+        task=next((kind for words, kind in TYPES.items() if words in question), "Other"),
         kind="text",
-        question=row["question"],
-        answer=row["answers"][0],
-        scene=row["scene_id"],
-        video=f"scannet/{row['scene_id']}.mp4",
-        more={"answers": tuple(row["answers"])},
+        question=question,
+        answer=answers[0],
+        scene=scene,
+        video=f"scannet/{scene}.mp4",
+        more={"answers": answers},
     )
 
 

@@ -107,7 +107,7 @@ def respond(
     item: Item,
     protocol: Protocol,
     text: str,
-    inputs: Mapping[str, Any] | None = None,
+    inputs: dict[str, Any] | None = None,
     key: str = "",
 ) -> Response:
     """Return the parsed and scored response `text` to `item`."""
@@ -123,7 +123,7 @@ def build_response(
     text: str,
     prediction: Any,
     value: float | None,
-    inputs: Mapping[str, Any] | None = None,
+    inputs: dict[str, Any] | None = None,
     key: str = "",
 ) -> Response:
     """Return the record of a response with the score `value`; see `Response`."""

@@ -35,9 +35,10 @@ from spatialsv.benchmarks.benchmark import (
     mean_of_means,
     score_number,
 )
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.images import cell_name
 from spatialsv.benchmarks.parsing import LETTER, WORD, as_float
+from spatialsv.io.fields import Fields, options_in
 
 VIEW = "view_change_infer"
 LOW = (
@@ -71,7 +72,6 @@ AXES = (
     ("rotate_right", "rotate_left"),
     ("rotate_up", "rotate_down"),
 )
-FIELDS = ("id", "task", "question", "answer")
 IMAGES = ("image", "depth")  # depth in the RGBD versions only
 SCALE = (
     "The values represent the bounding box coordinates normalized to a 0-1000 scale,"
@@ -87,20 +87,25 @@ def load(data: Path) -> list[Item]:
     for path in find_files(data, "data/test-*.parquet", "test-*.parquet"):
         for number, row in enumerate(read_rows(path, without=IMAGES)):
             image = cell_name(data, path, number, "image")
-            items.append(_item(row, image, f"{path}: row {number}"))
+            items.append(_item(row, image))
     return items
 
 
-def _item(row: Row, image: str, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task = row["task"]
-    require_known(task, TASKS, "task", where)
+def _item(row: Fields, image: str) -> Item:
+    task, question = row.known("task", TASKS), row.text("question")
+    if task == VIEW:
+        answer = row.text("answer")
+        if not _parsable_changes(answer).keys() & set().union(*AXES):
+            raise row.expected("answer", "changes such as 'move_right:0.3'")
+    else:
+        options = options_in(question)
+        answer = row.decimal("answer") if task in LOW else row.letter("answer", options)
     return Item(
-        id=str(row["id"]),
+        id=row.label("id"),
         task=task,
         kind="number" if task in LOW else "text" if task == VIEW else "choice",
-        question=row["question"],
-        answer=row["answer"],
+        question=question,
+        answer=answer,
         scene=image,  # the file names no scene
         images=(image,),
     )

@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_json, require_fields
+from spatialsv.benchmarks.files import find_files, rows_of
 from spatialsv.benchmarks.parsing import NUMBER_WORDS
+from spatialsv.io.fields import Fields
+from spatialsv.io.text import load_json
 
 DETAILS = {  # of a level's instruction, after "identify attributes of "
     "L1_single": "the objects",
@@ -86,24 +88,22 @@ def load(data: Path) -> list[Item]:
 
 
 def _level(path: Path, level: str) -> list[Item]:
-    value = read_json(path)
+    value = load_json(path)
     rows = value.get("questions") if isinstance(value, dict) else value
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path}: expected a list of objects, or one in `questions`.")
-    return [_item(row, level, where) for row, where in locate_rows(path, rows)]
+    return [_item(row, level) for row in rows_of(rows, str(path))]
 
 
-def _item(row: Row, level: str, where: str) -> Item:
-    require_fields(row, ("image_filename", "question", "answer", "question_index"), where)
-    answer = str(row["answer"])
+def _item(row: Fields, level: str) -> Item:
+    answer = row.get("answer")
+    answer = str(answer) if isinstance(answer, bool) else row.label("answer")
     return Item(
-        id=f"{level}/{row['question_index']}",
+        id=f"{level}/{row.label('question_index')}",
         task=level,
         kind="text",
-        question=row["question"],
+        question=row.text("question"),
         answer={"True": "Yes", "False": "No"}.get(answer, answer),
-        scene=row["image_filename"],
-        images=(f"images/{row['image_filename']}",),
+        scene=row.file("image_filename"),
+        images=(f"images/{row.file('image_filename')}",),
     )
 
 

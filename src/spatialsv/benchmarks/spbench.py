@@ -15,21 +15,14 @@ from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, macro
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.parsing import NUMBER_WORDS, as_float
 from spatialsv.benchmarks.vsi_bench import score
+from spatialsv.io.fields import Fields
 
 NUMBERS = ("object_abs_distance", "object_size_estimation")
 CHOICES = ("object_rel_distance", "object_rel_direction")
 TASKS = NUMBERS + CHOICES
-FIELDS = ("id", "scene_name", "images", "question_type", "question", "options", "ground_truth")
 LETTER = "the option's letter from the given choices (e.g., A, B, etc.)"
 NUMBER = "a numerical value (e.g., 42 or 3.1)"
 THINK = "Please think about this question as if you were a human pondering deeply. Engage in an"
@@ -50,24 +43,21 @@ def load(data: Path) -> list[Item]:
     """Load the questions of SPBench-SI.parquet; their images lie in images/SCENE/."""
     path = find_files(data, "SPBench-SI.parquet", "SPBench-SI/SPBench-SI.parquet")[0]
     root = "images" if path.parent == data else "SPBench-SI/images"
-    return [_item(*at, root) for at in locate_rows(path, read_rows(path))]
+    return [_item(row, root) for row in read_rows(path)]
 
 
-def _item(row: Row, where: str, root: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task, scene = row["question_type"], row["scene_name"]
-    require_known(task, TASKS, "question_type", where)
-    if task in CHOICES and not row["options"]:
-        raise ValueError(f"{where}: a {task} without options.")
+def _item(row: Fields, root: str) -> Item:
+    task, scene = row.known("question_type", TASKS), row.file("scene_name")
+    options, answer = row.answer_of(task in CHOICES, "options", "ground_truth")
     return Item(
-        id=str(row["id"]),
+        id=row.label("id"),
         task=task,
         kind="number" if task in NUMBERS else "choice",
-        question=row["question"],
-        options=tuple(row["options"] or ()),
-        answer=str(row["ground_truth"]),
+        question=row.text("question"),
+        options=options,
+        answer=answer,
         scene=scene,
-        images=tuple(f"{root}/{scene}/{image}" for image in row["images"]),
+        images=tuple(f"{root}/{scene}/{image}" for image in row.files("images")),
     )
 
 

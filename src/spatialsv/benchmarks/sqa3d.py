@@ -18,11 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, read_json, require_fields
+from spatialsv.benchmarks.files import find_files
 from spatialsv.benchmarks.parsing import clean_answer, match_exact, match_refined
+from spatialsv.io.fields import Fields
+from spatialsv.io.text import load_json
 
 COUNTS = {"what": 1144, "is": 652, "how": 465, "can": 338, "which": 351, "others": 569}
-FIELDS = ("question_id", "scene_id", "situation", "question")
 WORD = "Answer the question using a single word or phrase."
 
 
@@ -30,33 +31,27 @@ def load(data: Path) -> list[Item]:
     """Load the test questions of sqa_task or of its folder balanced, joined with their answers."""
     names = ("v1_balanced_questions_test*.json", "v1_balanced_sqa_annotations_test*.json")
     paths = [find_files(data, name, f"balanced/{name}")[0] for name in names]
-    questions = _rows(paths[0], "questions", FIELDS)
-    annotations = _rows(paths[1], "annotations", ("question_id", "answers"))
-    answers = {row["question_id"]: [a["answer"] for a in row["answers"]] for row in annotations}
-    return [_item(row, answers, where) for row, where in locate_rows(paths[0], questions)]
+    questions, notes = (
+        Fields(load_json(path), str(path)).records(name)
+        for path, name in zip(paths, ("questions", "annotations"), strict=True)
+    )
+    answers = {note.label("question_id"): note.records("answers") for note in notes}
+    return [_item(row, answers.get(row.label("question_id"), [])) for row in questions]
 
 
-def _rows(path: Path, name: str, fields: Sequence[str]) -> list[Row]:
-    value = read_json(path)
-    require_fields(value if isinstance(value, dict) else {}, [name], str(path))
-    for row, where in locate_rows(path, value[name]):
-        require_fields(row, fields, where)
-    return value[name]
-
-
-def _item(row: Row, answers: dict[int, list[str]], where: str) -> Item:
-    found = answers.get(row["question_id"], [])
-    if len(found) != 1:
-        raise ValueError(f"{where}: {len(found)} answers to {row['question_id']}, expected one.")
+def _item(row: Fields, answers: Sequence[Fields]) -> Item:
+    name, question, scene = row.label("question_id"), row.text("question"), row.file("scene_id")
+    if len(answers) != 1:
+        raise row.error("question_id", f"{len(answers)} answers to {name}, expected one")
     return Item(
-        id=str(row["question_id"]),
-        task=first_word(row["question"]),
+        id=name,
+        task=first_word(question),
         kind="text",
-        question=row["question"],
-        answer=found[0],
-        scene=row["scene_id"],
-        video=f"scannet/{row['scene_id']}.mp4",
-        more={"situation": row["situation"]},
+        question=question,
+        answer=answers[0].label("answer"),
+        scene=scene,
+        video=f"scannet/{scene}.mp4",
+        more={"situation": row.text("situation")},
     )
 
 

@@ -9,21 +9,15 @@ Both average over the questions. lmms-eval 0.7.3 lacks this benchmark.
 
 from __future__ import annotations
 
-import json
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
+from spatialsv.io.fields import Fields
+from spatialsv.io.text import parse_json
 
 TASKS = (
     "Dimensional Measurement",
@@ -35,7 +29,6 @@ TASKS = (
     "Trajectory Description",
     "Pose Estimation",
 )
-FIELDS = ("Video", "ID", "Question", "Candidates", "Answer", "Task", "time_start", "time_end")
 LETTERS = "ABCDE"
 PATTERNS = (
     r"\(([A-E])\)",
@@ -51,38 +44,36 @@ def load(data: Path) -> list[Item]:
     """Load the questions of qa.parquet, on videos in the folder that video.zip unpacks to."""
     (path,) = find_files(data, "qa.parquet")
     folder = "videos" if (data / "videos").is_dir() else "video"  # the authors name it both ways
-    return [_item(row, folder, where) for row, where in locate_rows(path, read_rows(path))]
+    return [_item(row, folder) for row in read_rows(path)]
 
 
-def _item(row: Row, folder: str, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task, video, options = row["Task"], row["Video"], _candidates(row["Candidates"], where)
-    require_known(task, TASKS, "Task", where)
-    require_known(row["Answer"], options, "Answer", where)
-    start, end = row["time_start"], row["time_end"]
+def _item(row: Fields, folder: str) -> Item:
+    video, options = row.file("Video"), _candidates(row)
+    start, end = row.decimal("time_start"), row.decimal("time_end")
     return Item(
-        id=f"{video}|{row['ID']}|{start}|{end}",  # as in the authors' script
-        task=task,
+        id=f"{video}|{row.label('ID')}|{start}|{end}",  # as in the authors' script
+        task=row.known("Task", TASKS),
         kind="choice",
-        question=row["Question"],
+        question=row.text("Question"),
         options=tuple(options.values()),
-        answer=row["Answer"],
+        answer=row.letter("Answer", options),
         scene=video,
         video=f"{folder}/{video}",
         more={"start": start, "end": end},  # in seconds, of the full video
     )
 
 
-def _candidates(value: Any, where: str) -> dict[str, str]:
+def _candidates(row: Fields) -> dict[str, str]:
     """Return texts by letter, from an object or from its JSON text."""
-    try:
-        texts = json.loads(value) if isinstance(value, str) else value
-        options = {name: text for name, text in texts.items() if text is not None}
-    except (json.JSONDecodeError, AttributeError):
-        raise ValueError(f"{where}: Candidates: expected an object, found {value!r}.") from None
-    if "".join(options) != LETTERS[: len(options)]:
-        raise ValueError(f"{where}: Candidates: expected A to E, found {', '.join(options)}.")
-    return options
+    value = row.get("Candidates")
+    with suppress(ValueError):
+        value = parse_json(value, "") if isinstance(value, str) else value
+    if not isinstance(value, dict):
+        raise row.expected("Candidates", "an object")
+    options = {name: text for name, text in value.items() if text is not None}
+    if "".join(options) != LETTERS[: len(options)] or len(options) < 2:
+        raise row.error("Candidates", f"expected A to E, found {', '.join(options)}")
+    return {name: Fields(options, f"{row.where}: Candidates").label(name) for name in options}
 
 
 def prompt(item: Item) -> str:

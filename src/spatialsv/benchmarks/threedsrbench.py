@@ -35,8 +35,9 @@ from spatialsv.benchmarks.benchmark import (
     score_letter,
     task_means,
 )
-from spatialsv.benchmarks.files import Row, find_files, locate_rows, require_fields, require_known
+from spatialsv.benchmarks.files import find_files
 from spatialsv.benchmarks.images import read_tsv_rows
+from spatialsv.io.fields import Fields
 
 TYPES = {
     "height": ("height_higher",),
@@ -68,14 +69,14 @@ LETTER = (  # lmms-eval's, in turn
 def load(data: Path) -> list[Item]:
     """Load the rows of the authors' TSV, preferably that with rotations."""
     path = find_files(data, *FILES)[0]
-    return [_item(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
+    return [_item(row) for row in read_tsv_rows(data, path)]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, ("qid", "category"), where)
-    require_known(row["category"], CATEGORIES, "category", where)
-    base = ROTATION.sub("", row["qid"]).removesuffix(FLIP)
-    return replace(vlmevalkit.item_from_row(row, where, scene=base, qid=row["qid"]), id=row["qid"])
+def _item(row: Fields) -> Item:
+    row.known("category", CATEGORIES)
+    name = row.text("qid")
+    base = ROTATION.sub("", name).removesuffix(FLIP)
+    return replace(vlmevalkit.item_from_row(row, scene=base, qid=name), id=name)
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:

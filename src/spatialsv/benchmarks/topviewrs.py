@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
-from spatialsv.benchmarks.files import find_files, locate_rows
+from spatialsv.benchmarks.files import find_files
 from spatialsv.benchmarks.images import read_tsv_rows
 from spatialsv.benchmarks.vlmevalkit import match_option_or_refusal
 
@@ -23,7 +23,7 @@ FILE = "TopViewRS.tsv"
 def load(data: Path) -> list[Item]:
     """Load the questions of TopViewRS.tsv."""
     path = find_files(data, FILE)[0]
-    return [vlmevalkit.item_from_row(*at) for at in locate_rows(path, read_tsv_rows(data, path))]
+    return [vlmevalkit.item_from_row(row) for row in read_tsv_rows(data, path)]
 
 
 def parse_partial(item: Item, response: str) -> str | None:

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro, score_letter
-from spatialsv.benchmarks.files import Row, find_files, read_rows, require_fields, require_known
+from spatialsv.benchmarks.files import find_files, read_rows
+from spatialsv.io.fields import Fields
 
 COUNTS = {  # of the authors' file
     "Camera perspective - Relative Direction": 1773,
@@ -23,7 +24,6 @@ COUNTS = {  # of the authors' file
     "Person perspective - Relative Direction": 842,
     "Person perspective - Scene Simulation Relative Direction": 1105,
 }
-FIELDS = ("question_type", "image_path", "question", "answer", "choices")
 INSTRUCTION = "\nReply only to the corresponding option.\nAnswer:"
 LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 
@@ -31,25 +31,20 @@ LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 def load(data: Path) -> list[Item]:
     """Load the questions; they have no ids, so an id is the row's number, from 0."""
     path = find_files(data, "ViewSpatial-Bench.json", "eval/ViewSpatial-Bench.json")[0]
-    return [_item(row, number, path) for number, row in enumerate(read_rows(path))]
+    return [_item(row, number) for number, row in enumerate(read_rows(path))]
 
 
-def _item(row: Row, number: int, path: Path) -> Item:
-    where = f"{path}: row {number}"
-    require_fields(row, FIELDS, where)
-    task, images, answer = row["question_type"], row["image_path"], letter(row["answer"])
-    require_known(task, COUNTS, "question_type", where)
-    if answer is None or not images:
-        raise ValueError(f"{where}: expected images and an answer such as 'A. right'.")
+def _item(row: Fields, number: int) -> Item:
+    images, options = row.files("image_path"), tuple(row.text("choices").split("\n"))
     return Item(
         id=str(number),
-        task=task,
+        task=row.known("question_type", COUNTS),
         kind="choice",
-        question=row["question"],
-        options=tuple(row["choices"].split("\n")),
-        answer=answer,
+        question=row.text("question"),
+        options=options,
+        answer=row.letter("answer", row.lettered("choices", options)),
         scene=_scene(images[0]),
-        images=tuple(images),
+        images=images,
     )
 
 

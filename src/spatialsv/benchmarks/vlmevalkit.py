@@ -16,8 +16,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from spatialsv.benchmarks.benchmark import Item
-from spatialsv.benchmarks.files import Row, require_fields, require_known
 from spatialsv.benchmarks.parsing import NUMBER_WORDS
+from spatialsv.io.fields import Fields
 
 # Cells that pandas, with which it reads TSVs, takes for missing values.
 NA = "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None"
@@ -61,20 +61,19 @@ SMALL = {word: number for word, number in NUMBER_WORDS.items() if number <= 20}
 SMALL_WORD = re.compile(rf"\b({'|'.join(SMALL)})\b", re.I)
 
 
-def item_from_row(row: Row, where: str, scene: str | None = None, **more: Any) -> Item:
+def item_from_row(row: Fields, scene: str | None = None, **more: Any) -> Item:
     """Return the item of a TSV's row, with its columns A, B, ... as options; `more` is kept."""
-    require_fields(row, ("index", "image", "question", "answer", "category"), where)
-    choices = {name: row[name] for name in ascii_uppercase if row.get(name) not in MISSING}
-    require_known(row["answer"], choices, "answer", where)
+    cells = {name: row.values.get(name) for name in ascii_uppercase}
+    choices = {name: row.text(name) for name, cell in cells.items() if cell not in MISSING}
     return Item(
-        id=row["index"],
-        task=row["category"],
+        id=row.label("index"),
+        task=row.text("category"),
         kind="choice",
-        question=row["question"],
+        question=row.text("question"),
         options=tuple(f"{letter}. {text}" for letter, text in choices.items()),
-        answer=row["answer"],
-        scene=scene or row["image"],
-        images=(row["image"],),
+        answer=row.letter("answer", choices),
+        scene=scene or row.text("image"),
+        images=(row.text("image"),),
         more={"choices": choices, **more},
     )
 

@@ -26,16 +26,10 @@ from spatialsv.benchmarks.benchmark import (
     score_number,
     task_means,
 )
-from spatialsv.benchmarks.files import (
-    Row,
-    find_files,
-    locate_rows,
-    read_rows,
-    require_fields,
-    require_known,
-)
+from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.lmms_eval import first_number
 from spatialsv.benchmarks.parsing import LETTER, WORD, as_float, first_word
+from spatialsv.io.fields import Fields
 
 DIRECTION = "object_rel_direction"
 COUNTS = {
@@ -52,7 +46,6 @@ COUNTS = {
 }
 NUMBERS = tuple(COUNTS)[:4]
 CHOICES = tuple(COUNTS)[4:]
-FIELDS = ("id", "dataset", "scene_name", "question_type", "question", "ground_truth", "options")
 VIDEO = "These are frames of a video."
 FLOAT = "Answer briefly and directly in one float number."
 
@@ -62,23 +55,21 @@ def load(data: Path, config: str = "full", types: Sequence[str] = tuple(COUNTS))
     here = ("*.parquet", "*.jsonl") if config == "full" else ()
     patterns = (f"{config}/*.parquet", f"{config}/*.jsonl", f"*{config}*.parquet", *here)
     paths = find_files(data, *patterns)
-    items = (_item(*at) for path in paths for at in locate_rows(path, read_rows(path)))
+    items = (_item(row) for path in paths for row in read_rows(path))
     return [item for item in items if item.task in types]
 
 
-def _item(row: Row, where: str) -> Item:
-    require_fields(row, FIELDS, where)
-    task, scene = row["question_type"], f"{row['dataset']}/{row['scene_name']}"
-    require_known(task, COUNTS, "question_type", where)
-    if task in CHOICES and not row["options"]:
-        raise ValueError(f"{where}: a {task} without options.")
+def _item(row: Fields) -> Item:
+    task, scene = row.known("question_type", COUNTS), f"{row.file('dataset')}/"
+    scene += row.file("scene_name")
+    options, answer = row.answer_of(task in CHOICES, "options", "ground_truth")
     return Item(
-        id=str(row["id"]),
+        id=row.label("id"),
         task=task,
         kind="number" if task in NUMBERS else "choice",
-        question=row["question"],
-        options=tuple(row["options"] or ()),
-        answer=str(row["ground_truth"]),
+        question=row.text("question"),
+        options=options,
+        answer=answer,
         scene=scene,
         video=f"{scene}.mp4",
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from spatialsv.config import from_mapping
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
+from spatialsv.io.fields import Fields
 from spatialsv.io.text import iterate_jsonl
 
 Kind = Literal["choice", "number", "text"]
@@ -107,5 +108,11 @@ def read_questions(path: Path) -> list[Question]:
             raise ValueError(
                 f"{where}: unknown task {question.task!r}. Known tasks: {', '.join(TASKS)}."
             )
+        fields = Fields(record, where)
+        if question.kind == "choice":
+            answer = fields.letter("answer", fields.lettered("options", question.options))
+            question = replace(question, answer=answer)
+        if question.kind == "number":
+            fields.decimal("answer")
         questions.append(question)
     return questions
