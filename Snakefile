@@ -2,7 +2,7 @@
 # `snakemake <stage>` makes one stage and what it needs; `snakemake -n` lists what would run, and why.
 from snakemake.utils import min_version
 
-min_version("9.10")
+min_version("9.27")
 
 
 configfile: "workflow/config/run.yaml"

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from spatialsv.cli import COMMANDS, VARIANTS, find_command, load_function, main
-from spatialsv.io.digests import digest_path
+from spatialsv.io.atomic import write_json
+from spatialsv.io.digests import digest_bytes, digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.options import Command, parse
 from spatialsv.scenes.question import read_questions
@@ -198,20 +199,38 @@ def test_manifests_record_settings_code_and_inputs(tmp_path, monkeypatch):
     job = Path("jobs/0.json")
     write_manifest(job, Manifest(stage="scenes", payload={"../x": digest_path(Path("x"))}))
     digest = digest_path(job)
-    digests = '{"settings": "s", "code": "c"}'
     line = ["gather", "--of", "scenes", "--out", "jobs/m.json", "jobs/0.json"]
-    assert main([*line, "--made-from", digests]) == 0
+    requested = [*line, "--made-from", "request.json"]
+    request = {"settings": "s", "code": "c", "inputs": ["x"]}
+    command = digest_bytes(*map(str.encode, requested))
+    write_json(Path("request.json"), request | {"command": command})
+    assert main(requested) == 0
     inputs = {"jobs/0.json": digest}
-    expected = {"settings": "s", "code": "c", "inputs": inputs}
+    expected = {"settings": "s", "code": "c", "inputs": inputs | {"x": digest_path(Path("x"))}}
     assert read_manifest("jobs/m.json").made_from == expected
     assert main(line) == 0
     assert read_manifest("jobs/m.json").made_from == {"inputs": inputs}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"code": 1}'])
-def test_invalid_digests_of_the_workflow_are_errors(text, capsys):
-    assert main(["gather", "--of", "scenes", "--made-from", text]) == 2
-    assert "--made-from: expected a JSON object" in capsys.readouterr().err
+@pytest.mark.parametrize("text", ["{", "[]", '{"code": 1}', "[[]]", "1"])
+def test_what_is_not_a_request_of_the_workflow_is_an_error(text, tmp_path, capsys):
+    path = tmp_path / "request.json"
+    path.write_text(text)
+    assert main(["gather", "--of", "scenes", "--made-from", str(path)]) == 2
+    assert f"{path}: not a job's request" in capsys.readouterr().err
+
+
+def test_words_of_a_long_command_are_read_from_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = [f"jobs/{number} $(touch x).json" for number in range(3)]
+    for name in names:
+        write_manifest(Path(name), Manifest(stage="scenes", payload={}))
+    write_json(Path("list.json"), names)
+    assert main(["gather", "@list.json", "--of", "scenes", "--out", "jobs/m.json"]) == 0
+    assert read_manifest("jobs/m.json").counts["manifests"] == 3
+    Path("list.json").write_text('{"a": 1}')
+    assert main(["gather", "@list.json", "--of", "scenes", "--out", "jobs/m.json"]) == 2
+    assert "list.json: expected a JSON list of words" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(tmp_path, capsys):

@@ -1,23 +1,25 @@
 """Refusals that Snakemake itself does not make, each within seconds and with its remedy.
 
-They cover a second run in one clone, artefacts of unknown origin, another overlay's artefacts, and
-required inputs that no rule can make. The Snakefile calls `clear_stale_locks` and
-`check_provenance` whenever it is read, and the rest in `onstart`, which dry runs do not reach.
+They cover a second run in one clone, jobs that an earlier run left in a queue, another overlay's
+artefacts, and required inputs that no rule can make. Dry runs reach none of them.
 """
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
-_claims: list[TextIO] = []  # open as long as this process lives
+from spatialsv.io.locks import try_lock
 
 
-def claim(root: Path) -> None:
-    """Claim the clone for this run, until the process ends.
+@contextmanager
+def claim(root: Path) -> Iterator[None]:
+    """Claim the clone for one run, until the block or the process ends.
 
     Snakemake's own lock outlives a killed run and must then be removed by hand; this one does not.
 
@@ -27,61 +29,44 @@ def claim(root: Path) -> None:
     Raises:
         RuntimeError: another run is active here; the message names its process.
     """
-    handle = _open_lock(root)
+    owner = root / ".snakemake/run.pid"
+    lock = try_lock(root / ".snakemake/run.lock")
+    if lock is None:
+        pid = owner.read_text().strip() if owner.is_file() else "unknown"
+        raise RuntimeError(
+            f"another run is active in {root} (process {pid})."
+            " Wait for it, or work in another clone."
+        )
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RuntimeError(_active_run(root, handle)) from None
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
-    _claims.append(handle)
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        lock.release()
 
 
-def clear_stale_locks(root: Path) -> str | None:
-    """Delete Snakemake's locks of killed runs.
+def check_queue(root: Path) -> None:
+    """Refuse to submit jobs to SLURM again that an earlier run left there.
 
     Args:
         root: the repository.
-
-    Returns:
-        A message where another run is active, whose locks stay; else None.
-    """
-    with _open_lock(root) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _active_run(root, handle)
-        for lock in (root / ".snakemake/locks").glob("*.lock"):
-            lock.unlink()
-    return None
-
-
-def check_provenance(root: Path, stages: Sequence[str]) -> None:
-    """Refuse artefacts of which Snakemake does not know how they were made.
-
-    After `dvc pull`, or a copy of `data/` without `.snakemake`, either everything would run again,
-    or, worse, a later edit would be missed without a message.
-
-    Args:
-        root: the repository.
-        stages: the folders of data/ to look into.
 
     Raises:
-        RuntimeError: manifests exist and `.snakemake/metadata` is empty.
+        RuntimeError: such jobs wait or run; the message names them.
     """
-    # A job leaves its mark in `incomplete` when it starts and in `metadata` when it ends, so that
-    # a run which was killed during its first job has a mark as well.
-    records = (root / ".snakemake" / name for name in ("metadata", "incomplete"))
-    if any(path.is_file() for folder in records for path in folder.rglob("*")):
+    submitted = set()
+    for path in (root / ".snakemake/incomplete").glob("*"):
+        try:
+            submitted.add(str(json.loads(path.read_text())["external_jobid"]).partition("_")[0])
+        except (ValueError, KeyError, TypeError):
+            continue  # not of a cluster
+    if not (submitted := {job for job in submitted if job.isdigit()}) or not shutil.which("squeue"):
         return
-    artefact = next(_artefacts(root / "data", stages), None)
-    if artefact is not None:
+    command = ["squeue", "--noheader", "--me", "--format=%A"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if active := sorted(submitted & set(found.stdout.split()), key=int):
         raise RuntimeError(
-            f"{artefact.relative_to(root)} exists, but .snakemake/metadata does not say how it was"
-            " made, so that a later edit could be missed. `make pull` adopts the artefacts of"
-            " dvc.lock. `snakemake --cores 1 --touch --forceall all --config adopt=true` adopts"
-            " data/ as it is. `make clean` deletes it."
+            f"jobs of an earlier run are still queued or running: {', '.join(active)}. Wait until"
+            f" they have ended: what they make is used. Or stop them: `scancel {' '.join(active)}`."
         )
 
 
@@ -129,21 +114,6 @@ def check_required(
     if problems := [*missing, *errors]:
         lines = "".join(f"\n  {number}. {text}" for number, text in enumerate(problems, start=1))
         raise RuntimeError(f"Required inputs are missing (a dry run, `-n`, is possible):{lines}")
-
-
-def _open_lock(root: Path) -> TextIO:
-    folder = root / ".snakemake"
-    folder.mkdir(exist_ok=True)
-    return (folder / "run.lock").open("a+")
-
-
-def _active_run(root: Path, handle: TextIO) -> str:
-    """Return the message that another run holds the lock."""
-    handle.seek(0)
-    return (
-        f"another run is active in {root} (process {handle.read().strip() or 'unknown'})."
-        " Wait for it, or work in another clone."
-    )
 
 
 def _artefacts(data: Path, stages: Sequence[str]) -> Iterator[Path]:

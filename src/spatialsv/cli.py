@@ -15,12 +15,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spatialsv.config import RENAMED
-from spatialsv.io.digests import digest_input
+from spatialsv.io.digests import digest_bytes, digest_input
+from spatialsv.io.jobs import requested_job
 from spatialsv.io.manifest import recorded_origin
 from spatialsv.options import Command, parse
 
@@ -49,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     name, *words = words
     try:
-        words, made_from = take_made_from(words)
-        _run(find_command(name, words), name, words, made_from)
+        with requested([name, *words]) as (words, request):
+            _run(find_command(name, words), name, words, request)
     except (ValueError, OSError, FloatingPointError) as error:
         if debug:
             traceback.print_exc()
@@ -59,23 +60,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def take_made_from(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the words without `--made-from` and its JSON, and the JSON's content.
+@contextlib.contextmanager
+def requested(words: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Run the block as the job whose request `--made-from` names, if any.
 
-    Raises:
-        ValueError: the word after `--made-from` is not a JSON object of texts.
+    A word `@FILE` stands for the words in a JSON file, for the system limits a command's length.
+
+    Args:
+        words: of the command line; the first is the command.
+
+    Yields:
+        The words that follow the command, and the request.
     """
+    command = digest_bytes(*map(os.fsencode, words))
+    words = [one for word in words[1:] for one in _expand(word)]
     if "--made-from" not in words:
-        return list(words), {}
+        yield words, {}
+        return
     at = words.index("--made-from")
-    text = "".join(words[at + 1 : at + 2])
+    with requested_job(Path("".join(words[at + 1 : at + 2])), command) as request:
+        yield [*words[:at], *words[at + 2 :]], request
+
+
+def _expand(word: str) -> list[str]:
+    """Return the words that a word stands for: those of the file of `@FILE`, else itself."""
+    if not word.startswith("@"):
+        return [word]
     try:
-        made_from = json.loads(text)
+        words = json.loads(Path(word[1:]).read_text())
     except json.JSONDecodeError:
-        made_from = None
-    if not isinstance(made_from, dict) or not all(isinstance(v, str) for v in made_from.values()):
-        raise ValueError(f"--made-from: expected a JSON object of digests, found {text!r}.")
-    return [*words[:at], *words[at + 2 :]], made_from
+        words = None
+    if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
+        raise ValueError(f"{word[1:]}: expected a JSON list of words, as {word} stands for one.")
+    return words
 
 
 def find_command(name: str, words: list[str]) -> Command:
@@ -111,7 +128,7 @@ def load_function(target: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"spatialsv.{module}"), function)
 
 
-def _run(command: Command, name: str, words: list[str], made_from: dict[str, Any]) -> None:
+def _run(command: Command, name: str, words: list[str], request: dict[str, Any]) -> None:
     """Parse the words, call the function and show its result."""
     function = load_function(command.target)
     errors = io.StringIO()
@@ -126,10 +143,13 @@ def _run(command: Command, name: str, words: list[str], made_from: dict[str, Any
         _refuse_renamed(name, [word for word in words if word in unknown])
         raise ValueError(message) from None
     inputs = find_inputs(values) if "out" in values else {}
-    with recorded_origin(made_from | {"inputs": inputs}):
+    inputs |= {path: digest_input(Path(path)) for path in request.get("inputs", ())}
+    origin = request | {"inputs": inputs}
+    with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
     if command.show:
-        command.show(result, **shown)
+        with recorded_origin(origin):  # `_present` completes the manifest
+            command.show(result, **shown)
 
 
 def find_inputs(values: Mapping[str, Any]) -> dict[str, str]:

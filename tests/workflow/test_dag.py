@@ -146,9 +146,10 @@ def test_every_model_is_asked_every_benchmark_and_nothing_else_is_redone(asked):
     (text,) = [line for line in commands if "cv_bench --data" in line and "rooms/text/" in line]
     assert "--model data/train/rooms/text/0/manifest.json " in text
     assert "--train-scenes data/scenes/train/0000.json data/scenes/train/0001.json" in text
-    assert "--config '{\"max_new_tokens\":4}' --out data/evaluate/rooms/text/0/cv_bench " in text
+    assert "--config '{\"max_new_tokens\":4}' --made-from " in text
+    assert " --out data/evaluate/rooms/text/0/cv_bench " in text
     (base,) = [line for line in commands if "cv_bench --data" in line and "rooms/base/" in line]
-    assert "--model src/spatialsv/weights/mllm --train-scenes  --config" in base
+    assert "--model src/spatialsv/weights/mllm  --train-scenes  --config" in base
     (gather,) = [line for line in commands if "--of evaluate" in line]
     assert "data/evaluate/rooms/no_image/0/mindcube_tiny/manifest.json" in gather
 
@@ -364,10 +365,3 @@ def test_a_second_seed_leaves_the_first_alone(smoke):
     smoke.edit("workflow/config/default.yaml", "seeds: [0]", "seeds: [0, 1]")
     jobs = smoke.planned()
     assert jobs["train_arm"] == 3 and jobs["evaluate_model"] == 3 and "labels_shard" not in jobs
-
-
-def test_artefacts_of_unknown_make_are_refused(smoke):
-    shutil.rmtree(smoke.root / ".snakemake")
-    found = smoke.snakemake("-n")
-    assert found.returncode == 1
-    assert "make pull" in found.stdout

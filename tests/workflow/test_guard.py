@@ -1,23 +1,26 @@
-"""The refusals: a second run, artefacts of unknown origin, missing requirements."""
+"""The refusals: a second run, queued jobs, another overlay, missing requirements."""
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from guard import check_overlay, check_provenance, check_required, claim, clear_stale_locks
+from guard import check_overlay, check_queue, check_required, claim
 
 HOLDER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from guard import claim
-claim(Path(sys.argv[2]))
-print("held", flush=True)
-time.sleep(60)
+with claim(Path(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(600)
 """
 
 
@@ -32,50 +35,53 @@ def holder(tmp_path: Path):
         process.kill()
 
 
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    """A lock of Snakemake's in `tmp_path`."""
-    path = tmp_path / ".snakemake/locks/0.input.lock"
-    path.parent.mkdir(parents=True)
-    path.write_text("data/x\n")
-    return path
-
-
 def test_the_second_run_names_the_first(tmp_path, holder):
-    with pytest.raises(RuntimeError, match=rf"another run is active .*process {holder.pid}"):
-        claim(tmp_path)
+    with (
+        pytest.raises(RuntimeError, match=rf"another run is active .*process {holder.pid}"),
+        claim(tmp_path),
+    ):
+        raise AssertionError("claimed twice")
 
 
-def test_the_locks_of_an_active_run_stay(tmp_path, holder, lock):
-    assert f"process {holder.pid}" in clear_stale_locks(tmp_path)
-    assert lock.exists()
-
-
-def test_a_killed_run_leaves_no_claim_and_its_locks_are_cleared(tmp_path, holder, lock):
+def test_a_killed_run_leaves_no_claim(tmp_path, holder):
     holder.kill()
     holder.wait()
-    assert clear_stale_locks(tmp_path) is None and not lock.exists()
-    claim(tmp_path)
+    for _ in range(2):
+        with claim(tmp_path):
+            pass
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch) -> Path:
+    """The jobs that `squeue` lists, one a line; an earlier run submitted 41, 42 and 43_7."""
+    records = tmp_path / ".snakemake/incomplete"
+    records.mkdir(parents=True)
+    for number, job in enumerate(("41", "42", "43_7", None)):
+        (records / str(number)).write_text(json.dumps({"external_jobid": job}))
+    (records / "torn").write_text("{")
+    jobs, program = tmp_path / "jobs", tmp_path / "bin/squeue"
+    jobs.touch()
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncat {shlex.quote(str(jobs))}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return jobs
+
+
+def test_jobs_that_an_earlier_run_left_in_the_queue_are_not_submitted_again(tmp_path, queue):
+    queue.write_text("7\n43\n41\n")
+    with pytest.raises(RuntimeError, match=r"queued or running: 41, 43\. .*`scancel 41 43`"):
+        check_queue(tmp_path)
+
+
+def test_jobs_that_have_ended_hold_no_run_up(tmp_path, queue):
+    queue.write_text("7\n")
+    check_queue(tmp_path)
 
 
 def artefact(root: Path) -> None:
     (root / "data/scenes/train").mkdir(parents=True)
     (root / "data/scenes/train/0000.json").write_text("{}")
-
-
-def test_artefacts_without_provenance_are_refused_with_the_remedy(tmp_path):
-    artefact(tmp_path)
-    with pytest.raises(RuntimeError, match=r"data/scenes/train/0000.json exists.*make pull"):
-        check_provenance(tmp_path, ["scenes"])
-
-
-@pytest.mark.parametrize("record", ["metadata", "incomplete"])
-def test_artefacts_of_a_known_run_are_accepted(tmp_path, record):
-    artefact(tmp_path)
-    folder = tmp_path / ".snakemake" / record
-    folder.mkdir(parents=True)
-    (folder / "ZGF0YQ==").write_text("{}")
-    check_provenance(tmp_path, ["scenes"])
 
 
 def test_another_overlays_run_is_not_replaced_unless_its_mark_is_taken_away(tmp_path):
@@ -94,11 +100,12 @@ def test_another_overlays_run_is_not_replaced_unless_its_mark_is_taken_away(tmp_
 
 
 def test_logs_and_half_written_stores_are_no_artefacts(tmp_path):
+    check_overlay(tmp_path, "default", ["scenes"])
     (tmp_path / "data/logs").mkdir(parents=True)
     (tmp_path / "data/logs/x.json").write_text("{}")
     (tmp_path / "data/scenes/0000.zarr").mkdir(parents=True)
     (tmp_path / "data/scenes/0000.zarr/zarr.json").write_text("{}")
-    check_provenance(tmp_path, ["scenes"])
+    check_overlay(tmp_path, "smoke", ["scenes"])
 
 
 NEEDS = {

@@ -128,12 +128,14 @@ def test_a_dropped_shard_leaves_no_trace(own):
 def test_the_second_of_two_runs_leaves_and_the_first_is_not_torn(smoke, own):
     own.edit(SMOKE, "fit: {steps: 4}", "fit: {steps: 5}")
     with own.start("snakemake", "--profile", "workflow/profiles/local") as first:
-        while (own.root / ".snakemake/run.lock").read_text().strip() != str(first.pid):
+        owner = own.root / ".snakemake/run.pid"
+        while owner.read_text().strip() != str(first.pid):
             assert first.poll() is None
             time.sleep(0.05)
         second = own.snakemake()
         assert second.returncode == 1
         assert f"another run is active in {own.root} (process {first.pid})" in second.stdout
+        assert "--unlock" not in second.stdout
         assert first.wait() == 0
     assert own.planned() == {}
     own.edit(SMOKE, "fit: {steps: 5}", "fit: {steps: 4}")

@@ -15,9 +15,12 @@ rule ablations:
         mem_mb=1000,
     params:
         code=code_version("ablations"),
+        evaluate=words("evaluate"),
+        lift=words("lift"),
         config=dag.section("ablations"),
     message:
         "tables of ablations"
     shell:
-        "spatialsv ablations --evaluate {input.evaluate} --lift {input.lift}"
-        " --config {params.config:q} --out {output.manifest} > {log} 2>&1"
+        "spatialsv ablations --evaluate {params.evaluate:q} --lift {params.lift:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} > {log:q} 2>&1"

@@ -23,11 +23,19 @@ rule analysis:
         mem_mb=1000,
     params:
         code=code_version("analysis"),
+        train=words("train"),
+        lift=words("lift"),
+        probe=words("probe"),
+        evaluate=words("evaluate"),
+        pseudo=words("pseudo"),
+        scenes=words("scenes"),
+        labels=words("labels"),
         config=dag.section("analysis"),
     message:
         "analysis"
     shell:
-        "spatialsv analysis --train {input.train} --lift {input.lift}"
-        " --probe {input.probe} --evaluate {input.evaluate} --pseudo {input.pseudo}"
-        " --scenes {input.scenes} --labels {input.labels}"
-        " --config {params.config:q} --out {output.manifest} > {log} 2>&1"
+        "spatialsv analysis --train {params.train:q} --lift {params.lift:q}"
+        " --probe {params.probe:q} --evaluate {params.evaluate:q} --pseudo {params.pseudo:q}"
+        " --scenes {params.scenes:q} --labels {params.labels:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} > {log:q} 2>&1"

@@ -20,8 +20,9 @@ rule base_part:
     message:
         "base {wildcards.part}"
     shell:
-        "spatialsv base {wildcards.part}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv base {wildcards.part:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule base:

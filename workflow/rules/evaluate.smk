@@ -20,13 +20,16 @@ rule evaluate_model:
         code=lambda wildcards: code_version("evaluate", wildcards.arm == "base"),
         model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
+        scenes=words("scenes"),
+        train_scenes=words("train_scenes"),
         config=dag.section("evaluate"),
     message:
         "answer questions: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv evaluate --model {params.model}{params.family} --scenes {input.scenes}"
-        " --train-scenes {input.train_scenes}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv evaluate --model {params.model:q} {params.family:q} "
+        " --scenes {params.scenes:q} --train-scenes {params.train_scenes:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 # A third-party benchmark, in its authors' files: `evaluate.benchmarks` names them.
@@ -53,14 +56,16 @@ rule evaluate_benchmark:
         family=FAMILY,
         data=lambda wildcards: dag.benchmarks[wildcards.name]["data"],
         files=lambda wildcards: digest_of(dag.benchmarks[wildcards.name]["data"]),
+        train_scenes=words("train_scenes"),
         config=lambda wildcards: dag.benchmark_section(wildcards.name),
         out=f"data/evaluate/{dag.base}/{{arm}}/{{seed}}/{{name}}",
     message:
         "answer {wildcards.name}: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv evaluate {wildcards.name} --data {params.data:q}"
-        " --model {params.model}{params.family} --train-scenes {input.train_scenes}"
-        " --config {params.config:q} --out {params.out} 2>&1 | tee {log}"
+        "spatialsv evaluate {wildcards.name:q} --data {params.data:q}"
+        " --model {params.model:q} {params.family:q} --train-scenes {params.train_scenes:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {params.out:q} 2>&1 | tee {log:q}"
 
 
 rule evaluate:

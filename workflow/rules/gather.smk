@@ -16,10 +16,12 @@ rule gather:
         mem_mb=500,
     params:
         code=code_version("gather"),
-        spare=lambda wildcards: dag.spared(wildcards.stage),
+        manifests=words(),
+        spare=lambda wildcards: as_words(ROOT, dag.spared(wildcards.stage)),
         within=lambda wildcards: dag.gathered_folder(wildcards.stage),
     message:
         "gather {wildcards.stage}"
     shell:
-        "spatialsv gather {input} --of {wildcards.stage} --spare {params.spare}"
-        " --within {params.within} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv gather {params.manifests:q} --of {wildcards.stage:q} --spare {params.spare:q}"
+        " --within {params.within:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"

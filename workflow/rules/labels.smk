@@ -16,13 +16,15 @@ rule labels_shard:
     params:
         code=code_version("labels"),
         teacher=lambda wildcards: dag.teacher_path(wildcards.teacher),
-        commercial=" --commercial" if dag.commercial else "",
+        commercial=COMMERCIAL,
         config=dag.section("labels"),
     message:
         "geometry labels by {wildcards.teacher}: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv labels --scenes {input.scenes} --teacher {params.teacher:q}{params.commercial}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv labels --scenes {input.scenes:q} --teacher {params.teacher:q}"
+        " {params.commercial:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule labels:

@@ -21,13 +21,18 @@ rule lift_model:
         code=lambda wildcards: code_version("lift", wildcards.arm == "base"),
         model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
+        scenes=words("scenes"),
+        train_scenes=words("train_scenes"),
+        labels=words("labels"),
         config=dag.section("lift"),
     message:
         "lift geometry: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv lift --model {params.model}{params.family} --scenes {input.scenes}"
-        " --train-scenes {input.train_scenes} --labels {input.labels}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv lift --model {params.model:q} {params.family:q}"
+        " --scenes {params.scenes:q} --train-scenes {params.train_scenes:q}"
+        " --labels {params.labels:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule lift:

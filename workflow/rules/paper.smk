@@ -18,11 +18,12 @@ rule paper:
         mem_mb=1000,
     params:
         code=code_version("paper"),
-        evaluate=evaluated_benchmarks,
+        evaluate=lambda wildcards: as_words(ROOT, evaluated_benchmarks(wildcards)),
         contents=lambda wildcards: [
             path_digest(ROOT / path) for path in evaluated_benchmarks(wildcards)
         ],
     message:
         "the paper's tables"
     shell:
-        "spatialsv paper --evaluate {params.evaluate} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv paper --evaluate {params.evaluate:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"

@@ -22,14 +22,19 @@ rule probe_model:
         code=lambda wildcards: code_version("probe", wildcards.arm == "base"),
         model=lambda wildcards: dag.model_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
+        scenes=words("scenes"),
+        labels=words("labels"),
+        test_scenes=words("test_scenes"),
+        test_labels=words("test_labels"),
         config=dag.section("probe"),
     message:
         "probe: arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "spatialsv probe --model {params.model}{params.family} --scenes {input.scenes}"
-        " --labels {input.labels} --test-scenes {input.test_scenes}"
-        " --test-labels {input.test_labels}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv probe --model {params.model:q} {params.family:q}"
+        " --scenes {params.scenes:q} --labels {params.labels:q}"
+        " --test-scenes {params.test_scenes:q} --test-labels {params.test_labels:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule probe:

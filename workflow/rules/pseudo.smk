@@ -16,13 +16,15 @@ rule pseudo_shard:
     params:
         code=code_version("pseudo"),
         teacher=dag.teacher_path(dag.teacher),
-        commercial=" --commercial" if dag.commercial else "",
+        commercial=COMMERCIAL,
         config=dag.section("pseudo"),
     message:
         "pseudo labels: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv pseudo --scenes {input.scenes} --teacher {params.teacher:q}{params.commercial}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv pseudo --scenes {input.scenes:q} --teacher {params.teacher:q}"
+        " {params.commercial:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule pseudo:

@@ -17,12 +17,11 @@ rule report:
         mem_mb=1000,
     params:
         code=code_version("report"),
-        # Found when the job runs, since a new timing must not make the report stale.
-        benchmarks="$(find data/benchmarks -name '*.tsv' | sort)",
         config=dag.section("report"),
     message:
         "results table and report"
     shell:
-        "spatialsv report --analysis {input.analysis} --ablations {input.ablations}"
-        " --benchmarks {params.benchmarks}"
-        " --config {params.config:q} --out {output.manifest} > {log} 2>&1"
+        "spatialsv report --analysis {input.analysis:q} --ablations {input.ablations:q}"
+        " --benchmarks data/benchmarks"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} > {log:q} 2>&1"

@@ -17,9 +17,10 @@ rule scenes_shard:
     message:
         "scenes from {params.source}: {wildcards.split} {wildcards.shard}"
     shell:
-        "spatialsv scenes --source {params.source}"
-        " --split {wildcards.split} --shard {wildcards.shard}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "spatialsv scenes --source {params.source:q}"
+        " --split {wildcards.split:q} --shard {wildcards.shard:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule scenes:

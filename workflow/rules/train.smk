@@ -1,4 +1,6 @@
 PROCESSES = settings["train"].get("processes", 1)  # one for each GPU
+TORCHRUN = ["torchrun", "--standalone", "--nproc-per-node", str(PROCESSES), "-m", "spatialsv.cli"]
+COMMAND = ["spatialsv"] if PROCESSES == 1 else TORCHRUN
 
 
 rule train_arm:
@@ -25,18 +27,18 @@ rule train_arm:
         base=dag.model_path("base", ""),
         family=FAMILY,
         config=lambda wildcards: dag.arm_section(wildcards.arm),
-        spatialsv=(
-            "spatialsv"
-            if PROCESSES == 1
-            else f"torchrun --standalone --nproc-per-node {PROCESSES} -m spatialsv.cli"
-        ),
+        scenes=words("scenes"),
+        labels=words("labels"),
+        pseudo=words("pseudo"),
+        spatialsv=COMMAND,
     message:
         "train arm {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.spatialsv} train --arm {wildcards.arm} --seed {wildcards.seed}"
-        " --base {params.base}{params.family}"
-        " --scenes {input.scenes} --labels {input.labels} --pseudo {input.pseudo}"
-        " --config {params.config:q} --out {output.manifest} 2>&1 | tee {log}"
+        "{params.spatialsv:q} train --arm {wildcards.arm:q} --seed {wildcards.seed:q}"
+        " --base {params.base:q} {params.family:q}"
+        " --scenes {params.scenes:q} --labels {params.labels:q} --pseudo {params.pseudo:q}"
+        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " --out {output.manifest:q} 2>&1 | tee {log:q}"
 
 
 rule train:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spatialsv.io.jobs import check_request
+
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
@@ -23,11 +25,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` atomically, creating missing parent directories."""
+    """Write `content` to `path` atomically, creating missing parent directories.
+
+    Raises:
+        ValueError: a later run of the workflow replaced this job's request; `path` is unchanged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        check_request()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -49,11 +59,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: writing failed, for example on a full disk; `path` is unchanged.
+        ValueError: a later run of the workflow replaced this job's request; `path` is unchanged.
     """
     temporary = temporary_path(path)
     delete(temporary)
     try:
         yield temporary
+        check_request()
         _move_into_place(temporary, path)
     except OSError as error:
         message = f"{error.strerror or error}; the previous content is unchanged"

@@ -5,10 +5,11 @@ paths are relative to the manifest's directory. Snakemake and DVC consider a job
 manifest exists, so a manifest is written last, and atomically.
 
 `made_from` says what the job depended on: `{"settings": digest, "code": digest, "inputs": {path:
-digest}}`. The command line records it, so that stages need not: the workflow passes the digests of
-settings and code as JSON in `--made-from`, and `inputs` are the files and folders that the command
-was given, as it spelt them, with their `digest_input`. The entry is what it was when the job
-started, so an input, a setting or code that changed later differs from it.
+digest}}`. The command line records it, so that stages need not. The workflow writes the digests of
+settings and code and the paths of a job's inputs to a file, the request, and passes that with
+`--made-from`. `inputs` are these and the files and folders that the command was given, as it spelt
+them, with their `digest_input`. The entry is what it was when the job started, so an input, a
+setting or code that changed later differs from it.
 """
 
 from __future__ import annotations
