@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from helpers.tiny_families import SAVE
+from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.models import (
     TEACHER_TRAINED_ON_ROOMS,
     TRAINED_ON_ROOMS,
@@ -79,6 +82,22 @@ def test_pictures_of_several_shapes_are_no_video(headed):
         model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
 
 
-def test_a_model_without_heads_is_refused(tiny_mllm):
-    with pytest.raises(ValueError, match="no 3D heads next to mllm/"):
+def test_a_model_without_heads_is_refused_before_it_is_loaded(tiny_mllm, tmp_path, monkeypatch):
+    monkeypatch.setattr("spatialsv.lift.models.load_spatialsv", lambda *_, **__: 1 / 0)
+    with pytest.raises(ValueError, match=r"no such folder\. A hub id .* export --keep-heads"):
+        load_model(Path("Qwen/Qwen2.5-VL-3B-Instruct"))
+    with pytest.raises(ValueError, match=r"no 3D heads .* export it again with --keep-heads"):
         load_model(tiny_mllm)
+    (tmp_path / "mllm").mkdir()
+    write_manifest(tmp_path / "manifest.json", Manifest(stage="train", payload={"mllm": "0"}))
+    with pytest.raises(ValueError, match=r"trained without 3D heads\. Give a model of an arm with"):
+        load_model(tmp_path)
+
+
+def test_heads_for_distillation_only_are_refused(tiny_mllm, tmp_path):
+    mllm, family = load_mllm(tiny_mllm)
+    config = SpatialHeadsConfig(tasks=(), feature_channels=4)
+    heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
+    save_spatialsv(tmp_path, SpatialSV(mllm, family, heads))
+    with pytest.raises(ValueError, match=r"trained without tasks\. Give a model of an arm with"):
+        load_model(tmp_path)

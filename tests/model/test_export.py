@@ -1,14 +1,17 @@
 """Exports: loaded by transformers alone, with the base's parameters and our answers."""
 
 import json
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from helpers.manifests import edit_manifest, manifest_over
+from helpers.tiny_families import SAVE
 from spatialsv.cli import main
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.export import HEADS, export
@@ -25,6 +28,21 @@ model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
 inputs = torch.load(asked, weights_only=True)
 print(json.dumps(model.generate(**inputs, max_new_tokens=8, do_sample=False).tolist()))
 """
+PROCESSORS = """
+import json, sys
+sys.modules["spatialsv"] = sys.modules["torchvision"] = None
+import numpy as np
+from transformers import AutoImageProcessor, AutoTokenizer
+image, found = np.arange(60 * 80 * 3, dtype=np.uint8).reshape(60, 80, 3), {}
+for folder in sys.argv[1:]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prepared = AutoImageProcessor.from_pretrained(folder)(images=[image], return_tensors="np")
+    message = [{"role": "user", "content": [{"type": "text", "text": "Where?"}]}]
+    text = tokenizer.apply_chat_template(message, tokenize=False)
+    found[folder] = [text, tokenizer(text)["input_ids"], prepared["pixel_values"].ravel().tolist()]
+print(json.dumps(found))
+"""
+CONFIG = {"batch_size": 2, "accumulation": 3, "processes": 2}
 ABOUT = {
     "arm": "spatialsv",
     "seed": 0,
@@ -47,7 +65,7 @@ def trained(loaded, heads, tmp_path):
         "train",
         ["mllm", "heads"],
         counts={"steps": 2},
-        config={"batch_size": 2, "accumulation": 3, "processes": 2},
+        config=CONFIG,
         about=ABOUT,
     )
 
@@ -114,3 +132,51 @@ def test_what_cannot_be_exported_is_told(trained, tmp_path):
     write_manifest(trained, Manifest(stage="train", payload={"mllm": "0"}, about=ABOUT))
     with pytest.raises(ValueError, match="without 3D heads"):
         export(trained, tmp_path / "out", keep_heads=True)
+
+
+def test_transformers_alone_prepares_text_and_images_of_every_family(tmp_path):
+    """Without torchvision, which only its video processors need."""
+    image, expected = np.arange(60 * 80 * 3, dtype=np.uint8).reshape(60, 80, 3), {}
+    for name, save in SAVE.items():
+        mllm, family = load_mllm(save(tmp_path / name))
+        folder = tmp_path / f"trained-{name}"
+        save_spatialsv(folder, SpatialSV(mllm, family))
+        about = {"counts": {"steps": 1}, "config": CONFIG, "about": ABOUT}
+        manifest = manifest_over(folder / "manifest.json", "train", ["mllm"], **about)
+        export(manifest, tmp_path / f"out-{name}")
+        message = [{"role": "user", "content": [{"type": "text", "text": "Where?"}]}]
+        text = family.tokenizer.apply_chat_template(message, tokenize=False)
+        pixels = family.image_processor(images=[image], return_tensors="np")["pixel_values"]
+        ids = family.tokenizer(text)["input_ids"]
+        expected[str(tmp_path / f"out-{name}")] = [text, ids, pixels.ravel().tolist()]
+    command = [sys.executable, "-c", PROCESSORS, *expected]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected
+
+
+def test_settings_of_the_full_processor_go_with_it(tiny_mllm, tmp_path):
+    base = shutil.copytree(tiny_mllm, tmp_path / "base")
+    files = {"processor_config.json": b'{"processor_class": "Qwen2_5_VLProcessor"}'}
+    files["video_preprocessor_config.json"] = b'{"max_frames": 7}'
+    for name, content in files.items():
+        (base / name).write_bytes(content)
+    save_spatialsv(tmp_path / "trained", SpatialSV(*load_mllm(base)))
+    for name, content in files.items():
+        assert (tmp_path / "trained/mllm" / name).read_bytes() == content
+
+
+def test_the_card_names_base_and_adapters(trained, tmp_path):
+    lora = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "matrices": ["q_proj", "v_proj"]}
+    local = {"base": "0a1b2c", "base_name": "models/mine"}
+    edit_manifest(trained, about=ABOUT | local, config=CONFIG | {"lora": lora})
+    export(trained, tmp_path / "local")
+    card = (tmp_path / "local/README.md").read_text()
+    assert "- base: `models/mine` (0a1b2c); its licence" in card and "base_model" not in card
+    assert "- trained in the LLM: LoRA of rank 8, alpha 16.0, on q_proj, v_proj; merged" in card
+    hub = {"base": "some/base", "base_name": "some/base"}
+    edit_manifest(trained, about=ABOUT | hub, config=CONFIG | {"lora": None})
+    export(trained, tmp_path / "hub")
+    card = (tmp_path / "hub/README.md").read_text()
+    assert "base_model: some/base\n---" in card and "- base: `some/base`; its licence" in card
+    assert "- trained in the LLM: all weights" in card

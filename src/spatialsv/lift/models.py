@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
-from spatialsv.model.checkpoint import resolve_model
+from spatialsv.model.checkpoint import HEADS, CheckpointRef, resolve_model
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.progress import progress
 from spatialsv.samples.batch import Batch
@@ -29,6 +29,7 @@ from spatialsv.samples.dataset import Sample, SceneDataset
 from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
 
+GIVE_TASKS = "Give a model of an arm with tasks, such as spatialsv."
 Image = UInt8[np.ndarray, "_ _ 3"]
 TRAINED_ON_ROOMS = (
     "was trained on rendered rooms only; on real photos, treat its geometry as a demonstration, not"
@@ -91,12 +92,11 @@ class ModelWithHeads:
     def __init__(self, path: Path, batch_size: int = 8, family: str | None = None) -> None:
         self.name, self.batch_size = str(path), batch_size
         ref = resolve_model(path)
+        if not (ref.folder / HEADS).is_dir():  # before gigabytes are loaded
+            raise ValueError(f"{path}: {_missing_heads(ref)}")
         self.model = load_spatialsv(ref.folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:
-            raise ValueError(
-                f"{path}: found no 3D heads next to mllm/, so nothing can be lifted. Train an arm"
-                " with tasks, such as spatialsv."
-            )
+            raise ValueError(f"{path}: this model was trained without tasks. {GIVE_TASKS}")
         self.heads, self.family = self.model.heads, self.model.family
         self.tasks = self.heads.config.tasks
         self.size = self.heads.config.output_size  # height and width of the maps
@@ -140,6 +140,22 @@ class ModelWithHeads:
         sample = Sample(ids=("",), tokens=tokens, views=views, target=None)
         prediction = self._lift_batch(Collate(processor=family)([sample]))
         return as_scenes(prediction, ("",), source=f"lifted:{self.name}")
+
+
+def _missing_heads(ref: CheckpointRef) -> str:
+    """Return why the model has no 3D heads, and what to do."""
+    if ref.manifest is not None:
+        return f"this model was trained without 3D heads. {GIVE_TASKS}"
+    if not ref.folder.is_dir():
+        return (
+            "no such folder. A hub id cannot be lifted with, as checkpoints of MLLMs have no 3D"
+            " heads. Give the manifest of a training job, or a folder that `spatialsv export"
+            " --keep-heads` wrote."
+        )
+    return (
+        "found no 3D heads (heads/) in this folder. If it is an export, export it again with"
+        f" --keep-heads. A base MLLM must be trained first. {GIVE_TASKS}"
+    )
 
 
 def load_model(path: Path | None, family: str | None = None) -> GeometryModel:

@@ -52,7 +52,14 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
 def _model_card(manifest: Manifest, heads: bool) -> str:
     """Return what the checkpoint is and how it was trained, in Markdown."""
     about, config = manifest.about, manifest.config
-    arm = about["settings"]
+    arm, lora = about["settings"], config.get("lora")
+    base = about.get("base_name", about["base"])
+    is_hub_id = base == about["base"]  # of a folder, `base` is the digest
+    digest = "" if is_hub_id else f" ({about['base']})"
+    trained = "all weights"
+    if lora:
+        matrices = ", ".join(lora["matrices"])
+        trained = f"LoRA of rank {lora['rank']}, alpha {lora['alpha']}, on {matrices}; merged"
     batch = config["batch_size"] * config["accumulation"] * config["processes"]
     signals = [name for name in ("text", "distill") if arm[name]] + list(arm["tasks"])
     lines = [
@@ -60,6 +67,7 @@ def _model_card(manifest: Manifest, heads: bool) -> str:
         "library_name: transformers",
         "pipeline_tag: image-text-to-text",
         "tags: [spatialsv]",
+        *([f"base_model: {base}"] if is_hub_id else []),
         "---",
         "",
         f"# SpatialSV, arm {about['arm']}, seed {about['seed']}",
@@ -67,7 +75,8 @@ def _model_card(manifest: Manifest, heads: bool) -> str:
         "Fine-tuned with 3D supervision (arXiv 2606.19915) by an open implementation.",
         "It loads like any checkpoint of its base model, and inference costs the same.",
         "",
-        f"- base: `{about['base']}`; its licence applies to this checkpoint, too",
+        f"- base: `{base}`{digest}; its licence applies to this checkpoint, too",
+        f"- trained in the LLM: {trained}",
         f"- supervision: {', '.join(signals)}",
         *(
             f"- labels by {labels['teacher']} ({labels['revision'] or 'no revision'}), licence"

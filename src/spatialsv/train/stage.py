@@ -117,7 +117,7 @@ def run(
         model.load_state_dict(weights)
     if lora is not None:
         lora.merge_and_unload()
-    return _finish(out, work, model, config, about)
+    return _finish(out, work, model, config, about | {"base_name": str(base)})
 
 
 def _train(

@@ -33,12 +33,16 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.utils import PROCESSOR_NAME, VIDEO_PROCESSOR_NAME, cached_file
 
 from spatialsv.model.checkpoint import SETTINGS_FILE, read_settings
 from spatialsv.samples.views import Kind, PreparedViews
 
 Component = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
+OPTIONAL = dict.fromkeys(  # as transformers looks for files that a checkpoint may lack
+    ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_connection_errors"), False
+)
 
 
 class Family(ABC):
@@ -71,6 +75,8 @@ class Family(ABC):
 
     Attributes:
         views_as: whether the chat shows views as separate images or as the frames of one video.
+        processor_files: the checkpoint's settings of transformers' full processor, kept as they
+            are for tools that use it.
         placeholder_ids: for each kind, the id of the token that holds a visual state.
         template_ids: for each kind, the ids that the chat template writes for one item; they are
             replaced by `PreparedViews.placeholders`.
@@ -91,6 +97,7 @@ class Family(ABC):
     def __init__(self, tokenizer: Any, image_processor: Any, config: PreTrainedConfig) -> None:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
+        self.processor_files: dict[str, bytes] = {}  # of transformers' AutoProcessor; not read here
         self.config: Any = config  # of the family's config class
         self.views_as: Kind = "image"
         image = self.config.image_token_id
@@ -121,6 +128,9 @@ class Family(ABC):
             config,
         )
         family.views_as = read_settings(name).get("views_as", family.views_as)
+        for file in (PROCESSOR_NAME, VIDEO_PROCESSOR_NAME):
+            if path := cached_file(name, file, local_files_only=local, **OPTIONAL):
+                family.processor_files[file] = Path(path).read_bytes()
         return family
 
     @classmethod
@@ -133,6 +143,8 @@ class Family(ABC):
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
+        for name, content in self.processor_files.items():
+            (Path(folder) / name).write_bytes(content)
         if settings := self.settings():
             (Path(folder) / SETTINGS_FILE).write_text(json.dumps(settings) + "\n")
 
