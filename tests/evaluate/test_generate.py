@@ -50,6 +50,22 @@ class Numbers:
         return " ".join(map(str, tokens))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_broken_weights_stop_the_generation_and_are_named(tiny_mllm, prompts, value):
+    model, family = load_mllm(tiny_mllm)
+    name = "model.language_model.layers.1.mlp.down_proj.weight"
+    model.get_parameter(name).data[0, 0] = value
+    with pytest.raises(ValueError, match=f"logits of token 0 .* NaN or infinite.*weight {name}"):
+        list(generate(model, family, prompts, 3, 4))
+
+
+def test_values_that_overflow_are_said_to(tiny_mllm, prompts):
+    model, family = load_mllm(tiny_mllm)
+    model.model.language_model.norm.weight.data.fill_(3e38)
+    with pytest.raises(ValueError, match=r"All its weights are finite, so torch.float32 overflows"):
+        list(generate(model, family, prompts, 3, 4))
+
+
 def replies(mllm, prompts, batch_size, max_new_tokens=6):
     model, family = mllm[0], copy(mllm[1])
     family.tokenizer = Numbers()

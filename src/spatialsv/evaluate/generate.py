@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from spatialsv.model.families.family import Family
+from spatialsv.model.finite import check_finite
 from spatialsv.samples.views import PreparedViews
 
 
@@ -123,7 +124,7 @@ def _generate_batch(
     positions = position[:, None] + offsets.clamp_min(0)
     responses: list[list[int]] = [[] for _ in tails]
     running = torch.ones(len(tails), dtype=torch.bool, device=model.device)
-    for _ in range(max_new_tokens):
+    for step in range(max_new_tokens):
         output = model(
             input_ids=ids,
             attention_mask=mask,
@@ -132,6 +133,7 @@ def _generate_batch(
             use_cache=True,
             logits_to_keep=1,
         )
+        check_finite(output.logits[:, -1], model, f"logits of token {step} of a response")
         ids = output.logits[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
         running &= ~torch.isin(ids[:, 0], stops)
         for row in running.nonzero()[:, 0].tolist():

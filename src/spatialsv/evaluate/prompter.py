@@ -80,8 +80,14 @@ class Prompter:
         Args:
             items: all of the benchmark's: turns of a dialogue need those before them.
             done: responses by the items' ids.
+
+        Raises:
+            ValueError: a prompt contains a control token of the chat template.
         """
         chat = Chat(self.adapter)
+        for item in items:
+            texts = (self.protocol.prompt(item), str(item.more.get("system", "")))
+            chat.check_texts(f"{self.data}: question {item.id!r}", *texts)
         single = [item for item in items if "turn" not in item.more and item.id not in done]
         for chunk in _chunks(single, self._batch_size):
             views: dict[tuple, tuple[PreparedViews, dict[str, Any]]] = {}

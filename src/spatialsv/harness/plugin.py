@@ -122,6 +122,9 @@ class SpatialSVChat(lmms):
             _, to_messages, _, doc_id, task, split = request.args
             messages: list[Message] = to_messages(self.task_dict[task][split][doc_id])
             visual = visual_input(messages, f"{task} {doc_id}")
+            content = [part for message in messages for part in message["content"]]
+            texts = [part["text"] for part in content if part["type"] == "text"]
+            self.chat.check_texts(f"{task} {doc_id}", *texts)
             key = visual.key
             if key not in self._views:
                 self._views[key] = previous.get(key) or self._prepare(visual)

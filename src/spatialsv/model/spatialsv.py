@@ -25,6 +25,7 @@ from spatialsv.losses.text import text_loss
 from spatialsv.losses.total import SpatialLossConfig, spatial_losses
 from spatialsv.model.checkpoint import HEADS, MLLM
 from spatialsv.model.families.family import Component, Family
+from spatialsv.model.finite import check_finite
 from spatialsv.model.heads import SpatialHeads, load_heads, save_heads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.vision_cache import use_cached_states
@@ -124,11 +125,18 @@ class SpatialSV(nn.Module):
         )
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
-        """Return the visual states at these hidden states (0 = embeddings), without logits."""
+        """Return the visual states at these hidden states (0 = embeddings), without logits.
+
+        Raises:
+            ValueError: states that are not finite.
+        """
         result = self.mllm.model(
             **self._inputs(batch), output_hidden_states=sorted(set(indices)), use_cache=False
         )
-        return [batch.visual_states(result.hidden_states[i]) for i in indices]
+        states = [batch.visual_states(result.hidden_states[i]) for i in indices]
+        for index, values in zip(indices, states, strict=True):
+            check_finite(values, self.mllm, f"hidden states {index} of ids {batch.ids}")
+        return states
 
     def _inputs(self, batch: Batch) -> dict[str, Any]:
         inputs, packing = batch.model_inputs(), batch.packing

@@ -20,6 +20,10 @@ from spatialsv.scenes.question import Question
 
 Message = dict[str, Any]  # role, and a list of content items
 IGNORED = -100  # label of tokens without a loss, as in transformers
+DIALOGUE: list[Message] = [  # a chat that shows what the template writes around texts
+    {"role": "user", "content": [{"type": "text", "text": "<question>"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "<answer>"}]},
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,25 +63,40 @@ class Chat:
         self._end = "" if has_end else self.tokenizer.eos_token  # Vicuna's template writes none
         self._suffix = suffix if has_end else ""
         self._visual = torch.tensor(sorted(processor.visual_tokens))
+        self._control = self._find_control_tokens()
         self._cache: dict[tuple[str | int, ...], Tokens] = {}
 
     def check(self, questions: Iterable[Question]) -> None:
-        """Check that no text would be tokenized as a special token.
+        """Check that no text would act as a part of the chat template.
 
         Args:
             questions: questions with their answers.
 
         Raises:
-            ValueError: a text or an answer contains a special token, such as <|im_end|>.
+            ValueError: a text or an answer contains a control token; see `check_texts`.
         """
-        added = self.tokenizer.added_tokens_decoder.values()
-        special = [token.content for token in added if token.special]
         for question in questions:
-            text = "\n".join(part for turn in question.turns for part in turn)
-            if found := next((token for token in special if token in text), None):
+            self.check_texts(
+                f"Question {question.id!r}", *(t for turn in question.turns for t in turn)
+            )
+
+    def check_texts(self, where: str, *texts: str) -> None:
+        """Check that no text would act as a part of the chat template.
+
+        Args:
+            where: names the record in the error.
+            texts: of the record.
+
+        Raises:
+            ValueError: a text contains a control token: a special token of the tokenizer such as
+                <|im_end|>, the placeholder of an image or video such as <image>, or what the
+                template writes before an answer such as "ASSISTANT:".
+        """
+        for text in texts:
+            if found := next((token for token in self._control if token in text), None):
                 raise ValueError(
-                    f"Question {question.id!r} contains {found!r}, a special token of"
-                    f" {self.tokenizer.name_or_path}. Remove its record from the data."
+                    f"{where} contains {found!r}, a special token of {self.tokenizer.name_or_path}."
+                    " Remove its record from the data."
                 )
 
     def with_answers(self, questions: Sequence[Question], views: PreparedViews) -> Tokens:
@@ -215,13 +234,18 @@ class Chat:
         at = next((i for i in range(len(full)) if full[i : i + len(text)] == text), 0)
         return torch.tensor(full[:at], dtype=torch.long)
 
+    def _find_control_tokens(self) -> list[str]:
+        """Return the texts that `check_texts` refuses."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        placeholders = map(self.tokenizer.decode, self.processor.template_ids.values())
+        between = self._render(DIALOGUE).partition(DIALOGUE[0]["content"][0]["text"])[2]
+        answer = between.partition(DIALOGUE[1]["content"][0]["text"])[0]
+        found = [*(token.content for token in added if token.special), *placeholders, answer]
+        return [text for text in dict.fromkeys(map(str.strip, found)) if text]
+
     def _find_answer_suffix(self) -> str:
         """Return the text that the template writes after an answer."""
-        messages: list[Message] = [
-            {"role": "user", "content": [{"type": "text", "text": "a"}]},
-            {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
-        ]
-        return self._render(messages).rpartition("b")[2]
+        return self._render(DIALOGUE).rpartition(DIALOGUE[1]["content"][0]["text"])[2]
 
     def _add_end(self, message: Message) -> Message:
         """Return an answer with the end token, if the template does not write it."""
