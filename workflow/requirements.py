@@ -38,9 +38,15 @@ def find_requirements(
     needs, errors = dict(settings["needs"]), []
     base = settings["train"]["base"]
     if model := settings["models"].get(base):
-        path, hub, revision = model["path"], model["hub"], model["revision"]
-        get = f"hf download {hub} --revision {revision} --local-dir {path}"
-        needs = {f"the MLLM {hub}": {"path": path, "get": get}, **needs}
+        path, hub = model["path"], model.get("hub")
+        if hub:
+            get = f"hf download {hub} --revision {model['revision']} --local-dir {path}"
+            needs = {f"the MLLM {hub}": {"path": path, "get": get}, **needs}
+        elif not (root / path).is_dir():
+            errors.append(
+                f"models.{base}.path: no folder {path}. Correct the path, or set hub and revision"
+                " for the command that downloads the model."
+            )
         if (family := model.get("family")) and not adapter_files(family):
             errors.append(
                 f"models.{base}.family: no module of {family} on Python's path (PYTHONPATH)"

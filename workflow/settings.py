@@ -35,8 +35,8 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
         The settings by section.
 
     Raises:
-        ValueError: a file is missing, a key is unknown, or a value has the wrong type; the message
-            starts with file and line.
+        ValueError: a file is missing, keys are unknown or missing, or values have the wrong type;
+            the message lists all errors, one a line, each with its file and line.
     """
     overlay = chosen.get("overlay", "default")
     files = [root / CONFIG / "default.yaml"]
@@ -49,18 +49,32 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
             f"overlay {overlay!r}: no file {files[-1]}. Known overlays: {', '.join(known)}."
         )
     schema = yaml.safe_load((root / SCHEMA).read_text())
-    settings: dict[str, Any] = {}
+    layers, errors = [], []
     for path in files:
         text = path.read_text()
-        layer = yaml.safe_load(text) or {}
-        check_layer(layer, schema, path.relative_to(root), yaml.compose(text))
-        settings = merge(settings, layer)
+        layers.append(_without_empty(yaml.safe_load(text)))
+        errors += layer_errors(layers[-1], schema, path.relative_to(root), yaml.compose(text))
     given = {key: _parse(value) for key, value in chosen.items() if key not in RUN_KEYS}
-    check_layer(given, schema, COMMAND_LINE)
-    settings = merge(settings, given)
-    for error in Draft202012Validator(schema).iter_errors(settings):
-        raise ValueError(f"overlay {overlay!r}: {_dotted(error.absolute_path)}{error.message}")
+    layers.append(_without_empty(given))
+    errors += layer_errors(layers[-1], schema, COMMAND_LINE)
+    settings: dict[str, Any] = {}
+    if not errors:
+        for layer in layers:
+            settings = merge(settings, layer)
+        errors = [
+            f"overlay {overlay!r}: {_dotted(error.absolute_path)}{error.message}"
+            for error in Draft202012Validator(schema).iter_errors(settings)
+        ]
+    if errors:
+        raise ValueError("\n".join(errors))
     return add_model(settings)
+
+
+def _without_empty(layer: Any) -> Any:
+    """Return a layer without sections that have no settings, such as `train:` alone in a line."""
+    if not isinstance(layer, Mapping):
+        return layer or {}
+    return {name: section for name, section in layer.items() if section is not None}
 
 
 def _parse(given: Any) -> Any:
@@ -114,13 +128,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def check_layer(
-    layer: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    where: Path | str,
-    node: yaml.Node | None = None,
-) -> None:
-    """Check one layer against the schema; keys may be missing.
+def layer_errors(
+    layer: Any, schema: Mapping[str, Any], where: Path | str, node: yaml.Node | None = None
+) -> list[str]:
+    """Return the errors of one layer, in which keys may be missing.
 
     Args:
         layer: settings of one file or of the command line.
@@ -128,8 +139,8 @@ def check_layer(
         where: the file, for the messages.
         node: the parsed file, for its line numbers.
 
-    Raises:
-        ValueError: all errors of the layer, one a line, each with file, line and suggestion.
+    Returns:
+        Messages with file, line and suggestion.
     """
     errors = []
     for path in _key_paths(layer):
@@ -137,10 +148,9 @@ def check_layer(
             name = ".".join(path)
             errors.append(f"{_locate(where, node, path)}: {name} was renamed to {new}.")
     for error in Draft202012Validator(schema).iter_errors(layer):
-        if error.validator != "required":
+        if error.validator not in ("required", "dependentRequired"):
             errors += _explain(error, where, node)
-    if errors:
-        raise ValueError("\n".join(errors))
+    return errors
 
 
 def _key_paths(layer: Any, above: tuple[str, ...] = ()) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from dag import to_json
 from requirements import find_requirements
-from settings import check_layer, load_settings, merge
+from settings import layer_errors, load_settings, merge
 from spatialsv.config import from_mapping
 from spatialsv.samples.dataset import Pools
 from spatialsv.teachers.config import TeacherConfig
@@ -37,9 +38,7 @@ SCHEMA = {
 
 
 def faults(text: str) -> str:
-    with pytest.raises(ValueError) as error:
-        check_layer(yaml.safe_load(text), SCHEMA, "some.yaml", yaml.compose(text))
-    return str(error.value)
+    return "\n".join(layer_errors(yaml.safe_load(text), SCHEMA, "some.yaml", yaml.compose(text)))
 
 
 def test_merge_lays_mappings_upon_each_other_and_replaces_the_rest():
@@ -77,7 +76,7 @@ def test_every_fault_is_told():
 
 
 def test_a_layer_may_leave_sections_out():
-    check_layer({}, SCHEMA, "some.yaml")
+    assert layer_errors({}, SCHEMA, "some.yaml") == []
 
 
 def test_the_same_settings_make_the_same_text():
@@ -126,6 +125,57 @@ def test_a_models_recipe_is_laid_upon_what_the_overlay_says():
     ]
     assert "lora" not in plain and own["lora"] == {"rank": 16}
     assert own["gradient_checkpointing"] and own["batch_size"] * own["accumulation"] == 16
+
+
+def mine(**model) -> dict:
+    return load_settings(
+        ROOT, {"overlay": "default", "models": {"mine": model}, "train": {"base": "mine"}}
+    )
+
+
+def test_a_local_model_needs_its_path_only(tmp_path):
+    settings = mine(path=str(tmp_path))
+    assert find_requirements(ROOT, settings, ["text"]) == ({}, [])
+    needs, errors = find_requirements(ROOT, mine(path="external/models/mine"), ["text"])
+    assert needs == {} and errors == [
+        "models.mine.path: no folder external/models/mine. Correct the path, or set hub and"
+        " revision for the command that downloads the model."
+    ]
+
+
+def test_a_model_of_the_hub_is_downloaded_at_its_revision():
+    revision = "a1" * 20
+    model = mine(path="external/models/mine", hub="me/mine", revision=revision)
+    (need,) = find_requirements(ROOT, model, ["text"])[0].values()
+    assert need["get"] == (
+        f"hf download me/mine --revision {revision} --local-dir external/models/mine"
+    )
+    with pytest.raises(ValueError, match=r"models\.mine: 'revision' is a dependency of 'hub'"):
+        mine(path="external/models/mine", hub="me/mine")
+
+
+def test_all_errors_are_reported_at_once(tmp_path):
+    copy = tmp_path / "workflow"
+    for part in ("config", "schemas"):
+        shutil.copytree(ROOT / "workflow" / part, copy / part)
+    overlay = "train: {sedes: [0]}\nmodels: {mine: {path: 3}}\n"
+    (copy / "config/mine.yaml").write_text(overlay)
+    with pytest.raises(ValueError) as error:
+        load_settings(tmp_path, {"overlay": "mine", "lift": {"batch": 3}})
+    assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == [
+        "workflow/config/mine.yaml:1",
+        "workflow/config/mine.yaml:2",
+        "snakemake --config",
+    ]
+    (copy / "config/mine.yaml").write_text("models: {a: {hub: x}, b: {family: 'a:B'}}\n")
+    with pytest.raises(ValueError) as error:
+        load_settings(tmp_path, {"overlay": "mine"})
+    assert len(str(error.value).splitlines()) == 3  # two paths and a revision
+
+
+def test_an_empty_section_is_the_default():
+    plain = load_settings(ROOT, {"overlay": "default"})
+    assert load_settings(ROOT, {"overlay": "default", "train": None, "lift": None}) == plain
 
 
 @pytest.mark.parametrize("base", ["qwen2_5_vl_7b", "internvl3_1b", "rooms"])
@@ -219,6 +269,7 @@ def test_every_teacher_of_the_settings_says_its_licence():
 
 def test_a_renamed_key_is_an_error_that_names_the_new_one_and_its_line():
     text = "train: {}\narms:\n  text: {}\n  blind: {blank_images: true}\n"
-    with pytest.raises(ValueError) as error:
-        check_layer(yaml.safe_load(text), {"type": "object"}, "some.yaml", yaml.compose(text))
-    assert str(error.value) == "some.yaml:4: arms.blind was renamed to arms.no_image."
+    (error,) = layer_errors(
+        yaml.safe_load(text), {"type": "object"}, "some.yaml", yaml.compose(text)
+    )
+    assert error == "some.yaml:4: arms.blind was renamed to arms.no_image."

@@ -101,8 +101,10 @@ def schema() -> dict[str, Any]:
             "train": sections["train"],
             "recipes": {"type": "object", "additionalProperties": sections["train"]},
         },
-        ["path", "hub", "revision"],
+        ["path"],
     )
+    pinned = {"hub": ["revision"], "revision": ["hub"]}  # needed only to download the model
+    sections["models"]["additionalProperties"]["dependentRequired"] = pinned
     teacher = _mapping(_load("spatialsv.teachers.config:TeacherConfig"))["properties"]
     sections["teachers"] = _named(teacher, ["kind", "hub", "path"])
     sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
