@@ -25,7 +25,7 @@ from spatialsv.geometry.camera import intrinsics_before_resampling
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
-from spatialsv.scenes.readers.formats import FORMATS, GENERIC, detect
+from spatialsv.scenes.readers.formats import FORMATS, GENERIC, detect, find_captures
 from spatialsv.scenes.readers.load import load, read_images, read_thumbnails, validate_frames
 from spatialsv.scenes.readers.nerfstudio import is_transforms
 from spatialsv.scenes.readers.read_captures import capture_id
@@ -149,7 +149,7 @@ def _from_scene(scene: Scenes, max_pixels: int) -> ImageSet:
 
 def _from_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
     format = config.format or detect(root)
-    paths = FORMATS[format].scenes(root)
+    paths = find_captures(format, root)
     if not paths:
         raise ValueError(f"{root}: found nothing in the format {format}.")
     for path in paths:

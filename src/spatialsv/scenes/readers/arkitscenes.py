@@ -28,7 +28,14 @@ from spatialsv.scenes.readers.capture import (
     read_numbers,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import collect_frames, files_by_stem, find_folders, lines, row
+from spatialsv.scenes.readers.files import (
+    collect_frames,
+    files_by_stem,
+    find_folders,
+    holds_most,
+    lines,
+    row,
+)
 
 IMAGES, DEPTH, INTRINSICS = "lowres_wide", "lowres_depth", "lowres_wide_intrinsics"
 TRAJECTORY = "lowres_wide.traj"
@@ -37,13 +44,9 @@ Value = TypeVar("Value")
 
 
 def scenes(root: Path) -> list[Path]:
-    """Return the directories with images, intrinsics and a trajectory: ID, or ID/ID_frames."""
-
-    def holds(folder: Path) -> bool:
-        parts = (folder / IMAGES, folder / INTRINSICS)
-        return all(part.is_dir() for part in parts) and (folder / TRAJECTORY).is_file()
-
-    return find_folders(root, holds, levels=4)  # raw/Training/ID/ID_frames
+    """Return the directories with images, intrinsics and a trajectory, or two of them."""
+    parts = (IMAGES, INTRINSICS, TRAJECTORY)
+    return find_folders(root, lambda folder: holds_most(folder, parts), levels=4)  # ID/ID_frames
 
 
 def capture(scene: Path) -> Capture:

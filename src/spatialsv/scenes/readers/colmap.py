@@ -23,7 +23,7 @@ from spatialsv.scenes.readers.capture import (
     resolve_below,
 )
 from spatialsv.scenes.readers.colmap_files import Camera, Image
-from spatialsv.scenes.readers.colmap_model import Points, model_files, read_model
+from spatialsv.scenes.readers.colmap_model import Points, is_model, read_model
 from spatialsv.scenes.readers.files import collect_frames
 
 # Locations of models below a scene, and of scenes below the given directory.
@@ -42,7 +42,7 @@ def scenes(root: Path) -> list[Path]:
         return []
     patterns = {f"{depth}{place}".strip("/") for depth in DEPTHS for place in PATTERNS}
     folders = {root, *(f for pattern in patterns - {""} for f in root.glob(pattern))}
-    found = {f for f in folders if model_files(f) and not _belongs_elsewhere(root, f)}
+    found = {f for f in folders if is_model(f) and not _belongs_elsewhere(root, f)}
     nested = {f for f in found if not found.isdisjoint(f.parents)}  # left behind by the mapper
     return sorted(found - nested, key=natural_key)
 

@@ -36,13 +36,31 @@ class Model:
     points: Points
 
 
+KINDS = ("cameras", "images", "points3D")
+ENDINGS = (".bin", ".txt")
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a directory has a model, or the remains of one: two kinds of files."""
+    names = [[f"{kind}{ending}" for ending in ENDINGS] for kind in KINDS]
+    return sum(any((folder / name).is_file() for name in kind) for kind in names) > 1
+
+
 def model_files(folder: Path) -> dict[str, Path]:
-    """Return the files of the model in `folder` by kind, or {} if there is none."""
-    for ending in ("bin", "txt"):
-        files = {n: folder / f"{n}.{ending}" for n in ("cameras", "images", "points3D")}
+    """Return the files of the model in `folder` by kind.
+
+    Raises:
+        CaptureError: cameras or images are missing, or are of different forms.
+    """
+    for ending in ENDINGS:
+        files = {kind: folder / f"{kind}{ending}" for kind in KINDS}
         if files["cameras"].is_file() and files["images"].is_file():
             return files
-    return {}
+    present = sorted(path.name for path in folder.iterdir() if path.stem in KINDS)
+    raise CaptureError(
+        f"{folder}: incomplete COLMAP model. Expected cameras and images, both .bin or both .txt;"
+        f" found {', '.join(present)}."
+    )
 
 
 def read_model(folder: Path) -> Model:

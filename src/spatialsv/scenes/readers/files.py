@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,17 +39,43 @@ def find_folders(root: Path, holds: Callable[[Path], bool], levels: int = 2) -> 
         The directories in natural order.
     """
     found, level = [], [root] if root.is_dir() else []
+    seen = {os.path.realpath(root)}
     for left in range(levels, -1, -1):
         here = [folder for folder in level if holds(folder)]
         found += here
-        rest = set(level).difference(here) if left else ()
-        level = [child for folder in rest for child in _subfolders(folder)]
+        rest = sorted(set(level).difference(here)) if left else ()
+        level = [child for folder in rest for child in _subfolders(folder, seen)]
     return sorted(found, key=natural_key)
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def walk_folders(root: Path) -> Iterator[Path]:
+    """Iterate over `root` and all directories below it; each once, whatever links lead to it."""
+    level, seen = [root], {os.path.realpath(root)}
+    while level:
+        yield from level
+        level = [child for folder in level for child in _subfolders(folder, seen)]
+
+
+def _subfolders(folder: Path, seen: set[str]) -> list[Path]:
+    """Return the directories in `folder` that are not in `seen`, and add them to it."""
+
+    def is_folder(entry: os.DirEntry[str]) -> bool:  # `entry.is_dir` fails on links to themselves
+        return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
     with os.scandir(folder) as entries:
-        return [folder / entry.name for entry in entries if entry.is_dir()]
+        found = [entry for entry in entries if is_folder(entry)]
+    found.sort(key=lambda entry: (entry.is_symlink(), entry.name))
+    new = []
+    for entry in found:
+        if (real := os.path.realpath(entry.path)) not in seen:
+            seen.add(real)
+            new.append(folder / entry.name)
+    return new
+
+
+def holds_most(folder: Path, names: Sequence[str]) -> bool:
+    """Return whether at most one of `names` is missing, which the error of the capture names."""
+    return sum((folder / name).exists() for name in names) >= len(names) - 1
 
 
 def files_by_stem(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:

@@ -30,6 +30,7 @@ from spatialsv.scenes.readers.files import (
     union_of_keys,
 )
 
+POSES = ("camera_keyframe_positions.hdf5", "camera_keyframe_orientations.hdf5")
 CAMERAS = "metadata_camera_parameters.csv"
 FLIP = np.diag([1.0, -1.0, -1.0])  # OpenGL to OpenCV
 DISTANCE, COLOUR, PREVIEW = ".depth_meters.hdf5", ".color.hdf5", ".tonemap.jpg"
@@ -39,15 +40,17 @@ PERCENTILE, BRIGHT, DARK, GAMMA = 90, 0.8, 1e-4, 1 / 2.2
 
 def scenes(root: Path) -> list[Path]:
     """Return the camera directories: ai_VVV_NNN/_detail/cam_XX."""
-    return find_folders(root, lambda f: (f / "camera_keyframe_positions.hdf5").is_file(), levels=3)
+    return find_folders(
+        root, lambda folder: any((folder / name).is_file() for name in POSES), levels=3
+    )
 
 
 def capture(scene: Path) -> Capture:
     """Return the frames of one camera, by number."""
     folder = scene.resolve().parents[1]
     try:
-        positions = read_hdf5(scene / "camera_keyframe_positions.hdf5", 2)
-        turns = read_hdf5(scene / "camera_keyframe_orientations.hdf5", 3)
+        positions = read_hdf5(scene / POSES[0], 2)
+        turns = read_hdf5(scene / POSES[1], 3)
     except (OSError, ValueError) as error:
         raise CaptureError(str(error)) from None
     count = len(positions)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from spatialsv.scenes.images import IMAGE_SUFFIXES
 from spatialsv.scenes.readers.capture import Capture, Frame, natural_key
+from spatialsv.scenes.readers.files import walk_folders
 
 
 def scenes(root: Path) -> list[Path]:
     """Return the directories at or below `root` that contain photos."""
     if not root.is_dir():
         return []
-    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
-    return sorted((folder for folder in folders if _photos(folder)), key=natural_key)
+    return sorted((folder for folder in walk_folders(root) if _photos(folder)), key=natural_key)
 
 
 def capture(scene: Path) -> Capture:

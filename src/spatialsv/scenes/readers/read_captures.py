@@ -12,7 +12,7 @@ from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.progress import progress
 from spatialsv.scenes.readers.capture import CaptureError, FrameError
 from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
-from spatialsv.scenes.readers.formats import FORMATS, detect
+from spatialsv.scenes.readers.formats import FORMATS, detect, find_captures
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.skipped import count_reasons
 from spatialsv.scenes.scene import Scenes
@@ -44,7 +44,7 @@ def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Pat
             shard is valid.
     """
     root = config.path_of(split)
-    paths = FORMATS[source].scenes(root)
+    paths = find_captures(source, root)
     if not root.exists() or not paths:
         raise ValueError(f"{root}: no capture in the format {source}")
     rows = config.rows(shard)
@@ -76,7 +76,7 @@ def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> N
             f"--format: unknown format {format!r}. Known formats: {', '.join(FORMATS)}."
         )
     format = format or detect(root)
-    paths = FORMATS[format].scenes(root)
+    paths = find_captures(format, root)
     if not paths:
         raise ValueError(f"{root}: no capture in the format {format}")
     _write(store.with_suffix(".json"), format, root, paths, config, {})

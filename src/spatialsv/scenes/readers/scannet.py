@@ -30,6 +30,7 @@ from spatialsv.scenes.readers.files import (
     collect_frames,
     files_by_stem,
     find_folders,
+    holds_most,
     read_pose,
     union_of_keys,
 )
@@ -44,8 +45,8 @@ MAX_OFFSET = 0.1  # of the principal point from the image centre, relative to th
 
 
 def scenes(root: Path) -> list[Path]:
-    """Return the directories with all four parts."""
-    return find_folders(root, lambda folder: all((folder / part).is_dir() for part in PARTS))
+    """Return the directories with the four parts, or three of them."""
+    return find_folders(root, lambda folder: holds_most(folder, PARTS))
 
 
 def capture(scene: Path) -> Capture:

@@ -28,8 +28,9 @@ COLOUR = (".color.png", ".color.jpg")
 
 
 def scenes(root: Path) -> list[Path]:
-    """Return the directories of the sequences."""
-    return find_folders(root, lambda folder: any(folder.glob("frame-*.pose.txt")))
+    """Return the directories of the sequences, known by their poses or depth."""
+    names = ("frame-*.pose.txt", "frame-*.depth.png")
+    return find_folders(root, lambda folder: any(any(folder.glob(name)) for name in names))
 
 
 def capture(scene: Path) -> Capture:

@@ -26,7 +26,7 @@ from spatialsv.scenes.readers.capture import (
     to_half_integer_centres,
 )
 from spatialsv.scenes.readers.depth_png import read_depth
-from spatialsv.scenes.readers.files import collect_frames, find_folders, lines, row
+from spatialsv.scenes.readers.files import collect_frames, find_folders, holds_most, lines, row
 from spatialsv.scenes.readers.lens import Lens
 
 LISTS = ("rgb.txt", "depth.txt", "groundtruth.txt")
@@ -48,8 +48,8 @@ MAX_DEVIATION = 1e-2  # of a quaternion's norm from 1; files have four digits
 
 
 def scenes(root: Path) -> list[Path]:
-    """Return the directories with all three lists."""
-    return find_folders(root, lambda folder: all((folder / name).is_file() for name in LISTS))
+    """Return the directories with the three lists, or two of them."""
+    return find_folders(root, lambda folder: holds_most(folder, LISTS))
 
 
 def capture(scene: Path) -> Capture:

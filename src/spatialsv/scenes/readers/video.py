@@ -28,6 +28,7 @@ from spatialsv.scenes.images import (
 )
 from spatialsv.scenes.readers.capture import Capture, CaptureError, Frame, natural_key
 from spatialsv.scenes.readers.container import check_length
+from spatialsv.scenes.readers.files import walk_folders
 from spatialsv.scenes.readers.sampling import evenly_spaced
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"}
@@ -85,7 +86,8 @@ def scenes(root: Path) -> list[Path]:
     """Return a video file, or all videos at or below a directory."""
     if root.is_file():
         return [root] if root.suffix.lower() in VIDEOS else []
-    found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEOS)
+    files = (path for folder in walk_folders(root) for path in folder.iterdir())
+    found = (path for path in files if path.suffix.lower() in VIDEOS)
     return sorted((path for path in found if not path.is_dir()), key=natural_key)
 
 
