@@ -27,7 +27,7 @@ def test_posed_depth_in_no_known_layout_is_refused_with_what_was_found(tmp_path,
     root = rgbd(tmp_path / "walk")
     assert main(["ingest", str(root), "--out", str(tmp_path / "s.zarr")]) == 2
     error = capsys.readouterr().err
-    assert f"{root}: found depth, trajectory.log beside the images" in error
+    assert f"{root}: found depth, trajectory.log next to the images" in error
     assert "Expected one of tum, 7scenes, scannet" in error and "--format photos" in error
     assert not (tmp_path / "s.zarr").exists()
     more = ["--out", str(tmp_path / "s.zarr"), "--format", "photos"]
@@ -66,9 +66,9 @@ def test_any_sign_of_geometry_is_named(tmp_path, name, kind):
     path = root / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"beside the images|could be photos or video") as caught:
+    with pytest.raises(ValueError, match=r"next to the images|could be photos or video") as caught:
         detect(root)
-    if "beside" in str(caught.value):
+    if "next to" in str(caught.value):
         assert name.partition("/")[0] in str(caught.value)
 
 
@@ -96,7 +96,7 @@ def test_a_dataset_without_one_of_its_parts_becomes_no_photos(tmp_path, name):
         try:
             assert detect(root) == name
         except ValueError as error:
-            assert "beside the images" in str(error) or "unknown format" in str(error), part
+            assert "next to the images" in str(error) or "unknown format" in str(error), part
         shutil.rmtree(root)
 
 

@@ -74,11 +74,11 @@ def detect(root: Path) -> str:
 
 
 def _check_no_geometry(root: Path, format: str) -> None:
-    """Raise a ValueError if there is geometry beside photos or videos, which would be dropped."""
+    """Raise a ValueError if there is geometry in a folder of photos or videos, which would be dropped."""
     if found := [str(path.relative_to(root)) for path in find_unread_geometry(root)]:
         listed = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         known = ", ".join(name for name in FORMATS if name not in GENERIC)
         raise ValueError(
-            f"{root}: found {listed} beside the images, in no known layout. Expected one of"
+            f"{root}: found {listed} next to the images, in no known layout. Expected one of"
             f" {known}. Rearrange the files, or give --format {format} to read no geometry."
         )

@@ -1,4 +1,4 @@
-"""Geometry that no reader understands, so that it is not dropped when images are read alone."""
+"""Geometry that no reader understands, so that it is not dropped where only images are read."""
 
 from __future__ import annotations
 
