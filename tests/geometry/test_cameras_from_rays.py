@@ -4,6 +4,13 @@ from torch.testing import assert_close
 
 from spatialsv.geometry.camera import intrinsics_from_fov
 from spatialsv.geometry.cameras_from_rays import RobustConfig, cameras_from_rays
+from spatialsv.geometry.homography import (
+    decompose,
+    fit_centred_homography,
+    fit_homography,
+    normal_matrix,
+    select_homography,
+)
 from spatialsv.geometry.pose_metrics import rotation_angle
 from spatialsv.geometry.rays import RayMap, ray_map
 
@@ -213,3 +220,69 @@ def test_skew_is_dropped(draw):
     found = cameras_from_rays(RayMap(rays.origins, rays.directions + noise))
     assert (found.intrinsics[:, 0, 1] == 0).all()
     assert (found.intrinsics[:, 1:, 0] == 0).all() and (found.intrinsics[:, 2, :2] == 0).all()
+
+
+ROBUST = pytest.mark.parametrize("robust", [None, RobustConfig()], ids=["plain", "robust"])
+
+
+@ROBUST
+@pytest.mark.parametrize("fault", ["zero", "nan", "inf", "parallel", "in one plane"])
+def test_rays_of_no_camera_are_nan_in_their_view_and_leave_the_others_alone(draw, robust, fault):
+    rays = noisy(draw, ray_map(draw.intrinsics((3,), 16, 16), draw.pose((3,)), 16, 16), 0.05)
+    alone = cameras_from_rays(RayMap(rays.origins[::2], rays.directions[::2]), robust=robust)
+    one = rays.directions[1]
+    one[...] = {
+        "zero": torch.zeros(3),
+        "nan": torch.full((3,), torch.nan),
+        "inf": torch.full((3,), torch.inf),
+        "parallel": one[0, 0].clone(),
+        "in one plane": one * torch.tensor([1.0, 0, 0]),
+    }[fault]
+    found = cameras_from_rays(rays, robust=robust)
+    assert found.intrinsics[1].isnan().all()
+    assert found.cam_to_world[1, :3].isnan().all()
+    check(alone, found.intrinsics[::2], found.cam_to_world[::2])
+
+
+@ROBUST
+def test_a_ray_without_a_direction_has_no_weight(draw, robust):
+    K, poses = draw.intrinsics((2,), 12, 16), draw.pose((2,))
+    rays = ray_map(K, poses, 12, 16)
+    directions = rays.directions.clone()
+    directions[0, 3:6] = 0
+    directions[1, 2, 2] = torch.nan
+    check(cameras_from_rays(RayMap(rays.origins, directions), robust=robust), K, poses)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.1, 0.2])
+def test_noise_as_large_as_a_narrow_view_turns_it_by_a_few_degrees(draw, noise):
+    """20 degrees of view: half of it is 0.18, as large as the noise."""
+    K, poses = intrinsics_from_fov(torch.full((60,), 0.35).double(), 32, 32), draw.pose((60,))
+    rays = noisy(draw, ray_map(K, poses, 32, 32), noise)
+    turn, _, _ = errors(cameras_from_rays(rays, robust=RobustConfig()), K, poses)
+    assert turn.isfinite().all()
+    assert turn.median() < 15 * noise
+
+
+def test_noise_does_not_turn_the_plain_fit_by_more_than_its_variance(draw):
+    """With more pixels the error falls as it should: none of it is bias."""
+    medians = []
+    for size in (16, 64):
+        K = intrinsics_from_fov(torch.full((40,), 0.5).double(), size, size)
+        poses = draw.pose((40,))
+        rays = noisy(draw, ray_map(K, poses, size, size), 0.1)
+        medians.append(errors(cameras_from_rays(rays), K, poses)[0].median())
+    assert medians[1] < 0.5 * medians[0]
+
+
+def test_the_free_fit_stands_in_for_a_centred_one_without_intrinsics(draw):
+    pixels = torch.cat([draw.uniform(-1.7, 1.7, (2, 8)), torch.ones(1, 8).double()])
+    directions = torch.randn(500, 3, 8, generator=draw.generator, dtype=torch.float64)
+    directions = torch.nn.functional.normalize(directions, dim=1)
+    weights = torch.ones(500, 8, dtype=torch.float64)
+    normal = normal_matrix(pixels, directions, weights)
+    free = fit_homography(normal)
+    centred = decompose(fit_centred_homography(normal, free))[1]
+    assert not centred.isfinite().all()  # of some views
+    usable = decompose(free)[1].isfinite()
+    assert decompose(select_homography(normal, weights))[1].isfinite()[usable].all()

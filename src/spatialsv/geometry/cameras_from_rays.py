@@ -12,6 +12,7 @@ coordinates precede pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -65,17 +66,18 @@ def cameras_from_rays(
 ) -> Cameras:
     """Return the camera of each ray map, in float64, on the rays' device.
 
-    The centre is the confidence-weighted mean of the origins.
+    The centre is the confidence-weighted mean of the origins. Rays that are not finite, or whose
+    direction is zero, have no weight.
 
     Args:
         rays: Ray maps.
         confidence: Weights of the pixels; all equal by default.
-        robust: Detect outliers among directions and origins, and give them and rays that are not
-            finite no weight. None: plain weighted least squares.
+        robust: Detect outliers among directions and origins, and give them no weight. None: plain
+            weighted least squares.
 
     Returns:
-        Cameras of the same leading axes. A view with fewer than four pixels of positive confidence
-        has NaN cameras.
+        Cameras of the same leading axes. K and pose are NaN in a view with fewer than four rays of
+        positive weight, or whose rays fit no pinhole camera; other views are not affected.
     """
     lead, (height, width) = rays.directions.shape[:-3], rays.directions.shape[-3:-1]
     directions, origins = (
@@ -85,7 +87,8 @@ def cameras_from_rays(
     weights = torch.ones_like(directions[:, 0])
     if confidence is not None:
         weights = confidence.double().reshape(weights.shape)
-    directions = directions / squared_length(directions).sqrt()[:, None].clamp_min(1e-12)
+    directions = directions / squared_length(directions).sqrt()[:, None]  # NaN for zero
+    directions, origins, weights = _zero_non_finite(directions, origins, weights)
     to_unit = _unit_plane(height, width, like=directions)
     pixels = pixel_grid(height, width, like=directions).reshape(-1, 2)
     pixels = to_unit @ torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1).T  # (3, P)
@@ -93,21 +96,22 @@ def cameras_from_rays(
         matrix = fit_homography(normal_matrix(pixels, directions, weights))
         centre = _weighted_mean(origins, weights)
     else:
-        directions, origins, weights = _zero_non_finite(directions, origins, weights)
         centre = _robust_centre(origins, weights, robust)
         weights = _robust_weights(pixels, directions, weights, robust)
         matrix = select_homography(normal_matrix(pixels, directions, weights), weights)
     rotation, intrinsics = decompose(matrix @ to_unit)
-    pose = make_pose(rotation, centre)
+    failed = rotation.isnan().any(dim=-1)  # (V, 3)
+    pose = make_pose(rotation, centre.masked_fill(failed, torch.nan))
     return Cameras(
         intrinsics=intrinsics.reshape(*lead, 3, 3), cam_to_world=pose.reshape(*lead, 4, 4)
     )
 
 
 def _unit_plane(height: int, width: int, like: Tensor) -> Float[Tensor, "3 3"]:
-    """Map pixels to coordinates around 0 of size about 1, which conditions the fit well."""
-    size = max(height, width) / 2
-    rows = [[1 / size, 0, -width / 2 / size], [0, 1 / size, -height / 2 / size], [0, 0, 1]]
+    """Map pixels to coordinates of mean 0 and variance 1, which conditions the fit well."""
+    # Isotropic noise of the directions then adds the same to all M of unit norm: no bias.
+    x, y, centre = math.sqrt(12) / width, math.sqrt(12) / height, -math.sqrt(3)
+    rows = [[x, 0, centre], [0, y, centre], [0, 0, 1]]
     return like.new_tensor(rows)
 
 

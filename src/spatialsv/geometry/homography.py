@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MIN_PIXELS = 4  # that determine a homography
+SINGULAR = 1e-10  # ratio of the sizes of K's columns, below which there is no K; rounding is 1e-16
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # entries of a symmetric matrix
 _PAIR_INDEX = ((0, 1, 2), (1, 3, 4), (2, 4, 5))  # index of each entry among _PAIRS
 _MOVES = (  # small rotations about x, y, z, and changes of the two focal lengths
@@ -86,9 +87,8 @@ def fit_centred_homography(
     Returns:
         M of each view, of unit norm.
     """
-    left, _, right = torch.linalg.svd(
-        start.nan_to_num(1) / start.nan_to_num(1).norm(dim=1)[:, None]
-    )
+    columns = (start / start.norm(dim=1)[:, None]).nan_to_num(1)
+    left, _, right = torch.linalg.svd(columns)
     rotation, focal = left @ right, start.norm(dim=1)  # (V, 3, 3), (V, 3)
     moves = torch.tensor(_MOVES).to(start)  # (5, 3, 3)
     for _ in range(steps):
@@ -117,14 +117,15 @@ def select_homography(
         weights: Weights of the pixels; they give the effective number of pixels.
 
     Returns:
-        M of each view.
+        M of each view. The free fit where the other one has no finite K.
     """
     free = fit_homography(normal)
     centred = fit_centred_homography(normal, free)
+    usable = decompose(centred)[1].isfinite().all(dim=(-2, -1), keepdim=True)
     errors = [(m.flatten(1)[:, None] @ normal @ m.flatten(1)[..., None]) for m in (centred, free)]
     count = weights.sum(dim=1).square() / weights.square().sum(dim=1)
     allowed = (2 * count.log() / count).exp()[:, None, None]
-    return centred.where(errors[0] <= allowed * errors[1], free)
+    return centred.where(usable & (errors[0] <= allowed * errors[1]), free)
 
 
 def minimal_homographies(
@@ -163,15 +164,16 @@ def decompose(
 
     Returns:
         R, and K scaled to K[2, 2] = 1 and without its skew, which all cameras here lack. NaN where
-        M is not finite.
+        M is not finite or singular.
     """
-    broken = ~matrix.isfinite().all(dim=(-2, -1))[..., None, None]
-    rotation, upper = torch.linalg.qr(matrix.where(~broken, torch.eye(3).to(matrix)))
+    finite = matrix.isfinite().all(dim=(-2, -1))[..., None, None]
+    rotation, upper = torch.linalg.qr(matrix.where(finite, torch.eye(3).to(matrix)))
     signs = torch.where(upper.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(matrix.dtype)
     rotation, upper = rotation * signs[..., None, :], upper * signs[..., :, None]
-    intrinsics = torch.linalg.inv(upper)
+    sizes = upper.diagonal(dim1=-2, dim2=-1).abs()
+    usable = finite & (sizes.amin(dim=-1) > SINGULAR * sizes.amax(dim=-1))[..., None, None]
+    intrinsics = torch.linalg.inv(upper.where(usable, torch.eye(3).to(matrix)))
     intrinsics = intrinsics / intrinsics[..., 2:, 2:]
     skewless = torch.ones(3, 3).to(matrix)
     skewless[0, 1] = 0
-    nan = torch.where(broken, torch.nan, 0.0).to(matrix.dtype)
-    return rotation + nan, intrinsics * skewless + nan
+    return rotation.where(usable, torch.nan), (intrinsics * skewless).where(usable, torch.nan)
