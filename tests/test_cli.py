@@ -165,7 +165,7 @@ def test_an_unknown_command_is_corrected(capsys):
             '{"tasks": {"test": ["around"]}, "rooms": {"motions": ["among"]}}',
             "scenes.tasks.test: task 'around' needs its camera motion",
         ),
-        ("{questions: 3}", "--config: not JSON"),
+        ("{questions: 3}", "--config: JSON text:1: not JSON"),
     ],
 )
 def test_a_fault_of_the_settings_is_one_line_and_exit_2(config, told, tmp_path, capsys):
@@ -237,6 +237,39 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
     line = ["--debug", "gather", "--of", "scenes", "--out", str(tmp_path / "m.json"), "gone.json"]
     assert main(line) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("x"), KeyError("x"), RecursionError("deep"), MemoryError(), RuntimeError()]
+)
+def test_an_unexpected_error_is_one_line_and_a_log(error, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def fail(path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("spatialsv.scenes.verify.verify", fail)
+    line = ["verify", "a folder"]
+    assert main(line) == 70
+    told = capsys.readouterr().err
+    (log,) = (tmp_path / "cache/spatialsv/logs").iterdir()
+    assert told.startswith("spatialsv verify: ") and told.count("\n") == 1
+    assert type(error).__name__ in told and "spatialsv verify 'a folder'" in told
+    assert str(log) in told and ("out of memory" in told) == isinstance(error, MemoryError)
+    assert "spatialsv verify 'a folder'" in log.read_text() and "Traceback" in log.read_text()
+    assert main(["--debug", *line]) == 70 and "Traceback" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_without_a_place_for_the_log(monkeypatch, tmp_path, capsys):
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
+    monkeypatch.setattr("spatialsv.scenes.verify.verify", fail)
+    assert main(["verify", "x"]) == 70
+    assert "unexpected error (ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_a_shard_of_scenes_by_hand(tmp_path):

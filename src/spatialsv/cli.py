@@ -10,21 +10,20 @@ import contextlib
 import difflib
 import importlib
 import io
-import json
-import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from spatialsv.config import RENAMED
-from spatialsv.io.digests import digest_bytes, digest_input
-from spatialsv.io.jobs import requested_job
+from spatialsv.failure_log import log_failure
+from spatialsv.io.digests import digest_input
 from spatialsv.io.manifest import recorded_origin
-from spatialsv.options import Command, parse
+from spatialsv.options import Command, find_inputs, parse, requested
 
+UNEXPECTED = 70  # exit code: EX_SOFTWARE of sysexits.h
 # Old option -> new option. An old one is an error that names the new one.
 RENAMED_OPTIONS = {
     "--blind": "--no-image",
@@ -40,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line without the program; None: the process's own.
 
     Returns:
-        The exit code: 0, or 2 with one line on standard error for an error of the input.
+        The exit code: 0; 1 if `verify` found errors; 2 with one line on standard error for an error
+        of the input; 70 with such a line and a log file for an error that nobody foresaw.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -51,48 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *words = words
     try:
         with requested([name, *words]) as (words, request):
-            _run(find_command(name, words), name, words, request)
+            return _run(find_command(name, words), name, words, request)
     except (ValueError, OSError, FloatingPointError) as error:
         if debug:
             traceback.print_exc()
         print(f"spatialsv {name}: {error}", file=sys.stderr)
         return 2
-    return 0
-
-
-@contextlib.contextmanager
-def requested(words: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Run the block as the job whose request `--made-from` names, if any.
-
-    A word `@FILE` stands for the words in a JSON file, for the system limits a command's length.
-
-    Args:
-        words: of the command line; the first is the command.
-
-    Yields:
-        The words that follow the command, and the request.
-    """
-    command = digest_bytes(*map(os.fsencode, words))
-    words = [one for word in words[1:] for one in _expand(word)]
-    if "--made-from" not in words:
-        yield words, {}
-        return
-    at = words.index("--made-from")
-    with requested_job(Path("".join(words[at + 1 : at + 2])), command) as request:
-        yield [*words[:at], *words[at + 2 :]], request
-
-
-def _expand(word: str) -> list[str]:
-    """Return the words that a word stands for: those of the file of `@FILE`, else itself."""
-    if not word.startswith("@"):
-        return [word]
-    try:
-        words = json.loads(Path(word[1:]).read_text())
-    except json.JSONDecodeError:
-        words = None
-    if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
-        raise ValueError(f"{word[1:]}: expected a JSON list of words, as {word} stands for one.")
-    return words
+    except Exception as error:  # not foreseen: a fault of this package or of a library
+        if debug:
+            traceback.print_exc()
+        print(f"spatialsv {name}: {log_failure(name, words, error)}", file=sys.stderr)
+        return UNEXPECTED
 
 
 def find_command(name: str, words: list[str]) -> Command:
@@ -128,8 +97,8 @@ def load_function(target: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"spatialsv.{module}"), function)
 
 
-def _run(command: Command, name: str, words: list[str], request: dict[str, Any]) -> None:
-    """Parse the words, call the function and show its result."""
+def _run(command: Command, name: str, words: list[str], request: dict[str, Any]) -> int:
+    """Parse the words, call the function, show its result, and return the exit code."""
     function = load_function(command.target)
     errors = io.StringIO()
     try:
@@ -147,28 +116,10 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
     origin = request | {"inputs": inputs}
     with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
-    if command.show:
-        with recorded_origin(origin):  # `_present` completes the manifest
-            command.show(result, **shown)
-
-
-def find_inputs(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files and folders among a function's arguments, but for `out`, with digests.
-
-    Args:
-        values: arguments by name of the parameter.
-
-    Returns:
-        The `digest_input` of each path, as the command line spelt it. A word counts as a path if
-        it exists and has a separator, for `rooms` names a model in any folder.
-    """
-    found = {}
-    for name, value in values.items():
-        for one in value if isinstance(value, tuple) else (value,):
-            is_path = isinstance(one, Path) or (isinstance(one, str) and os.sep in one)
-            if name != "out" and is_path and Path(one).exists():
-                found[str(one)] = digest_input(Path(one))
-    return found
+    if not command.show:
+        return 0
+    with recorded_origin(origin):  # `_present` completes the manifest
+        return command.show(result, **shown) or 0
 
 
 def _refuse_renamed(name: str, words: Sequence[str]) -> None:
@@ -244,6 +195,13 @@ def _show_inspection(inspection: Any, *, json: bool = False) -> None:
     print(format_inspection(inspection, json))
 
 
+def _show_verification(found: Any) -> int:
+    from spatialsv.scenes.verify import format_verification
+
+    print(format_verification(found))
+    return 1 if found.errors else 0
+
+
 def _show_scores(scoring: Any) -> None:
     from spatialsv.benchmarks.score import format_scores
 
@@ -281,10 +239,16 @@ COMMANDS = {
         names={"store": "out"},
     ),
     "inspect": Command(
-        "print the contents of a store of scenes or labels",
+        "print the contents of a store of scenes or labels, or of a manifest",
         "scenes.store.inspect:inspect",
         positional=("path",),
         show=_show_inspection,
+    ),
+    "verify": Command(
+        "compare stores, weights and tables with the digests in their manifests",
+        "scenes.verify:verify",
+        positional=("path",),
+        show=_show_verification,
     ),
     "labels": Command(
         "label one shard of scenes with a teacher's geometry",

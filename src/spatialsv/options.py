@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-import yaml
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from spatialsv.config import from_mapping, to_mapping
+from spatialsv.io.digests import digest_bytes, digest_input
+from spatialsv.io.jobs import requested_job
+from spatialsv.io.text import load_json, load_yaml, parse_json
 
 CONFIG = "config"  # the parameter whose fields are options, and the option that reads a file
 Field = tuple[str, Any, Any]  # as dataclasses.make_dataclass takes them
@@ -75,7 +79,7 @@ class Command:
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # parameter -> option
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of parameters without
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # accepted, not passed on
-    show: Callable[..., None] | None = None  # prints the result; its own parameters are options
+    show: Callable[..., int | None] | None = None  # prints; its own parameters are options
 
 
 def parse(
@@ -135,6 +139,57 @@ def parse(
     return values, shown
 
 
+@contextmanager
+def requested(words: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Run the block as the job whose request `--made-from` names, if any.
+
+    A word `@FILE` stands for the words in a JSON file, for the system limits a command's length.
+
+    Args:
+        words: of the command line; the first is the command.
+
+    Yields:
+        The words that follow the command, and the request.
+    """
+    command = digest_bytes(*map(os.fsencode, words))
+    words = [one for word in words[1:] for one in _expand(word)]
+    if "--made-from" not in words:
+        yield words, {}
+        return
+    at = words.index("--made-from")
+    with requested_job(Path("".join(words[at + 1 : at + 2])), command) as request:
+        yield [*words[:at], *words[at + 2 :]], request
+
+
+def _expand(word: str) -> list[str]:
+    """Return the words that a word stands for: those of the file of `@FILE`, else itself."""
+    if not word.startswith("@"):
+        return [word]
+    words = load_json(Path(word[1:]))
+    if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
+        raise ValueError(f"{word[1:]}: expected a JSON list of words, as {word} stands for one.")
+    return words
+
+
+def find_inputs(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files and folders among a function's arguments, but for `out`, with digests.
+
+    Args:
+        values: arguments by name of the parameter.
+
+    Returns:
+        The `digest_input` of each path, as the command line spelt it. A word counts as a path if
+        it exists and has a separator, for `rooms` names a model in any folder.
+    """
+    found = {}
+    for name, value in values.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            is_path = isinstance(one, Path) or (isinstance(one, str) and os.sep in one)
+            if name != "out" and is_path and Path(one).exists():
+                found[str(one)] = digest_input(Path(one))
+    return found
+
+
 def _config_fields(cls: type, words: Sequence[str], command: str) -> list[Field]:
     """Return `--config` itself and the fields of the dataclass, with the file's as defaults."""
     text = ""
@@ -150,13 +205,11 @@ def _read_settings(text: str) -> Mapping[str, Any]:
     """Return the settings of `--config`: JSON text, or a file of YAML or JSON."""
     try:
         if text.lstrip().startswith("{"):
-            return json.loads(text)
-        content = Path(text).read_text()
-        return json.loads(content) if text.endswith(".json") else yaml.safe_load(content)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--config: not JSON ({error}): {text}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"--config: not YAML: {text}: {error}") from None
+            return parse_json(text, "JSON text")
+        path = Path(text)
+        return load_json(path) if text.endswith(".json") else load_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"--config: {error}") from None
 
 
 def _field(

@@ -119,9 +119,8 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(
-            f"{path}: no such manifest. Run `snakemake --cores all {path}` to make it."
-        )
+        make = f"Run `snakemake --cores all {path}` to make it." if "data" in path.parts else ""
+        raise ValueError(f"{path}: no such manifest. {make or 'Check the path.'}")
     manifest = _parse(load_json(path), path)
     for name in manifest.payload:
         if not (path.parent / name).exists():
@@ -132,12 +131,19 @@ def read_manifest(path: str | Path) -> Manifest:
 
 
 def check_listed(path: Path) -> None:
-    """Raise ValueError if a manifest.json next to `path` lists it with other content."""
-    manifest = path.with_name("manifest.json")
-    if manifest.is_file() and is_manifest(load_json(manifest)):
-        listed = read_manifest(manifest)
-        if path.name in listed.payload:
-            listed.resolve(path.name)
+    """Raise ValueError if the manifest next to `path` lists it with other content."""
+    manifest = find_manifest(path)
+    if manifest and path.name in manifest.payload:
+        manifest.resolve(path.name)
+
+
+def find_manifest(path: Path) -> Manifest | None:
+    """Return the manifest next to `path`: manifest.json, or 0000.json of 0000.zarr, if any."""
+    for name in ("manifest.json", f"{path.name.partition('.')[0]}.json"):
+        manifest = path.parent / name
+        if manifest.is_file() and manifest != path and is_manifest(load_json(manifest)):
+            return read_manifest(manifest)
+    return None
 
 
 def is_manifest(record: Any) -> bool:
@@ -147,11 +153,16 @@ def is_manifest(record: Any) -> bool:
 
 def stored_digest(path: Path) -> str:
     """Return the digest that a manifest lists for `path`: a store's own, else that of the bytes."""
+    return recorded_digest(path) or cached_digest(path)
+
+
+def recorded_digest(path: Path) -> str | None:
+    """Return the digest of its content that a store records in its root; None for all else."""
     root = path / "zarr.json"
     if root.is_file():
         with suppress(ValueError, KeyError, TypeError):
             return str(load_json(root)["attributes"]["digest"])
-    return cached_digest(path)
+    return None
 
 
 def _parse(record: Any, path: Path) -> Manifest:

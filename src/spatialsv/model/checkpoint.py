@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.io.text import load_json
 
 MLLM, HEADS = "mllm", "heads"  # subfolders of a trained model's folder
 SETTINGS_FILE = "spatialsv.json"  # in a checkpoint: `Family.settings` and its training's record
@@ -75,4 +75,4 @@ def resolve_model(model: str | Path) -> CheckpointRef:
 def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Return SpatialSV's record in the checkpoint `folder`; empty if there is none."""
     path = Path(folder) / SETTINGS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return load_json(path) if path.is_file() else {}

@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from spatialsv.config import from_mapping, to_mapping
 from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.io.atomic import atomic_directory
+from spatialsv.io.manifest import check_listed
+from spatialsv.io.text import load_json
 from spatialsv.model.dpt import DPTConfig, DPTHead
+from spatialsv.model.loading import checkpoint_errors
 from spatialsv.model.projectors import (
     Projector,
     confidence,
@@ -138,12 +141,14 @@ def load_heads(folder: Path) -> SpatialHeads:
         raise FileNotFoundError(
             f"{folder}: no config.json of 3D heads. A model trained without geometry has no heads."
         )
-    settings = json.loads((folder / "config.json").read_text())
-    config = from_mapping(SpatialHeadsConfig, settings["heads"], f"{folder}/config.json: heads")
-    heads = SpatialHeads(config, settings["hidden_size"])
-    missing, unexpected = heads.load_state_dict(
-        load_file(folder / "heads.safetensors"), strict=False
-    )
+    check_listed(folder)
+    settings = load_json(folder / "config.json")
+    with checkpoint_errors(folder):
+        config = from_mapping(SpatialHeadsConfig, settings["heads"], f"{folder}/config.json: heads")
+        heads = SpatialHeads(config, settings["hidden_size"])
+        missing, unexpected = heads.load_state_dict(
+            load_file(folder / "heads.safetensors"), strict=False
+        )
     absent = set(missing) - (heads.state_dict().keys() - _without_aliases(heads).keys())
     if absent or unexpected:
         raise ValueError(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import find_adapter_config_file
 
+from spatialsv.io.manifest import check_listed
 from spatialsv.model.checkpoint import read_settings
 from spatialsv.model.families.family import Family, adapter_name
 from spatialsv.model.families.internvl import InternVL
@@ -22,6 +23,7 @@ from spatialsv.model.families.llava_onevision_1_5 import LlavaOneVision15
 from spatialsv.model.families.llava_video import LlavaVideo
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
 from spatialsv.model.families.qwen3_vl import Qwen3VL
+from spatialsv.model.loading import checkpoint_errors
 
 FAMILIES: dict[str, type[Family]] = {  # by `model_type` in config.json
     "internvl": InternVL,
@@ -61,17 +63,19 @@ def load_mllm(
             it has a LoRA adapter, or its parameters are not exactly the model's.
     """
     name, local = _checkpoint_name(path)
+    check_listed(Path(name))
     adapter = _import_family(family, name)
-    config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
-    adapter = adapter or find_family(config.model_type, name)
-    if weights:
-        model = _load_weights(adapter, name, dtype, attn, local)
-    else:
-        with torch.device("meta"):
-            model = adapter.model_class(config)
-        model.set_attn_implementation(attn)
-    use_linear_patch_embedding(model)
-    return model.eval(), adapter.load_processor(name, config, local)
+    with checkpoint_errors(name):
+        config = AutoConfig.from_pretrained(name, local_files_only=local, trust_remote_code=False)
+        adapter = adapter or find_family(config.model_type, name)
+        if weights:
+            model = _load_weights(adapter, name, dtype, attn, local)
+        else:
+            with torch.device("meta"):
+                model = adapter.model_class(config)
+            model.set_attn_implementation(attn)
+        use_linear_patch_embedding(model)
+        return model.eval(), adapter.load_processor(name, config, local)
 
 
 def _load_weights(

@@ -7,7 +7,6 @@ Shapes: B scenes of a batch, N views, H W pixels of the scenes' images.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from spatialsv.config import from_mapping, to_mapping
@@ -23,6 +21,9 @@ from spatialsv.geometry.camera import scale_intrinsics
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.io.atomic import write_json
+from spatialsv.io.manifest import check_listed
+from spatialsv.io.text import load_json
+from spatialsv.model.loading import checkpoint_errors
 from spatialsv.progress import progress
 from spatialsv.scenes.scene import CAMERAS, Cameras, Geometry, Scenes
 from spatialsv.teachers.network import TeacherNetwork, TeacherNetworkConfig
@@ -133,15 +134,11 @@ def load_network(folder: Path = SHIPPED) -> TeacherNetwork:
     for path in (config_path, weights_path):
         if not path.is_file():
             raise ValueError(f"{path}: file not found. Run `make base` to train the teacher.")
-    try:
-        record = json.loads(config_path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{config_path}: invalid JSON: {error}.") from None
+    check_listed(folder)
+    record = load_json(config_path)
     network = TeacherNetwork(from_mapping(TeacherNetworkConfig, record, str(config_path)))
-    try:
+    with checkpoint_errors(weights_path):
         weights = load_file(weights_path)
-    except SafetensorError as error:
-        raise ValueError(f"{weights_path}: not a safetensors file: {error}.") from None
     expected = {name: value.shape for name, value in network.state_dict().items()}
     shapes = {name: value.shape for name, value in weights.items()}
     if wrong := sorted(n for n in expected | shapes if expected.get(n) != shapes.get(n)):

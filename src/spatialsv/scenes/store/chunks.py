@@ -26,7 +26,7 @@ EMPTY = 2**64 - 1  # offset of a chunk that holds only the fill value
 ENTRY = 16  # bytes of the index for each chunk
 CHECKSUM = 4  # bytes after the index and after each chunk
 
-REMEDY = "Force the rule that made it."
+REMEDY = "Force the rule, or repeat the command, that made it."
 
 blosc.use_threads = False  # chunks are small, and loader processes are forked
 

@@ -79,9 +79,8 @@ def open_complete(path: Path, full: bool = False) -> zarr.Group:
             message names the variable and, where they can be read, the scenes.
     """
     if not (path / ROOT).is_file():
-        raise ValueError(
-            f"{path}: no Zarr store found. Force the rule that the manifest next to it names."
-        )
+        found = f"no {ROOT} in this folder" if path.is_dir() else "no such folder"
+        raise ValueError(f"{path}: no Zarr store found: {found}. Check the path.")
     attributes = _read_attributes(path / ROOT)
     root = zarr.open_group(path, mode="r", use_consolidated=False)
     if damaged := dict(_damaged_files(path, attributes["files"], full)):
@@ -98,10 +97,11 @@ def _read_attributes(path: Path) -> dict[str, Any]:
     """Return the attributes of a root, after checking its own digest."""
     try:
         record = load_json(path)
-        attributes = record["attributes"]
-        found = attributes.get("format")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: damaged ({error}). {REMEDY}") from None
+    attributes = record.get("attributes") if isinstance(record, dict) else None
+    attributes = attributes if isinstance(attributes, dict) else {}
+    found = attributes.get("format")
     if found != FORMAT:
         raise ValueError(f"{path.parent}: expected format {FORMAT!r}, found {found!r}. {REMEDY}")
     if "checksum" not in attributes:

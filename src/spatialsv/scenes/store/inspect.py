@@ -1,4 +1,4 @@
-"""Summarise a store and check that it is complete: `spatialsv inspect`."""
+"""Summarise a store or a manifest and say whether it is complete: `spatialsv inspect`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,53 @@ from typing import Any
 import numpy as np
 import zarr
 
+from spatialsv.io.manifest import FIELDS, find_manifest, read_manifest, recorded_digest
 from spatialsv.scenes.scene import ATTRIBUTES
 from spatialsv.scenes.store.completeness import ROOT, group_prefixes, listed_files, open_array
 from spatialsv.scenes.store.encoding import DIMS
 from spatialsv.scenes.store.reference import SceneRef, open_store
+from spatialsv.scenes.verify import entry_states
 
 LENGTHS = {"metre": "in metres", "relative": "up to scale"}
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Summarise a store; depth is read scene by scene.
+    """Summarise a store or a manifest; depth is read scene by scene.
 
     Args:
-        path: the store's folder.
+        path: the store's folder, or a manifest, of which every entry is read.
 
     Returns:
-        A JSON-ready summary of each group: scenes, variables, share and range of valid depth.
+        A JSON-ready summary. Of a store: for each group its scenes, variables, share and range of
+        valid depth. Of a manifest: what is wrong with each entry, and its other fields.
     """
+    if path.is_file():
+        manifest = read_manifest(path)
+        fields = {name: getattr(manifest, name) for name in FIELDS if name != "payload"}
+        return {"path": str(path), "entries": entry_states(manifest)} | fields
     groups = open_store(path)
     root = zarr.open_group(path, mode="r", use_consolidated=False)
     files = listed_files(root)
     return {
         "path": str(path),
         "complete": True,  # or opening it would have failed
+        "listed": _compare_with_manifest(path),
         "bytes": sum(files.values()) + (path / ROOT).stat().st_size,
         "groups": [
             _summarise_group(group, root, files, prefix)
             for prefix, group in zip(group_prefixes(root), groups, strict=True)
         ],
     }
+
+
+def _compare_with_manifest(path: Path) -> str:
+    """Return whether the manifest next to a store lists it as it is."""
+    manifest = find_manifest(path)
+    if manifest is None or path.name not in manifest.payload:
+        return "listed by no manifest"
+    if manifest.payload[path.name] == recorded_digest(path):
+        return f"as {manifest.path} lists it"
+    return f"not what {manifest.path} lists. {manifest.remedy}"
 
 
 def _summarise_group(
@@ -90,7 +108,12 @@ def format_inspection(summary: dict[str, Any], as_json: bool) -> str:
     """Return the summary of `inspect` as a table, or as JSON."""
     if as_json:
         return json.dumps(summary, indent=1)
-    lines = [f"{summary['path']}: complete, {_format_size(summary['bytes'])}"]
+    if "entries" in summary:
+        lines = [f"{summary['path']}: manifest of the stage {summary['stage']}"]
+        lines += [f"  {name}: {state or 'unchanged'}" for name, state in summary["entries"].items()]
+        return "\n".join(lines)
+    size = _format_size(summary["bytes"])
+    lines = [f"{summary['path']}: complete, {size}, {summary['listed']}"]
     for group in summary["groups"]:
         lines += ["", *_format_group(group)]
     return "\n".join(lines)

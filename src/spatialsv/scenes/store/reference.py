@@ -21,7 +21,7 @@ from spatialsv.scenes.scene import (
     describe_ids,
     select_ids,
 )
-from spatialsv.scenes.store.chunks import Chunks
+from spatialsv.scenes.store.chunks import REMEDY, Chunks
 from spatialsv.scenes.store.completeness import (
     ROOT,
     group_prefixes,
@@ -209,7 +209,7 @@ def _open_group(path: Path, root: zarr.Group, prefix: str) -> SceneRef:
             **{name: attributes[name] for name in ATTRIBUTES},
         )
     except ValueError as error:
-        raise ValueError(f"{path}: {error} Force the rule that made it.") from None
+        raise ValueError(f"{path}: {error} {REMEDY}") from None
 
 
 def _retry_if_replaced(path: Path, read: Callable[[], T]) -> T:
