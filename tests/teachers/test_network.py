@@ -168,5 +168,5 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"model\.safetensors: \d+ tensors do not match"):
         load_network(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match="not a safetensors file"):
+    with pytest.raises(ValueError, match="cannot be loaded as a checkpoint"):
         load_network(tmp_path)
