@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: their traceback goes to a file, one line to the user."""
+"""Unforeseen errors: their traceback goes to a file, one line to the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spatialsv.io.digests import user_cache
 
 
 def log_failure(name: str, words: Sequence[str], error: Exception) -> str:
-    """Write the traceback of an error that nobody foresaw to a file.
+    """Write the traceback of an unforeseen error to a file.
 
     Args:
         name: the command.
