@@ -220,6 +220,20 @@ def _show_comparison(comparison: Any) -> None:
     print(format_comparison(comparison))
 
 
+def _show_manifest(manifest: Any) -> None:
+    """Print in one line what a stage wrote, and where; nothing in processes that write nothing."""
+    if manifest is not None:
+        counts = [f"{n:,} {name.replace('_', ' ')}" for name, n in manifest.counts.items()]
+        files = ", ".join(manifest.payload)
+        print(f"{manifest.stage}: {', '.join(counts)}; {files} in {manifest.path.parent}")
+
+
+def _show_export(out: Any) -> None:
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    heads = "with" if (out / "heads").is_dir() else "without"
+    print(f"export: a checkpoint of {size / 1e6:,.1f} MB, {heads} 3D heads, in {out}")
+
+
 def _present(manifest: Any) -> None:
     from spatialsv.report.targets import present
 
@@ -256,7 +270,11 @@ COMMANDS = {
         defaults={"teacher": "rooms"},
     ),
     "pseudo": Command("label one shard of scenes without questions, and gate it", "pseudo:run"),
-    "train": Command("fine-tune the base MLLM as one arm says, or plan it (--plan)", "train:run"),
+    "train": Command(
+        "fine-tune the base MLLM as one arm says, or plan it (--plan)",
+        "train:run",
+        show=_show_manifest,
+    ),
     "lift": Command(
         "lift depth, rays, cameras and points from images, or from a stage's --scenes",
         "lift.images:lift_images",
@@ -267,8 +285,11 @@ COMMANDS = {
         "write a trained model as a plain transformers checkpoint",
         "model.export:export",
         positional=("model",),
+        show=_show_export,
     ),
-    "probe": Command("train probes on the hidden states of a frozen model", "probe:run"),
+    "probe": Command(
+        "train probes on the hidden states of a frozen model", "probe:run", show=_show_manifest
+    ),
     "evaluate": Command(
         "evaluate a model on the questions of scenes, or on a benchmark",
         "evaluate:run",
@@ -326,7 +347,7 @@ VARIANTS = {  # of commands that `find_command` selects by their options
     "train": Command(
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),
-    "lift": Command(COMMANDS["lift"].summary, "lift:run"),
+    "lift": Command(COMMANDS["lift"].summary, "lift:run", show=_show_manifest),
 }
 
 

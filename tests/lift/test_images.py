@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -93,6 +94,8 @@ def test_scenes_of_a_store_have_a_folder_each_and_errors(tmp_path, tiny_scenes, 
     assert errors["mean"]["abs_rel"] == pytest.approx(mean) and mean > 0.01
     told = capsys.readouterr().out
     assert f"AbsRel {mean:.3f} with one median scale per scene" in told
+    last = r"lift: 2 image sets, 4 views, [\d,]+ points, 0 images skipped; in .*/out"
+    assert re.fullmatch(last, told.splitlines()[-1])
 
 
 def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """MLLMs that transformers lacks, and one whose adapter is not ours, through stages as commands."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -85,6 +86,23 @@ def through_the_stages(job, base, out, family=()) -> None:
         assert command(stage, *model, *more, "--out", path, config=config) == 0
         assert read_manifest(path).counts["scenes"] == 6
     assert command("export", train, "--keep-heads", "--out", out / "exported") == 0
+
+
+def test_each_command_ends_with_what_it_wrote_and_where(job, tiny_mllm, tmp_path, capsys):
+    through_the_stages(job, tiny_mllm, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    found = {line.partition(":")[0]: line for line in lines}
+    parameters = read_manifest(tmp_path / "train/manifest.json").counts["parameters"]
+    assert found["train"] == (
+        f"train: 1 steps, {parameters:,} parameters; mllm, log.jsonl, metrics.json, heads in"
+        f" {tmp_path}/train"
+    )
+    files = "metrics.json, rows.jsonl, lifted.zarr"
+    assert found["lift"] == f"lift: 6 scenes; {files} in {tmp_path}/lift"
+    files = "metrics.json, layers.json, depth.zarr"
+    assert found["probe"] == f"probe: 6 scenes, 6 test scenes; {files} in {tmp_path}/probe"
+    last = rf"export: a checkpoint of \d\.\d MB, with 3D heads, in {tmp_path}/exported"
+    assert re.fullmatch(last, lines[-1])
 
 
 @pytest.mark.parametrize("save", [save_llava_qwen, save_llava_onevision_1_5])

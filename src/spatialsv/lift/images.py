@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -103,6 +104,7 @@ def lift_images(
     loaded = load_model(model, family)
     folders: list[Path] = []
     errors: list[SourceErrors] = []
+    totals: Counter[str] = Counter()
     for images in chain([first], [second] if second else [], image_sets):
         folder = out if second is None else out / folder_of(images.id)
         if folder in folders:
@@ -111,13 +113,13 @@ def lift_images(
         result, cloud = lift_image_set(images, loaded, config)
         write_result(folder, result, cloud, _record(loaded, cloud, config), config.rrd)
         print("\n".join(_summary(images, result, cloud, loaded, folder)))
+        totals.update({"views": len(result.views), "points": len(cloud.points)})
+        totals.update({"images skipped": len(images.skipped)})
         if images.truth is not None:
             errors.append(compare_with_source(result.scenes, images.truth, loaded.shape))
     if errors:
         write_errors(out / "errors.json", errors)
-    if loaded.notice:
-        print(f"note: {loaded.name} {loaded.notice}")
-    print("note: lengths are relative, 1 = the mean distance of points to the first camera")
+    print("\n".join(_closing(loaded, {"image sets": len(folders), **totals}, out)))
     return folders
 
 
@@ -194,6 +196,15 @@ def _record(model: GeometryModel, cloud: PointCloud, config: LiftImagesConfig) -
             "min_confidence": cloud.min_confidence,
         },
     }
+
+
+def _closing(model: GeometryModel, totals: Mapping[str, int], out: Path) -> Iterator[str]:
+    """Yield what holds for all image sets; the last line says how much was written, and where."""
+    if model.notice:
+        yield f"note: {model.name} {model.notice}"
+    yield "note: lengths are relative, 1 = the mean distance of points to the first camera"
+    counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
+    yield f"lift: {counts}; in {out}"
 
 
 def _summary(

@@ -13,7 +13,7 @@ from spatialsv.scenes.licence import check_licence
 RECORDED = ("teachers", "images")  # of a manifest's `about`, copied to the checkpoint's settings
 
 
-def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = False) -> None:
+def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = False) -> Path:
     """Copy a trained MLLM to `out`, which any tool loads as it loads the base model.
 
     The parameters have the base model's names, number and shapes, so inference costs the same.
@@ -23,6 +23,9 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
         out: a folder that does not exist yet.
         keep_heads: copy the 3D heads to heads/ in `out`, so that `spatialsv lift` can read it.
         commercial: refuse models trained on labels whose licence is not known to allow that use.
+
+    Returns:
+        `out`.
 
     Raises:
         ValueError: `out` exists, `model` is not a train manifest, it has no heads to keep, or the
@@ -47,6 +50,7 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
         if record:
             write_json(temporary / SETTINGS_FILE, read_settings(temporary) | record)
         write_text(temporary / "README.md", _model_card(manifest, keep_heads))
+    return out
 
 
 def _model_card(manifest: Manifest, heads: bool) -> str:
