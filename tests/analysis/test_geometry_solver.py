@@ -70,6 +70,20 @@ def test_cameras_that_stand_still_lose_what_depth_cannot_tell(rooms, labels):
     assert right["lifted_depth"] > 0.95 > right["lifted"] + 0.2
 
 
+def test_views_without_a_camera_show_nothing(rooms, labels):
+    known = load_rooms([rooms])
+    poses = labels.cam_to_world.copy()
+    poses[0] = np.nan  # all of the first room's
+    poses[1, 1] = np.nan
+    said = solve_rooms(known, by_id([labels.replace(cam_to_world=poses)]))
+    for question in known[0].questions:
+        assert said[question.id]["lifted"] is None
+        assert said[question.id]["lifted_depth"] is not None
+    perfect = solve_rooms(known, by_id([labels]))
+    for question in known[2].questions:
+        assert said[question.id] == perfect[question.id]
+
+
 def test_scenes_from_elsewhere_are_passed_over_and_other_rooms_refused(rooms):
     elsewhere = replace(rooms, config={}, about={})
     assert load_rooms([elsewhere]) == []

@@ -91,6 +91,8 @@ def test_a_camera_that_is_not_finite_has_the_worst_errors(draw, form):
     errors, whole = pose_errors(poses, true, form=form), pose_errors(true, true, form=form)
     lost = [2 in pair for pair in combinations(range(4), 2)]
     assert errors.without_baseline == whole.without_baseline == 0
+    assert (errors.without_camera, whole.without_camera) == (3, 0)
+    assert concatenate_pose_errors([errors, whole, errors]).without_camera == 6
     assert (errors.rotation == 180).tolist() == (errors.translation == 90).tolist() == lost
 
 
@@ -105,7 +107,7 @@ def test_pose_auc_matches_the_histogram_that_vggt_uses(draw):
 
 
 def test_the_worst_error_is_the_larger_of_the_two():
-    errors = PoseErrors(torch.tensor([1.0, 9.0]), torch.tensor([4.0, torch.nan]), 1)
+    errors = PoseErrors(torch.tensor([1.0, 9.0]), torch.tensor([4.0, torch.nan]), 1, 0)
     assert errors.worst()[0] == 4
     assert errors.worst()[1].isnan()
 

@@ -74,3 +74,15 @@ def test_fewer_than_three_weighted_points_are_nan_and_leave_the_others_alone(dra
     assert found.scale[1].isnan()
     assert found.rotation[1].isnan().all()
     assert found.translation[1].isnan().all()
+
+
+@pytest.mark.parametrize("fit", [umeyama, robust_umeyama])
+@pytest.mark.parametrize("with_scale", [True, False])
+def test_points_that_are_not_finite_are_nan_and_leave_the_others_alone(draw, fit, with_scale):
+    source, rotation = draw.uniform(-1, 1, (3, 8, 3)), draw.rotation()
+    target = source @ rotation.mT
+    target[1, 2, 0] = torch.nan
+    source[2] = torch.inf
+    found = fit(source, target, with_scale=with_scale)
+    assert_close(found.rotation[0], rotation)
+    assert found.rotation[1:].isnan().all() and found.translation[1:].isnan().all()

@@ -1,6 +1,7 @@
 """Labels: frame, unit, mask and errors."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from spatialsv.labels.errors import label_errors
 from spatialsv.labels.stage import drop_unsure
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import load_groups, load_store, write_groups, write_store
+from spatialsv.teachers.exact import ExactTeacher
 
 
 def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
@@ -30,6 +32,26 @@ def test_exact_labels_return_to_metres(tmp_path, tiny_scenes):
     metrics = json.loads(manifest.find(".metrics.json").read_text())
     assert metrics["abs_rel"] < 1e-6
     assert metrics["pose_auc30"] > 0.99
+
+
+def test_a_view_without_a_camera_is_no_label(tmp_path, tiny_scenes, monkeypatch):
+    """The stage stops at the part with the scene: nothing is written that training would use."""
+
+    class Broken:
+        def label(self, scenes):
+            labels = ExactTeacher().label(scenes)
+            poses = labels.cam_to_world.copy()
+            poses[1, 1] = np.nan
+            return labels.replace(cam_to_world=poses)
+
+    monkeypatch.setattr("spatialsv.labels.stage.load_teacher", lambda *_: Broken())
+    shard, out = tmp_path / "0000.json", tmp_path / "labels" / "0000.json"
+    digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    error = f"cam_to_world of scene {tiny_scenes.ids[1]!r}, view 1 is nan"
+    with pytest.raises(ValueError, match=re.escape(error)):
+        run(shard, "broken", LabelsConfig(), out)
+    assert not out.exists()
 
 
 def test_the_least_confident_pixels_are_dropped_scene_by_scene(tiny_labels):

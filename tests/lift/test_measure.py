@@ -54,6 +54,17 @@ def test_the_truth_has_no_error(truth):
     assert metrics["delta1"] == 1
     assert metrics["pose_auc15"] == metrics["pose_auc30"] == 1
     assert metrics["rotation_error"] == pytest.approx(0, abs=1e-6)
+    assert metrics["pose_pairs_without_camera"] == 0
+
+
+def test_views_without_a_camera_are_counted_and_have_the_largest_errors(truth):
+    poses = truth.cam_to_world.clone()
+    poses[1, 1] = torch.nan
+    metrics = summarise(*measure_batch(lifted_truth(truth), truth, poses))
+    assert metrics["pose_pairs_without_camera"] == 1
+    assert metrics["pose_pairs"] == 6
+    assert metrics["rotation_error"] == pytest.approx(180 / 6, abs=1e-6)
+    assert metrics["pose_auc30"] == pytest.approx(5 / 6)
 
 
 def test_what_cannot_be_measured_is_left_out_of_the_means():

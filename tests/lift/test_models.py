@@ -2,12 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from helpers.tiny_families import SAVE
+from spatialsv.geometry.maps import GeometryPrediction
+from spatialsv.geometry.pose_metrics import pose_errors
+from spatialsv.geometry.rays import ray_map
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.lift.models import (
     TEACHER_TRAINED_ON_ROOMS,
     TRAINED_ON_ROOMS,
+    as_scenes,
     load_model,
     training_notice,
 )
@@ -101,3 +106,32 @@ def test_heads_for_distillation_only_are_refused(tiny_mllm, tmp_path):
     save_spatialsv(tmp_path, SpatialSV(mllm, family, heads))
     with pytest.raises(ValueError, match=r"trained without tasks\. Give a model of an arm with"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_view_without_a_camera_is_nan_and_the_others_keep_theirs(tiny_labels, lost):
+    K, poses = (
+        torch.from_numpy(np.concatenate([values[:1], values[1:2]], axis=1)).double()
+        for values in (tiny_labels.intrinsics, tiny_labels.cam_to_world)
+    )
+    rays = ray_map(K, poses, 16, 16)  # 1 scene of 4 views
+    directions = rays.directions.clone()
+    directions[:, lost] = 0
+    one = torch.ones(1, 4, 16, 16)
+    scenes = as_scenes(
+        GeometryPrediction(
+            depth=one,
+            depth_confidence=one,
+            ray_origins=rays.origins,
+            ray_directions=directions,
+            ray_confidence=one,
+        ),
+        ids=("a",),
+        source="test",
+    )
+    found = torch.from_numpy(scenes.cam_to_world)
+    assert found[0, lost].isnan().any() and np.isnan(scenes.intrinsics[0, lost]).all()
+    errors = pose_errors(found, poses)
+    assert errors.without_camera == 3
+    assert (errors.rotation > 1e-4).sum() == 3
+    assert f"view {lost}" in find_invalid_value(scenes)

@@ -23,6 +23,16 @@ def test_targets_given_back_have_no_error(cells):
             assert of.max() < 1e-4, name
 
 
+def test_views_without_a_camera_are_counted_and_have_the_largest_errors(cells):
+    outputs, _ = cells.targets()
+    outputs[0, 1, ..., output_slices(4)["directions"]] = 0
+    errors = measure(outputs, cells)
+    assert errors["without_camera"].tolist() == [0.5] + 5 * [0]
+    assert errors["rotation_error"][0] == 180 and errors["pose_auc30"][0] == 0
+    assert errors["translation_error"][0] == 90
+    assert errors["rotation_error"][1:].max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("task", "metrics"),
     [

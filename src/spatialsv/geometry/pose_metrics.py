@@ -33,6 +33,7 @@ class PoseErrors:
     # Degrees between translation directions, in [0, 90]; NaN for a pair without a baseline.
     translation: Float[Tensor, "*lead pairs"]
     without_baseline: int  # pairs whose true centres coincide, so that their direction is undefined
+    without_camera: int  # pairs with the largest errors, since a predicted pose is not finite
 
     def worst(self) -> Float[Tensor, "*lead pairs"]:
         """Return the larger error of each pair, on which pose AUC is based; NaN if undefined."""
@@ -75,6 +76,7 @@ def pose_errors(
         rotation=rotation_angle(predicted[..., :3, :3], true[..., :3, :3]).where(finite, 180.0),
         translation=direction.where(~still, torch.nan),
         without_baseline=int(still.sum()),
+        without_camera=int((~finite).sum()),
     )
 
 
@@ -93,6 +95,7 @@ def concatenate_pose_errors(parts: list[PoseErrors]) -> PoseErrors:
         rotation=torch.cat([part.rotation for part in parts]),
         translation=torch.cat([part.translation for part in parts]),
         without_baseline=sum(part.without_baseline for part in parts),
+        without_camera=sum(part.without_camera for part in parts),
     )
 
 

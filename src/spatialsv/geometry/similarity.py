@@ -50,17 +50,20 @@ def umeyama(
         with_scale: False fits a rigid motion.
 
     Returns:
-        The transform. Its rotation is proper even where points are mirrored.
+        The transform; NaN where a point is not finite. Its rotation is proper even where points
+        are mirrored.
     """
     if weights is None:
         weights = torch.ones_like(source[..., 0])
     share = (weights / weights.sum(dim=-1, keepdim=True))[..., None]
     source_mean, target_mean = (source * share).sum(dim=-2), (target * share).sum(dim=-2)
     x, y = source - source_mean[..., None, :], target - target_mean[..., None, :]
-    left, singular, right = torch.linalg.svd((y * share).transpose(-1, -2) @ x)
+    covariance = (y * share).transpose(-1, -2) @ x
+    finite = covariance.isfinite().all(dim=(-2, -1))[..., None, None]
+    left, singular, right = torch.linalg.svd(covariance.where(finite, 0))
     signs = torch.ones_like(singular)
     signs[..., 2] = torch.where(torch.linalg.det(left) * torch.linalg.det(right) < 0, -1.0, 1.0)
-    rotation = (left * signs[..., None, :]) @ right
+    rotation = ((left * signs[..., None, :]) @ right).where(finite, torch.nan)
     variance = (share * x * x).sum(dim=(-2, -1))
     scale = (singular * signs).sum(dim=-1) / variance if with_scale else torch.ones_like(variance)
     moved = scale[..., None] * (rotation @ source_mean[..., None]).squeeze(-1)

@@ -154,6 +154,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], pairs: Iterable[PoseErrors]) ->
         means |= {f"pose_auc{limit}": error_auc(joined.worst(), limit) for limit in (15, 30)}
         means["pose_pairs"] = int((~joined.worst().isnan()).sum())
         means["pose_pairs_without_baseline"] = joined.without_baseline
+        means["pose_pairs_without_camera"] = joined.without_camera
     if "mean_depth_abs_rel" in means and "abs_rel" in means:
         means["abs_rel_over_mean_depth"] = means["abs_rel"] / means["mean_depth_abs_rel"]
     means["scenes"] = len(rows)

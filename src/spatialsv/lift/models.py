@@ -181,19 +181,28 @@ def training_notice(about: Mapping[str, Any]) -> str | None:
 
 
 def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str) -> Scenes:
-    """Return predicted depth and the cameras read from the rays, in the first view's frame."""
+    """Return predicted depth and the cameras read from the rays, in the first view's frame.
+
+    A view whose rays fit no camera has NaN K and pose. If that is the first view, poses stay in the
+    rays' frame, which the heads learn to be the first view's.
+
+    Raises:
+        ValueError: there is no depth or no ray map.
+    """
     depth, confidence = prediction.depth, prediction.depth_confidence
     origins, directions = prediction.ray_origins, prediction.ray_directions
     if depth is None or confidence is None or origins is None or directions is None:
         raise ValueError("Cameras and points require the heads for depth and rays.")
     cameras = cameras_from_rays(RayMap(origins, directions), prediction.ray_confidence)
+    poses = cameras.cam_to_world
+    has_frame = poses[:, :1].isfinite().all(dim=(-2, -1), keepdim=True)
     maps = depth.numpy().astype(np.float32)
     return Scenes(
         ids=ids,
         geometry=Geometry(
             cameras=Cameras(
                 intrinsics=cameras.intrinsics.numpy(),
-                cam_to_world=to_first_view(cameras.cam_to_world).numpy(),
+                cam_to_world=to_first_view(poses).where(has_frame, poses).numpy(),
             ),
             depth=maps,
             valid=np.isfinite(maps) & (maps > 0),

@@ -121,7 +121,9 @@ def measure(outputs: Float[Tensor, "S N h w M"], truth: Cells) -> dict[str, Floa
         `scene_depth_errors` and `affine_depth_errors`; `ray_error`, the mean angle between rays,
         and `origin_error`, the mean distance of their origins; `rotation_error`,
         `translation_error` and `pose_auc30` (VGGT's form) of the cameras read from the rays, over
-        pairs of views; and `points_error`, the mean distance between points, without alignment.
+        pairs of views; `without_camera`, the share of views whose rays fit no camera, whose pairs
+        have the largest errors; and `points_error`, the mean distance between points, without
+        alignment.
     """
     kinds, side = output_slices(truth.side), {"y": truth.side, "x": truth.side}
     geometry, valid = truth.geometry, truth.geometry.valid
@@ -142,6 +144,8 @@ def measure(outputs: Float[Tensor, "S N h w M"], truth: Cells) -> dict[str, Floa
     errors["translation_error"] = pairs.translation.nanmean(dim=1)
     auc = [error_auc(worst, 30) for worst in pairs.worst()]
     errors["pose_auc30"] = torch.tensor(auc, dtype=torch.float64)
+    failed = cameras.intrinsics.isnan().any(dim=-1).any(dim=-1)
+    errors["without_camera"] = failed.double().mean(dim=1)
     distance = (points - geometry.points).double().norm(dim=-1)
     errors["points_error"] = _masked_mean(distance.flatten(1), valid.flatten(1))
     return errors

@@ -46,7 +46,9 @@ def visibility_from_points(
         if len(shown) >= MIN_POINTS:
             centre, size, yaw = fit_upright_box(shown)
         objects.append(replace(item, centre=centre, size=size, yaw=yaw))
-    extent = fit_upright_box(points[known], WALL_OUTLIERS)[1]
+    extent = np.full(3, np.nan)
+    if known.any():
+        extent = fit_upright_box(points[known], WALL_OUTLIERS)[1]
     visible = measure_visibility(
         replace(room, objects=tuple(objects), extent=extent, cam_to_world=cam_to_world), instance
     )

@@ -13,7 +13,7 @@ from spatialsv.io.digests import digest_path
 from spatialsv.io.locks import exclusive_lock
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.io.work_directory import open_work_directory
-from spatialsv.scenes.scene import Scenes, SceneSet
+from spatialsv.scenes.scene import Scenes, SceneSet, find_invalid_value
 from spatialsv.scenes.scene_list import stack
 from spatialsv.scenes.store import load_store, write_store
 
@@ -77,6 +77,9 @@ def label_in_parts(
 
     Returns:
         Labels of each group.
+
+    Raises:
+        ValueError: a teacher's depth, camera or feature is not finite.
     """
     return [
         stack([_part(group.select(cut), label, folder / f"{number}.{cut.start}") for cut in cuts])
@@ -98,5 +101,7 @@ def _part(scenes: SceneSet, label: Callable[[Scenes], Scenes], store: Path) -> S
     except ValueError:
         delete(store)
     labels = label(scenes.load())
+    if error := find_invalid_value(labels):
+        raise ValueError(f"The teacher's output cannot be used as a label: {error}.")
     write_store(store, labels)
     return labels
