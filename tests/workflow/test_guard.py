@@ -51,6 +51,35 @@ def test_a_killed_run_leaves_no_claim(tmp_path, holder):
             pass
 
 
+TARGET = "data/scenes/validation/0000.json"
+
+
+def test_a_second_run_is_told_of_the_first_alone_and_a_dry_run_is_not(copy):
+    with claim(copy.root):
+        second = copy.snakemake("--", TARGET)
+        assert second.returncode == 1 and not (copy.root / "data").exists()
+        assert f"another run is active in {copy.root} (process {os.getpid()})" in second.stdout
+        assert "unlock" not in second.stdout and "Traceback" not in second.stdout
+        assert copy.planned(TARGET) == {"scenes_shard": 1}
+
+
+NO_FLOCK = """
+import errno, fcntl
+def flock(*arguments):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = flock
+"""
+
+
+def test_a_file_system_without_flock_has_runs_and_dry_runs(copy):
+    copy.edit("workflow/config/default.yaml", "shard_size: 96", "shard_size: 2")
+    (copy.root / "src/sitecustomize.py").write_text(NO_FLOCK)
+    assert copy.planned(TARGET) == {"scenes_shard": 1}
+    found = copy.snakemake("--", TARGET)
+    assert found.returncode == 0, found.stdout
+    assert copy.planned(TARGET) == {}
+
+
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch) -> Path:
     """The jobs that `squeue` lists, one a line; an earlier run submitted 41, 42 and 43_7."""
