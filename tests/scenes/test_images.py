@@ -167,15 +167,8 @@ def test_a_reduced_jpeg_is_close_to_the_reduction_of_all_its_pixels(tmp_path):
     assert np.abs(np.asarray(small, float) - np.asarray(full, float)).max() <= 3
 
 
-@pytest.mark.parametrize("size", [(1, 50_000), (50_000, 1)])
-def test_thin_images_are_limited_too(tmp_path, size):
-    Image.new("L", size).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png", max_pixels=100)
-    assert image.width * image.height <= 100
-
-
 def test_size_is_checked_in_the_header_before_pixels_are_decoded(tmp_path):
-    for size in ((LARGEST // 1000 + 1, 1000), (2**31 - 1, 2**31 - 1), (0, 5)):
+    for size in ((LARGEST // 1000, 1001), (2**31 - 1, 2**31 - 1), (0, 5), (1, 300)):
         (tmp_path / "a.png").write_bytes(png(size, 1, 0, b"", pixels=False))
         with pytest.raises(ValueError, match=r"a\.png: cannot be read as an image"):
             read_image(tmp_path / "a.png", max_pixels=100)

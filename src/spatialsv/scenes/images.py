@@ -25,6 +25,7 @@ Box = tuple[int | float, int | float, int | float, int | float]  # left, top, ri
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 BACKGROUND = (255, 255, 255)  # below transparent pixels
 LARGEST = 2**27  # pixels, about 134 million: half a gigabyte in Pillow's RGB
+LONGEST = 200  # longer side over shorter one; Qwen's processors refuse more
 REDUCING_GAP = 3  # times the final size, to which images are reduced without a filter
 UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -127,10 +128,12 @@ def check_size(width: int, height: int) -> None:
     """Check the size in a header, before pixels are decoded.
 
     Raises:
-        ValueError: an image of this size is empty, or larger than `LARGEST`.
+        ValueError: an image of this size is empty, too large or too elongated.
     """
     if min(width, height) < 1 or width * height > LARGEST:
         raise ValueError(f"{width} x {height} pixels, expected 1 to {LARGEST}")
+    if max(width, height) > LONGEST * min(width, height):
+        raise ValueError(f"{width} x {height} pixels, expected a ratio of at most {LONGEST}")
 
 
 @contextmanager
@@ -146,6 +149,8 @@ def _open_image(source: Path | bytes, name: str = "") -> Iterator[Image.Image]:
     """
     where = name or (source if isinstance(source, Path) else "image")
     try:
+        if isinstance(source, Path) and source.exists() and not source.is_file():
+            raise ValueError("not a file")
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
             check_size(*opened.size)
             _scale_colour_key(opened)
@@ -178,8 +183,7 @@ def _limited_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, i
     if max_pixels is None or width * height <= max_pixels:
         return size
     shrink = (max_pixels / (width * height)) ** 0.5
-    width, height = (min(max(1, int(side * shrink)), max_pixels) for side in size)
-    return width, height
+    return max(1, int(width * shrink)), max(1, int(height * shrink))
 
 
 def _resize(image: Image.Image, size: tuple[int, int], box: Box | None) -> Image.Image:

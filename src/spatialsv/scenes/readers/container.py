@@ -30,7 +30,8 @@ def _declared_length(file: BinaryIO, size: int) -> int:
         return 0 if length in (0, 2**32 - 1) else 8 + length
     if start[:4] == EBML:
         file.seek(4)
-        file.seek(_variable_integer(file) or 0, 1)
+        header = _variable_integer(file) or 0
+        file.seek(min(size, file.tell() + header))
         segment = _variable_integer(file) if file.read(4) == SEGMENT else None
         return 0 if segment is None else file.tell() + segment
     position = 0

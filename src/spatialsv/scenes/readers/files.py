@@ -78,6 +78,22 @@ def holds_most(folder: Path, names: Sequence[str]) -> bool:
     return sum((folder / name).exists() for name in names) >= len(names) - 1
 
 
+def list_files(paths: Iterable[Path], suffixes: Iterable[str]) -> list[Path]:
+    """Return files with these suffixes and broken links to such, in natural order.
+
+    A broken link is not dropped here, so that reading it gives a reason.
+    """
+    return sorted(
+        (
+            path
+            for path in paths
+            if path.suffix.lower() in suffixes
+            and (path.is_file() or (path.is_symlink() and not path.exists()))
+        ),
+        key=natural_key,
+    )
+
+
 def files_by_stem(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """Return the files of a directory by stem, in natural order."""
     found = {

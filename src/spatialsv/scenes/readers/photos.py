@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatialsv.scenes.images import IMAGE_SUFFIXES
 from spatialsv.scenes.readers.capture import Capture, Frame, natural_key
-from spatialsv.scenes.readers.files import walk_folders
+from spatialsv.scenes.readers.files import list_files, walk_folders
 
 
 def scenes(root: Path) -> list[Path]:
@@ -23,5 +23,4 @@ def capture(scene: Path) -> Capture:
 
 
 def _photos(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((path for path in files if path.is_file()), key=natural_key)
+    return list_files(folder.iterdir(), IMAGE_SUFFIXES)
