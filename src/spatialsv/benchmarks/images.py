@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from spatialsv.io.fields import Fields
+from spatialsv.benchmarks.benchmark import Item
+from spatialsv.io.fields import Fields, path_inside
 from spatialsv.io.text import iterate_table
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.store import load_groups
@@ -29,6 +30,23 @@ LONGEST_INDEX = 64  # characters; VLMEvalKit treats what is no longer than this 
 def file_of(data: Path, name: str) -> Path:
     """Return the file or store that the image `name` is in."""
     return data / name.partition("#")[0]
+
+
+def check_media(items: Iterable[Item], data: Path, linked: Collection[str] = ()) -> None:
+    """Check that all images and videos exist, in `data` or where links to `linked` folders lead.
+
+    Raises:
+        ValueError: a file is missing, or a link leads elsewhere.
+    """
+    names = list(dict.fromkeys(name for item in items for name in item.media))
+    if missing := [name for name in names if not file_of(data, name).exists()]:
+        raise ValueError(
+            f"{data}: {len(missing)} of {len(names)} images or videos are missing, such as"
+            f" {missing[0]}."
+        )
+    for file in {name.partition("#")[0] for name in names}:
+        if not file.endswith(".zarr"):  # a store belongs to a manifest
+            path_inside(data, file, linked)
 
 
 def read_images(data: Path, name: str, max_pixels: int | None = None) -> list[Image.Image]:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.catalogue import NAMES, load_items
-from spatialsv.benchmarks.images import file_of, read_images
+from spatialsv.benchmarks.images import check_media, file_of, read_images
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, user_cache
 from spatialsv.io.manifest import read_manifest
@@ -70,7 +70,12 @@ class Overlap:
 
 
 def overlap(
-    train: Path, test: str, data: Path | None = None, distance: int = 4, out: Path | None = None
+    train: Path,
+    test: str,
+    data: Path | None = None,
+    distance: int = 4,
+    out: Path | None = None,
+    linked_folders: Sequence[str] = (),
 ) -> Overlap:
     """Find what the training set `train` shares with `test`.
 
@@ -80,6 +85,7 @@ def overlap(
         data: the benchmark's folder.
         distance: bits, of 64, in which the hashes of two similar images may differ.
         out: JSON file to write; None: none.
+        linked_folders: folders outside `data` that links in it may lead to.
 
     Returns:
         The overlap.
@@ -90,7 +96,9 @@ def overlap(
     if test in NAMES:
         if data is None:
             raise ValueError(f"{test}: give --data, the folder of the benchmark's files.")
-        images = _benchmark_images(load_items(test, data), data)
+        items = load_items(test, data)
+        check_media(items, data, linked_folders)
+        images = _benchmark_images(items, data)
     else:
         images = _stored_images(Path(test))
     first, second = hash_images(_stored_images(train)), hash_images(images)

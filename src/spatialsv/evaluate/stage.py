@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import transformers
 from spatialsv.benchmarks import rooms
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol
 from spatialsv.benchmarks.catalogue import check_ids, find_benchmark, find_protocol, load_items
-from spatialsv.benchmarks.images import file_of
+from spatialsv.benchmarks.images import check_media, file_of
 from spatialsv.benchmarks.overlap import format_overlap, overlap_of_run
 from spatialsv.benchmarks.responses import FILE, Response, resume_responses, write_responses
 from spatialsv.benchmarks.score import format_scores, read_no_image, respond, score_items
@@ -71,7 +71,7 @@ class _Mllm(ItemModel):
 
     @property
     def context(self) -> tuple[str, ...]:
-        without = {"batch_size", "resamples", "seed"}
+        without = {"batch_size", "linked_folders", "resamples", "seed"}
         settings = {k: v for k, v in to_mapping(self._task.config).items() if k not in without}
         return (self._weights, json.dumps(settings | {"blank_images": self._blank}))
 
@@ -194,7 +194,7 @@ def _load_model(
     model: str | Path, family: str | None, task: _Task, train_scenes: Sequence[str | Path]
 ) -> ItemModel:
     if str(model) not in BASELINES:
-        _check_media(task.items, task.data)
+        _check_media(task.items, task.data, task.config.linked_folders)
         return _Mllm(model, family, task)
     train = task.items  # of a third-party benchmark, as its published chance levels
     if task.name == rooms.NAME:
@@ -204,16 +204,11 @@ def _load_model(
     return BASELINES[str(model)].fit(train, task.protocol)
 
 
-def _check_media(items: Sequence[Item], data: Path) -> None:
-    """Raise ValueError unless all images and videos exist."""
+def _check_media(items: Sequence[Item], data: Path, linked: Collection[str]) -> None:
+    """Raise ValueError unless all questions have images or videos that can be read."""
     if text_only := [turns[0].id for turns in split_dialogues(items) if not turns[0].media]:
         raise ValueError(f"{len(text_only)} questions have no image, such as {text_only[0]!r}.")
-    names = list(dict.fromkeys(name for item in items for name in item.media))
-    if missing := [name for name in names if not file_of(data, name).exists()]:
-        raise ValueError(
-            f"{data}: {len(missing)} of {len(names)} images or videos are missing, such as"
-            f" {missing[0]}."
-        )
+    check_media(items, data, linked)
 
 
 def _respond(model: ItemModel, task: _Task, path: Path) -> list[Response]:

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import ascii_uppercase
 from typing import Any
 
@@ -38,7 +38,7 @@ class Fields:
     """
 
     values: Mapping[str, Any]
-    where: str
+    where: str = ""
 
     def error(self, name: str, problem: str) -> ValueError:
         """Return the error of the field `name`."""
@@ -111,14 +111,14 @@ class Fields:
         value = self.get(name)
         if not isinstance(value, Mapping):
             raise self.expected(name, "an object")
-        return Fields(value, f"{self.where}: {name}")
+        return type(self)(value, f"{self.where}: {name}")
 
     def records(self, name: str) -> list[Fields]:
         """Return the objects of a list."""
         value = self.get(name)
         if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
             raise self.expected(name, "a list of objects")
-        return [Fields(row, f"{self.where}: {name}[{i}]") for i, row in enumerate(value)]
+        return [type(self)(row, f"{self.where}: {name}[{i}]") for i, row in enumerate(value)]
 
     def file(self, name: str) -> str:
         """Return the name of a file below the data folder."""
@@ -217,6 +217,34 @@ def options_in(question: str) -> dict[str, str]:
     ends = [mark.start() for mark in marks[1:]] + [len(question)]
     texts = [question[m.end() : end].strip(" \n,(") for m, end in zip(marks, ends, strict=False)]
     return dict(zip(letters, texts, strict=True))
+
+
+def path_inside(folder: Path, name: str, linked: Collection[str] = ()) -> Path:
+    """Return the path of a file, or of a directory of files, in `folder`.
+
+    Args:
+        folder: the data folder.
+        name: a relative path.
+        linked: other folders that links in `folder` may lead to.
+
+    Returns:
+        The path below `folder`, which may not exist.
+
+    Raises:
+        ValueError: a link leads outside `folder` and `linked`.
+    """
+    path, root = folder / name, folder.resolve()
+    roots = [root, *(Path(other).resolve() for other in linked)]
+    if root.parent.name == "snapshots":  # of the Hugging Face cache, whose files are such links
+        roots.append(root.parent.parent / "blobs")
+    for file in (path, *path.iterdir()) if path.is_dir() else (path,):
+        real = file.resolve()
+        if not any(map(real.is_relative_to, roots)):
+            raise ValueError(
+                f"{file}: a link to {real}, outside {folder}. To read it, add its folder to the"
+                f" setting linked_folders: [{real.parent}]."
+            )
+    return path
 
 
 def show(value: Any) -> str:

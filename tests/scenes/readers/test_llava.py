@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from helpers.outside import llava_record, save_video, write_llava
+from helpers.outside import llava_record, save_picture, save_video, write_llava
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.question import read_questions
 from spatialsv.scenes.readers import llava
@@ -63,22 +63,71 @@ def test_a_lettered_answer_to_lettered_options_is_a_choice():
         ),
         (llava_record({"image": "a.jpg"}, "What?", "x", "<image>", "y"), "markers within the text"),
         (llava_record({"image": "a.jpg"}, "<image>", "x"), "empty turn"),
-        (llava_record({"image": "a.jpg"}, "<image>?", "  "), "empty turn"),
+        (llava_record({"image": "a.jpg"}, "<image>?", "  "), "invalid value: conversations.1"),
         (llava_record({"image": "a.jpg"}, "<image>?"), "turns do not alternate"),
         (llava_record({}, "What?", "x"), "no image"),
         (llava_record({"image": "a.jpg", "video": "v.mp4"}, "<image>?", "x"), "no image"),
         (llava_record({"video": ["v.mp4", "w.mp4"]}, "<video><video>?", "x"), "several videos"),
-        (llava_record({"video": "../v.mp4"}, "<video>?", "x"), "unsafe name"),
-        ({"image": "a.jpg"}, "no conversations"),
+        (llava_record({"video": "../v.mp4"}, "<video>?", "x"), "invalid video"),
+        ({"image": "a.jpg"}, "invalid conversations"),
         (
             {"image": "a.jpg", "conversations": [{"from": "system", "value": "<image>"}]},
-            "unknown role",
+            "invalid from: conversations.0.",
         ),
     ],
 )
 def test_a_bad_record_says_why(record, reason):
     with pytest.raises(RecordError, match=reason):
         llava.parse(record, 0)
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 26])
+def test_options_may_have_any_letter(count):
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count]
+    lines = "\n".join(f"{letter}. thing {letter}" for letter in letters)
+    record = parse(f"<image>\nWhich?\n{lines}", letters[-1])
+    assert (record.task, record.answer, len(record.options)) == ("choice", letters[-1], count)
+
+
+def test_a_letter_that_is_no_option_is_refused():
+    with pytest.raises(RecordError, match="answer is not an option"):
+        parse("<image>\nWhich?\nA. lamp\nB. sofa", "F")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": ["x"]},
+        {"id": float("nan")},
+        {"image": float("nan")},
+        {"image": {"a": 1}},
+        {"conversations": [None]},
+        {"conversations": [{"from": ["human"], "value": "<image>?"}]},
+        {"conversations": [{"from": "human", "value": ["<image>?"]}]},
+    ],
+)
+def test_a_value_of_another_type_costs_the_record(change):
+    with pytest.raises(RecordError, match=r"invalid (id|image|conversations|from|value)"):
+        llava.parse(llava_record({"image": "a.jpg"}, "<image>?", "x") | change, 0)
+
+
+def test_links_may_not_leave_the_folder_unless_it_is_named(tmp_path):
+    secret = save_picture(tmp_path / "outside/secret.jpg", (32, 32), 0)
+    inside = save_picture(tmp_path / "data/a.jpg", (32, 32), 0)
+    (tmp_path / "data/b.jpg").symlink_to(secret)
+    (tmp_path / "data/c.jpg").symlink_to(inside)
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    records = [llava_record({"image": name}, "<image>?", "x") for name in names]
+    (tmp_path / "train.json").write_text(json.dumps(records))
+
+    def skipped(**more):
+        places = {"files": {"train": str(tmp_path / "train.json")}, "images": str(inside.parent)}
+        read_shard("llava", "train", 0, ReadConfig(**places, **more), tmp_path / "out/0000.json")
+        return read_manifest(tmp_path / "out/0000.json").about.get("skipped", [])
+
+    (told,) = skipped()
+    assert "a link to" in told and f"linked_folders: [{secret.parent}]" in told
+    assert skipped(linked_folders=(str(secret.parent),)) == []
 
 
 def test_a_file_of_every_kind_becomes_scenes_of_its_shapes(tmp_path, read):

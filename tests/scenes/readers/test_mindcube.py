@@ -61,15 +61,17 @@ def test_letters_within_a_question_are_no_options():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"gt_answer": "E"}, "answer is not an option"),
-        ({"gt_answer": None}, "no gt_answer"),
+        ({"gt_answer": "E"}, "invalid gt_answer"),
+        ({"gt_answer": "C. lamp"}, "invalid gt_answer"),
+        ({"gt_answer": None}, "invalid gt_answer"),
+        ({"gt_answer": float("nan")}, "invalid gt_answer"),
         ({"question": "What is behind me?"}, "no options"),
         ({"id": "other_1", "category": ["other"]}, "unknown setting"),
-        ({"images": []}, "no image"),
-        ({"images": ["../secret.jpg"]}, "unsafe name"),
-        ({"images": ["/etc/passwd"]}, "unsafe name"),
-        ({"images": ["C:\\x.jpg"]}, "unsafe name"),
-        ({"images": [3]}, "no image"),
+        ({"images": []}, "invalid images"),
+        ({"images": ["../secret.jpg"]}, "invalid images"),
+        ({"images": ["/etc/passwd"]}, "invalid images"),
+        ({"images": ["C:\\x.jpg"]}, "invalid images"),
+        ({"images": [3]}, "invalid images"),
     ],
 )
 def test_a_bad_line_says_why(change, reason):
@@ -128,7 +130,7 @@ def test_bad_lines_are_left_out_counted_and_named(tmp_path, read):
             "skipped: file cannot be read",
             "skipped: duplicate id",
             "skipped: not a JSON object",
-            "skipped: unsafe name",
+            "skipped: invalid images",
         ),
         1,
     )

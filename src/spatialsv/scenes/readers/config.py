@@ -16,6 +16,7 @@ class ReadConfig:
 
     files: dict[str, str] = field(default_factory=dict)  # split -> path of records or captures
     images: str = "."  # root directory of the images that records name
+    linked_folders: tuple[str, ...] = ()  # outside `images`, that links in it may lead to
     shard_size: int = 128  # records or captures per job
     stop: int | None = None  # number of records or captures in the split; None: all
     frames: int = 8  # per video, or per scene of a capture

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Any
 
-from spatialsv.scenes.readers.record import Record, RecordError, names
+from spatialsv.scenes.readers.record import Record, RecordError, RecordFields
 
 ROLES = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
 MARKER = re.compile(r"<(?:image|video)>")
 MARKERS = re.compile(r"^\s*(?:<(?:image|video)>\s*)*")
-OPTION = re.compile(r"^\s*\(?([A-H])[.):]\s*(.+?)\s*$", re.MULTILINE)
-LETTER = re.compile(r"\(?([A-H])\)?\.?")
+OPTION = re.compile(r"^\s*\(?([A-Z])[.):]\s*(.+?)\s*$", re.MULTILINE)
+LETTER = re.compile(r"\(?([A-Z])\)?\.?")
 
 
 def parse(record: Mapping[str, Any], number: int) -> Record:
@@ -34,58 +35,53 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     Raises:
         RecordError: a field is missing or invalid.
     """
-    shown, video = visuals_of(record)
-    turns = turns_of(record)
+    fields = RecordFields(record)
+    shown, video = visuals_of(fields)
+    turns = turns_of(fields)
     turns[0] = (without_markers(turns, len(shown)), turns[0][1])
     text, answer = turns[0]
     options, match = options_of(text), LETTER.fullmatch(answer)
-    letter = match.group(1) if match and len(turns) == 1 else None
-    is_choice = letter is not None and ord(letter) - ord("A") < len(options)
+    letter = match.group(1) if match and options and len(turns) == 1 else None
+    if letter and letter not in ascii_uppercase[: len(options)]:
+        raise RecordError("answer is not an option", f"{answer!r} of {options}")
     return Record(
         shown=shown,
         video=video,
-        id=f"{record.get('id', 'record')}/{number}",
-        task="choice" if is_choice else "conversation",
+        id=f"{fields.label('id') if 'id' in record else 'record'}/{number}",
+        task="choice" if letter else "conversation",
         text=text,
-        answer=letter if letter and is_choice else answer,
-        options=options if is_choice else (),
+        answer=letter or answer,
+        options=options if letter else (),
         more=tuple(turns[1:]),
     )
 
 
-def visuals_of(record: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+def visuals_of(record: RecordFields) -> tuple[tuple[str, ...], bool]:
     """Return the image or video names, and whether it is a video.
 
     Raises:
         RecordError: expected images or one video.
     """
-    fields = [name for name in ("image", "images", "video") if record.get(name)]
+    fields = [name for name in ("image", "images", "video") if record.values.get(name)]
     if len(fields) != 1:
         raise RecordError("no image", f"expected one of image, images and video, found {fields}")
-    shown, video = names(record[fields[0]]), fields == ["video"]
+    shown, video = record.files(fields[0]), fields == ["video"]
     if video and len(shown) > 1:
         raise RecordError("several videos", f"{len(shown)}; only one is supported")
     return shown, video
 
 
-def turns_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def turns_of(record: RecordFields) -> list[tuple[str, str]]:
     """Return the pairs of prompt and answer.
 
     Raises:
         RecordError: turns are missing, have an unknown role, or do not alternate.
     """
-    said = record.get("conversations")
-    if not isinstance(said, list) or not said or not all(isinstance(t, Mapping) for t in said):
-        raise RecordError("no conversations", f"expected a list of turns, found {said!r:.80}")
-    for turn in said:
-        if turn.get("from") not in ROLES:
-            raise RecordError("unknown role", f"{turn.get('from')!r}; known: {', '.join(ROLES)}")
-        if not isinstance(turn.get("value"), str) or not turn["value"].strip():
-            raise RecordError("empty turn", f"of {turn['from']}: {turn.get('value')!r}")
-    roles = [ROLES[turn["from"]] for turn in said]
-    if roles != ["human", "gpt"] * (len(said) // 2):
+    said = record.records("conversations")
+    roles = [ROLES[turn.known("from", ROLES)] for turn in said]
+    texts = [turn.text("value").strip() for turn in said]
+    if not roles or roles != ["human", "gpt"] * (len(said) // 2):
         raise RecordError("turns do not alternate", ", ".join(roles))
-    texts = [turn["value"].strip() for turn in said]
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
@@ -113,5 +109,5 @@ def options_of(text: str) -> tuple[str, ...]:
     """Return the options in `text`, one per line ("A. chair", "(B) lamp"); none if fewer than 2."""
     found = OPTION.findall(text)
     letters = "".join(letter for letter, _ in found)
-    named = len(letters) > 1 and "ABCDEFGH".startswith(letters)
+    named = len(letters) > 1 and ascii_uppercase.startswith(letters)
     return tuple(option for _, option in found) if named else ()

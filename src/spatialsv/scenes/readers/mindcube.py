@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Any
 
-from spatialsv.scenes.readers.record import LETTER_ONLY, Record, RecordError, names, require_text
+from spatialsv.scenes.readers.record import LETTER_ONLY, Record, RecordError, RecordFields
 
 SETTINGS = {"rotation": "rotation", "among": "among", "around": "around", "aroundnew": "around"}
-OPTION = re.compile(r"(?:(?<=\s)|^)([A-H])\.\s+")
+OPTION = re.compile(r"(?:(?<=\s)|^)([A-Z])\.\s+")
 
 
 def parse(record: Mapping[str, Any], number: int) -> Record:
@@ -22,19 +23,15 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     Raises:
         RecordError: a field is missing or invalid.
     """
-    question, answer = (
-        require_text(record, "question").strip(),
-        require_text(record, "gt_answer").strip(),
-    )
+    fields = RecordFields(record)
+    question = fields.text("question").strip()
     options = options_of(question)
-    if len(answer) != 1 or not 0 <= ord(answer) - ord("A") < len(options):
-        raise RecordError("answer is not an option", f"{answer!r} of {options}")
     return Record(
-        shown=names(record.get("images")),
-        id=require_text(record, "id"),
+        shown=fields.files("images"),
+        id=fields.label("id"),
         task=setting_of(record),
         text=f"{question}\n{LETTER_ONLY}",
-        answer=answer,
+        answer=fields.letter("gt_answer", fields.lettered("question", options)),
         options=options,
     )
 
@@ -46,8 +43,9 @@ def setting_of(record: Mapping[str, Any]) -> str:
         RecordError: id and category do not name one.
     """
     category = record.get("category")
-    for name in (str(record.get("id")).split("_")[0], *(category if category else ())):
-        if name in SETTINGS:
+    listed = category if isinstance(category, list) else []
+    for name in (str(record.get("id")).split("_")[0], *listed):
+        if isinstance(name, str) and name in SETTINGS:
             return SETTINGS[name]
     raise RecordError("unknown setting", f"id {record.get('id')!r}, category {category!r}")
 
@@ -62,7 +60,7 @@ def options_of(question: str) -> tuple[str, ...]:
     starts = [i for i, mark in enumerate(marks) if mark.group(1) == "A"]
     marks = marks[starts[-1] :] if starts else []
     letters = "".join(mark.group(1) for mark in marks)
-    if len(letters) < 2 or not "ABCDEFGH".startswith(letters):
+    if len(letters) < 2 or not ascii_uppercase.startswith(letters):
         raise RecordError("no options", repr(question))
     ends = [mark.start() for mark in marks[1:]] + [len(question)]
     return tuple(question[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
+from spatialsv.io.fields import Fields
 from spatialsv.io.text import JSON_DECODER, parse_json, read_text, scan_lines
 from spatialsv.scenes.readers.skipped import SkippedError
 
@@ -121,29 +122,9 @@ def parse_object(text: str | ValueError, path: Path, line: int) -> Mapping[str, 
     return value
 
 
-def require_text(record: Mapping[str, Any], name: str) -> str:
-    """Return the text in the field `name`.
+class RecordFields(Fields):
+    """The fields of a record; an invalid one costs the record."""
 
-    Raises:
-        RecordError: the field is missing or empty.
-    """
-    value = record.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise RecordError(f"no {name}", f"expected text, found {value!r}")
-    return value
-
-
-def names(value: Any) -> tuple[str, ...]:
-    """Return one or several image names, relative to the image directory.
-
-    Raises:
-        RecordError: the value has no name, or one points outside the directory.
-    """
-    listed = [value] if isinstance(value, str) else value
-    if not (isinstance(listed, list) and listed and all(isinstance(n, str) and n for n in listed)):
-        raise RecordError("no image", f"expected a name or a list of names, found {value!r}")
-    for name in listed:
-        path, drive = PurePosixPath(name), PureWindowsPath(name).drive
-        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or drive:
-            raise RecordError("unsafe name", repr(name))
-    return tuple(listed)
+    def error(self, name: str, problem: str) -> RecordError:
+        """Return the error of the field `name`."""
+        return RecordError(f"invalid {name}", f"{self.where}: {problem}".lstrip(" :"))

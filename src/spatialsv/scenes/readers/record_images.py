@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from spatialsv.io.digests import digest_bytes
+from spatialsv.io.fields import path_inside
 from spatialsv.scenes.images import read_image
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
@@ -31,10 +32,13 @@ class RecordImages:
         root: root directory of the files.
         frames: maximum number of frames per video.
         pixels: maximum number of pixels per image; None keeps the size.
+        linked: folders outside `root` that links in it may lead to.
     """
 
-    def __init__(self, root: Path, frames: int, pixels: int | None) -> None:
-        self.root, self.frames, self.pixels = root, frames, pixels
+    def __init__(
+        self, root: Path, frames: int, pixels: int | None, linked: Sequence[str] = ()
+    ) -> None:
+        self.root, self.frames, self.pixels, self.linked = root, frames, pixels, linked
         self.padded = 0  # number of padded views
         self._images_by_name: dict[str, Image.Image] = {}
         self._frames: dict[str, int] = {}  # name -> frame number, for video frames
@@ -55,14 +59,17 @@ class RecordImages:
 
     def _images(self, names: Names) -> Names:
         new = [name for name in dict.fromkeys(names) if name not in self._images_by_name]
+        paths = {name: path_inside(self.root, name, self.linked) for name in new}
         self._images_by_name |= {
-            name: read_image(self.root / name, max_pixels=self.pixels) for name in new
+            name: read_image(path, max_pixels=self.pixels) for name, path in paths.items()
         }
         return names
 
     def _video(self, name: str) -> Names:
         if name not in self._videos:
-            images, frames = read_frames(self.root / name, self.frames, self.pixels)
+            images, frames = read_frames(
+                path_inside(self.root, name, self.linked), self.frames, self.pixels
+            )
             named = [f"{name}#{frame}" for frame in frames]
             self._images_by_name |= dict(zip(named, images, strict=True))
             self._frames |= dict(zip(named, frames, strict=True))

@@ -56,7 +56,9 @@ def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Pat
 
 def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
     path, rows = config.path_of(split), config.rows(shard)
-    record_images = RecordImages(Path(config.images), config.frames, config.max_pixels)
+    record_images = RecordImages(
+        Path(config.images), config.frames, config.max_pixels, config.linked_folders
+    )
     records, shown, skipped = parse_rows(path, rows, SOURCES[source], record_images)
     total = len(records) + len(skipped)
     if config.stop is not None and total < len(rows):
