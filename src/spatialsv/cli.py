@@ -203,9 +203,10 @@ def _show_verification(found: Any) -> int:
 
 
 def _show_scores(scoring: Any) -> None:
-    from spatialsv.benchmarks.score import format_scores
+    from spatialsv.benchmarks.score import format_scores, format_summary
 
     print(format_scores(scoring))
+    print(f"score: {format_summary(scoring)}")
 
 
 def _show_overlap(overlap: Any) -> None:

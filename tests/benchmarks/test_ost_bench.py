@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from spatialsv.benchmarks.ost_bench import (
     load,
     reported_name,
 )
+from spatialsv.benchmarks.score import format_summary, respond, score_items
 
 STACKS = ("official", "vlmevalkit")
 SIDES = "Agent_object_spatial-direction(Judgement1)"
@@ -180,3 +182,14 @@ def test_turns_of_a_scan_and_types_by_both_of_their_names(tmp_path):
 def test_rows_that_are_not_ost_bench_s_are_refused(tmp_path, wrong, told):
     with pytest.raises(ValueError, match=told):
         load(release(tmp_path, [wrong]))
+
+
+def test_the_summary_counts_what_was_skipped_by_reason():
+    items = [item(HOW_MANY, "3"), replace(item("None", "", ("x",)), id="s/2", kind="text")]
+    protocol = OST_BENCH.protocols["official"]
+    responses = [respond(one, protocol, "3") for one in items]
+    scoring = score_items("ost_bench", "official", OST_BENCH, items, responses)
+    assert format_summary(scoring) == (
+        "ost_bench (official): 2 questions, score 100.00 %, skipped: 1 not scored by the protocol"
+    )
+    assert format_summary(scoring, 5).endswith("by the protocol; 5 open conversations")

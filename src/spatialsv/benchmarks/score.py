@@ -32,6 +32,7 @@ class Scoring:
     references: Mapping[str, Scores]  # random, frequency, no_image
     items: int
     unparsed: int  # responses in which the protocol found no answer
+    skipped: int = 0  # items that the protocol does not score
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -185,6 +186,7 @@ def score_items(
         references=references,
         items=len(items),
         unparsed=sum(response.prediction is None for response in responses),
+        skipped=sum(response.score is None for response in responses),
         warnings=tuple(check_counts(items, benchmark.counts)),
     )
 
@@ -224,6 +226,26 @@ def format_scores(scoring: Scoring) -> str:
     if scoring.unparsed:
         lines.append(f"no answer found in {scoring.unparsed} of {scoring.items} responses")
     return "\n".join([*lines, *(f"warning: {warning}" for warning in scoring.warnings)])
+
+
+def format_summary(scoring: Scoring, unscored: int = 0) -> str:
+    """Return one line: benchmark, questions, score, and how many were skipped why.
+
+    Args:
+        scoring: the scores.
+        unscored: questions that are not items, since they are open conversations.
+
+    Returns:
+        The line without its end.
+    """
+    reasons = {"not scored by the protocol": scoring.skipped, "open conversations": unscored}
+    skipped = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+    overall = scoring.scores.overall
+    value = "no score" if math.isnan(overall) else f"score {100 * overall:.2f} %"
+    return (
+        f"{scoring.benchmark} ({scoring.protocol}): {scoring.items:,} questions, {value},"
+        f" skipped: {skipped or 'none'}"
+    )
 
 
 def _format_row(scoring: Scoring, name: str, n: int, value: float) -> str:

@@ -26,7 +26,13 @@ from spatialsv.benchmarks.catalogue import check_ids, find_benchmark, find_proto
 from spatialsv.benchmarks.images import check_media, file_of
 from spatialsv.benchmarks.overlap import format_overlap, overlap_of_run
 from spatialsv.benchmarks.responses import FILE, Response, resume_responses, write_responses
-from spatialsv.benchmarks.score import format_scores, read_no_image, respond, score_items
+from spatialsv.benchmarks.score import (
+    format_scores,
+    format_summary,
+    read_no_image,
+    respond,
+    score_items,
+)
 from spatialsv.config import to_mapping
 from spatialsv.evaluate.baselines import BASELINES, Baseline, ItemModel
 from spatialsv.evaluate.config import EvaluateConfig
@@ -278,6 +284,8 @@ def _finish(
         path=path,
     )
     write_manifest(path, manifest)
+    names = ", ".join(manifest.payload)
+    print(f"evaluate: {format_summary(scoring, task.skipped)}; {names} in {path.parent}")
     return manifest
 
 
