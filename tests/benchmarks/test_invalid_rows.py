@@ -72,6 +72,17 @@ def test_a_missing_field_is_named(tmp_path: Path, name, field):
         load_items(name, write_release(name, tmp_path, row))
 
 
+@pytest.mark.parametrize("name", ["3dsrbench", "topviewrs", "mmbench"])
+@pytest.mark.parametrize("column", ["A", "B"])
+def test_columns_of_options_have_no_gap(tmp_path: Path, name, column):
+    """Chance counts options, and letters would no longer be theirs."""
+    row = ROWS[name][1] | {"C": "a sofa", column: "", "answer": "C"}
+    with pytest.raises(ValueError, match=r"A: expected options in the columns A, B, .* found .*C"):
+        load_items(name, write_release(name, tmp_path, row))
+    with pytest.raises(ValueError, match=r"A: expected options .*, found A$|found A\."):
+        load_items(name, write_release(name, tmp_path, ROWS[name][1] | {"B": "", "answer": "A"}))
+
+
 def truths() -> list[tuple[str, str]]:
     return [(name, field) for name, field in CASES if field in TRUTHS and field in ROWS[name][1]]
 

@@ -57,7 +57,11 @@ def _mutate_once(random: Random, content: bytes, suffix: str) -> bytes:
         if suffix == ".parquet":
             return _mutate_parquet(random, content)
         return _mutate_text(random, content.decode()).encode(errors="surrogateescape")
-    except (ValueError, OSError, RecursionError):  # an earlier mutation left nothing that can be parsed
+    except (
+        ValueError,
+        OSError,
+        RecursionError,
+    ):  # an earlier mutation left nothing that can be parsed
         return _mutate_bytes(random, content)
 
 

@@ -65,6 +65,11 @@ def item_from_row(row: Fields, scene: str | None = None, **more: Any) -> Item:
     """Return the item of a TSV's row, with its columns A, B, ... as options; `more` is kept."""
     cells = {name: row.values.get(name) for name in ascii_uppercase}
     choices = {name: row.text(name) for name, cell in cells.items() if cell not in MISSING}
+    if len(choices) < 2 or "".join(choices) != ascii_uppercase[: len(choices)]:
+        found = ", ".join(choices) or "none"
+        raise row.error(
+            "A", f"expected options in the columns A, B, ... without a gap, found {found}"
+        )
     return Item(
         id=row.label("index"),
         task=row.text("category"),

@@ -74,7 +74,7 @@ def detect(root: Path) -> str:
 
 
 def _check_no_geometry(root: Path, format: str) -> None:
-    """Raise a ValueError if there is geometry in a folder of photos or videos, which would be dropped."""
+    """Raise a ValueError if there is geometry in a folder of photos or videos."""
     if found := [str(path.relative_to(root)) for path in find_unread_geometry(root)]:
         listed = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         known = ", ".join(name for name in FORMATS if name not in GENERIC)
