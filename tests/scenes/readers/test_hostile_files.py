@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ import pytest
 from helpers.outside import llava_record, save_picture, save_video, write_lines
 from spatialsv.cli import main
 from spatialsv.io.manifest import read_manifest
+from spatialsv.scenes.images import read_image
 from spatialsv.scenes.readers.config import ReadConfig
 from spatialsv.scenes.readers.stage import read_shard
-from spatialsv.scenes.readers.video import read_frames
+from spatialsv.scenes.readers.video import VIDEOS, read_frames
 
 
 def png_header(path: Path, width: int, height: int) -> None:
@@ -80,8 +83,10 @@ def test_hostile_files_cost_one_record_each(tmp_path):
     (tmp_path / "frames").mkdir()
     hostile_images(tmp_path / "frames")
     save_picture(tmp_path / "good.jpg", (64, 48), 0)
-    videos = ["frames", "none.mp4", "pipe.png", "loop.png", "huge.png"]
-    shown = [{"image": name} for name in (*names, "pipe.png")] + [{"video": v} for v in videos]
+    videos = ["frames", "none.mp4", "pipe.png", "loop.png", "huge.png", "v" * 5000]
+    shown = [{"image": name} for name in (*names, "pipe.png", "i" * 5000)] + [
+        {"video": v} for v in videos
+    ]
     records = [llava_record(one, "<image>\nWhat?", "x") for one in [*shown, {"image": "good.jpg"}]]
     file = write_lines(tmp_path / "train.jsonl", records)
     config = ReadConfig(files={"train": str(file)}, images=str(tmp_path))
@@ -95,3 +100,47 @@ def test_a_pipe_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match=r"a\.mp4: cannot be read as video \(not a file\)"):
         read_frames(tmp_path / "a.mp4", 2, None)
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """A file with bytes changed, removed and added, most of them in its header."""
+    changed = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at = rng.randrange(min(len(changed), rng.choice([60, 400, len(changed)])))
+        match rng.randrange(4):
+            case 0:
+                changed[at] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+            case 1:
+                changed[at : at + 4] = rng.choice([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff"])
+            case 2:
+                del changed[at : at + rng.randrange(1, 8)]
+            case 3:
+                changed[at:at] = rng.randbytes(rng.randrange(1, 8))
+    return bytes(changed)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.tif", "a.mp4", "a.mov", "a.mkv", "a.avi"]
+)
+def test_changed_files_are_read_or_refused_by_name(tmp_path, name):
+    """The only outcomes are an image or frames of known size, and an error that names the file."""
+    path, rng = tmp_path / name, random.Random(name)
+    is_video = path.suffix in VIDEOS
+    if is_video:
+        save_video(path, 8)
+    else:
+        save_picture(path, (30, 20), 0)
+    content, outcomes = path.read_bytes(), Counter()
+    for _ in range(400 if is_video else 3000):
+        path.write_bytes(mutated(content, rng))
+        try:
+            frames = read_frames(path, 3, 1000)[0] if is_video else [read_image(path, True, 100)]
+        except ValueError as error:
+            assert name in str(error)
+            outcomes["refused"] += 1
+        else:
+            assert all(0 < image.width * image.height <= 1000 for image in frames)
+            outcomes["read"] += 1
+    assert min(outcomes["read"], outcomes["refused"]) > 20

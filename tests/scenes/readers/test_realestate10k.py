@@ -1,7 +1,9 @@
 """RealEstate10K's clips, worked by hand: times, normalised K, world-to-camera rows."""
 
 import codecs
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,6 +102,22 @@ def test_frames_of_a_video_are_found_by_their_times(tmp_path):
     greys = [image.mean() for image, *_ in views.values()]
     np.testing.assert_allclose(greys, [0, 24, 40, 64, 88], atol=4)
     assert [name.split(":")[1] for name in views] == [str(time) for time in times[:-1]]
+
+
+def test_intrinsics_refer_to_square_pixels(tmp_path):
+    with av.open(tmp_path / f"{CLIP}.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode())
+    (tmp_path / f"{CLIP}.txt").write_text(f"{URL}\n{line(0, world_to_cam(0))}\n")
+    (frame,) = only(realestate10k, tmp_path).frames
+    assert frame.size == (128, 48)
+    expected = [[128 * 0.8, 0, 128 * 0.52], [0, 48 * 1.1, 48 * 0.47], [0, 0, 1]]
+    np.testing.assert_allclose(frame.intrinsics, expected)
+    ((image, *_),) = loaded(realestate10k, tmp_path)[0].values()
+    assert image.shape == (48, 128, 3)
 
 
 def test_a_broken_video_or_none_is_refused(tmp_path):

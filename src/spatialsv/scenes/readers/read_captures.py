@@ -10,7 +10,7 @@ from typing import Any
 from spatialsv.config import to_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.progress import progress
-from spatialsv.scenes.readers.capture import CaptureError, FrameError
+from spatialsv.scenes.readers.capture import FrameError
 from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS, detect, find_captures
 from spatialsv.scenes.readers.load import load
@@ -103,7 +103,7 @@ def read_captures(format: str, root: Path, paths: Sequence[Path], config: ReadCo
             capture = FORMATS[format].capture(path)
             capture = replace(capture, id=capture_id(root, path))
             loaded = load(capture, config.frames, config.sampling, config.max_pixels)
-        except (CaptureError, FileNotFoundError) as error:
+        except (OSError, ValueError) as error:
             result.refused.append(f"{path}: {error}")
         else:
             result.scenes += loaded[0]
