@@ -59,7 +59,8 @@ def weiszfeld_scale(
 ) -> Float[Tensor, "*lead"]:
     """Return the s that minimises the sum of |s * prediction - target|, computed as in MonST3R.
 
-    The ratio of the means is refined by ten steps of reweighted least squares.
+    The ratio of the means is refined by ten steps of reweighted least squares. MonST3R's two
+    constants, 1e-8 and 1e-3, are relative here, so that the unit of depth does not matter.
 
     Args:
         prediction: Depth to scale.
@@ -67,15 +68,18 @@ def weiszfeld_scale(
         valid: Pixels that count.
 
     Returns:
-        The scale, at least 1e-3.
+        The scale, at least 1e-3 times the ratio of the mean sizes.
     """
     prediction, target = prediction.where(valid, 0), target.where(valid, 0)
     scale = target.sum(dim=-1) / prediction.sum(dim=-1)
+    size = target.abs().sum(dim=-1) / valid.sum(dim=-1)
     for _ in range(10):
-        weights = 1 / ((scale[..., None] * prediction - target).abs() + 1e-8)
+        residual = (scale[..., None] * prediction - target).abs()
+        weights = 1 / (residual + 1e-8 * size[..., None])
         weighted = weights * prediction
         scale = (weighted * target).sum(dim=-1) / (weighted * prediction).sum(dim=-1)
-    return scale.clamp_min(1e-3)
+    least = 1e-3 * target.abs().sum(dim=-1) / prediction.abs().sum(dim=-1)
+    return torch.maximum(scale, least)
 
 
 def scale_and_shift(

@@ -99,7 +99,7 @@ def _nearest(
         Indices of the second view's pixels.
     """
     squares = ((second @ second.mT @ weights) * weights).sum(dim=1)  # of the second's lengths
-    unit = weights / squares.clamp_min(1e-12).sqrt()[:, None]
+    unit = weights / squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()[:, None]
     # (B, Q, P); dividing by the first's lengths would not change the order
     similarity = (weights[:, queries].T @ (first @ second.mT)) @ unit
     if not valid.all():

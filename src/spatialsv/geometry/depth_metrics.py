@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spatialsv.geometry.align import align_depth, median_scale
 
-MIN_DEPTH = 1e-5  # lower bound of predictions in logarithms and ratios
+MIN_DEPTH = 1e-5  # of the true depth: lower bound of predictions in logarithms and ratios
 REPORTED = ("abs_rel", "rmse", "delta1")
 
 
@@ -43,7 +43,7 @@ def depth_metrics(
         return values.where(valid, 0).sum(dim=-1) / count  # 0 / 0 = NaN where none is valid
 
     target = target.where(valid, 1)
-    clamped = prediction.clamp_min(MIN_DEPTH)
+    clamped = torch.maximum(prediction, MIN_DEPTH * target)
     ratio = torch.maximum(clamped / target, target / clamped)
     metrics = {
         "abs_rel": mean((prediction - target).abs() / target),

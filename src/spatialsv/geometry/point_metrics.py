@@ -121,7 +121,8 @@ def normal_consistency(
     """
     if not (len(prediction) and len(target)):
         return NormalConsistency(math.nan, math.nan)
-    predicted, true = normalize(prediction_normals, dim=-1), normalize(target_normals, dim=-1)
+    tiny = torch.finfo(prediction_normals.dtype).tiny
+    predicted, true = (normalize(x, dim=-1, eps=tiny) for x in (prediction_normals, target_normals))
     to_target = nearest_neighbours(prediction, target)[1]
     to_prediction = nearest_neighbours(target, prediction)[1]
     return NormalConsistency(

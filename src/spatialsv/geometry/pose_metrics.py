@@ -24,6 +24,8 @@ from torch import Tensor
 from spatialsv.geometry.align import median
 from spatialsv.geometry.camera import invert_pose
 
+ROUNDING = 1e-6  # of a centre's distance from the origin: shorter baselines are float32's rounding
+
 
 @dataclass(frozen=True, eq=False)
 class PoseErrors:
@@ -55,7 +57,7 @@ def pose_errors(
         prediction: Camera-to-world poses.
         target: True camera-to-world poses.
         least_baseline: Pairs whose true translation is shorter than this share of the scene's
-            extent (its longest translation, or 1 if that is 0) have no translation error.
+            longest one, or is rounding, have no translation error.
         form: `vggt` compares world-to-camera_i @ inverse(world-to-camera_j); `da3` compares
             inverse(world-to-camera_i) @ world-to-camera_j in the first camera's frame, whose
             translations are not those between the cameras.
@@ -69,7 +71,8 @@ def pose_errors(
     predicted, true = (relative(p, i, j) for p in (prediction.double(), target.double()))
     baseline = true[..., :3, 3].norm(dim=-1)
     extent = baseline.amax(dim=-1, keepdim=True) if len(pairs) else baseline
-    still = baseline <= least_baseline * torch.where(extent > least_baseline, extent, 1.0)
+    distance = target[..., :3, 3].double().norm(dim=-1).amax(dim=-1, keepdim=True)
+    still = baseline <= torch.maximum(least_baseline * extent, ROUNDING * distance)
     finite = predicted.isfinite().all(dim=-1).all(dim=-1)
     direction = direction_angle(predicted[..., :3, 3], true[..., :3, 3]).where(finite, 90.0)
     return PoseErrors(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from spatialsv.geometry.camera import invert_pose, pixel_grid
 
@@ -103,4 +104,6 @@ def depth_normals(
     shifted = intrinsics - intrinsics.new_tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     size = depth.shape[-2:]
     normals = depth_to_normals(depth.reshape(-1, 1, *size), shifted.reshape(-1, 3, 3))
-    return -normals.permute(0, 2, 3, 1).reshape(*depth.shape, 3)
+    normals = -normals.permute(0, 2, 3, 1).reshape(*depth.shape, 3)
+    # Kornia leaves normals short that were shorter than 1e-12 in squared units of depth.
+    return normalize(normals, dim=-1, eps=torch.finfo(normals.dtype).tiny)

@@ -25,7 +25,9 @@ class LabelsConfig:
 
     drop_percent: float = 10.0  # drop each scene's least confident pixels, in percent; ties stay
     batch_size: int = 8  # scenes
-    half: bool = False  # round depth and confidence to 11 bits (0.05 %), which halves the store
+    # Round depth and confidence to 11 bits (0.05 %), which halves the store. Normals of labels are
+    # then off by 4 degrees at 252 pixels, by 8 at 518.
+    half: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop_percent < 100:

@@ -22,6 +22,7 @@ from torch import Tensor
 from spatialsv.io.atomic import write_json
 
 INDEX = "states.json"  # written last: a folder without it is incomplete
+LEAST = 1e-6  # of the root mean square of a channel: a smaller deviation is rounding
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class ChannelScaling:
     def fit(cls, states: Sequence[Float[Tensor, "*_ D"]]) -> ChannelScaling:
         """Fit the scaling to all `states`."""
         flat = torch.cat([x.flatten(0, -2) for x in states])
-        return cls(flat.mean(dim=0), flat.std(dim=0).clamp_min(1e-6))
+        least = LEAST * flat.square().mean(dim=0).sqrt() + torch.finfo(flat.dtype).tiny
+        return cls(flat.mean(dim=0), flat.std(dim=0).maximum(least))
 
     def __call__(self, states: Float[Tensor, "*lead D"]) -> Float[Tensor, "*lead D"]:
         """Return the scaled states."""
