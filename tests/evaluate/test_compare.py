@@ -12,12 +12,13 @@ import pyarrow.parquet as parquet
 import pytest
 from scipy.stats import binomtest
 
+from helpers.manifests import edit_manifest
 from spatialsv.benchmarks.responses import Response, write_responses
 from spatialsv.benchmarks.score import score
 from spatialsv.cli import main
 from spatialsv.evaluate.compare import CompareConfig, compare_runs
 from spatialsv.io.digests import digest_path
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean, Table
 
@@ -210,6 +211,10 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     assert "overall" in compare_runs([one], [other_protocol], by_name)
     lines = (one / "responses.jsonl").read_text().splitlines()
     (one / "responses.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(ValueError, match=r"responses\.jsonl: its content is not what .* lists"):
+        compare_runs([one], [one], config)
+    names = read_manifest(one / "manifest.json").payload
+    edit_manifest(one / "manifest.json", payload={name: digest_path(one / name) for name in names})
     with pytest.raises(ValueError, match="1 missing of 144 ids"):
         compare_runs([one], [one], config)
 
