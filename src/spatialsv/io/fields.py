@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def path_inside(folder: Path, name: str, linked: Collection[str] = ()) -> Path:
     if root.parent.name == "snapshots":  # of the Hugging Face cache, whose files are such links
         roots.append(root.parent.parent / "blobs")
     for file in (path, *path.iterdir()) if path.is_dir() else (path,):
-        real = file.resolve()
+        real = Path(os.path.realpath(file))  # `resolve` fails on links to themselves
         if not any(map(real.is_relative_to, roots)):
             raise ValueError(
                 f"{file}: a link to {real}, outside {folder}. To read it, add its folder to the"
