@@ -33,34 +33,32 @@ DETAILS = {  # of a level's instruction, after "identify attributes of "
     " direction in 3D space",
 }
 LEVELS = tuple(DETAILS)
-START = "You are an intelligent chatbot designed to answer questions based on an image. Your task"
-START += " is to analyze the images, identify attributes of {}, and then determine the answer to"
-START += " the question.\n"
-OBJECTS = "including their shape, color, size; then add a brief reasoning process about the"
-OBJECTS += (
-    " questions. Each object in the image has a shape (e.g., 'airliner'), a size (only can be"
-)
-OBJECTS += (
-    " 'small' or 'large'), a color (e.g. 'blue'). The size of the object is either 'small' or"
-)
-OBJECTS += " 'large'. The color of the object is one of the following: 'gray', 'blue', 'purple',"
-OBJECTS += " 'brown', 'green', 'cyan', 'red', 'yellow'. The direction of the object is one of the"
-OBJECTS += " following: 'left', 'right', 'front', 'back'.\n\n"
-END = (
-    ", or (2) an integer [0-10] when asked for 'How many' or 'What is the number of', or (3) 'Yes'"
-)
-END += " or 'No' when asked for 'Is there'. If you think there are no possible answers or the"
-END += " question is not clear, choose the best answer that fits the question.\n\n"
-END += "Write your response into this json template:"
-END += " {'Reasoning': '<your reasons>', 'Answer': '<Your answer>'}"
-PHRASE = "Second, give the answer based on the reasoning process. The answer should only be (1) a"
-PHRASE += " phrase"
-ANSWERS = "Small, Large, Airliner, Dirtbike, Road bike, Tandem bike, Suv, Wagon, Scooter, Mountain"
-ANSWERS += (
-    " bike, Minivan, Sedan, School bus, Fighter, Chopper, Double bus, Truck, Articulated bus,"
-)
-ANSWERS += " Cruiser, Jet, Utility bike, Regular bus, Biplane, Gray, Blue, Purple, Brown, Green,"
-ANSWERS += " Cyan, Red, Yellow, Left, Right, Front, Back"
+START = """\
+You are an intelligent chatbot designed to answer questions based on an image. Your task is to \
+analyze the images, identify attributes of {}, and then determine the answer to the question.
+"""
+OBJECTS = """\
+including their shape, color, size; then add a brief reasoning process about the questions. Each \
+object in the image has a shape (e.g., 'airliner'), a size (only can be 'small' or 'large'), a \
+color (e.g. 'blue'). The size of the object is either 'small' or 'large'. The color of the object \
+is one of the following: 'gray', 'blue', 'purple', 'brown', 'green', 'cyan', 'red', 'yellow'. The \
+direction of the object is one of the following: 'left', 'right', 'front', 'back'.
+
+"""
+END = """\
+, or (2) an integer [0-10] when asked for 'How many' or 'What is the number of', or (3) 'Yes' or \
+'No' when asked for 'Is there'. If you think there are no possible answers or the question is not \
+clear, choose the best answer that fits the question.
+
+Write your response into this json template: {'Reasoning': '<your reasons>', 'Answer': '<Your \
+answer>'}"""
+PHRASE = """\
+Second, give the answer based on the reasoning process. The answer should only be (1) a phrase"""
+ANSWERS = """\
+Small, Large, Airliner, Dirtbike, Road bike, Tandem bike, Suv, Wagon, Scooter, Mountain bike, \
+Minivan, Sedan, School bus, Fighter, Chopper, Double bus, Truck, Articulated bus, Cruiser, Jet, \
+Utility bike, Regular bus, Biplane, Gray, Blue, Purple, Brown, Green, Cyan, Red, Yellow, Left, \
+Right, Front, Back"""
 NUMBERS = {word: str(number) for word, number in NUMBER_WORDS.items() if number <= 10}
 KINDS = (  # of vehicles, by the first word of their names
     "suv wagon minivan sedan truck addi car",
