@@ -12,6 +12,7 @@ import pytest
 from helpers.benchmark_rows import CHOICES, FILES, OPTIONS, ROWS, TRUTHS, VSI, write_release
 from spatialsv.benchmarks.catalogue import NAMES, find_benchmark, load_items
 from spatialsv.benchmarks.chance import random_scores
+from spatialsv.benchmarks.files import read_rows
 
 NULL, NAN, LISTED, BLANK = None, math.nan, [["x"]], " "
 UNUSED = {  # fields that a loader does not need
@@ -81,6 +82,18 @@ def test_columns_of_options_have_no_gap(tmp_path: Path, name, column):
         load_items(name, write_release(name, tmp_path, row))
     with pytest.raises(ValueError, match=r"A: expected options .*, found A$|found A\."):
         load_items(name, write_release(name, tmp_path, ROWS[name][1] | {"B": "", "answer": "A"}))
+
+
+@pytest.mark.parametrize("name", ["ego3d_bench", "spbench_si"])
+def test_no_damaged_byte_of_arrow_or_parquet_ends_the_process(tmp_path: Path, name):
+    path = write_release(name, tmp_path, ROWS[name][1]) / ROWS[name][0]
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        try:
+            assert len(read_rows(path)) <= 1
+        except ValueError as error:
+            assert path.name in str(error)
 
 
 def truths() -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +50,41 @@ def find_files(data: Path, *patterns: str) -> list[Path]:
     raise ValueError(f"{data}: expected {' or '.join(patterns)}; found {listed or 'nothing'}.")
 
 
-def _read_parquet(path: Path, without: Collection[str]) -> list[dict[str, Any]]:
-    import pyarrow.parquet as parquet  # slow to import, and most benchmarks are JSON
-    from pyarrow import ArrowException
+@contextmanager
+def arrow_errors(path: Path, kind: str) -> Iterator[None]:
+    """Turn the errors of pyarrow into one of the input.
+
+    Raises:
+        ValueError: the file `path` is not of this kind.
+    """
+    from pyarrow import ArrowException  # slow to import, and most benchmarks are JSON
 
     try:
+        yield
+    except (ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        reason = str(error) or type(error).__name__  # a damaged size is a lack of memory
+        raise ValueError(f"{path}: not {kind} ({reason}).") from None
+
+
+def _read_parquet(path: Path, without: Collection[str]) -> list[dict[str, Any]]:
+    with arrow_errors(path, "Parquet"):
+        import pyarrow.parquet as parquet
+
         file = parquet.ParquetFile(path)
         names = [name for name in file.schema_arrow.names if name not in without]
-        return file.read(columns=names).to_pylist()
-    except (ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: not Parquet ({error}).") from None
+        return _rows_of_table(file.read(columns=names))
 
 
 def _read_arrow(path: Path) -> list[dict[str, Any]]:
     """Read an Arrow stream, the format in which `datasets` saves."""
-    from pyarrow import ArrowException, ipc
+    with arrow_errors(path, "an Arrow stream"):
+        from pyarrow import ipc
 
-    try:
         with path.open("rb") as file, ipc.open_stream(file) as stream:
-            return stream.read_all().to_pylist()
-    except (ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: not an Arrow stream ({error}).") from None
+            return _rows_of_table(stream.read_all())
+
+
+def _rows_of_table(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table; damaged offsets would crash the process unchecked."""
+    table.validate(full=True)
+    return table.to_pylist()

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Item
+from spatialsv.benchmarks.files import arrow_errors
 from spatialsv.io.fields import Fields, path_inside
 from spatialsv.io.text import iterate_table
 from spatialsv.scenes.images import limit_pixels, read_image
@@ -155,12 +156,13 @@ def _decoded_lines(file: Any) -> Iterator[str]:
 def _parquet_cell(path: Path, number: int, column: str) -> Any:
     import pyarrow.parquet as parquet
 
-    file, first = parquet.ParquetFile(path), 0
-    for group in range(file.num_row_groups if column in file.schema_arrow.names else 0):
-        count = file.metadata.row_group(group).num_rows
-        if number < first + count:
-            return _parquet_column(path, group, column)[number - first].as_py()
-        first += count
+    with arrow_errors(path, "Parquet"):
+        file, first = parquet.ParquetFile(path), 0
+        for group in range(file.num_row_groups if column in file.schema_arrow.names else 0):
+            count = file.metadata.row_group(group).num_rows
+            if number < first + count:
+                return _parquet_column(path, group, column)[number - first].as_py()
+            first += count
     raise ValueError(f"{path}: no cell {column} of row {number}.")
 
 
@@ -168,4 +170,6 @@ def _parquet_cell(path: Path, number: int, column: str) -> Any:
 def _parquet_column(path: Path, group: int, column: str) -> Any:
     import pyarrow.parquet as parquet
 
-    return parquet.ParquetFile(path).read_row_group(group, columns=[column])[column]
+    table = parquet.ParquetFile(path).read_row_group(group, columns=[column])
+    table.validate(full=True)
+    return table[column]
