@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest, read_manifest
+from spatialsv.io.text import load_json
 from spatialsv.scenes.scene import GateReason
 from spatialsv.stats.intervals import percentile_interval, resample_ratios
 
@@ -73,7 +73,7 @@ def _measure(
 ) -> tuple[Row, list[Row], list[Row]]:
     """The measured part of the summary, the rows by pixels, and the rows by threshold."""
     measured = [m for m in manifests if any(name.endswith(".gate.json") for name in m.payload)]
-    records = [json.loads(m.find(".gate.json").read_text()) for m in measured]
+    records = [load_json(m.find(".gate.json")) for m in measured]
     scenes = sum(len(record["scenes"]) for record in records)
     if scenes < 2:
         columns = ("tolerance", "difference", "difference_low", "difference_high")

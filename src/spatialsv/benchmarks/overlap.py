@@ -7,7 +7,6 @@ and brightness, but on the camera's pose.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from spatialsv.benchmarks.images import check_media, file_of, read_images
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, user_cache
 from spatialsv.io.manifest import read_manifest
+from spatialsv.io.text import load_json
 from spatialsv.progress import progress
 from spatialsv.scenes.images import IMAGE_SUFFIXES, read_image
 from spatialsv.scenes.readers.video import read_frames
@@ -186,8 +186,8 @@ def format_overlap(found: Overlap) -> str:
 def _cached_hashes(key: str, images: NamedImages) -> HashedImages:
     """Return the hashes of images, from the user's cache where it has `key`."""
     path = user_cache("hashes") / f"{key}.json"
-    if path.is_file():
-        record = json.loads(path.read_text())
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+        record = load_json(path)
         hashes = np.array(record["hashes"], dtype=np.uint64)
         return HashedImages(tuple(record["names"]), tuple(record["scenes"]), hashes)
     hashed = hash_images(images)

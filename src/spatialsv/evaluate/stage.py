@@ -42,6 +42,7 @@ from spatialsv.evaluate.training_scenes import training_scenes
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.text import load_json
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
@@ -265,7 +266,7 @@ def _finish(
 ) -> Manifest:
     """Write the files of a run; print the scores."""
     if path.is_file() and "weights" in about and "device" not in about:  # nothing was generated
-        about = json.loads(path.read_text()).get("about", {}) | about
+        about = load_json(path).get("about", {}) | about
     files = [path.with_name(FILE), path.with_name("scores.json")]
     write_responses(files[0], responses)
     protocol = str(task.config.protocol)

@@ -5,7 +5,6 @@ A folder takes its name when it is complete, so a killed run leaves no partial c
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.optim import Optimizer
 
 from spatialsv.io.atomic import delete, write_json
+from spatialsv.io.text import load_json
 from spatialsv.optim.distributed import rank, wait_for_all
 
 CHECKPOINT = "checkpoint-"  # names of checkpoints, before the step
@@ -74,7 +74,7 @@ def load_checkpoint(
     with _one_process_is_meant():
         dcp.load(state, checkpoint_id=path)
     set_optimizer_state_dict(model, optimisers, optim_state_dict=state["optimizer"])
-    return json.loads((path / NOTES).read_text()), state[key]
+    return load_json(path / NOTES), state[key]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

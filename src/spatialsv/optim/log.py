@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spatialsv.io.atomic import write_text
+from spatialsv.io.text import parse_json
 from spatialsv.progress import progress
 
 TENSORBOARD = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads for its own
@@ -126,13 +127,8 @@ def read_log(path: Path) -> list[Line]:
     """Return the steps written so far, without a last line that a kill left incomplete."""
     if not path.is_file():
         return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    return lines
+    *lines, _ = path.read_text().split("\n")
+    return [parse_json(text, path, number) for number, text in enumerate(lines, start=1)]
 
 
 def mean_of_last(lines: list[Line], fraction: float = 0.1) -> dict[str, float]:

@@ -9,7 +9,6 @@ Shapes: D a layer's width.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spatialsv.io.atomic import write_json
+from spatialsv.io.text import load_json
 
 INDEX = "states.json"  # written last: a folder without it is incomplete
 LEAST = 1e-6  # of the root mean square of a channel: a smaller deviation is rounding
@@ -52,7 +52,7 @@ class StateFiles:
         path = self.folder / INDEX
         if not path.is_file():
             return None
-        index: dict[str, dict[str, Any]] = json.loads(path.read_text())["tensors"]
+        index: dict[str, dict[str, Any]] = load_json(path)["tensors"]
         return {name: self._open(name, **entry) for name, entry in index.items()}
 
     def _open(self, name: str, shape: list[int], dtype: str) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.io.text import load_json
 from spatialsv.report.data import Tables, read_tables
 from spatialsv.report.figures import draw_figures
 from spatialsv.report.findings import findings
@@ -52,9 +52,7 @@ def run(
     """
     out, source = Path(out), read_manifest(analysis)
     tables = read_tables(source)
-    browser, clouds = (
-        json.loads(source.resolve(name).read_text()) for name in ("browser.json", "clouds.json")
-    )
+    browser, clouds = (load_json(source.resolve(name)) for name in ("browser.json", "clouds.json"))
     words = result_tables(tables)
     sentences = [*findings("main", tables), *findings("power", tables)]
     bullets = "\n".join(f"- {sentence}" for sentence in [*sentences, *findings("quality", tables)])

@@ -5,7 +5,6 @@ Images are preprocessed with Pillow or torch, without torchvision. Shapes: N vie
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +20,7 @@ from transformers import (
 )
 
 from spatialsv.geometry.maps import resize_maps
+from spatialsv.io.text import load_json
 
 MAX_DEPTH = 1e4  # metres; larger depths are unknown, as in Depth Pro's own code
 
@@ -74,7 +74,7 @@ class DepthPro:
 
     def __init__(self, folder: Path) -> None:
         self.model = _load(DepthProForDepthEstimation, folder, use_fov_model=False)
-        prepared = json.loads((folder / "preprocessor_config.json").read_text())
+        prepared = load_json(folder / "preprocessor_config.json")
         self.size = (prepared["size"]["height"], prepared["size"]["width"])
         self.mean, self.std = (torch.tensor(prepared[f"image_{name}"]) for name in ("mean", "std"))
 

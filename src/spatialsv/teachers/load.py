@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from spatialsv.config import from_mapping
 from spatialsv.io.digests import digest_weights
+from spatialsv.io.text import parse_json
 from spatialsv.scenes.licence import check_licence
 from spatialsv.teachers.config import EXTERNAL, TeacherConfig
 from spatialsv.teachers.exact import ExactTeacher
@@ -35,7 +35,7 @@ def load_teacher(name: str, batch_size: int, commercial: bool = False) -> Teache
     if name == "rooms":
         return RoomsTeacher.load(batch_size=batch_size)
     if name.startswith("{"):
-        config = from_mapping(TeacherConfig, json.loads(name), "teacher")
+        config = from_mapping(TeacherConfig, parse_json(name, "teacher"), "teacher")
         check_licence(config.terms, f"teacher {config.hub}", commercial)
         return load_third_party(config, batch_size)
     if Path(name).is_dir():
