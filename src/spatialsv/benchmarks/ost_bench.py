@@ -75,28 +75,23 @@ def _item(row: Fields) -> Item:
     task, turn, options = reported_name(name), row.label("turn_id"), row.texts("option")
     if task not in (*TASKS, NO_QUESTION):
         raise row.expected("type", f"one of {', '.join(TASKS)}")
-    if not turn.isdecimal():
+    if not (turn.isascii() and turn.isdecimal()):
         raise row.expected("turn_id", "an integer")
     kind, answer = _kind(task), str(row.get("answer"))
     if kind == "choice" and not options:
         raise row.expected("option", "a list of options")
-    if kind == "choice":
-        answer = row.label("answer").replace('"', "")
-        if answer not in options:
-            raise row.expected("answer", f"one of the options {', '.join(options)}")
+    if kind == "choice" and (answer := row.label("answer").replace('"', "")) not in options:
+        raise row.expected("answer", f"one of the options {', '.join(options)}")
     return Item(
         id=f"{scene}/{turn}",
         task=task,
         kind=kind,
-        question=row.text("user_message") if row.get("user_message") else "",
+        question=row.optional_text("user_message"),
         options=options,
         answer=row.decimal("answer") if kind == "number" else answer,
         scene=scene,
         images=tuple(f"images/{name}" for name in row.files("new_observations")) if images else (),
-        more={
-            "turn": int(turn),
-            "system": row.text("system_prompt") if row.get("system_prompt") else "",
-        },
+        more={"turn": int(turn), "system": row.optional_text("system_prompt")},
     )
 
 

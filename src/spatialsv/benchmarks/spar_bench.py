@@ -41,28 +41,18 @@ from spatialsv.benchmarks.parsing import LETTER, WORD, as_float
 from spatialsv.io.fields import Fields, options_in
 
 VIEW = "view_change_infer"
+DEPTH, DISTANCE, IMAGINED = "depth_prediction", "distance_prediction", "spatial_imagination"
+RELATION, CENTRE = "obj_spatial_relation", "distance_infer_center"
 LOW = (
-    "depth_prediction_oc",
-    "depth_prediction_oo",
-    "distance_prediction_oc",
-    "distance_prediction_oo",
-    "depth_prediction_oc_mv",
-    "depth_prediction_oo_mv",
-    "distance_prediction_oo_mv",
-    "distance_prediction_oc_mv",
+    *(f"{DEPTH}_oc", f"{DEPTH}_oo", f"{DISTANCE}_oc", f"{DISTANCE}_oo"),
+    *(f"{DEPTH}_oc_mv", f"{DEPTH}_oo_mv", f"{DISTANCE}_oo_mv", f"{DISTANCE}_oc_mv"),
 )
 BOXES = ("position_matching", "camera_motion_infer")
 MIDDLE = (VIEW, *BOXES)
 HIGH = (
-    "obj_spatial_relation_oo",
-    "obj_spatial_relation_oc_mv",
-    "obj_spatial_relation_oo_mv",
-    "spatial_imagination_oc",
-    "spatial_imagination_oo",
-    "spatial_imagination_oc_mv",
-    "spatial_imagination_oo_mv",
-    "distance_infer_center_oo",
-    "distance_infer_center_oo_mv",
+    *(f"{RELATION}_oo", f"{RELATION}_oc_mv", f"{RELATION}_oo_mv"),
+    *(f"{IMAGINED}_{end}" for end in ("oc", "oo", "oc_mv", "oo_mv")),
+    *(f"{CENTRE}_oo", f"{CENTRE}_oo_mv"),
 )
 TASKS = (*LOW, *MIDDLE, *HIGH)
 AXES = (

@@ -66,6 +66,11 @@ class Fields:
             raise self.expected(name, "text")
         return value
 
+    def optional_text(self, name: str) -> str:
+        """Return text, which may be blank; null as no text."""
+        value = self.get(name)
+        return self.text(name) if value not in (None, "") else ""
+
     def label(self, name: str) -> str:
         """Return text, or a number as text: an id, an option."""
         value = self.get(name)
