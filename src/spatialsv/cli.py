@@ -20,7 +20,8 @@ from typing import Any
 from spatialsv.config import RENAMED
 from spatialsv.failure_log import log_failure
 from spatialsv.io.digests import digest_input
-from spatialsv.io.manifest import recorded_origin
+from spatialsv.io.manifest import Manifest, recorded_origin
+from spatialsv.io.summary import summarise
 from spatialsv.options import Command, find_inputs, parse, requested
 
 UNEXPECTED = 70  # exit code: EX_SOFTWARE of sysexits.h
@@ -117,6 +118,8 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
     with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
     if not command.show:
+        if isinstance(result, Manifest):
+            print(summarise(result))
         return 0
     with recorded_origin(origin):  # `_present` completes the manifest
         return command.show(result, **shown) or 0

@@ -18,7 +18,7 @@ def gather(
     out: Path,
     spare: Sequence[Path] = (),
     within: Path | None = None,
-) -> None:
+) -> Manifest:
     """Write the manifest of a stage and delete files that no job lists.
 
     Files of a dropped shard, arm or seed would otherwise be versioned with the stage for ever.
@@ -29,6 +29,9 @@ def gather(
         out: manifest to write.
         spare: manifests to keep, with their payload, where they exist.
         within: folder to clear; the folder of `out` if not given.
+
+    Returns:
+        The manifest.
 
     Raises:
         ValueError: a manifest belongs to another stage, or its payload is missing.
@@ -44,4 +47,4 @@ def gather(
     for path in prune(within or out.parent, [*manifests, *spare, out]):
         print(f"Deleted {path}: no manifest of {stage} lists it.", file=sys.stderr)
     payload = {str(path.relative_to(out.parent)): digest_path(path) for path in manifests}
-    write_manifest(out, Manifest(stage=stage, payload=payload, counts=dict(counts)))
+    return write_manifest(out, Manifest(stage=stage, payload=payload, counts=dict(counts)))

@@ -99,6 +99,34 @@ def test_geometry_that_may_not_be_used_commercially_warns_or_is_refused(tmp_path
     assert about.items() >= told.items()
 
 
+class Blind:
+    """Knows the first `known` scenes only."""
+
+    def __init__(self, known):
+        self.known = known
+
+    def label(self, scenes):
+        labels = ExactTeacher().label(scenes)
+        is_known = np.arange(len(scenes)) < self.known
+        return labels.replace(valid=labels.valid & is_known[:, None, None, None])
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_labels_without_a_valid_pixel_are_refused(tmp_path, tiny_scenes, monkeypatch, known):
+    shard, out = tmp_path / "0000.json", tmp_path / "labels/0000.json"
+    digest = write_store(tmp_path / "0000.zarr", tiny_scenes)
+    write_manifest(shard, Manifest(stage="scenes", payload={"0000.zarr": digest}))
+    monkeypatch.setattr("spatialsv.labels.stage.load_teacher", lambda *_: Blind(known))
+    config = LabelsConfig(batch_size=len(tiny_scenes))
+    if known:
+        counts = run(shard, "exact", config, out).counts
+        assert counts["scenes_without_valid_depth"] == len(tiny_scenes) - known
+    else:
+        with pytest.raises(ValueError, match=r"0000\.json: planes gave no valid pixel in any of 6"):
+            run(shard, "exact", config, out)
+        assert not out.exists()
+
+
 @pytest.mark.parametrize("percent", [-1.0, 100.0])
 def test_impossible_settings_are_refused(percent):
     with pytest.raises(ValueError, match="drop_percent"):

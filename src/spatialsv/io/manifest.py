@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,13 @@ def recorded_origin(made_from: Mapping[str, Any]) -> Iterator[None]:
         _made_from.reset(token)
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write `manifest` to `path`; call it after its payload is complete."""
+def write_manifest(path: Path, manifest: Manifest) -> Manifest:
+    """Write `manifest` to `path`, after its payload is complete, and return it with that path."""
     record = {name: getattr(manifest, name) for name in FIELDS}
     record["made_from"] = manifest.made_from or _made_from.get()
     record = json.loads(json.dumps(record))  # numbers as keys become text
     write_json(path, {"schema": SCHEMA, "checksum": _checksum(record)} | record)
+    return replace(manifest, path=path)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -119,8 +120,7 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     if not path.is_file():
-        make = f"Run `snakemake --cores all {path}` to make it." if "data" in path.parts else ""
-        raise ValueError(f"{path}: no such manifest. {make or 'Check the path.'}")
+        raise ValueError(f"{path}: no such manifest. {_advice(path)}")
     manifest = _parse(load_json(path), path)
     for name in manifest.payload:
         if not (path.parent / name).exists():
@@ -128,6 +128,18 @@ def read_manifest(path: str | Path) -> Manifest:
                 f"{path.parent / name}: missing, although {path} lists it. {manifest.remedy}"
             )
     return manifest
+
+
+def _advice(path: Path) -> str:
+    """Return how to come by the missing manifest `path`."""
+    if path.is_dir():
+        return f"This is a folder; a manifest is a JSON file, such as {path.with_suffix('.json')}."
+    if "data" in path.parts:
+        return f"Run `snakemake --cores all {path}` to make it."
+    return (
+        "Give the JSON file that a command wrote next to its result, such as mine.json of"
+        " `spatialsv ingest PATH --out mine.zarr`."
+    )
 
 
 def check_listed(path: Path) -> None:

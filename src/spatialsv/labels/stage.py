@@ -13,6 +13,7 @@ from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest
 from spatialsv.labels.errors import label_errors
 from spatialsv.scenes.scene import Scenes
+from spatialsv.scenes.scene_list import count_without_depth
 from spatialsv.scenes.store import open_store, write_groups
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.parts import label_in_parts, label_once
@@ -72,6 +73,12 @@ def _label(
         for group in label_in_parts(scenes, teacher.label, config.batch_size, work)
     ]
     labels = [round_to_half(group) for group in labels] if config.half else labels
+    count, empty = sum(map(len, labels)), sum(map(count_without_depth, labels))
+    if empty == count:
+        raise ValueError(
+            f"{source.path}: {labels[0].source} gave no valid pixel in any of {count} scenes."
+            " Check the images, or choose another teacher."
+        )
     store, metrics = out.with_suffix(".zarr"), out.with_suffix(".metrics.json")
     digest = write_groups(store, labels)
     write_json(metrics, label_errors(labels, (group.load("depth") for group in scenes)))
@@ -79,10 +86,11 @@ def _label(
         stage="labels",
         payload={store.name: digest, metrics.name: digest_path(metrics)},
         counts={
-            "scenes": sum(map(len, labels)),
+            "scenes": count,
             "pixels": sum(group.valid.size for group in labels),
             "valid": sum(int(group.valid.sum()) for group in labels),
-        },
+        }
+        | ({"scenes_without_valid_depth": empty} if empty else {}),
         config=to_mapping(config),
         about=describe_teacher(teacher, labels[0]),
     )

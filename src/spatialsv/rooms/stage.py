@@ -52,7 +52,7 @@ class ScenesConfig:
                 )
 
 
-def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
+def run(split: str, shard: int, config: ScenesConfig, out: Path) -> Manifest:
     """Render one shard of a split and write its store, questions and manifest.
 
     Args:
@@ -60,6 +60,9 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
         shard: number of the shard in its split, from 0.
         config: of all shards.
         out: the manifest to write; store and questions are written next to it.
+
+    Returns:
+        The manifest.
 
     Raises:
         ValueError: the split is unknown, or the shard exceeds its seeds.
@@ -82,7 +85,7 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> None:
         payload[path.name] = write_questions(path, questions)
         per_task = Counter(question.task for question in questions)
         counts |= {"questions": len(questions)} | dict(sorted(per_task.items()))
-    write_manifest(
+    return write_manifest(
         out,
         Manifest(
             stage="scenes",

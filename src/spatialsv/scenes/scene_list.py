@@ -106,6 +106,13 @@ def group_by_shape(parts: Iterable[Scenes]) -> list[Scenes]:
     return [stack(alike) for alike in groups.values()]
 
 
+def count_without_depth(scenes: Scenes) -> int:
+    """Return the number of scenes that have depth maps without any valid pixel."""
+    if not scenes.has_geometry:
+        return 0
+    return len(scenes) - int(scenes.valid.any(axis=(1, 2, 3)).sum())
+
+
 def _signature(scenes: Scenes) -> tuple[Any, ...]:
     """Return what scenes must share to be stacked."""
     attributes = (getattr(scenes, name) for name in ATTRIBUTES)

@@ -16,7 +16,7 @@ from spatialsv.scenes.readers.formats import FORMATS, detect, find_captures
 from spatialsv.scenes.readers.load import load
 from spatialsv.scenes.readers.skipped import count_reasons
 from spatialsv.scenes.scene import Scenes
-from spatialsv.scenes.scene_list import group_by_shape
+from spatialsv.scenes.scene_list import count_without_depth, group_by_shape
 from spatialsv.scenes.store import write_groups
 
 
@@ -29,7 +29,7 @@ class ReadResult:
     skipped: list[FrameError] = field(default_factory=list)  # errors of frames
 
 
-def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
+def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> Manifest:
     """Read one shard of the captures of a split and write its store and manifest.
 
     Args:
@@ -38,6 +38,9 @@ def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Pat
         shard: number of the shard, from 0.
         config: input files and sampling.
         out: the manifest to write.
+
+    Returns:
+        The manifest.
 
     Raises:
         ValueError: the split has no path or fewer captures than configured, or no capture of the
@@ -51,10 +54,10 @@ def read_split(source: str, split: str, shard: int, config: ReadConfig, out: Pat
     if config.stop is not None and len(paths) < config.stop:
         raise ValueError(f"{root}: {len(paths)} scenes, but scenes.splits.{split} is {config.stop}")
     about = {"split": split, "rows": [rows.start, rows.stop]}
-    _write(out, source, root, paths[rows.start : rows.stop], config, about)
+    return _write(out, source, root, paths[rows.start : rows.stop], config, about)
 
 
-def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> None:
+def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> Manifest:
     """Read all captures at or below `root` into a store and write its manifest.
 
     The manifest has the name of the store with the suffix .json, for `spatialsv labels --scenes`.
@@ -64,6 +67,9 @@ def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> N
         store: the Zarr directory to write.
         format: a key of `FORMATS`; None: detected.
         config: sampling.
+
+    Returns:
+        The manifest.
 
     Raises:
         FileNotFoundError: `root` does not exist.
@@ -79,7 +85,7 @@ def ingest(root: Path, store: Path, format: str | None, config: ReadConfig) -> N
     paths = find_captures(format, root)
     if not paths:
         raise ValueError(f"{root}: no capture in the format {format}")
-    _write(store.with_suffix(".json"), format, root, paths, config, {})
+    return _write(store.with_suffix(".json"), format, root, paths, config, {})
 
 
 def read_captures(format: str, root: Path, paths: Sequence[Path], config: ReadConfig) -> ReadResult:
@@ -104,7 +110,8 @@ def read_captures(format: str, root: Path, paths: Sequence[Path], config: ReadCo
             capture = replace(capture, id=capture_id(root, path))
             loaded = load(capture, config.frames, config.sampling, config.max_pixels)
         except (OSError, ValueError) as error:
-            result.refused.append(f"{path}: {error}")
+            message = str(error)
+            result.refused.append(message if str(path) in message else f"{path}: {message}")
         else:
             result.scenes += loaded[0]
             result.skipped += loaded[1]
@@ -127,11 +134,13 @@ def _write(
     paths: Sequence[Path],
     config: ReadConfig,
     about: dict[str, Any],
-) -> None:
+) -> Manifest:
     result = read_captures(format, root, paths, config)
     groups = group_by_shape(result.scenes)
     counts = {"captures": len(paths), "refused": len(result.refused), "scenes": len(result.scenes)}
     counts["views"] = sum(len(group) * group.shape[0] for group in groups)
+    if empty := sum(map(count_without_depth, groups)):
+        counts["scenes_without_valid_depth"] = empty
     counts |= count_reasons("skipped", result.skipped)
     about = about | {"source": format, "file": str(root)}
     about["licence"] = ", ".join(sorted({group.licence for group in groups}))
@@ -144,4 +153,4 @@ def _write(
     manifest = Manifest(
         stage="scenes", payload=payload, counts=counts, config=to_mapping(config), about=about
     )
-    write_manifest(out, manifest)
+    return write_manifest(out, manifest)

@@ -28,7 +28,7 @@ SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
 }
 
 
-def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
+def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> Manifest:
     """Read one shard of a split and write its store, questions and manifest.
 
     Invalid records, captures and frames are skipped. The manifest counts them by reason and lists
@@ -41,20 +41,22 @@ def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Pat
         config: input files and sampling.
         out: the manifest to write; store and questions are written next to it.
 
+    Returns:
+        The manifest.
+
     Raises:
         ValueError: the source is unknown, the split has no file or fewer records than configured,
             or no record of the shard is valid.
     """
     if source in FORMATS:
-        read_split(source, split, shard, config, out)
-    elif source in SOURCES:
-        _read_records(source, split, shard, config, out)
-    else:
-        known = ", ".join(["rooms", *SOURCES, *FORMATS])
-        raise ValueError(f"scenes.source: unknown source {source!r}. Known sources: {known}.")
+        return read_split(source, split, shard, config, out)
+    if source in SOURCES:
+        return _read_records(source, split, shard, config, out)
+    known = ", ".join(["rooms", *SOURCES, *FORMATS])
+    raise ValueError(f"scenes.source: unknown source {source!r}. Known sources: {known}.")
 
 
-def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> None:
+def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> Manifest:
     path, rows = config.path_of(split), config.rows(shard)
     record_images = RecordImages(
         Path(config.images), config.frames, config.max_pixels, config.linked_folders
@@ -87,7 +89,7 @@ def _read_records(source: str, split: str, shard: int, config: ReadConfig, out: 
     about = {"source": source, "split": split, "file": str(path), "rows": [rows.start, rows.stop]}
     if skipped:
         about["skipped"] = [f"{where}: {error}" for where, error in skipped[:MAX_LISTED]]
-    write_manifest(
+    return write_manifest(
         out,
         Manifest(
             stage="scenes",
