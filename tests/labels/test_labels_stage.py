@@ -122,7 +122,7 @@ def test_labels_without_a_valid_pixel_are_refused(tmp_path, tiny_scenes, monkeyp
         counts = run(shard, "exact", config, out).counts
         assert counts["scenes_without_valid_depth"] == len(tiny_scenes) - known
     else:
-        with pytest.raises(ValueError, match=r"0000\.json: planes gave no valid pixel in any of 6"):
+        with pytest.raises(ValueError, match=r"0000\.json: exact gave no valid pixel in any of 6"):
             run(shard, "exact", config, out)
         assert not out.exists()
 
