@@ -20,7 +20,7 @@ from typing import Any
 from spatialsv.config import RENAMED
 from spatialsv.failure_log import log_failure
 from spatialsv.io.digests import digest_input
-from spatialsv.io.manifest import Manifest, recorded_origin
+from spatialsv.io.manifest import recorded_origin
 from spatialsv.io.summary import summarise
 from spatialsv.options import Command, find_inputs, parse, requested
 
@@ -118,8 +118,6 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
     with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
     if not command.show:
-        if isinstance(result, Manifest):
-            print(summarise(result))
         return 0
     with recorded_origin(origin):  # `_present` completes the manifest
         return command.show(result, **shown) or 0
@@ -225,11 +223,8 @@ def _show_comparison(comparison: Any) -> None:
 
 
 def _show_manifest(manifest: Any) -> None:
-    """Print in one line what a stage wrote, and where; nothing in processes that write nothing."""
-    if manifest is not None:
-        counts = [f"{n:,} {name.replace('_', ' ')}" for name, n in manifest.counts.items()]
-        files = ", ".join(manifest.payload)
-        print(f"{manifest.stage}: {', '.join(counts)}; {files} in {manifest.path.parent}")
+    if manifest is not None:  # in processes that write nothing
+        print(summarise(manifest))
 
 
 def _show_export(out: Any) -> None:
@@ -249,12 +244,14 @@ COMMANDS = {
         "render one shard of rooms with questions, or read one of records (--source)",
         "rooms.stage:run",
         fixed={"source": "rooms"},
+        show=_show_manifest,
     ),
     "ingest": Command(
         "read photos, videos or datasets of posed images into a store of scenes",
         "scenes.readers.read_captures:ingest",
         positional=("root",),
         names={"store": "out"},
+        show=_show_manifest,
     ),
     "inspect": Command(
         "print the contents of a store of scenes or labels, or of a manifest",
@@ -272,8 +269,13 @@ COMMANDS = {
         "label one shard of scenes with a teacher's geometry",
         "labels:run",
         defaults={"teacher": "rooms"},
+        show=_show_manifest,
     ),
-    "pseudo": Command("label one shard of scenes without questions, and gate it", "pseudo:run"),
+    "pseudo": Command(
+        "label one shard of scenes without questions, and gate it",
+        "pseudo:run",
+        show=_show_manifest,
+    ),
     "train": Command(
         "fine-tune the base MLLM as one arm says, or plan it (--plan)",
         "train:run",
@@ -344,10 +346,13 @@ COMMANDS = {
         "gather:gather",
         positional=("manifests",),
         names={"stage": "of"},
+        show=_show_manifest,
     ),
 }
 VARIANTS = {  # of commands that `find_command` selects by their options
-    "scenes": Command(COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard"),
+    "scenes": Command(
+        COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard", show=_show_manifest
+    ),
     "train": Command(
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),

@@ -94,12 +94,12 @@ def test_each_command_ends_with_what_it_wrote_and_where(job, tiny_mllm, tmp_path
     found = {line.partition(":")[0]: line for line in lines}
     parameters = read_manifest(tmp_path / "train/manifest.json").counts["parameters"]
     assert found["train"] == (
-        f"train: 1 steps, {parameters:,} parameters; mllm, log.jsonl, metrics.json, heads in"
-        f" {tmp_path}/train"
+        f"train: 1 step, {parameters:,} parameters;"
+        f" mllm, log.jsonl, metrics.json, heads, manifest.json in {tmp_path}/train"
     )
-    files = "metrics.json, rows.jsonl, lifted.zarr"
+    files = "metrics.json, rows.jsonl, lifted.zarr, manifest.json"
     assert found["lift"] == f"lift: 6 scenes; {files} in {tmp_path}/lift"
-    files = "metrics.json, layers.json, depth.zarr"
+    files = "metrics.json, layers.json, depth.zarr, manifest.json"
     assert found["probe"] == f"probe: 6 scenes, 6 test scenes; {files} in {tmp_path}/probe"
     last = rf"export: a checkpoint of \d\.\d MB, with 3D heads, in {tmp_path}/exported"
     assert re.fullmatch(last, lines[-1])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from spatialsv.io.manifest import Manifest
 
-NOUNS = ("manifests", "scenes", "views", "questions")  # of other stages: all counts
+NOUNS = ("manifests", "scenes", "views", "questions")
+DETAILED = ("scenes", "labels", "pseudo")  # stages with many counts; of others, all are given
 MAX_FILES = 4
 
 
@@ -13,7 +14,8 @@ def summarise(manifest: Manifest) -> str:
     counts, about = manifest.counts, manifest.about
     source = about.get("source") or about.get("teacher")
     title = f"{manifest.stage} ({source})" if source else manifest.stage
-    nouns = [name for name in NOUNS if name in counts] or [n for n in counts if ": " not in n]
+    is_detailed = manifest.stage in DETAILED or "manifests" in counts
+    nouns = [name for name in (NOUNS if is_detailed else counts) if name in counts]
     sentences = [f"{title}: " + ", ".join(_number(counts[noun], noun) for noun in nouns)]
     if counts.get("skipped"):
         whole = "records" if "records" in counts else "frames"
@@ -46,8 +48,8 @@ def _place(manifest: Manifest) -> str:
         return "not written"
     files = list(manifest.payload)
     files = files if len(files) <= MAX_FILES else [f"{len(files)} files"]
-    return f"written to {manifest.path.parent}: {', '.join([*files, manifest.path.name])}"
+    return f"{', '.join([*files, manifest.path.name])} in {manifest.path.parent}"
 
 
 def _number(count: int, noun: str) -> str:
-    return f"{count} {noun.removesuffix('s') if count == 1 else noun}"
+    return f"{count:,} {(noun.removesuffix('s') if count == 1 else noun).replace('_', ' ')}"
