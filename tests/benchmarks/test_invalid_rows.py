@@ -84,6 +84,15 @@ def test_columns_of_options_have_no_gap(tmp_path: Path, name, column):
         load_items(name, write_release(name, tmp_path, ROWS[name][1] | {"B": "", "answer": "A"}))
 
 
+@pytest.mark.parametrize("text", ["-1", "null", '"x"', "{}"])
+@pytest.mark.parametrize("name", [name for name, (file, _) in ROWS.items() if ".json" in file])
+def test_another_top_level_value_is_refused_with_the_file(tmp_path: Path, name, text):
+    path = write_release(name, tmp_path, ROWS[name][1]) / ROWS[name][0]
+    path.write_text(text)
+    with pytest.raises(ValueError, match=path.name):
+        load_items(name, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["ego3d_bench", "spbench_si"])
 def test_no_damaged_byte_of_arrow_or_parquet_ends_the_process(tmp_path: Path, name):
     path = write_release(name, tmp_path, ROWS[name][1]) / ROWS[name][0]

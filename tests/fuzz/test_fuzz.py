@@ -241,11 +241,11 @@ SMALL: dict[str, Callable[[Path], Subject]] = {
 CLIP = "0000cc6d8b108390"
 OWN = ("nerfstudio", "realestate10k", "colmap-text", "colmap-binary")
 CASES = {  # 100,000 in all
-    **dict.fromkeys(SMALL, 6000),
-    **{f"benchmark:{name}": 1500 for name in ROWS},
-    **{f"records:{source}": 2000 for source in ("mindcube", "llava")},
-    **{f"metadata:{name}": 2400 for name in (*WRITERS, *OWN)},
-    **{f"capture:{name}": 600 for name in (*WRITERS, *OWN)},
+    **dict.fromkeys(SMALL, 9080),
+    **{f"benchmark:{name}": 1800 for name in ROWS},
+    **{f"records:{source}": 1500 for source in ("mindcube", "llava")},
+    **{f"metadata:{name}": 1200 for name in (*WRITERS, *OWN)},
+    **{f"capture:{name}": 250 for name in (*WRITERS, *OWN)},
 }
 
 

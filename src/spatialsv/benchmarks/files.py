@@ -40,6 +40,14 @@ def rows_of(value: Any, where: str) -> list[Fields]:
     return [Fields(row, f"{where}: row {number}") for number, row in enumerate(value)]
 
 
+def read_object(path: Path) -> Fields:
+    """Read the object that a JSON file holds."""
+    value = load_json(path)
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected an object, found {type(value).__name__}.")
+    return Fields(value, str(path))
+
+
 def find_files(data: Path, *patterns: str) -> list[Path]:
     """Return the sorted files of the first of `patterns`, globs below `data`, with a match."""
     for pattern in patterns:

@@ -18,10 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
-from spatialsv.benchmarks.files import find_files
+from spatialsv.benchmarks.files import find_files, read_object
 from spatialsv.benchmarks.parsing import clean_answer, match_exact, match_refined
 from spatialsv.io.fields import Fields
-from spatialsv.io.text import load_json
 
 COUNTS = {"what": 1144, "is": 652, "how": 465, "can": 338, "which": 351, "others": 569}
 WORD = "Answer the question using a single word or phrase."
@@ -32,7 +31,7 @@ def load(data: Path) -> list[Item]:
     names = ("v1_balanced_questions_test*.json", "v1_balanced_sqa_annotations_test*.json")
     paths = [find_files(data, name, f"balanced/{name}")[0] for name in names]
     questions, notes = (
-        Fields(load_json(path), str(path)).records(name)
+        read_object(path).records(name)
         for path, name in zip(paths, ("questions", "annotations"), strict=True)
     )
     answers = {note.label("question_id"): note.records("answers") for note in notes}
