@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -186,3 +187,19 @@ def test_the_schema_is_in_step_with_the_dataclasses():
 def test_no_file_is_called_utils():
     for path in SOURCE.rglob("*"):
         assert path.stem not in ("utils", "util", "misc", "helpers", "common"), path
+
+
+def test_no_function_is_longer_than_60_lines():
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                assert length <= 60, f"{path}: {node.name} has {length} lines"
+
+
+def test_private_names_of_torch_and_transformers_are_those_without_a_public_one():
+    private = r"\b(?:torch|transformers)(?:\.\w+)*\._(?!_)\w+|\._(?:cdata|attn_implementation)\b"
+    found = {
+        name for path in SOURCE.rglob("*.py") for name in re.findall(private, path.read_text())
+    }
+    assert found == {"torch._subclasses", "torch.utils._python_dispatch", "torch.utils._pytree"}

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from spatialsv.cli import main
 from spatialsv.model.families.qwen2_5_vl import Qwen25VL
-from spatialsv.model.mllm import load_mllm
+from spatialsv.model.mllm import has_bf16, load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
 
 
@@ -122,3 +122,12 @@ def test_tensors_that_the_model_does_not_have_are_refused(tiny_mllm, tmp_path):
         unused = ("geometry_encoder.",)
 
     load_mllm(folder, family=WithoutGeometry)
+
+
+@pytest.mark.parametrize(
+    ("capability", "is_fast"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)]
+)
+def test_bf16_is_used_on_cpus_with_fast_instructions(monkeypatch, capability, is_fast):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert has_bf16("cpu") == is_fast
+    assert has_bf16("cuda")

@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import PIL
@@ -46,6 +46,8 @@ from spatialsv.io.text import load_json
 from spatialsv.model.checkpoint import resolve_model
 from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
+
+ATTENTION: Literal["sdpa"] = "sdpa"  # transformers' implementation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +85,12 @@ class _Mllm(ItemModel):
         return (self._weights, json.dumps(settings | {"blank_images": self._blank}))
 
     def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
-        mllm, adapter = load_mllm(self._checkpoint, family=self._family)
+        mllm, adapter = load_mllm(self._checkpoint, attn=ATTENTION, family=self._family)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         mllm.to(device)  # type: ignore[arg-type]  # transformers wraps it without its signature
         self._loaded = {
             "dtype": str(mllm.dtype),
-            "attention": mllm.config._attn_implementation,
+            "attention": ATTENTION,
             "device": str(mllm.device),
         }
         task = self._task

@@ -57,7 +57,10 @@ class ProbeConfig:
     stride: int = 2  # pixels between those whose depth is learnt and measured
     max_scenes: int | None = None  # training scenes, the first ones; None: all
     feature_batch: int = 8  # scenes in a forward pass of the MLLM
-    controls: tuple[Control, ...] = ()  # of the depth probe; each trains another probe
+    # Each trains another depth probe, on the states of other scenes (prefix `shuffled_` of metrics)
+    # or of an MLLM with random weights (`random_`). `mean_depth_`, each pixel's mean depth over the
+    # training scenes, is always there.
+    controls: tuple[Control, ...] = ()
     seed: int = 0
     fit: FitConfig = field(default_factory=FitConfig)
     layers: LayersConfig = field(default_factory=LayersConfig)
@@ -76,13 +79,10 @@ def run(
     """Train probes on a frozen model; write metrics.json, layers.json, depth.zarr, and a manifest.
 
     depth.zarr has the depth probe's prediction for the test scenes, at their true cameras.
-
     Metrics are means over the test scenes against their exact depth, with names and alignments of
-    `scene_depth_errors` and `affine_depth_errors`. The prefix `shuffled_` or `random_` names a
-    control: the states of other scenes, or of an MLLM with random weights. `mean_depth_` is each
-    pixel's mean depth over the training scenes, which ignores the image. `linear_` names linear
-    probes, see `best_metrics`; layers.json has all of them, see `layer_curves`, and intervals of
-    the depth probe's metrics.
+    `scene_depth_errors` and `affine_depth_errors`. Prefixes name controls, as `ProbeConfig` says,
+    and linear probes: `linear_`, see `best_metrics`. layers.json has all of these, see
+    `layer_curves`, and intervals of the depth probe's metrics.
 
     Args:
         model: train manifest, or folder with mllm/ or of a checkpoint
@@ -100,14 +100,13 @@ def run(
     Raises:
         ValueError: Scenes are missing, or have no labels or geometry.
     """
-    exact = ExactTeacher()
     train = first_scenes(read_all(scenes, "scenes"), config.max_scenes)
     stand_ins = by_id(read_all(test_labels)) if test_labels else {}
     test = [fill_geometry(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
-    labels_by_id = by_id(read_all(labels) if labels else map(exact.label, train))
+    labels_by_id = by_id(read_all(labels) if labels else map(ExactTeacher().label, train))
     truth = {
         "train": [stack(list(select_labels(group.ids, labels_by_id))) for group in train],
-        "test": [exact.label(group) for group in test],
+        "test": [ExactTeacher().label(group) for group in test],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".states.") as folder:
@@ -122,27 +121,35 @@ def run(
             cache=config.layers.cache,
             temporary=Path(folder),
         )
-        states: SplitStates = source.states()
-        random_states: SplitStates = {}
-        if "random" in config.controls or (source.layers and "random" in config.layers.controls):
-            random_states = source.states(random_weights=True)
-        depth, errors = _probe_depth(states, random_states, truth, config)
-        metrics: dict[str, float | int] = {}
-        for prefix in errors:
-            metrics |= mean_errors(errors[prefix], prefix)
-        record = None
-        if source.layers:
-            record = _probe_layers(source.layers, states, random_states, truth, config)
-            record["taps"] = list(source.taps)
-            record["dpt"] = {prefix: metric_intervals(of) for prefix, of in errors.items()}
-            metrics |= best_metrics(record)
-    metrics["scenes"] = sum(map(len, test))
+        predicted, metrics, record = _probe(source, truth, config)
+    about = {"model": str(model), "labels": next(iter(labels_by_id.values())).source}
+    return _write(out, metrics, record, predicted, config, about, sum(map(len, train)))
+
+
+def _probe(
+    source: StateSource, truth: Mapping[str, Sequence[Scenes]], config: ProbeConfig
+) -> tuple[list[Scenes], dict[str, float | int], dict[str, Any] | None]:
+    """Return the predicted depth as scenes, all metrics, and the record of the layers, if any."""
+    states: SplitStates = source.states()
+    random_states: SplitStates = {}
+    if "random" in config.controls or (source.layers and "random" in config.layers.controls):
+        random_states = source.states(random_weights=True)
+    depth, errors = _probe_depth(states, random_states, truth, config)
+    metrics: dict[str, float | int] = {}
+    for prefix in errors:
+        metrics |= mean_errors(errors[prefix], prefix)
+    record = None
+    if source.layers:
+        record = _probe_layers(source.layers, states, random_states, truth, config)
+        record["taps"] = list(source.taps)
+        record["dpt"] = {prefix: metric_intervals(of) for prefix, of in errors.items()}
+        metrics |= best_metrics(record)
+    metrics["scenes"] = sum(map(len, truth["test"]))
     predicted = [
         depth_as_scenes(values, group, config.stride, "probe")
         for values, group in zip(depth, truth["test"], strict=True)
     ]
-    about = {"model": str(model), "labels": next(iter(labels_by_id.values())).source}
-    return _write(out, metrics, record, predicted, config, about, sum(map(len, train)))
+    return predicted, metrics, record
 
 
 def read_all(paths: Sequence[Path], kind: str = "labels") -> list[Scenes]:

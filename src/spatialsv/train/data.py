@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -90,47 +91,22 @@ def load_data(
         ValueError: no scenes, no questions, or labels that are required but missing, of other
             scenes, without features or not finite; the message names arm or file, and the remedy.
     """
-    manifests = {
-        "scenes": [read_manifest(path) for path in scenes],
-        "labels": [read_manifest(path) for path in labels] if arm.labelled else [],
-        "pseudo": [read_manifest(path) for path in pseudo] if arm.pseudo else [],
-    }
-    for key, required in (("scenes", True), ("labels", arm.labelled), ("pseudo", arm.pseudo)):
-        if required and not manifests[key]:
-            raise ValueError(f"Arm {name!r} learns from {key}: pass the manifests of its {key}.")
-    features = ("features",) if arm.distill else ()
-    true_labels = None
-    if arm.labelled:
-        true_labels = _open_labels(manifests["labels"], features, check_values)
-    pseudo_labels = None
-    if arm.pseudo:
-        pseudo_labels = _open_pseudo(manifests["pseudo"], arm.gated, features, check_values)
-    ids = [name for one in true_labels or () for name in one.ids]
+    manifests = _read_manifests(name, arm, {"scenes": scenes, "labels": labels, "pseudo": pseudo})
+    true_labels, pseudo_labels = _open_all_labels(manifests, arm, check_values)
+    with_questions, images_only = _split_shards(name, manifests["scenes"], manifests["pseudo"])
+    options = _samples_config(arm, config)
+    dataset = partial(SceneDataset, processor=processor, config=options, seed=seed, encode=encode)
+    ids = [scene for one in true_labels or () for scene in one.ids]
     without_geometry = set(ids) - nested_share(ids, arm.labels_share)
-    with_questions, images_only = _split_shards(manifests["scenes"], manifests["pseudo"])
-    if not with_questions:
-        raise ValueError(f"Arm {name!r}: all scenes are pseudo-labelled. Pass labelled ones too.")
-    options = SamplesConfig(
-        questions_per_sample=config.questions_per_sample,
-        packed=config.packed,
-        blank_images=arm.blank_images,
-        label_stride=config.label_stride,
-        label_size=config.label_size,
-        cache_gib=config.cache_gib,
-        gated=arm.gated,
-        features=arm.distill,
-    )
     questions = _read_questions(name, [m for m, _ in with_questions]) if arm.text else []
     first_pool = SceneList(group for _, shard in with_questions for group in shard)
     if not arm.text:  # scenes without questions and geometry would be no use
         first_pool = first_pool.only(set(first_pool.ids) - without_geometry)
-    text = SceneDataset(
-        first_pool, questions, processor, true_labels, options, seed, encode, without_geometry
-    )
+    text = dataset(first_pool, questions, labels=true_labels, unlabelled=without_geometry)
     spatial = None if arm.text else text
     if pseudo_labels is not None:
         images = _select([shard for _, shard in images_only], pseudo_labels.ids)
-        spatial = SceneDataset(images, [], processor, pseudo_labels, options, seed, encode)
+        spatial = dataset(images, [], labels=pseudo_labels)
     stores: list[SceneRef] = [*(true_labels or ()), *(pseudo_labels or ())]
     return TrainingData(
         pools=Pools(text, spatial),
@@ -140,6 +116,44 @@ def load_data(
         digests={key: digest_payloads(found) for key, found in manifests.items() if found},
         teachers=_teachers(stores),
         images=_describe_images(chain(text.scenes, spatial.scenes if spatial else ())),
+    )
+
+
+def _read_manifests(
+    name: str, arm: ArmConfig, paths: Mapping[str, Sequence[Path]]
+) -> dict[str, list[Manifest]]:
+    """Return the manifests of each kind that the arm reads; it must have been given some."""
+    required = {"scenes": True, "labels": arm.labelled, "pseudo": arm.pseudo}
+    for kind, is_required in required.items():
+        if is_required and not paths[kind]:
+            raise ValueError(f"Arm {name!r} learns from {kind}: pass the manifests of its {kind}.")
+    return {
+        kind: [read_manifest(path) for path in paths[kind]] if is_required else []
+        for kind, is_required in required.items()
+    }
+
+
+def _open_all_labels(
+    manifests: Mapping[str, list[Manifest]], arm: ArmConfig, check: bool
+) -> tuple[list[SceneRef] | None, SceneList[SceneRef] | None]:
+    """Return the true labels and the pseudo labels; None for those that the arm does not read."""
+    features = ("features",) if arm.distill else ()
+    labels = _open_labels(manifests["labels"], features, check) if arm.labelled else None
+    if not arm.pseudo:
+        return labels, None
+    return labels, _open_pseudo(manifests["pseudo"], arm.gated, features, check)
+
+
+def _samples_config(arm: ArmConfig, config: TrainConfig) -> SamplesConfig:
+    return SamplesConfig(
+        questions_per_sample=config.questions_per_sample,
+        packed=config.packed,
+        blank_images=arm.blank_images,
+        label_stride=config.label_stride,
+        label_size=config.label_size,
+        cache_gib=config.cache_gib,
+        gated=arm.gated,
+        features=arm.distill,
     )
 
 
@@ -191,7 +205,9 @@ def _open_checked(store: Path, variables: Sequence[str], check: bool) -> list[Sc
 Shards = list[tuple[Manifest, list[SceneRef]]]
 
 
-def _split_shards(manifests: list[Manifest], pseudo: list[Manifest]) -> tuple[Shards, Shards]:
+def _split_shards(
+    name: str, manifests: list[Manifest], pseudo: list[Manifest]
+) -> tuple[Shards, Shards]:
     """Return the shards of scenes with questions, and those that pseudo labels were made from."""
     # By the stores' digests, since one id may be in several shards.
     digests = set()
@@ -208,6 +224,8 @@ def _split_shards(manifests: list[Manifest], pseudo: list[Manifest]) -> tuple[Sh
         shard = manifest, open_store(manifest.find(".zarr"))
         has_questions = digests.isdisjoint(manifest.payload.values())
         (with_questions if has_questions else images_only).append(shard)
+    if not with_questions:
+        raise ValueError(f"Arm {name!r}: all scenes are pseudo-labelled. Pass labelled ones too.")
     return with_questions, images_only
 
 

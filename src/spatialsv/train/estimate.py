@@ -1,8 +1,9 @@
 """One training step on shapes only: what it computes and holds, without time or memory.
 
-PyTorch's fake tensors have shapes, dtypes and a graph, but no values, so the model's own code is
-measured, whatever its family. Tensors that the code looks into (tokens, grids) stay real: fake are
-weights, images and all that follows from them.
+Fake tensors (`torch.compiler_fake_tensor` in PyTorch's documentation) have shapes, dtypes and a
+graph, but no values, so the model's own code is measured, whatever its family. Tensors that the
+code looks into (tokens, grids) stay real: fake are weights, images and all that follows from them.
+On the meta device no family's forward pass runs, since each looks into some tensor.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class MemoryTracker(TorchDispatchMode):
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
-                key, size = storage._cdata, storage.nbytes()
+                key, size = id(storage), storage.nbytes()
                 if key not in self._held:
                     self._held.add(key)
                     self.live += size

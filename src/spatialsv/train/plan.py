@@ -25,6 +25,7 @@ from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.model.vision_cache import CachedVisionEncoder
 from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
+from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.data import TrainingData, load_data
 from spatialsv.train.disk import GIB, DiskUse, disk_use, free_for
@@ -128,30 +129,15 @@ def plan(
     chosen = config.arm(arm)
     if gib is None:
         config = replace(config, precision=precision_of(config))
-    attention: Literal["eager", "sdpa"]  # flash attention needs as much as sdpa
-    attention = "eager" if config.attention == "eager" else "sdpa"
-    mllm, adapter = load_mllm(
-        resolve_model(base).checkpoint, attn=attention, family=family, weights=False
-    )
-    mllm.set_attn_implementation({"vision_config": WINDOWED})
-    adapter.views_as = config.views_as or adapter.views_as
-    grey = replace(chosen, blank_images=True)  # contents do not matter; grey is prepared once
-    data = load_data(arm, grey, config, adapter, seed, scenes, labels, pseudo, check_values=False)
-    with torch.device("meta"):
-        model, _ = make_model(chosen, config, data, mllm, adapter)
+    model, data = _load(arm, chosen, config, seed, scenes, labels, pseudo, base, family)
     steps = steps_of(chosen, config, data)
     disk = disk_use(model, config, steps)
-    if config.sharded and config.precision == "bf16":
-        model.to(torch.bfloat16)  # as layers are gathered
-    if config.gradient_checkpointing:
-        model.mllm.activation_checkpointing_enable()
+    _compute_as_configured(model, config)
     device = find_device(config, tflops, gib)
     longest, tokens = _batches(config, data, seed, model)
     batch = without_values(model, longest)
     if config.cache_vision:
-        encode = CachedVisionEncoder(model.mllm, adapter, config.precision == "bf16")
-        with MemoryTracker():
-            batch = replace(batch, encoded=encode(batch.inputs))
+        batch = _encode(model, batch, config)
         each = sum(states.nbytes for states in batch.encoded.values()) // len(batch.input_ids)
         disk = replace(disk, most=disk.most + each * data.view_sets)
     memory = estimate_step(model, batch, chosen, config, device.accelerator)
@@ -170,6 +156,39 @@ def plan(
     )
 
 
+def _load(
+    name: str,
+    arm: ArmConfig,
+    config: TrainConfig,
+    seed: int,
+    scenes: Sequence[Path],
+    labels: Sequence[Path],
+    pseudo: Sequence[Path],
+    base: str | Path,
+    family: str | None,
+) -> tuple[SpatialSV, TrainingData]:
+    """Return what `arm` trains, without values, and its data."""
+    attention: Literal["eager", "sdpa"]  # flash attention needs as much as sdpa
+    attention = "eager" if config.attention == "eager" else "sdpa"
+    mllm, adapter = load_mllm(
+        resolve_model(base).checkpoint, attn=attention, family=family, weights=False
+    )
+    mllm.set_attn_implementation({"vision_config": WINDOWED})
+    adapter.views_as = config.views_as or adapter.views_as
+    grey = replace(arm, blank_images=True)  # contents do not matter; grey is prepared once
+    data = load_data(name, grey, config, adapter, seed, scenes, labels, pseudo, check_values=False)
+    with torch.device("meta"):
+        model, _ = make_model(arm, config, data, mllm, adapter)
+    return model, data
+
+
+def _compute_as_configured(model: SpatialSV, config: TrainConfig) -> None:
+    if config.sharded and config.precision == "bf16":
+        model.to(torch.bfloat16)  # as layers are gathered
+    if config.gradient_checkpointing:
+        model.mllm.activation_checkpointing_enable()
+
+
 def _batches(
     config: TrainConfig, data: TrainingData, seed: int, model: SpatialSV
 ) -> tuple[Batch, float]:
@@ -181,6 +200,13 @@ def _batches(
     longest = max(length for length in lengths)
     last = max(i for i, length in enumerate(lengths) if length == longest)
     return batches[last], sum(lengths) / len(lengths)
+
+
+def _encode(model: SpatialSV, batch: Batch, config: TrainConfig) -> Batch:
+    """Return `batch` with the outputs of the vision encoder, without values."""
+    encode = CachedVisionEncoder(model.mllm, model.family, config.precision == "bf16")
+    with MemoryTracker():
+        return replace(batch, encoded=encode(batch.inputs))
 
 
 def _parameters(model: SpatialSV, trained: bool) -> dict[str, int]:

@@ -107,11 +107,10 @@ def run(
     model, lora = make_model(chosen, config, data, mllm, adapter)
     about = _about(arm, seed, chosen, config, checkpoint, model, data)
     _train(model, device, arm, seed, chosen, config, data, out, about)
-    if config.sharded:
-        weights = full_weights(model)
+    weights = full_weights(model) if config.sharded else None
     if rank() != 0:
         return None
-    if config.sharded:
+    if weights is not None:
         mllm, _ = load_mllm(checkpoint, attn=config.attention, family=family)
         model, lora = make_model(chosen, config, data, mllm, adapter)
         model.load_state_dict(weights)

@@ -25,6 +25,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -40,9 +41,6 @@ from spatialsv.samples.views import Kind, PreparedViews
 
 Component = Literal["vision", "projector", "llm"]
 Taps = tuple[int, int, int, int]
-OPTIONAL = dict.fromkeys(  # as transformers looks for files that a checkpoint may lack
-    ("_raise_exceptions_for_missing_entries", "_raise_exceptions_for_connection_errors"), False
-)
 
 
 class Family(ABC):
@@ -129,8 +127,9 @@ class Family(ABC):
         )
         family.views_as = read_settings(name).get("views_as", family.views_as)
         for file in (PROCESSOR_NAME, VIDEO_PROCESSOR_NAME):
-            if path := cached_file(name, file, local_files_only=local, **OPTIONAL):
-                family.processor_files[file] = Path(path).read_bytes()
+            with suppress(OSError):  # the checkpoint may lack it
+                if path := cached_file(name, file, local_files_only=local):
+                    family.processor_files[file] = Path(path).read_bytes()
         return family
 
     @classmethod
