@@ -71,7 +71,10 @@ def read_encoded(data: Path, name: str) -> list[bytes]:
     if not cell:
         return [path.read_bytes()]
     if path.suffix == ".tsv":
-        return [base64.b64decode(_tsv_row(path, int(row))["image"])]
+        try:
+            return [base64.b64decode(_tsv_row(path, int(row))["image"])]
+        except ValueError as error:
+            raise ValueError(f"{data / name}: expected an image in base64 ({error}).") from None
     return _encoded_images(_parquet_cell(path, int(row), column or "image"), f"{data}: {name}")
 
 

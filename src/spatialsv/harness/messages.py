@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from spatialsv.io.digests import digest_bytes
 from spatialsv.samples.views import PreparedViews
+from spatialsv.scenes.images import limit_pixels, read_image, to_rgb
 
 Message = Mapping[str, Any]
 MAX_NEW_TOKENS = 128  # where a task does not say; as lmms-eval's own adapters
@@ -38,7 +40,15 @@ class VisualInput:
 def _key(image: Image.Image | str) -> str:
     if isinstance(image, str):
         return image
-    return digest_bytes(f"{image.mode} {image.size}".encode(), image.tobytes())
+    shown = to_rgb(image)  # equal indices of two palettes are not equal images
+    return digest_bytes(f"{shown.size}".encode(), shown.tobytes())
+
+
+def read_visual(image: Image.Image | str, max_pixels: int | None) -> Image.Image:
+    """Return an image, or the content of a file, in RGB with at most `max_pixels` pixels."""
+    if isinstance(image, str):
+        return read_image(Path(image), max_pixels=max_pixels)
+    return limit_pixels(to_rgb(image), max_pixels)
 
 
 def visual_input(messages: Sequence[Message], where: str) -> VisualInput:

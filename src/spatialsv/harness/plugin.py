@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
-from PIL import Image
 
 from spatialsv.config import from_mapping
 from spatialsv.evaluate.generate import Prompt, generate
@@ -21,6 +20,7 @@ from spatialsv.harness.messages import (
     VisualInput,
     expand_media,
     max_new_tokens,
+    read_visual,
     truncate,
     visual_input,
 )
@@ -29,7 +29,6 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 from spatialsv.samples.chat import Chat
 from spatialsv.samples.views import Kind, PreparedViews
-from spatialsv.scenes.images import limit_pixels, read_image, to_rgb
 from spatialsv.scenes.readers.video import read_frames
 
 
@@ -140,7 +139,7 @@ class SpatialSVChat(lmms):
             kind = self.config.videos_as or self.adapter.views_as
             images, _ = read_frames(Path(visual.video), self.config.frames, limit)
         else:
-            images = [_read(image, limit) for image in visual.images]
+            images = [read_visual(image, limit) for image in visual.images]
         return prepare_images(self.adapter, images, kind, self.blank)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
@@ -150,12 +149,6 @@ class SpatialSVChat(lmms):
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
         """Refuse tasks of several rounds."""
         raise NotImplementedError("spatialsv: tasks of several rounds are not supported.")
-
-
-def _read(image: Image.Image | str, max_pixels: int | None) -> Image.Image:
-    if isinstance(image, str):
-        return read_image(Path(image), max_pixels=max_pixels)
-    return limit_pixels(to_rgb(image), max_pixels)
 
 
 def _default_device() -> str:
