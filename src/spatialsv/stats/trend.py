@@ -108,8 +108,7 @@ def _slopes_not_rejected(
         The two slopes of each flip, infinite for flips that are always as extreme; and the number
         of flips to add, as from `draw_swaps`.
     """
-    informative = sizes > 1e-12 * sizes.sum()
-    parts = np.column_stack([effects, sizes, overlaps])[informative]
+    parts = np.column_stack([effects, sizes, overlaps])
     unflipped, scale = parts[:, :2].sum(axis=0), np.abs(parts[:, :2]).sum(axis=0)
     swaps, extra = draw_swaps(len(parts), resamples, seed)
     found = []
