@@ -117,10 +117,15 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
     origin = request | {"inputs": inputs}
     with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
-    if not command.show:
-        return 0
-    with recorded_origin(origin):  # `_present` completes the manifest
-        return command.show(result, **shown) or 0
+    code = 0
+    if command.text:
+        print(load_function(command.text)(result))
+    if command.show:
+        with recorded_origin(origin):  # `_present` completes the manifest
+            code = command.show(result, **shown) or 0
+    if command.names.get("out") == "json" and values["out"]:
+        print(f"{name}: saved to {values['out']}")
+    return code
 
 
 def _refuse_renamed(name: str, words: Sequence[str]) -> None:
@@ -208,18 +213,6 @@ def _show_scores(scoring: Any) -> None:
 
     print(format_scores(scoring))
     print(f"score: {format_summary(scoring)}")
-
-
-def _show_overlap(overlap: Any) -> None:
-    from spatialsv.benchmarks.overlap import format_overlap
-
-    print(format_overlap(overlap))
-
-
-def _show_comparison(comparison: Any) -> None:
-    from spatialsv.evaluate.compare import format_comparison
-
-    print(format_comparison(comparison))
 
 
 def _show_manifest(manifest: Any) -> None:
@@ -313,14 +306,14 @@ COMMANDS = {
         "evaluate.compare:compare_runs",
         positional=("runs",),
         names={"out": "json"},
-        show=_show_comparison,
+        text="evaluate.compare:format_comparison",
     ),
     "overlap": Command(
         "find images and scenes that training shares with a benchmark",
         "benchmarks.overlap:overlap",
         positional=("train", "test"),
         names={"out": "json"},
-        show=_show_overlap,
+        text="benchmarks.overlap:format_overlap",
     ),
     "analysis": Command(
         "compute all results as tidy tables with documented columns", "analysis:run"

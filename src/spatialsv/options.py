@@ -79,6 +79,7 @@ class Command:
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # parameter -> option
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of parameters without
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # accepted, not passed on
+    text: str | None = None  # module:function that formats the result, which is then printed
     show: Callable[..., int | None] | None = None  # prints; its own parameters are options
 
 

@@ -96,6 +96,8 @@ def test_the_command_line_prints_a_table_and_writes_json(tmp_path, capsys):
     assert main(["compare", str(first), str(second), "--json", str(tmp_path / "out.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("around") and "+75.0" in lines[1] and "significant" in lines[1]
+    assert lines[-2] == "compare: 3 comparisons, 3 significant at 5 % (Holm)"
+    assert lines[-1] == f"compare: saved to {tmp_path / 'out.json'}"
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["spatial"]["difference"] == pytest.approx(0.75)
 
@@ -177,7 +179,7 @@ def test_bare_replies_are_compared_once_their_benchmark_is_named(tmp_path, capsy
         (asked(tmp_path / name, share) / "responses.jsonl").rename(paths[-1])
     line = ["compare", *map(str, paths), "--benchmark", "vsi_bench", "--data", data]
     assert main(line) == 0
-    last = capsys.readouterr().out.splitlines()[-2]
+    last = capsys.readouterr().out.splitlines()[-3]
     assert last.startswith("overall") and last.endswith("  significant")
     assert main(line[:3]) == 2
     assert "Name the benchmark of the responses by --benchmark" in capsys.readouterr().err

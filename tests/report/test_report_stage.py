@@ -30,7 +30,8 @@ def test_tables_are_printed_with_the_page_last(analysed, tmp_path, capsys):
     assert lines[0] == "Accuracy by pool of tasks"
     assert any(line.startswith("SpatialSV - text") for line in lines)
     assert any(line.startswith("depth AbsRel") for line in lines)
-    assert lines[-1] == f"Report: {tmp_path / 'report.html'}"
+    assert lines[-1].startswith("report: ") and lines[-1].endswith(f"; {tmp_path / 'report.html'}")
+    assert "6 of 6 scenes (report.max_megabytes)" in lines[-1]
 
 
 def test_files_of_the_report(report):
@@ -45,6 +46,14 @@ def test_files_of_the_report(report):
     }
     assert "| SpatialSV |" in (report / "table.md").read_text()
     assert (report / "gate.svg").read_text().startswith("<?xml")
+
+
+def test_the_analysis_says_which_tables_have_no_rows(finished_run, tmp_path, capsys):
+    out = tmp_path / "manifest.json"
+    analyse(evaluate=finished_run["evaluate"], config=AnalysisConfig(resamples=10), out=out)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("analysis: ") and line.endswith(f", in {tmp_path}")
+    assert "without rows: geometry, layers, curves, gate_scenes" in line
 
 
 def test_files_of_the_analysis(analysed):

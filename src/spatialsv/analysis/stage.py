@@ -84,6 +84,11 @@ def run(
     for name, record in records.items():
         write_json(out.parent / name, record)
     counts = {"arms": len(runs), "comparisons": len(rows["comparisons"])}
+    empty = ", ".join(name for name, table in rows.items() if not table) or "none"
+    print(
+        f"analysis: {len(runs)} arms, {len(rows['comparisons'])} comparisons, {len(rows)} tables"
+        f" (without rows: {empty}), in {out.parent}"
+    )
     return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config)
 
 

@@ -65,10 +65,14 @@ def run(
     folders = [sorted(Path(p).rglob("*.tsv")) or [Path(p)] for p in benchmarks]
     parts = page_parts(tables, ablated[0] if ablated else None, list(chain(*folders)))
     svgs = {name: as_svg(figure) for name, figure in figures.items()}
-    page = fit_page(tables, parts, svgs, browser, clouds, config.max_megabytes)
+    page, count = fit_page(tables, parts, svgs, browser, clouds, config.max_megabytes)
     write_text(out.parent / "report.html", page)
     sys.stdout.write("\n\n".join([*map(as_text, words), "\n".join(sentences)]) + "\n")
-    sys.stdout.write(f"\nReport: {(out.parent / 'report.html').resolve()}\n")
+    scenes = f"{count} of {len(browser['scenes'])} scenes (report.max_megabytes)"
+    sys.stdout.write(
+        f"\nreport: {len(words)} tables, {len(figures)} figures, {scenes};"
+        f" {(out.parent / 'report.html').resolve()}\n"
+    )
     manifest = Manifest(
         stage="report",
         payload={name: digest_path(out.parent / name) for name in names},
@@ -87,13 +91,13 @@ def fit_page(
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
     max_megabytes: float,
-) -> str:
+) -> tuple[str, int]:
     """Render the page with as many evenly spaced scenes as the size limit allows.
 
     The arguments are those of `render_page`, and the limit.
 
     Returns:
-        HTML.
+        HTML, and the number of scenes in it.
 
     Raises:
         ValueError: the page is too large without any scene.
@@ -114,7 +118,7 @@ def fit_page(
         page = render_page(tables, parts, figures, chosen, {**clouds, "scenes": viewed})
         size = len(page.encode()) / 1e6  # MB
         if size <= max_megabytes:
-            return page
+            return page, count
         if count == 0:
             raise ValueError(
                 f"report.max_megabytes: the page needs {size:.1f} MB without any scene, and the"
