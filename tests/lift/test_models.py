@@ -9,6 +9,7 @@ from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import pose_errors
 from spatialsv.geometry.rays import ray_map
 from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.lift.images import lift_images
 from spatialsv.lift.models import (
     TEACHER_TRAINED_ON_ROOMS,
     TRAINED_ON_ROOMS,
@@ -18,7 +19,7 @@ from spatialsv.lift.models import (
 )
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
-from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
+from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 from spatialsv.scenes.scene import find_invalid_value
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
@@ -135,3 +136,15 @@ def test_a_view_without_a_camera_is_nan_and_the_others_keep_theirs(tiny_labels, 
     assert errors.without_camera == 3
     assert (errors.rotation > 1e-4).sum() == 3
     assert f"view {lost}" in find_invalid_value(scenes)
+
+
+@pytest.mark.parametrize("broken", ["heads", "mllm"])
+def test_broken_weights_stop_and_are_named(headed, photos, tmp_path, broken):
+    model = load_spatialsv(headed)
+    part = model.heads if broken == "heads" else model.mllm.model.language_model.layers[1]
+    name, weight = next((n, p) for n, p in part.named_parameters() if p.ndim > 1)
+    weight.data[0] = float("nan")
+    save_spatialsv(tmp_path, model)
+    told = rf"{'predictions' if broken == 'heads' else 'hidden states'} .* NaN.*weight .*{name}"
+    with pytest.raises(ValueError, match=told):
+        lift_images(photos[:1], tmp_path / "out", model=tmp_path)

@@ -20,6 +20,7 @@ from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
 from spatialsv.model.checkpoint import HEADS, CheckpointRef, resolve_model
+from spatialsv.model.finite import check_finite
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.progress import progress
 from spatialsv.samples.batch import Batch
@@ -115,10 +116,18 @@ class ModelWithHeads:
 
     @torch.no_grad()
     def _lift_batch(self, batch: Batch) -> GeometryPrediction:
-        """Return the heads' geometry of one batch on the CPU, without computing logits."""
+        """Return the heads' geometry of one batch on the CPU, without computing logits.
+
+        Raises:
+            ValueError: hidden states or predictions that are not finite.
+        """
         device = next(self.model.parameters()).device
         states = self.model.visual_states(batch.to(device), list(self.heads.config.taps or ()))
-        return self.heads(states).to("cpu")
+        prediction = self.heads(states)
+        for name, values in vars(prediction).items():
+            if values is not None:
+                check_finite(values, self.heads, f"predictions of {name}")
+        return prediction.to("cpu")
 
     def lift(self, images: Sequence[Image]) -> Scenes:
         """See `GeometryModel`; one forward pass."""

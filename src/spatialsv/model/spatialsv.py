@@ -135,7 +135,7 @@ class SpatialSV(nn.Module):
         )
         states = [batch.visual_states(result.hidden_states[i]) for i in indices]
         for index, values in zip(indices, states, strict=True):
-            check_finite(values, self.mllm, f"hidden states {index} of ids {batch.ids}")
+            check_finite(values, self.mllm, f"hidden states of layer {index}")
         return states
 
     def _inputs(self, batch: Batch) -> dict[str, Any]:
