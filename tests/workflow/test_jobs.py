@@ -50,6 +50,7 @@ def shards(folder: str, *numbers: int, split: str = "train") -> list[str]:
 
 
 def test_a_shard_is_a_job():
+    assert make(scenes={"splits": {"train": 24_000}}).shards("train")[-1] == "11999"
     dag = make()
     assert dag.shards("train") == ["0000", "0001", "0002", "0003"]
     assert dag.scenes_of("test") == ["data/scenes/test/0000.json"]
