@@ -19,7 +19,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, digest_input
 
 REQUESTS = ".snakemake/jobs"
@@ -66,10 +65,10 @@ def find_differences(root: Path, job: Any) -> dict[str, tuple[str, str]]:
     request = request_of(job)
     new = {name: request[name] for name in ("settings", "code")}
     # Below data/, only what the rule declares: a new timing does not make the report stale.
-    others = (path for path in old if not Path(path).is_relative_to("data"))
+    others = (path for path in old if path.partition("/")[0] != "data")
     for path in {*request["inputs"], *others} - new.keys():
-        if (root / path).exists():
-            new[path] = _digest(root / path)
+        if digest := _digest(root, path):  # "" of what is not there
+            new[path] = digest
     return {name: (old.get(name, "none"), new[name]) for name in new if old.get(name) != new[name]}
 
 
@@ -85,9 +84,7 @@ def write_requests(root: Path, jobs: Iterable[Any]) -> None:
         path, text = root / REQUESTS / job.output.manifest, json.dumps(request)
         if not path.is_file() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(text)
-            new.replace(path)
+            _replace(path, text)
 
 
 def command_digest(shell_command: str) -> str:
@@ -113,7 +110,8 @@ def adopt(root: Path, jobs: Iterable[Any]) -> None:
     for job in _with_manifest(jobs):
         path, request = root / job.output.manifest, request_of(job)
         inputs = {name: digest_input(root / name) for name in request["inputs"]}
-        write_json(path, json.loads(path.read_text()) | {"made_from": request | {"inputs": inputs}})
+        record = json.loads(path.read_text()) | {"made_from": request | {"inputs": inputs}}
+        _replace(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 def replace_records(
@@ -168,6 +166,13 @@ def _with_manifest(jobs: Iterable[Any]) -> Iterator[Any]:
     return (job for job in jobs if hasattr(job.output, "manifest"))
 
 
+def _replace(path: Path, text: str) -> None:
+    """Write a file atomically; unlike `write_text`, without a look at all files next to it."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 @cache
-def _digest(path: Path) -> str:
-    return digest_input(path)
+def _digest(root: Path, path: str) -> str:
+    return digest_input(root / path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from spatialsv.io.atomic import write_json
 
 WEIGHT_FILES = ("*.safetensors", "*.pt")
+SMALL = 2**20  # bytes; reading less is as fast as looking the digest up
 _digests: dict[Path, tuple[str, str]] = {}  # path -> version and digest
 
 
@@ -75,7 +76,8 @@ def digest_input(path: Path) -> str:
     if (path / "manifest.json").is_file():
         path /= "manifest.json"
     if path.is_file():
-        return cached_digest(path)
+        small = path.stat().st_size <= SMALL
+        return digest_path(path) if small else cached_digest(path)
     names = [f"{file.relative_to(path)}\0{file.stat().st_size}" for file in _files(path)]
     return digest_bytes("\0".join(names).encode()) if path.is_dir() else ""
 
