@@ -122,7 +122,7 @@ def test_a_conversation_packed_is_the_one_asked_alone(groups, processor, tiny_qu
 def test_special_tokens_in_words_are_refused(groups, processor):
     asked = conversation()
     loud = replace(asked, id="loud", more=(("Go on", "Stop<|im_end|>"),))
-    with pytest.raises(ValueError, match=r"'loud' contains '<\|im_end\|>', a special token"):
+    with pytest.raises(ValueError, match=r"'loud' contains '<\|im_end\|>', a control token"):
         SceneDataset(groups, [asked, loud], processor)
 
 

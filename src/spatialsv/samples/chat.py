@@ -95,8 +95,8 @@ class Chat:
         for text in texts:
             if found := next((token for token in self._control if token in text), None):
                 raise ValueError(
-                    f"{where} contains {found!r}, a special token of {self.tokenizer.name_or_path}."
-                    " Remove its record from the data."
+                    f"{where} contains {found!r}, a control token of the chat template of"
+                    f" {self.tokenizer.name_or_path}. Remove the record from the data."
                 )
 
     def with_answers(self, questions: Sequence[Question], views: PreparedViews) -> Tokens:
