@@ -2,8 +2,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from spatialsv.geometry.camera import intrinsics_from_fov
-from spatialsv.geometry.cameras_from_rays import RobustConfig, cameras_from_rays
+from spatialsv.geometry.camera import intrinsics_from_fov, pixel_grid
+from spatialsv.geometry.cameras_from_rays import (
+    RobustConfig,
+    _robust_weights,
+    cameras_from_rays,
+)
 from spatialsv.geometry.homography import (
     decompose,
     fit_centred_homography,
@@ -102,6 +106,28 @@ def test_a_third_of_wild_rays_is_not_heard(draw):
     turn, _, moved = errors(cameras_from_rays(rays), K, poses)
     assert turn.median() > 5
     assert moved.median() > 0.01
+
+
+def test_rays_within_the_cut_off_count_and_those_beyond_do_not(draw):
+    """A weight falls from 1 to 0 at 4.685 standard deviations of the noise of each coordinate."""
+    K, noise = intrinsics_from_fov(torch.full((1,), 1.0).double(), 40, 40), 1e-3
+    pixels = pixel_grid(40, 40, like=K).flatten(0, 1)
+    pixels = torch.cat([pixels, torch.ones(1600, 1).double()], dim=1).T
+    clean = torch.nn.functional.normalize(torch.linalg.inv(K[0]) @ pixels, dim=0)
+    directions = clean + noise * torch.randn(1, 3, 1600, generator=draw.generator).double()
+    up = torch.tensor([0.0, 1, 0]).double()[:, None].expand(3, 1600)
+    across = torch.linalg.cross(clean, up, dim=0)
+    across = torch.nn.functional.normalize(across, dim=0)
+    sizes = {3.0: 5, 4.2: 25, 5.2: 45, 8.0: 65}  # standard deviations, by pixel
+    for size, pixel in sizes.items():
+        directions[0, :, pixel] = clean[:, pixel] + size * noise * across[:, pixel]
+    directions = torch.nn.functional.normalize(directions, dim=1)
+    ones = torch.ones(1, 1600).double()
+    weights = _robust_weights(pixels, directions, ones, RobustConfig())[0]
+    found = [weights[pixel].item() for pixel in sizes.values()]
+    expected = [max(0, 1 - (size / 4.685) ** 2) ** 2 for size in sizes]
+    assert found == pytest.approx(expected, abs=0.08)
+    assert found[1] > 0 == found[2] == found[3]
 
 
 def test_clean_rays_among_outliers_are_exact_and_the_principal_point_is_found(draw):

@@ -25,6 +25,14 @@ def test_depth_is_z_in_the_camera_frame_and_points_project_to_their_pixels(draw,
     assert_close((local + to_camera[..., None, None, :3, 3])[..., 2], depth)
 
 
+def test_a_point_in_the_plane_of_the_camera_is_not_divided_by_its_depth():
+    """Its pixel means nothing, but is finite: it does not spoil sums over masked pixels."""
+    K, point = torch.tensor([[2.0, 0, 4], [0, 3, 5], [0, 0, 1]]), torch.tensor([[[1.0, 2, 0]]])
+    pixel, z = project(point, K, torch.eye(4))
+    assert z.item() == 0
+    assert pixel.flatten().tolist() == [2, 6]
+
+
 def test_the_first_view_becomes_the_world(draw):
     poses = to_first_view(draw.pose((2, 3)))
     assert_close(poses[:, 0], torch.eye(4, dtype=torch.float64).expand(2, 4, 4))

@@ -33,6 +33,8 @@ def test_the_variance_is_that_of_the_inliers_coordinates(dimensions):
     assert robust_variance(error, dimensions).item() == pytest.approx(0.04, rel=0.05)
     assert biweight(torch.zeros(1, 1), torch.ones(1, 1)) == 1
     assert biweight(torch.full((1, 1), 4.685**2), torch.ones(1, 1)) == 0
+    squares = torch.tensor([[0.25, 0.5, 0.75]]) * 4.685**2
+    assert_close(biweight(3 * squares, torch.tensor([[3.0]])), (1 - squares / 4.685**2).square())
 
 
 def test_exact_points_are_no_outliers_to_each_other():

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from torch.nn.functional import interpolate
 
 from spatialsv.geometry.align import median
-from spatialsv.geometry.camera import make_pose
+from spatialsv.geometry.camera import make_pose, relative_pose
 from spatialsv.geometry.pose_metrics import camera_error
 from spatialsv.geometry.rays import ray_map
 from spatialsv.geometry.scale import (
@@ -157,6 +157,39 @@ def test_pixels_outside_the_frame_in_either_direction_are_not_visible():
     sampled, visible = _sample_grey(grey, 2 * points.view(1, 3, 4, 3))  # homogeneous pixels
     assert visible.flatten().tolist() == [True] * 2 + [False] * 10
     assert_allclose(sampled.flatten()[:2], [0, 11], atol=1e-5)
+
+
+def test_texture_is_deviation_from_the_mean_of_a_window():
+    """Around its limit of 0.01, however bright; correlations are those of deviations."""
+    row = torch.arange(16) % 2
+    checks = (row[:, None] + row).remainder(2) * 2.0 - 1
+    for size, textured in ((0.008, False), (0.012, True)):
+        first = 0.7 + size * checks
+        correlation, mask = _correlate_windows(first, torch.stack([first, 0.4 - 0.3 * checks]))
+        assert mask[:, 3:-3, 3:-3].eq(textured).all()
+        if textured:
+            assert_allclose(correlation[:, 3:-3, 3:-3].mean(dim=(1, 2)), [1, -1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [
+        (2, {(0, 1)}),
+        (3, {(0, 1), (1, 2), (0, 2)}),
+        (5, {(0, 1), (1, 2), (2, 3), (3, 4), (0, 2), (1, 3), (2, 4)}),
+    ],
+)
+def test_views_are_compared_with_two_neighbours_on_each_side(monkeypatch, views, expected):
+    depth, image, K, poses = corridor(views=views, step=0.4)
+    pairs = []
+
+    def record(first, second):
+        pairs.append(tuple(round(float(pose[0, 3]) / 0.4) for pose in (second, first)))
+        return relative_pose(first, second)
+
+    monkeypatch.setattr("spatialsv.geometry.scale.relative_pose", record)
+    _score_factors(depth, depth > 0, image.mean(dim=-1), K, poses, torch.ones(1))
+    assert sorted(pairs) == sorted([*expected, *(pair[::-1] for pair in expected)])
 
 
 def test_scores_are_mean_correlations():

@@ -74,6 +74,10 @@ def test_fewer_than_three_weighted_points_are_nan_and_leave_the_others_alone(dra
     assert found.scale[1].isnan()
     assert found.rotation[1].isnan().all()
     assert found.translation[1].isnan().all()
+    weights[1, 2] = 1  # three are enough
+    found = robust_umeyama(source, 3 * source, weights)
+    assert_close(found.scale, torch.full((2,), 3.0).double())
+    assert_close(found.apply(source), 3 * source)
 
 
 @pytest.mark.parametrize("fit", [umeyama, robust_umeyama])

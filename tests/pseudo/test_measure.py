@@ -78,3 +78,20 @@ def test_where_nothing_is_known_nothing_is_measured(tiny_scenes):
     assert measure_gate(labels, SceneList(blank), CONFIG) is None
     part = [SceneList(photos)[0], *SceneList(tiny_scenes)[1:]]
     assert measure_gate(labels, part, CONFIG)["scenes"] == list(tiny_scenes.ids[1:])
+
+
+def test_a_threshold_is_measured_with_the_others_switched_off(tiny_scenes):
+    """At the loosest of each sweep all pixels are kept, whatever their confidence and geometry."""
+    labels = ExactTeacher().label(tiny_scenes)
+    rng = np.random.default_rng(0)
+    labels = labels.replace(
+        confidence=rng.uniform(1, 5, labels.depth.shape).astype(np.float32),
+        depth=labels.depth * rng.uniform(0.97, 1.03, labels.depth.shape).astype(np.float32),
+    )
+    pairs = zip(SceneList(labels), SceneList(tiny_scenes), strict=True)
+    gated = [gate_scene(*pair, CONFIG, floor=0.0).labels for pair in pairs]
+    found = measure_gate(gated, SceneList(tiny_scenes), CONFIG)
+    for name, loosest in (("confidence_percentile", 0), ("pixels", -1), ("relative_depth", -1)):
+        kept = [total(row) for row in found["sweeps"][name]]
+        assert kept[loosest] == tiny_scenes.valid.sum()
+        assert min(kept) < tiny_scenes.valid.sum()

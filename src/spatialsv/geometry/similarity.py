@@ -124,14 +124,16 @@ def _best_minimal_fit(
     samples: int,
     seed: int,
 ) -> Similarity:
-    """Return the three-point fit of the smallest median distance."""
+    """Return the fit through three different points of the smallest median distance."""
     drawn = draw_by_weight(weights, DRAWN_POINTS, seed)
     source, target = (take_points(x.mT, drawn).mT for x in (source, target))  # (V, S, 3)
     chosen = draw_minimal_samples(samples, MIN_POINTS, DRAWN_POINTS, seed).to(source.device)
     fits = umeyama(source[:, chosen], target[:, chosen], with_scale=with_scale)  # (V, K) fits
     moved = fits.apply(source[:, None].expand(-1, samples, -1, -1))  # (V, K, S, 3)
     error = squared_length((moved - target[:, None]).mT).median(dim=-1).values
-    best = error.nan_to_num(nan=torch.inf).argmin(dim=1)
+    first, second, third = drawn[:, chosen].unbind(dim=-1)  # a heavy point is drawn repeatedly
+    different = (first != second) & (second != third) & (third != first)
+    best = error.where(different, torch.inf).nan_to_num(nan=torch.inf).argmin(dim=1)
     rows = torch.arange(len(best), device=best.device)
     return Similarity(
         scale=fits.scale[rows, best],
