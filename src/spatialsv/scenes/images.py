@@ -106,9 +106,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = _from_16_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    layer = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
-    below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-    return Image.alpha_composite(below, layer).convert("RGB")
+    layer = image.convert("LA") if image.mode == "La" else image
+    layer = layer if layer.mode == "RGBA" else layer.convert("RGBA")  # which copies
+    shown = Image.new("RGB", image.size, BACKGROUND)
+    shown.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
+    return shown
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
