@@ -129,7 +129,7 @@ def _scene(
     """Load one scene; errors of unreadable frames are appended to `skipped`."""
     kept: list[Frame] = []
     views: list[View] = []
-    for frame, image in zip(frames, read_images(frames), strict=True):
+    for frame, image in zip(frames, read_images(frames, pixels), strict=True):
         try:
             if isinstance(image, FrameError):
                 raise image
@@ -162,10 +162,13 @@ def _scene(
     )
 
 
-def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
+def read_images(
+    frames: Sequence[Frame], pixels: int | None = None
+) -> Iterator[Image.Image | FrameError]:
     """Read the images of frames, in order.
 
-    EXIF orientation is applied only where K is unknown, since K refers to the stored pixels.
+    EXIF orientation is applied only where K is unknown, since K refers to the stored pixels. There,
+    `pixels` limits the size of image files before they are decoded.
 
     Yields:
         An image, or the error of a frame that cannot be read.
@@ -176,7 +179,8 @@ def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
             if callable(frame.image):
                 yield frame.image()
             elif frame.number is None:
-                yield read_image(frame.image, upright=frame.intrinsics is None)
+                posed = frame.intrinsics is not None
+                yield read_image(frame.image, not posed, None if posed else pixels)
             else:
                 if video is None:
                     video = decode_frames(
@@ -191,7 +195,7 @@ def read_images(frames: Sequence[Frame]) -> Iterator[Image.Image | FrameError]:
 
 def read_thumbnails(frames: Sequence[Frame], pixels: int) -> Iterator[Image.Image | None]:
     """Read the images of frames with at most `pixels` pixels; None for unreadable ones."""
-    for image in read_images(frames):
+    for image in read_images(frames, pixels):
         yield None if isinstance(image, FrameError) else limit_pixels(image, pixels)
 
 
