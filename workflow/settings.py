@@ -71,7 +71,7 @@ def load_settings(root: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_empty(layer: Any) -> Any:
-    """Return a layer without sections that have no settings, such as `train:` alone in a line."""
+    """Return a layer without sections that have no settings, such as a line `train:`."""
     if not isinstance(layer, Mapping):
         return layer or {}
     return {name: section for name, section in layer.items() if section is not None}
