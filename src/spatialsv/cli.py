@@ -208,13 +208,6 @@ def _show_verification(found: Any) -> int:
     return 1 if found.errors else 0
 
 
-def _show_scores(scoring: Any) -> None:
-    from spatialsv.benchmarks.score import format_scores, format_summary
-
-    print(format_scores(scoring))
-    print(f"score: {format_summary(scoring)}")
-
-
 def _show_manifest(manifest: Any) -> None:
     if manifest is not None:  # in processes that write nothing
         print(summarise(manifest))
@@ -299,7 +292,7 @@ COMMANDS = {
         "benchmarks.score:score",
         positional=("benchmark",),
         names={"out": "json"},
-        show=_show_scores,
+        text="benchmarks.score:format_scoring",
     ),
     "compare": Command(
         "compare the responses of two models in paired tests",

@@ -1,5 +1,5 @@
 from spatialsv.report.result_tables import geometry_tables
-from spatialsv.report.tables import Table, as_markdown, as_text
+from spatialsv.report.tables import TEST_HEAD, Table, as_markdown, as_text, format_test
 
 TABLE = Table(
     title="Scores",
@@ -38,3 +38,20 @@ def test_geometry_headlines_are_in_words_and_the_rest_by_name():
     assert [row[0] for row in full.rows] == ["rmse", "abs_rel", "view_rmse"]
     unknown = [rows[0] | {"metric": "other", "mean": 1.0}]
     assert geometry_tables({"geometry": unknown})[0].rows == (("other", "1"),)
+
+
+def test_a_comparison_says_what_it_covers_and_why_no_size_is_given():
+    note = "scores differ in 2 of 41 scenes, at least 10 are needed"
+    row = {
+        **{"difference": 0.01, "low": -0.02, "high": 0.04, "seed_deviation": None, "p_holm": 0.4},
+        **{"significant": False, "seed_variance": "not covered"},
+        **{"minimum_detectable_difference": None, "minimum_detectable_difference_note": note},
+    }
+    cells = dict(zip(TEST_HEAD, format_test(row), strict=True))
+    assert cells["variance across seeds"] == "not covered"
+    assert cells["minimum detectable difference"] == f"unknown: {note}"
+    known = dict(
+        zip(TEST_HEAD, format_test(row | {"minimum_detectable_difference": 0.031}), strict=True)
+    )
+    assert known["minimum detectable difference"] == "3.1"
+    assert set(format_test(dict.fromkeys(row))) == {"-"}

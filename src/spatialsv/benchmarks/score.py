@@ -228,6 +228,11 @@ def format_scores(scoring: Scoring) -> str:
     return "\n".join([*lines, *(f"warning: {warning}" for warning in scoring.warnings)])
 
 
+def format_scoring(scoring: Scoring) -> str:
+    """Return the table of `format_scores`, and below it the line of `format_summary`."""
+    return f"{format_scores(scoring)}\nscore: {format_summary(scoring)}"
+
+
 def format_summary(scoring: Scoring, unscored: int = 0) -> str:
     """Return one line: benchmark, questions, score, and how many were skipped why.
 
