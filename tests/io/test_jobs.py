@@ -86,4 +86,7 @@ def test_a_job_ends_when_the_workflow_was_killed(request_file):
 def test_a_job_of_a_workflow_that_has_ended_ends_at_once(request_file):
     ended = f"{os.getpid()} 0"  # this process's id, which another process had before
     command = [sys.executable, "-c", JOB, str(request_file)]
-    assert subprocess.run(command, env=os.environ | {PARENT: ended}).returncode == -9
+    environment = os.environ | {PARENT: ended}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == -9
+    assert f"The workflow (process {os.getpid()}) has ended" in done.stderr

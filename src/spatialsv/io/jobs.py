@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -88,6 +89,8 @@ def _end_with(parent: str) -> None:
     pid = int(parent.split()[0])
     while process_token(pid) == parent and _exists(pid):
         time.sleep(POLL_SECONDS)
+    print(f"The workflow (process {pid}) has ended, and so does this job.", file=sys.stderr)
+    sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
