@@ -59,16 +59,14 @@ def find_new_key(path: str) -> str | None:
     return None
 
 
-def from_mapping(
-    cls: type[T], mapping: Mapping[str, Any], where: str, default: T | None = None
-) -> T:
+def from_mapping(cls: type[T], mapping: Any, where: str, default: T | None = None) -> T:
     """Build the dataclass `cls` from `mapping`; nested dataclasses from nested mappings.
 
     A nested dataclass that `mapping` gives in part keeps the rest of its field's default.
 
     Args:
         cls: a dataclass.
-        mapping: settings by name of the field.
+        mapping: settings by name of the field; another type is an error.
         where: the config section, for the messages.
         default: replaces the defaults of the fields.
 
