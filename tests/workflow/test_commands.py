@@ -21,7 +21,7 @@ HOSTILE = 'external/it\'s $(touch X) `touch X` "m"; touch X #'
 def shell_commands(text: str) -> list[str]:
     """The strings of each `shell:` of a file of rules."""
     found = re.findall(r'^    shell:\n((?:        ".*"\n)+)', text, re.MULTILINE)
-    assert len(found) == text.count("shell:"), "a command is no plain string"
+    assert len(found) == text.count("shell:"), "expected each command as plain strings"
     return found
 
 
