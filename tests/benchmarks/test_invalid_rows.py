@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from helpers.benchmark_rows import CHOICES, FILES, OPTIONS, ROWS, TRUTHS, VSI, w
 from spatialsv.benchmarks.catalogue import NAMES, find_benchmark, load_items
 from spatialsv.benchmarks.chance import random_scores
 from spatialsv.benchmarks.files import read_rows
+from spatialsv.benchmarks.spatial457 import score_lmms_eval
 
 NULL, NAN, LISTED, BLANK = None, math.nan, [["x"]], " "
 UNUSED = {  # fields that a loader does not need
@@ -82,6 +84,15 @@ def test_columns_of_options_have_no_gap(tmp_path: Path, name, column):
         load_items(name, write_release(name, tmp_path, row))
     with pytest.raises(ValueError, match=r"A: expected options .*, found A$|found A\."):
         load_items(name, write_release(name, tmp_path, ROWS[name][1] | {"B": "", "answer": "A"}))
+
+
+@pytest.mark.parametrize("response", ["9" * 5000, "²", "1" + "0" * 400])
+def test_a_response_of_endless_digits_is_wrong(tmp_path: Path, response):
+    (item, *_) = load_items(
+        "spatial457", write_release("spatial457", tmp_path, ROWS["spatial457"][1])
+    )
+    assert score_lmms_eval(replace(item, answer="3"), response) == 0
+    assert score_lmms_eval(replace(item, answer="3"), "03") == 1
 
 
 @pytest.mark.parametrize("text", ["-1", "null", '"x"', "{}"])

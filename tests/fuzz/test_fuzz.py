@@ -40,7 +40,7 @@ from spatialsv.scenes.readers.stage import SOURCES, parse_rows
 from spatialsv.scenes.scene import Scenes, find_invalid_value
 from spatialsv.scenes.store import load_groups, write_store
 
-REPLIES = ("B", "(A)", "", "1.5", "1e999", "nan", "I think it is F.", "\0", "9" * 400)
+REPLIES = ("B", "(A)", "", "1.5", "1e999", "nan", "I think it is F.", "\0", "9" * 5000, "²")
 pytestmark = pytest.mark.long
 
 

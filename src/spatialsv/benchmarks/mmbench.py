@@ -45,12 +45,10 @@ def load(data: Path) -> list[Item]:
 
 
 def _item(row: Fields) -> Item:
-    index, hint = row.text("index"), row.get("hint")
-    if not (index.isascii() and index.isdigit()):
-        raise row.expected("index", "an integer")
+    hint = row.get("hint")
     return vlmevalkit.item_from_row(
         row,
-        scene=str(int(index) % ROTATION),
+        scene=str(row.count("index") % ROTATION),
         hint=None if hint in vlmevalkit.MISSING else hint,
         ability=row.text("l2-category"),
     )

@@ -72,11 +72,9 @@ def load(data: Path) -> list[Item]:
 
 def _item(row: Fields) -> Item:
     name, scene, images = row.text("type"), row.file("scan_id"), row.get("new_observations")
-    task, turn, options = reported_name(name), row.label("turn_id"), row.texts("option")
+    task, turn, options = reported_name(name), row.count("turn_id"), row.texts("option")
     if task not in (*TASKS, NO_QUESTION):
         raise row.expected("type", f"one of {', '.join(TASKS)}")
-    if not (turn.isascii() and turn.isdecimal()):
-        raise row.expected("turn_id", "an integer")
     kind, answer = _kind(task), str(row.get("answer"))
     if kind == "choice" and not options:
         raise row.expected("option", "a list of options")
@@ -91,7 +89,7 @@ def _item(row: Fields) -> Item:
         answer=row.decimal("answer") if kind == "number" else answer,
         scene=scene,
         images=tuple(f"images/{name}" for name in row.files("new_observations")) if images else (),
-        more={"turn": int(turn), "system": row.optional_text("system_prompt")},
+        more={"turn": turn, "system": row.optional_text("system_prompt")},
     )
 
 

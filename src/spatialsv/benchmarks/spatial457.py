@@ -32,6 +32,7 @@ DETAILS = {  # of a level's instruction, after "identify attributes of "
     "L5_collision": "multiple objects and their potential collision given the assumption of moving"
     " direction in 3D space",
 }
+LONGEST_NUMBER = 300  # digits; Python refuses to read much longer ones
 LEVELS = tuple(DETAILS)
 START = """\
 You are an intelligent chatbot designed to answer questions based on an image. Your task is to \
@@ -148,7 +149,8 @@ def score_lmms_eval(item: Item, prediction: str) -> float:
     prediction, truth = prediction.strip().lower(), item.answer.strip().lower()
     if prediction == truth or {prediction, truth} <= YES or {prediction, truth} <= NO:
         return 1.0
-    return float(prediction.isdigit() and truth.isdigit() and int(prediction) == int(truth))
+    numbers = prediction.isdecimal() and truth.isdecimal() and len(prediction) < LONGEST_NUMBER
+    return float(numbers and int(prediction) == int(truth))
 
 
 def _in_form(patterns: Sequence[str], response: str, flags: int) -> str:

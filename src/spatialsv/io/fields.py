@@ -94,6 +94,13 @@ class Fields:
             raise self.expected(name, "a finite number")
         return number
 
+    def count(self, name: str) -> int:
+        """Return an integer from 0 of at most 18 digits, which may be given as text."""
+        text = self.label(name)
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+            raise self.expected(name, "an integer of at most 18 digits")
+        return int(text)
+
     def decimal(self, name: str) -> str:
         """Return the text of a finite number as the file has it."""
         self.number(name)
