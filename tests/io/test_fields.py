@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from spatialsv.io.fields import FieldError, Fields, options_in, path_inside
+from spatialsv.io.fields import FieldError, Fields
+from spatialsv.io.letters import options_in
+from spatialsv.io.paths import path_inside
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

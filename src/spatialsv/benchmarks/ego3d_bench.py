@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
 from spatialsv.benchmarks.files import find_files, read_rows
-from spatialsv.io.fields import Fields, options_in
+from spatialsv.io.fields import Fields
+from spatialsv.io.letters import options_in
 
 YES_NO = (
     "Ego_Centric_Relative_Distance",

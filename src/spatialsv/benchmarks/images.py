@@ -20,7 +20,8 @@ from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.files import arrow_errors
-from spatialsv.io.fields import Fields, path_inside
+from spatialsv.io.fields import Fields
+from spatialsv.io.paths import path_inside
 from spatialsv.io.text import iterate_table
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.store import load_groups

@@ -30,7 +30,8 @@ from spatialsv.benchmarks.benchmark import (
     task_means,
 )
 from spatialsv.benchmarks.files import find_files, read_rows
-from spatialsv.io.fields import Fields, options_in
+from spatialsv.io.fields import Fields
+from spatialsv.io.letters import options_in
 
 SETTINGS = ("rotation", "among", "around")
 # Of the tiny set: around as in the paper, and as public now.

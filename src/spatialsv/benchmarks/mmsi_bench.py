@@ -20,7 +20,8 @@ from spatialsv.benchmarks import vlmevalkit
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, micro
 from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.images import cell_name
-from spatialsv.io.fields import Fields, options_in
+from spatialsv.io.fields import Fields
+from spatialsv.io.letters import options_in
 
 COUNTS = {
     "Positional Relationship (Cam.-Cam.)": 93,

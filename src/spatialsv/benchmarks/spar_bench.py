@@ -38,7 +38,8 @@ from spatialsv.benchmarks.benchmark import (
 from spatialsv.benchmarks.files import find_files, read_rows
 from spatialsv.benchmarks.images import cell_name
 from spatialsv.benchmarks.parsing import LETTER, WORD, as_float
-from spatialsv.io.fields import Fields, options_in
+from spatialsv.io.fields import Fields
+from spatialsv.io.letters import options_in
 
 VIEW = "view_change_infer"
 DEPTH, DISTANCE, IMAGINED = "depth_prediction", "distance_prediction", "spatial_imagination"

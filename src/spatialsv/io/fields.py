@@ -9,17 +9,14 @@ from __future__ import annotations
 import ast
 import json
 import math
-import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import ascii_uppercase
 from typing import Any
 
-LETTER = re.compile(r"\(?([A-Za-z])\)?[.:]?")
-LETTERED = re.compile(r"\(?([A-Za-z])[.):]+\s*(.+)", re.DOTALL)
-MARK = re.compile(r"(?:^|(?<=[\s(]))([A-Z])[.):]+\s+")  # of an option within a question
+from spatialsv.io.letters import find_letters, letter_options
+from spatialsv.io.paths import is_inside
+
 SHOWN = 80  # characters of a value in an error
 
 
@@ -149,11 +146,9 @@ class Fields:
 
     def check_files(self, name: str, files: Sequence[str]) -> tuple[str, ...]:
         """Return `files`, which the field names, if all are below the data folder."""
-        for file in files:
-            path = PurePosixPath(file)
-            outside = path.is_absolute() or ".." in path.parts or PureWindowsPath(file).drive
-            if outside or "\\" in file or "\0" in file:
-                raise self.error(name, f"{file!r} is not a relative path inside the data folder")
+        if outside := [file for file in files if not is_inside(file)]:
+            problem = f"{outside[0]!r} is not a relative path inside the data folder"
+            raise self.error(name, problem)
         return tuple(files)
 
     def letter(self, name: str, options: Mapping[str, str]) -> str:
@@ -169,15 +164,7 @@ class Fields:
         Returns:
             The letter, in upper case.
         """
-        value = self.text(name).strip()
-        letters, lettered = LETTER.fullmatch(value), LETTERED.fullmatch(value)
-        found = [letters.group(1).upper()] if letters else []
-        if lettered and _plain(options.get(key := lettered.group(1).upper(), "")) == _plain(
-            lettered.group(2)
-        ):
-            found = [key]
-        if not found or (options and found[0] not in options):
-            found = [key for key, text in options.items() if _plain(text) == _plain(value)]
+        found = find_letters(self.text(name), options)
         if len(found) != 1:
             listed = ", ".join(f"{key}. {text}" for key, text in options.items())
             raise self.expected(name, f"one of the options {listed}" if listed else "a letter")
@@ -200,64 +187,10 @@ class Fields:
 
     def lettered(self, name: str, options: Sequence[str]) -> dict[str, str]:
         """Return letter -> text of options, without the letters that the file writes."""
-        letters = ascii_uppercase[: len(options)]
-        if len(options) > len(letters):
-            raise self.error(name, f"{len(options)} options, but letters name at most 26")
-        parts = [LETTERED.fullmatch(option.strip()) for option in options]
-        written = [part.group(1) for part in parts if part]
-        if len(written) < len(options) or set(written) != set(letters):
-            return dict(zip(letters, options, strict=True))
-        if "".join(written) != letters:
-            raise self.error(name, f"expected options {letters} in order, found {written}")
-        texts = [part.group(2) for part in parts if part]
-        return dict(zip(letters, texts, strict=True))
-
-
-def options_in(question: str) -> dict[str, str]:
-    """Return letter -> text of the options in a question; empty if there are fewer than two.
-
-    Of several runs of the letters A, B, ... the longest counts, and of equally long ones the last.
-    """
-    found = list(MARK.finditer(question))
-    marks: list[re.Match[str]] = []
-    for start in range(len(found)):
-        run: list[re.Match[str]] = []
-        for mark in found[start:]:
-            if mark.group(1) == ascii_uppercase[len(run) : len(run) + 1]:
-                run.append(mark)
-        marks = run if len(run) >= max(2, len(marks)) else marks
-    letters = [mark.group(1) for mark in marks]
-    ends = [mark.start() for mark in marks[1:]] + [len(question)]
-    texts = [question[m.end() : end].strip(" \n,(") for m, end in zip(marks, ends, strict=False)]
-    return dict(zip(letters, texts, strict=True))
-
-
-def path_inside(folder: Path, name: str, linked: Collection[str] = ()) -> Path:
-    """Return the path of a file, or of a directory of files, in `folder`.
-
-    Args:
-        folder: the data folder.
-        name: a relative path.
-        linked: other folders that links in `folder` may lead to.
-
-    Returns:
-        The path below `folder`, which may not exist.
-
-    Raises:
-        ValueError: a link leads outside `folder` and `linked`.
-    """
-    path, root = folder / name, folder.resolve()
-    roots = [root, *(Path(other).resolve() for other in linked)]
-    if root.parent.name == "snapshots":  # of the Hugging Face cache, whose files are such links
-        roots.append(root.parent.parent / "blobs")
-    for file in (path, *path.iterdir()) if path.is_dir() else (path,):
-        real = Path(os.path.realpath(file))  # `resolve` fails on links to themselves
-        if not any(map(real.is_relative_to, roots)):
-            raise ValueError(
-                f"{file}: a link to {real}, outside {folder}. To read it, add its folder to the"
-                f" setting linked_folders: [{real.parent}]."
-            )
-    return path
+        try:
+            return letter_options(options)
+        except ValueError as error:
+            raise self.error(name, str(error)) from None
 
 
 def show(value: Any) -> str:
@@ -269,7 +202,8 @@ def show(value: Any) -> str:
 def _is_text(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value.strip())
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and (isinstance(value, int) or math.isfinite(value))
 
 
 def _parse_list(text: str) -> Any:
@@ -279,8 +213,3 @@ def _parse_list(text: str) -> Any:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     return None
-
-
-def _plain(text: str) -> str:
-    """Return text without differences of case, spaces and final marks."""
-    return " ".join(text.casefold().split()).rstrip(".,;")

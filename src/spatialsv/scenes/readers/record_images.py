@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from spatialsv.io.digests import digest_bytes
-from spatialsv.io.fields import path_inside
+from spatialsv.io.paths import path_inside
 from spatialsv.scenes.images import read_image
 from spatialsv.scenes.readers.record import Record, RecordError
 from spatialsv.scenes.readers.video import read_frames
