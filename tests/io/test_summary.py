@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.datasets import save_text, write_scannet
+from helpers.datasets import save_text, write_scannet, write_scannetpp_dslr
 from helpers.outside import mindcube_line, save_picture, write_lines
 from spatialsv.cli import main
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
@@ -25,7 +26,8 @@ def test_ingest_ends_with_format_scenes_skipped_frames_and_place(tmp_path, capsy
     (tmp_path / "in/scene1/pose").mkdir()
     assert main(["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "s.zarr")]) == 0
     assert capsys.readouterr().out == (
-        "scenes (scannet): 1 scene, 2 views; skipped 2 frames (1 no pose, 1 pose not finite);"
+        "scenes (scannet, cameras and depth): 1 scene, 2 views;"
+        " skipped 2 frames (1 no pose, 1 pose not finite);"
         f" refused 1 of 2 captures; s.zarr, s.json in {tmp_path}\n"
     )
 
@@ -37,6 +39,17 @@ def test_ingest_says_that_no_depth_is_valid(tmp_path, capsys):
     assert main(["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "s.zarr")]) == 0
     assert "; no valid depth in 1 scene; s.zarr" in capsys.readouterr().out
     assert read_manifest(tmp_path / "s.json").counts["scenes_without_valid_depth"] == 1
+
+
+def test_ingest_says_which_geometry_there_is(tmp_path, capsys):
+    made = write_scannetpp_dslr(tmp_path / "in")
+    shutil.rmtree(made.scene / "dslr/render_depth")
+    assert main(["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "s.zarr")]) == 0
+    save_picture(tmp_path / "photos/a.png", (32, 32), 0)
+    assert main(["ingest", str(tmp_path / "photos"), "--out", str(tmp_path / "p.zarr")]) == 0
+    posed, photos = capsys.readouterr().out.splitlines()
+    assert posed.startswith("scenes (scannetpp_dslr, cameras): 1 scene, 4 views; skipped 2 frames")
+    assert photos.startswith("scenes (photos, no geometry): 1 scene, 1 view; p.zarr, p.json in ")
 
 
 def test_records_end_with_their_counts(tmp_path, capsys):

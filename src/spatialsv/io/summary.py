@@ -12,8 +12,8 @@ MAX_FILES = 4
 def summarise(manifest: Manifest) -> str:
     """Return one line about what a command read, skipped and wrote."""
     counts, about = manifest.counts, manifest.about
-    source = about.get("source") or about.get("teacher")
-    title = f"{manifest.stage} ({source})" if source else manifest.stage
+    details = [str(about[name]) for name in ("source", "geometry", "teacher") if about.get(name)]
+    title = f"{manifest.stage} ({', '.join(details)})" if details else manifest.stage
     is_detailed = manifest.stage in DETAILED or "manifests" in counts
     nouns = [name for name in (NOUNS if is_detailed else counts) if name in counts]
     sentences = [f"{title}: " + ", ".join(_number(counts[noun], noun) for noun in nouns)]

@@ -282,10 +282,10 @@ def resample_depth(
     pixels = (rays @ own.T)[:, :2]
     if registered and frame.lens:
         pixels = frame.lens.distort(pixels, own)
-    column, row = np.floor(pixels).astype(int).T
-    inside: Bool[np.ndarray, " P"] = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    inside: Bool[np.ndarray, " P"] = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+    column, row = pixels[inside].astype(int).T
     sampled = np.zeros(u.size, np.float32)
-    sampled[inside] = depth[row[inside], column[inside]]
+    sampled[inside] = depth[row, column]
     return np.where(np.isfinite(sampled) & (sampled > 0), sampled, 0).reshape(size[::-1])
 
 
@@ -309,10 +309,11 @@ def splat_points(
     depth = np.zeros(size[::-1], np.float32)
     rays = np.concatenate([points[:, :2], np.ones((len(points), 1))], axis=1)
     pixels = rays @ np.linalg.inv(source_intrinsics).T @ intrinsics.T
-    column, row = np.floor(pixels[:, :2]).astype(int).T
-    inside = (column >= 0) & (column < size[0]) & (row >= 0) & (row < size[1]) & (points[:, 2] > 0)
-    order = np.argsort(-points[inside, 2])
-    depth[row[inside][order], column[inside][order]] = points[inside, 2][order]
+    inside = ((pixels[:, :2] >= 0) & (pixels[:, :2] < size)).all(axis=1) & (points[:, 2] > 0)
+    pixels, points = pixels[inside], points[inside]
+    order = np.argsort(-points[:, 2])
+    column, row = pixels[order, :2].astype(int).T
+    depth[row, column] = points[order, 2]
     return depth
 
 

@@ -143,6 +143,7 @@ def _write(
         counts["scenes_without_valid_depth"] = empty
     counts |= count_reasons("skipped", result.skipped)
     about = about | {"source": format, "file": str(root)}
+    about["geometry"] = " or ".join(sorted({_geometry(group) for group in groups}))
     about["licence"] = ", ".join(sorted({group.licence for group in groups}))
     for name in ("refused", "skipped"):
         if listed := [str(error) for error in getattr(result, name)[:MAX_LISTED]]:
@@ -154,3 +155,10 @@ def _write(
         stage="scenes", payload=payload, counts=counts, config=to_mapping(config), about=about
     )
     return write_manifest(out, manifest)
+
+
+def _geometry(scenes: Scenes) -> str:
+    """Return which geometry scenes have."""
+    if scenes.has_geometry:
+        return "cameras and depth"
+    return "cameras" if scenes.has_cameras else "no geometry"
