@@ -96,12 +96,12 @@ def decode_frames(path: Path, numbers: Sequence[int]) -> Iterator[Image.Image]:
         ValueError: the video cannot be decoded that far.
     """
     given = 0
-    for _, image in decode(path, numbers):
-        if given == len(numbers):
-            return
+    for _, image in decode(path, numbers) if numbers else ():
         if image is not None:
             given += 1
             yield image
+            if given == len(numbers):
+                return
     if given < len(numbers):
         raise ValueError(f"{path}: truncated, {given} of the frames {list(numbers)}")
 
