@@ -110,6 +110,16 @@ def test_value_and_gradient_are_those_of_numpy(surface, size):
     np.testing.assert_allclose(gradient.numpy(), slope, rtol=1e-6, atol=1e-9 * abs(slope).max())
 
 
+@pytest.mark.parametrize("size", SIZES[2:], ids=str)
+def test_a_smooth_prediction_of_steps_is_not_flat(size):
+    """Across a step the label's cross product is hundreds of times its spacing squared."""
+    target, prediction = label("steps", size), label("plane", size)
+    expected, slope = reference(prediction.numpy(), target.numpy())
+    value, gradient = evaluate(prediction, target, torch.float64)
+    assert value == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(gradient.numpy(), slope, rtol=1e-6, atol=1e-9 * abs(slope).max())
+
+
 @pytest.mark.parametrize("unit", [1e-3, 0.1, 10, 1e3])
 def test_neither_the_predictions_size_nor_the_labels_unit_counts(unit):
     target = label("sphere", (126, 126))

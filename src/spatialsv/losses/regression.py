@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, addcmul
 
-from spatialsv.losses.terms import Term, masked_sum, root
+from spatialsv.losses.terms import TINY, Term, masked_sum, root
 
 Vectors = tuple[Tensor, ...]  # x, y and z, each a map
 
@@ -146,10 +146,11 @@ def _normal_cosine(
 ) -> Float[Tensor, "*size"]:
     """Return the cosine between the normals of two pairs of edges; less for flat predictions."""
     normal, target = _cross(*predicted), _cross(*true)
-    area = root(_dot(target, target))
-    # At a depth step one edge is long, or both are and are nearly parallel: the least of these.
-    spacing = torch.minimum(*(_dot(edge, edge) for edge in true)).minimum(area)
-    return _dot(normal, target) / root(_dot(normal, normal)).maximum(FLAT * spacing) / area
+    square = _dot(target, target)
+    # At a depth step edges are long. Their triangle's height remains the spacing of the pixels.
+    spacing = square / (torch.maximum(*(_dot(edge, edge) for edge in true)) + TINY)
+    length = root(_dot(normal, normal)).maximum(FLAT * spacing)
+    return _dot(normal, target) / length / root(square)
 
 
 def _cross(one: Vectors, other: Vectors) -> Vectors:
