@@ -67,17 +67,30 @@ def test_one_seed_against_several_has_the_variance_of_the_others_pooled():
     student = stats.ttest_ind([0.4], SEEDS, equal_var=True)
     for one, other, sign in ((*sides, 1), (*sides[::-1], -1)):
         found = compare_scores(one, other)
-        assert (found.seed_variance, found.degrees_of_freedom) == ("pooled", 2.0)
+        assert found.seed_variance == "pooled"
+        assert found.degrees_of_freedom == pytest.approx(2.0)
         assert found.p == pytest.approx(student.pvalue)
         interval = student.confidence_interval(0.95)
         assert found.interval == pytest.approx(sorted((sign * interval.low, sign * interval.high)))
 
 
-def test_degrees_of_freedom_of_a_pooled_variance_are_the_fewest():
+@pytest.mark.parametrize("fixed", [(), ("first",)])
+def test_with_seeds_of_one_side_the_quantile_is_the_mean_of_the_parts(fixed):
+    """Cochran and Cox (1950): each variance is given the t of its own degrees of freedom."""
     rng = np.random.default_rng(0)
-    several = [Mean(tuple(rng.random(4)), tuple("abcd")) for _ in range(9)]
-    assert difference_error(several[:1], several[1:]).degrees_of_freedom == 3.0  # of four scenes
-    assert difference_error(several[:1], several[1:3]).degrees_of_freedom == 1.0
+    scores = rng.normal(0, 0.1, (4, 12)) + rng.normal(0, 0.1, (4, 1))
+    one, *several = [Mean(tuple(row), tuple(range(12))) for row in scores]
+    found = compare_scores([one], several, fixed=fixed)
+    means = scores.mean(axis=1)
+    pairs = (scores[0] - scores[1:].mean(axis=0)).var(ddof=1) / 12
+    seeds = means[1:].var(ddof=1) * (1 / 3 if fixed else 4 / 3)
+    quantiles = stats.t([11, 2]).ppf(0.975)
+    error = np.sqrt(pairs + seeds)
+    reach = (pairs * quantiles[0] + seeds * quantiles[1]) / error
+    difference = means[0] - means[1:].mean()
+    assert found.interval == pytest.approx((difference - reach, difference + reach))
+    assert found.standard_error == pytest.approx(error)
+    assert 2 < found.degrees_of_freedom < 11
 
 
 def test_a_fixed_model_has_no_variance_across_seeds():

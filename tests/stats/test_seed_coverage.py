@@ -26,14 +26,17 @@ def arm(rng: np.random.Generator, shares: np.ndarray, count: int, luck: float) -
     return [Mean(tuple(row.tolist()), names) for row in right.astype(float)]
 
 
-def rates(counts: tuple[int, int], luck: float, effect: float = 0.0) -> tuple[float, float]:
+def rates(
+    counts: tuple[int, int], luck: float, effect: float = 0.0, fixed: tuple[str, ...] = ()
+) -> tuple[float, float]:
     """Return how often p is below 0.05 without an effect, and the interval misses the effect."""
     rng, errors = np.random.default_rng([*counts, int(1000 * luck)]), np.zeros(2)
     for run in range(RUNS):
         shares = rng.uniform(0.25, 0.6, SCENES)
         own = rng.normal(0, 0.05, (2, SCENES)) + np.array([[effect], [0]])
-        sides = [arm(rng, shares + own[i], counts[i], luck) for i in (0, 1)]
-        found = compare_scores(*sides, seed=run, resamples=400)
+        lucks = (0.0 if fixed else luck, luck)
+        sides = [arm(rng, shares + own[i], counts[i], lucks[i]) for i in (0, 1)]
+        found = compare_scores(*sides, seed=run, resamples=400, fixed=fixed)
         errors += found.p < 0.05, not found.interval.low <= effect <= found.interval.high
     return tuple(errors / RUNS)
 
@@ -47,6 +50,15 @@ def test_over_seeds_false_positives_and_misses_are_at_most_nominal(counts, luck)
     print(f"{counts} luck {luck}: {false_positives:.3f} {misses:.3f}")
     assert false_positives <= NOMINAL + SLACK
     assert misses <= NOMINAL + SLACK
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("luck", [0.04, 0.1])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_fixed_model_against_several_seeds_errs_at_most_nominally(count, luck):
+    false_positives, misses = rates((1, count), luck, fixed=("first",))
+    print(f"(fixed, {count}) luck {luck}: {false_positives:.3f} {misses:.3f}")
+    assert max(false_positives, misses) <= NOMINAL + SLACK
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr, stdtridf, stdtrit
 
 from spatialsv.stats.intervals import Interval, percentile_interval
 from spatialsv.stats.means import Mean, Table, Tree, leaves_of, resample_scores, standard_error
@@ -93,7 +93,7 @@ def compare_scores(
     else:
         p = _p_over_seeds(difference, error.standard_error, error.degrees_of_freedom)
         if error.standard_error is not None:
-            reach = float(stdtrit(error.degrees_of_freedom, 0.975)) * error.standard_error
+            reach = float(stdtrit(error.degrees_of_freedom, 1 - LEVEL / 2)) * error.standard_error
             interval = Interval(difference - reach, difference + reach)
     return Comparison(
         **asdict(error),
@@ -115,11 +115,13 @@ def difference_error(
     """Estimate the error of the difference between two models' mean scores.
 
     The variance over scenes is that of the linearised score, averaged over seeds. The variance over
-    seeds is their sample variance, with Satterthwaite's (1946) degrees of freedom for the sum. A
-    single seed shows no variance. It is taken to be that of the other side's k seeds, pooled: this
-    side's variance times 1 + 1 / k. The degrees of freedom are then k - 1 or those of the scenes,
-    whichever are fewer, since Satterthwaite's are too many for one variance of few seeds.
-    Interactions of seed and scene are in both parts, so that the error tends to be too large.
+    seeds is their sample variance. A single seed shows no variance: it is taken to be that of the
+    other side's k seeds, so that this side's variance counts 1 + 1 / k times. Interactions of seed
+    and scene are in both parts, so that the error tends to be too large.
+
+    The degrees of freedom are Satterthwaite's (1946) if both sides have several seeds. These are
+    too many where one variance of few seeds decides. The t quantile is then the mean of the parts'
+    quantiles, weighted by variance (Cochran and Cox 1950), and the degrees of freedom are its own.
 
     Args:
         first: The first model's score at each seed.
@@ -155,7 +157,9 @@ def difference_error(
         freedom = 1.0
     elif estimated:
         freedom = total**2 / sum(v**2 / f for v, f in parts)
-        freedom = float(min(f for _, f in parts)) if is_pooled else freedom
+        if len(estimated) == 1:
+            quantile = sum(v * stdtrit(f, 1 - LEVEL / 2) for v, f in parts) / total
+            freedom = float(stdtridf(1 - LEVEL / 2, float(quantile)))
     return Uncertainty(
         scenes=len(table.order),
         changed_scenes=_changed_clusters(table, first, second),
