@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MIN_PIXELS = 4  # that determine a homography
-SINGULAR = 1e-10  # ratio of the sizes of K's columns, below which there is no K; rounding is 1e-16
+SINGULAR = 1e-10  # ratio of the diagonal of K^-1, below which M has no K; rounding is 1e-16
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # entries of a symmetric matrix
 _PAIR_INDEX = ((0, 1, 2), (1, 3, 4), (2, 4, 5))  # index of each entry among _PAIRS
 _MOVES = (  # small rotations about x, y, z, and changes of the two focal lengths

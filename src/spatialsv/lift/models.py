@@ -196,7 +196,7 @@ def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str)
     rays' frame, which the heads learn to be the first view's.
 
     Raises:
-        ValueError: there is no depth or no ray map.
+        ValueError: depth or rays are missing.
     """
     depth, confidence = prediction.depth, prediction.depth_confidence
     origins, directions = prediction.ray_origins, prediction.ray_directions
