@@ -18,11 +18,11 @@ def summarise(manifest: Manifest) -> str:
     nouns = [name for name in (NOUNS if is_detailed else counts) if name in counts]
     sentences = [f"{title}: " + ", ".join(_number(counts[noun], noun) for noun in nouns)]
     if counts.get("skipped"):
-        counted = "records" if "records" in counts else "frames"
+        unit = "records" if "records" in counts else "frames"
         prefix = "skipped: "
         reasons = [f"{n} {r.removeprefix(prefix)}" for r, n in counts.items() if prefix in r]
-        of = f" of {counts[counted]}" if counted in counts else ""
-        sentences.append(f"skipped {counts['skipped']}{of} {counted} ({', '.join(sorted(reasons))})")
+        of = f" of {counts[unit]}" if unit in counts else ""
+        sentences.append(f"skipped {counts['skipped']}{of} {unit} ({', '.join(sorted(reasons))})")
     if counts.get("refused"):
         sentences.append(
             f"refused {counts['refused']} of {_number(counts['captures'], 'captures')}"
