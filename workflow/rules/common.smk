@@ -3,39 +3,25 @@
 import os
 import shutil
 import sys
-from contextlib import contextmanager
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
 
 from snakemake import persistence
-from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from dag import EXTRA_STAGES, STAGES, Dag
-from guard import check_overlay, check_queue, check_required, claim
-from provenance import adopt, replace_records, write_requests
-from requirements import adapter_files, find_requirements
+from dag import STAGES, Dag
+from provenance import replace_records
+from requirements import adapter_files
 from settings import load_settings
 from sources import code_digest, path_digest
 from spatialsv.io.jobs import PARENT, process_token
+from start import one_run, start_run
 from words import as_words
 
-
-@contextmanager
-def one_run():
-    """Hold the clone for this run."""
-    try:
-        with claim(ROOT):
-            yield
-    except RuntimeError as error:
-        raise WorkflowError(f"snakemake: {error}")
-
-
 try:
-    replace_records(persistence, ROOT, one_run)
+    replace_records(persistence, ROOT, partial(one_run, ROOT))
     settings = load_settings(ROOT, config)
     dag = Dag(settings, config["also"])
 except (RuntimeError, ValueError) as error:
@@ -70,15 +56,4 @@ wildcard_constraints:
 
 onstart:
     if workflow.is_main_process:
-        jobs = list(workflow.dag.needrun_jobs())
-        try:
-            if workflow.touch and config.get("adopt"):
-                adopt(ROOT, chain.from_iterable(workflow.dag.toposorted()))
-            elif not workflow.touch and any(job.rule.name != "paper" for job in jobs):
-                check_queue(ROOT)
-                check_overlay(ROOT, config["overlay"], [*STAGES, *EXTRA_STAGES])
-                arms = {job.wildcards.arm for job in jobs if job.rule.name == "train_arm"}
-                check_required(ROOT, *find_requirements(ROOT, settings, sorted(arms)))
-            write_requests(ROOT, workflow.dag.jobs)
-        except RuntimeError as error:
-            raise WorkflowError(f"snakemake: {error}")
+        start_run(ROOT, workflow, config, settings)
