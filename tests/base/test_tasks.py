@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,16 @@ def test_letter_questions_state_the_option_whose_letter_they_want() -> None:
         assert place in (0, len(lines) - 1 - (not sentence))
     assert len(forms) == 4
     assert {one.answer for one in asked} == set("ABCD")
+
+
+def test_rooms_without_options_still_give_letter_questions() -> None:
+    bare = replace(TEXTS[0], easy=tuple((*e[:3], ()) for e in TEXTS[0].easy))
+    asked = TaskSampler.sample_letters(bare, 4, np.random.default_rng(0))
+    assert len(asked) == 4
+    for entry in asked:
+        assert f"{entry.answer}. " in entry.question and "left" in entry.question
+    rng = np.random.default_rng(0)
+    assert any(map(_is_letter_question, sample(bare, 0.9, PretrainingConfig(), rng)))
 
 
 def test_letter_questions_are_added_to_every_sample() -> None:

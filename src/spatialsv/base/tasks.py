@@ -162,8 +162,11 @@ class TaskSampler:
     def sample_letters(
         room: RoomQuestions, count: int, rng: np.random.Generator
     ) -> list[PretrainingQuestion]:
-        """Return questions that need no image: which letter stands before a stated option."""
-        choices = [options for *_, options in room.easy if options]
+        """Return questions that need no image: which letter stands before a stated option.
+
+        A room whose easy questions have no options gives the letters of "left" and "right".
+        """
+        choices = [options for *_, options in room.easy if options] or [("left", "right")]
         questions = []
         for i in rng.integers(len(choices), size=count):
             options = choices[i]
