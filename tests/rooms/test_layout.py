@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from spatialsv.rooms.layout import RoomsConfig, camera_pose, make_room
+from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.parts import CATEGORIES, PROPORTIONS, category_mesh, shape_mesh
-from spatialsv.rooms.room import room_id, room_seed
+from spatialsv.rooms.room import camera_pose, room_id, room_seed
 from spatialsv.rooms.splits import SPAN, SPLITS, split_of, split_seeds
 
 CONFIG = RoomsConfig()

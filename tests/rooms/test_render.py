@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spatialsv.rooms.layout import RoomsConfig, camera_pose, make_room
+from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.render import build_mesh, camera_rays, render_room, sample_grid
-from spatialsv.rooms.room import Room, RoomObject
+from spatialsv.rooms.room import Room, RoomObject, camera_pose
 from spatialsv.rooms.views import render_views
 
 SIZE = 48

@@ -7,17 +7,19 @@ Names therefore carry no information about geometry, and questions can be balanc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
+from spatialsv.rooms.free_views import FreeViews, draw_views
 from spatialsv.rooms.parts import CATEGORIES, COLOURS, PROPORTIONS
-from spatialsv.rooms.room import MOTIONS, Motion, Room, RoomObject
+from spatialsv.rooms.room import MOTIONS, Motion, Room, RoomObject, camera_pose
 
 RADIUS_FACTOR = 0.62  # radius of an object's exclusion circle, relative to its longest side
 GAP = 0.1  # metres between two exclusion circles
 MAX_ATTEMPTS = 1000  # placements tried for one room before giving up
+LAYOUTS = 20  # arrangements of objects tried for free cameras
 CLEARANCE = 0.25  # metres between an exclusion circle and a camera
 
 
@@ -33,18 +35,27 @@ class RoomsConfig:
     objects: tuple[int, int] = (5, 8)  # minimum and maximum per room
     size: tuple[float, float] = (0.7, 1.6)  # metres, an object's longest side
     repeat: float = 0.6  # probability that one category occurs several times
-    motions: tuple[Motion, ...] = MOTIONS  # camera motions, sampled per room
+    motions: tuple[Motion, ...] = MOTIONS  # camera motions, sampled per room; also: free
+    free: FreeViews = field(default_factory=FreeViews)  # cameras of the motion `free`
 
     def __post_init__(self) -> None:
         if not self.motions:
             raise ValueError(f"rooms.motions is empty. Give at least one of {', '.join(MOTIONS)}.")
+        needed = self.free.shared + self.views * self.free.exclusive
+        if "free" in self.motions and self.objects[0] < needed:
+            raise ValueError(
+                f"rooms.free: {self.free.shared} shared objects and {self.free.exclusive} exclusive"
+                f" ones in each of {self.views} views need {needed} objects, but rooms.objects"
+                f" allows {self.objects[0]}. Raise rooms.objects, or lower rooms.free."
+            )
 
 
 def make_room(seed: int, config: RoomsConfig) -> Room:
     """Return the room with this seed; it depends on seed and config only.
 
     Raises:
-        ValueError: the objects are too many or too large for the room.
+        ValueError: the objects are too many or too large for the room, or no cameras of the motion
+            `free` meet their settings.
     """
     rng = np.random.default_rng([seed, 20_26])
     motion = config.motions[rng.integers(len(config.motions))]
@@ -54,28 +65,46 @@ def make_room(seed: int, config: RoomsConfig) -> Room:
     target = extent[:2] / 2
     if motion != "around":  # the position of the rotating camera, or of the central object
         target = target + rng.uniform(-0.2, 0.2, size=2)
-    cameras = _cameras(rng, motion, target, min(extent[:2]) / 2, start, config)
-    taken = [(x, y, CLEARANCE) for x, y in cameras[:, :2, 3].tolist()]
-    for _ in range(MAX_ATTEMPTS):  # crowded samples are rejected
-        placements = _place_objects(rng, motion, extent, target, taken, count, start, config)
-        if len(placements) >= config.objects[0]:
-            break
+    half = min(extent[:2]) / 2
+    if motion == "free":
+        for _ in range(LAYOUTS):  # placements without enough overlap between views are rejected
+            objects = _furnish(rng, motion, extent, target, (), count, start, config)
+            drawn = draw_views(rng, objects, extent, config.views, config.fov, config.free)
+            if drawn is not None:
+                break
+        else:
+            raise ValueError(config.free.describe_failure(config.views))
+        cameras, tangents = drawn
     else:
-        raise ValueError(
-            f"rooms: {config.objects[0]} objects of {config.size} m do not fit into a room of"
-            f" {extent[0]:.1f} by {extent[1]:.1f} m. Lower rooms.objects or rooms.size."
-        )
-    objects = _name_objects(rng, placements, extent, config)
-    focal = 0.5 * config.image_size / np.tan(np.radians(rng.uniform(*config.fov)) / 2)
-    middle = config.image_size / 2
-    intrinsics = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
+        cameras = _cameras(rng, motion, target, half, start, config)
+        objects = _furnish(rng, motion, extent, target, cameras, count, start, config)
+        tangents = np.repeat(np.tan(np.radians(rng.uniform(*config.fov)) / 2), len(cameras))
+    focal, middle = 0.5 * config.image_size / tangents, config.image_size / 2
+    intrinsics = np.zeros((len(cameras), 3, 3))
+    intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
+    intrinsics[:, :2, 2], intrinsics[:, 2, 2] = middle, 1.0
     return Room(
         seed=seed,
         extent=extent,
         objects=objects,
         motion=motion,
         cam_to_world=cameras,
-        intrinsics=np.repeat(intrinsics[None], len(cameras), axis=0),
+        intrinsics=intrinsics,
+    )
+
+
+def _furnish(
+    rng, motion: Motion, extent, target, cameras, count: int, start: float, config: RoomsConfig
+) -> tuple[RoomObject, ...]:
+    """Return the objects of a room, clear of its `cameras`."""
+    taken = [(float(pose[0, 3]), float(pose[1, 3]), CLEARANCE) for pose in cameras]
+    for _ in range(MAX_ATTEMPTS):  # crowded samples are rejected
+        placements = _place_objects(rng, motion, extent, target, taken, count, start, config)
+        if len(placements) >= config.objects[0]:
+            return _name_objects(rng, placements, extent, config)
+    raise ValueError(
+        f"rooms: {config.objects[0]} objects of {config.size} m do not fit into a room of"
+        f" {extent[0]:.1f} by {extent[1]:.1f} m. Lower rooms.objects or rooms.size."
     )
 
 
@@ -112,8 +141,9 @@ def _place_objects(
 
 def _direction(rng, motion: Motion, index: int, start: float, half: float) -> tuple[float, float]:
     """Sample an angle and a distance from the room's centre for object `index`."""
-    if motion == "around":
-        return rng.uniform(0, 2 * math.pi), 1.6 * math.sqrt(rng.uniform())
+    if motion in ("around", "free"):
+        radius = 1.6 if motion == "around" else 1.4 * half
+        return rng.uniform(0, 2 * math.pi), radius * math.sqrt(rng.uniform())
     side = index - (motion == "among")  # one object in each of four directions first
     wobble = rng.uniform(-0.35, 0.35) if side < 4 else rng.uniform(-math.pi, math.pi)
     angle = start - side * math.pi / 2 + wobble
@@ -189,24 +219,3 @@ def _cameras(
             for eye, angle in zip(eyes, angles, strict=True)
         ]
     )
-
-
-def camera_pose(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
-    """Return the camera-to-world pose at `eye` and `height` metres, facing `yaw` (radians).
-
-    Args:
-        eye: x and y, metres.
-        yaw: viewing direction on the floor, radians.
-        pitch: downward tilt, degrees.
-        height: metres above the floor.
-
-    Returns:
-        (4, 4), OpenCV camera axes.
-    """
-    down = np.radians(pitch)
-    forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])
-    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    pose[:3, 3] = [*eye, height]
-    return pose

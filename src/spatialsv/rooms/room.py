@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-Motion = Literal["rotation", "among", "around"]  # MindCube's camera motions
-MOTIONS: tuple[Motion, ...] = ("rotation", "among", "around")
+Motion = Literal["rotation", "among", "around", "free"]
+MOTIONS: tuple[Motion, ...] = ("rotation", "among", "around")  # MindCube's camera motions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,3 +70,24 @@ def room_seed(scene_id: str) -> int:
     if prefix != "rooms" or not digits.isdigit():
         raise ValueError(f"Invalid room id {scene_id!r}. Expected the form rooms-NNNNNNNN.")
     return int(digits)
+
+
+def camera_pose(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):
+    """Return the camera-to-world pose at `eye` and `height` metres, facing `yaw` (radians).
+
+    Args:
+        eye: x and y, metres.
+        yaw: viewing direction on the floor, radians.
+        pitch: downward tilt, degrees.
+        height: metres above the floor.
+
+    Returns:
+        (4, 4), OpenCV camera axes.
+    """
+    down = np.radians(pitch)
+    forward = np.array([np.cos(yaw) * np.cos(down), np.sin(yaw) * np.cos(down), -np.sin(down)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    pose[:3, 3] = [*eye, height]
+    return pose
