@@ -58,8 +58,8 @@ class Subject:
 
     def is_named(self, error: Exception) -> bool:
         """Whether an error names a file or folder of the subject."""
-        names = {name for path in self.files() for name in path.relative_to(self.root).parts}
-        return any(name in str(error) for name in (str(self.root), *names))
+        names = {path.name for path in (self.root, *self.root.rglob("*"))}
+        return any(name in str(error) for name in names)
 
 
 def is_text(value: object) -> bool:
