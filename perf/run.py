@@ -1,7 +1,8 @@
-"""Run every script in perf/, each in a new process, and write the table of the docs.
+"""Run the scripts in perf/, each in a new process, and write the tables of the docs.
 
-docs/performance.md gets the figures between its two markers, with machine, versions and date. With
-`--tiny` each script only shows that it runs, and the docs stay as they are.
+Each script has a section between the two markers of docs/performance.md, with its figures, machine,
+versions and date. It is replaced when the script has run. With `--tiny` each script only shows that
+it runs, and the docs stay as they are.
 
     python perf/run.py [--tiny] [--only NAME ...]
 """
@@ -53,38 +54,38 @@ def describe_machine() -> str:
     )
 
 
-def table(machine: str, results: dict[str, dict[str, Any]]) -> str:
-    """Return the figures as Markdown."""
-    lines = [f"*{machine}.*"]
-    for script, result in results.items():
-        lines += ["", f"### `perf/{script}.py`", "", f"{result['conditions']}.", ""]
-        lines += ["| Comparison | Result |", "| :-- | --: |"]
-        lines += [f"| {row['comparison']} | {Figure(**row)} |" for row in result["figures"]]
-    return "\n".join(lines)
+def section(machine: str, result: dict[str, Any]) -> str:
+    """Return the figures of a script as Markdown, without its heading."""
+    lines = [f"{result['conditions']}.", "", "| Comparison | Result |", "| :-- | --: |"]
+    lines += [f"| {row['comparison']} | {Figure(**row)} |" for row in result["figures"]]
+    return "\n".join([*lines, "", f"*{machine}.*"])
 
 
-def write_page(text: str) -> None:
-    """Replace what stands between the page's markers."""
+def write_section(script: str, text: str) -> None:
+    """Replace the section of a script between the page's markers."""
     head, rest = PAGE.read_text().split(MARKERS[0])
-    tail = rest.split(MARKERS[1])[1]
-    PAGE.write_text(f"{head}{MARKERS[0]}\n{text}\n{MARKERS[1]}{tail}")
+    body, tail = rest.split(MARKERS[1])
+    parts = [part.partition("\n") for part in body.split("\n### ")[1:]]
+    sections = {heading: content.strip() for heading, _, content in parts}
+    sections[f"`perf/{script}.py`"] = text
+    blocks = [f"### {heading}\n\n{sections[heading]}\n\n" for heading in sorted(sections)]
+    PAGE.write_text(f"{head}{MARKERS[0]}\n\n{''.join(blocks)}{MARKERS[1]}{tail}")
 
 
 def main() -> None:
-    """Run the scripts; write the page unless sizes are tiny or scripts are left out."""
+    """Run the scripts, and write their sections unless sizes are tiny."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tiny", action="store_true", help="check that all scripts run")
-    parser.add_argument("--only", nargs="+", choices=SCRIPTS, help="print these scripts' figures")
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, help="run only these scripts")
     arguments = parser.parse_args()
-    machine = describe_machine()
-    results = {}
     for script in arguments.only or SCRIPTS:
         print(f"== {script}", flush=True)
-        results[script] = run(script, arguments.tiny)
-    if not arguments.tiny and not arguments.only:
-        write_page(table(machine, results))
+        machine = describe_machine()
+        result = run(script, arguments.tiny)
+        if not arguments.tiny:
+            write_section(script, section(machine, result))
 
 
 if __name__ == "__main__":

@@ -43,14 +43,17 @@ def test_measurement_runs_at_tiny_sizes(script, tmp_path):
     assert script.name in (ROOT / "docs/performance.md").read_text()
 
 
-def test_page_of_figures_is_written_between_its_markers(tmp_path, monkeypatch):
+def test_section_of_a_script_is_replaced_and_others_stay(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "perf")
     run = import_module("run")
     page = tmp_path / "performance.md"
-    page.write_text(f"before\n{run.MARKERS[0]}\nold\n{run.MARKERS[1]}\nafter\n")
+    page.write_text(f"before\n{run.MARKERS[0]}\n{run.MARKERS[1]}\nafter\n")
     monkeypatch.setattr(run, "PAGE", page)
-    row = {"comparison": "a / b", "value": 1.234, "unit": "x"}
-    run.write_page(run.table("a machine", {"store": {"conditions": "here", "figures": [row]}}))
+    for script, value in (("store", 9.0), ("evaluate", 2.5), ("store", 1.234)):
+        row = {"comparison": "a / b", "value": value, "unit": "x"}
+        result = {"conditions": "here", "figures": [row]}
+        run.write_section(script, run.section("a machine", result))
     text = page.read_text()
-    assert text.startswith("before") and text.endswith("after\n") and "old" not in text
-    assert "| a / b | 1.23 x |" in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    assert text.index("### `perf/evaluate.py`") < text.index("### `perf/store.py`")
+    assert "| a / b | 1.23 x |" in text and "| a / b | 2.5 x |" in text and "9 x" not in text
