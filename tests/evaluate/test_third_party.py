@@ -100,6 +100,13 @@ def test_a_video_is_read_once_for_all_its_questions(tmp_path, data, monkeypatch)
     assert read == ["scene0.mp4", "scene1.mp4", "scene2.mp4"]
 
 
+def test_manifest_lost_after_all_responses_is_written_again(tmp_path, asked, data):
+    for name in ("responses.jsonl", "scores.json"):
+        (tmp_path / name).write_bytes((asked / name).read_bytes())
+    evaluate("base", data, SMALL, tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == (asked / "manifest.json").read_bytes()
+
+
 @pytest.mark.parametrize("kept", [0, 300, 1500])
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path, asked, data, monkeypatch, kept):
     whole = (asked / "responses.jsonl").read_bytes()

@@ -48,6 +48,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.progress import progress
 
 ATTENTION: Literal["sdpa"] = "sdpa"  # transformers' implementation
+DTYPE = torch.float32  # of the weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class _Mllm(ItemModel):
             if Path(self._checkpoint).is_dir()
             else self._checkpoint
         )
-        self._loaded: dict[str, str] = {}
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
     def context(self) -> tuple[str, ...]:
@@ -85,14 +86,8 @@ class _Mllm(ItemModel):
         return (self._weights, json.dumps(settings | {"blank_images": self._blank}))
 
     def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
-        mllm, adapter = load_mllm(self._checkpoint, attn=ATTENTION, family=self._family)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        mllm.to(device)  # type: ignore[arg-type]  # transformers wraps it without its signature
-        self._loaded = {
-            "dtype": str(mllm.dtype),
-            "attention": ATTENTION,
-            "device": str(mllm.device),
-        }
+        mllm, adapter = load_mllm(self._checkpoint, DTYPE, attn=ATTENTION, family=self._family)
+        mllm.to(self._device)  # type: ignore[arg-type]  # transformers wraps it without its signature
         task = self._task
         prompter = Prompter(
             mllm, adapter, task.benchmark, task.protocol, task.data, task.config, self._blank
@@ -100,8 +95,14 @@ class _Mllm(ItemModel):
         yield from prompter.respond(items, done)
 
     def describe(self) -> dict[str, Any]:
-        about = {"weights": self._weights, "blank_images": self._blank, "versions": _versions()}
-        return about | self._loaded
+        return {
+            "weights": self._weights,
+            "blank_images": self._blank,
+            "versions": _versions(),
+            "dtype": str(DTYPE),
+            "attention": ATTENTION,
+            "device": self._device,
+        }
 
 
 def run(
@@ -159,8 +160,11 @@ def run(
         about["overlap"] = shared.summary()
         print(format_overlap(shared))
     out.parent.mkdir(parents=True, exist_ok=True)
-    responses = _respond(answerer, task, out.with_name(FILE))
-    return _finish(out, task, responses, about | answerer.describe(), reference)
+    responses, generated = _respond(answerer, task, out.with_name(FILE))
+    about |= answerer.describe()
+    if "device" in about and not generated and out.is_file():  # all responses are of earlier runs
+        about["device"] = load_json(out)["about"]["device"]
+    return _finish(out, task, responses, about, reference)
 
 
 def _load_task(
@@ -220,8 +224,12 @@ def _check_media(items: Sequence[Item], data: Path, linked: Collection[str]) -> 
     check_media(items, data, linked)
 
 
-def _respond(model: ItemModel, task: _Task, path: Path) -> list[Response]:
-    """Complete the responses in `path`; return them in the order of the items."""
+def _respond(model: ItemModel, task: _Task, path: Path) -> tuple[list[Response], int]:
+    """Complete the responses in `path`.
+
+    Returns:
+        All responses in the order of the items, and how many of them are new.
+    """
     keys = _keys(task, model.context)
     items = {item.id: item for item in task.items}
     done = {}
@@ -236,7 +244,7 @@ def _respond(model: ItemModel, task: _Task, path: Path) -> list[Response]:
                 done[response.id] = replace(response, key=keys[response.id])
                 file.write(done[response.id].to_line())
                 file.flush()
-    return [done[item.id] for item in task.items]
+    return [done[item.id] for item in task.items], left
 
 
 def _keys(task: _Task, context: tuple[str, ...]) -> dict[str, str]:
@@ -267,8 +275,6 @@ def _finish(
     no_image: Mapping[str, str] | None,
 ) -> Manifest:
     """Write the files of a run; print the scores."""
-    if path.is_file() and "weights" in about and "device" not in about:  # nothing was generated
-        about = load_json(path).get("about", {}) | about
     files = [path.with_name(FILE), path.with_name("scores.json")]
     write_responses(files[0], responses)
     protocol = str(task.config.protocol)
