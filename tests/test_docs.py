@@ -107,6 +107,9 @@ def test_python_examples_run(code, run_folder):
         assert (cameras.intrinsics - K).abs().max() < 0.1
         assert (cameras.cam_to_world - pose).abs().max() < 1e-3
         assert names["points"].shape == (48, 64, 3)
+    elif "chosen" in names:
+        assert len(names["table"]) == 4 and (names["table"]["true_geometry"] == 100).all()
+        assert len(names["questions"]) == len(names["chosen"])
     else:
         assert names["depth"].shape == names["scenes"].depth.shape[-2:]
 

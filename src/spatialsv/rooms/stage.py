@@ -38,6 +38,11 @@ class ScenesConfig:
                     raise ValueError(
                         f"scenes.tasks.{split}: unknown task {task!r}. Known: {known}."
                     )
+                if task.startswith(("cross_", "single_")):
+                    raise ValueError(
+                        f"scenes.tasks.{split}: this stage does not generate {task!r}. Select it"
+                        " with spatialsv.rooms.evidence."
+                    )
                 if task in MOTIONS and task not in self.rooms.motions:
                     raise ValueError(
                         f"scenes.tasks.{split}: task {task!r} needs its camera motion. Add it to"

@@ -45,6 +45,12 @@ TASKS: dict[str, Task] = {
     # Within one view, as in CV-Bench (arXiv 2406.16860)
     "relation": Task(kind="choice"),
     "depth_order": Task(kind="choice"),
+    # Across two views with free cameras, and the same forms within one view
+    **{
+        f"{scope}_{form}": Task(kind="choice")
+        for scope in ("cross", "single")
+        for form in ("side", "nearer", "facing", "apart")
+    },
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),

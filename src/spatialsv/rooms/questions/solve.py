@@ -145,6 +145,25 @@ def _depth_order(question: Question, measured: Visibility) -> str | None:
     return _least(question, measured.range[_views(question)[0], _options(question, measured)])
 
 
+def _side(question: Question, measured: Visibility) -> str | None:
+    (x,), view = _named_objects(question, measured), _views(question)[0]
+    angle = measured.azimuth[view, x]
+    return ("left" if angle > 0 else "right") if np.isfinite(angle) else None
+
+
+def _facing(question: Question, measured: Visibility) -> str | None:
+    x, y, z = _named_objects(question, measured)
+    angle = wrap(measured.bearing[x, z] - measured.bearing[x, y])
+    return ("left" if angle > 0 else "right") if np.isfinite(angle) else None
+
+
+def _apart(question: Question, measured: Visibility) -> str | None:
+    x, y = _named_objects(question, measured)
+    metres = float(re.findall(r"more than ([\d.]+) metres", _stem(question))[0])
+    distance = measured.distance[x, y]
+    return ("yes" if distance > metres else "no") if np.isfinite(distance) else None
+
+
 def _distance(question: Question, measured: Visibility) -> float:
     x, y = _named_objects(question, measured)
     return float(measured.gap[x, y])
@@ -172,4 +191,14 @@ SOLVERS: dict[str, Solver] = {
     "abs_distance": _distance,
     "room_size": _room_size,
     "depth_order": _depth_order,
+    **{
+        f"{scope}_{form}": solver
+        for scope in ("cross", "single")
+        for form, solver in {
+            "side": _side,
+            "nearer": _depth_order,
+            "facing": _facing,
+            "apart": _apart,
+        }.items()
+    },
 }

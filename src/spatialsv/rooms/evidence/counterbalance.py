@@ -1,0 +1,84 @@
+"""Select questions that shortcuts do not answer.
+
+First within cells: among the questions of one task and view that the shortcuts answer alike, both
+answers are equally frequent. Then adversarially: questions are binned by the out-of-fold logit of a
+classifier that sees everything but geometry, and each bin keeps as many of each answer.
+
+Exact cameras with the mean distance of objects nearly suffice for `side`, which therefore measures
+pose. The other forms are balanced for this shortcut, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from spatialsv.rooms.evidence.classifiers import features, mlp_logits
+from spatialsv.rooms.evidence.pairs import ViewPairs
+
+BINS = 8  # of a logit's absolute value, per task
+CELLS = ["task", "view", "slot", "identity", "mean_pose"]
+
+
+def counterbalance(
+    candidates: pd.DataFrame, pairs: ViewPairs, seed: int, per_room: int = 4
+) -> pd.DataFrame:
+    """Select questions, deterministically by seed.
+
+    Args:
+        candidates: by `cross_view_candidates`.
+        pairs: the rooms that they are about.
+        seed: decides which of equal candidates are kept, and the classifier's folds.
+        per_room: maximum number of questions of a task per room.
+
+    Returns:
+        The selected rows, in random order.
+    """
+    rng = np.random.default_rng([seed, 34])
+    depth_cell = candidates["mean_depth"] & (candidates["task"] != "cross_side")
+    cells = [*CELLS, "depth_cell"]
+    rows = equalise(candidates.assign(depth_cell=depth_cell), cells, rng)
+    rows = equalise(limit_rooms(rows, per_room), cells, rng)
+    logit = mlp_logits(rows, features(rows, pairs), seed)
+    rows = rows.assign(bin=bin_logits(rows["task"].to_numpy(), logit))
+    return equalise(rows, ["task", "bin"], rng).drop(columns=["bin", "depth_cell"])
+
+
+def balance_twins(candidates: pd.DataFrame, seed: int, per_room: int = 4) -> pd.DataFrame:
+    """Select twins: as many of each answer for every task and view.
+
+    Args:
+        candidates: by `single_view_candidates`.
+        seed: decides which of equal candidates are kept.
+        per_room: maximum number of questions of a task per room.
+
+    Returns:
+        The selected rows, in random order.
+    """
+    rng = np.random.default_rng([seed, 36])
+    rows = limit_rooms(equalise(candidates, ["task", "view"], rng), per_room)
+    return equalise(rows, ["task", "view"], rng)
+
+
+def bin_logits(task: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """Return the bin of each logit: its sign, and its absolute value among those of its task."""
+    bins = np.zeros(len(logit), dtype=int)
+    for name in np.unique(task):
+        size = np.abs(logit[task == name])
+        edges = np.quantile(size, np.arange(1, BINS) / BINS)
+        bins[task == name] = 2 * np.searchsorted(edges, size) + (logit[task == name] > 0)
+    return bins
+
+
+def equalise(rows: pd.DataFrame, by: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    """Keep as many rows of each answer in every group; which ones and their order are random."""
+    rows = rows.iloc[rng.permutation(len(rows))]
+    place = rows.groupby([*by, "answer"]).cumcount()
+    yes = rows["answer"].groupby([rows[name] for name in by]).transform("sum")
+    no = (~rows["answer"]).groupby([rows[name] for name in by]).transform("sum")
+    return rows[place < np.minimum(yes, no)].reset_index(drop=True)
+
+
+def limit_rooms(rows: pd.DataFrame, per_room: int) -> pd.DataFrame:
+    """Keep the first `per_room` rows of each task and room."""
+    return rows[rows.groupby(["task", "room"]).cumcount() < per_room]
