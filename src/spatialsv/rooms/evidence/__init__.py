@@ -1,4 +1,4 @@
-"""Evidence world: questions across views that only geometry answers, and the gates that check it.
+"""Evidence world: questions across views that need geometry, and the gates that check it.
 
 Rooms have two free cameras each (`rooms.free_views`).
 
