@@ -173,10 +173,10 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", help="run only the cases whose line contains this text"
     )
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "perf_plan")
+    parser.add_argument("--folder", type=Path, help="of data and checkpoints; default: a new one")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parse(parser)
-    folder = arguments.folder
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="perf-plan-"))
     if arguments.measure:
         print("\n" + json.dumps(measure(folder, json.loads(arguments.measure))))
         return
