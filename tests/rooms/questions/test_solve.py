@@ -50,7 +50,9 @@ def test_the_room_itself_answers_every_question(rooms, questions):
             assert said == question.answer, question.text
         else:  # the answer is rounded
             assert said == pytest.approx(float(question.answer), abs=0.51), question.text
-    assert set(tasks) == set(SOLVERS) and min(tasks.values()) >= 20
+    # Tasks across two free views: tests/rooms/evidence/test_candidates.py.
+    own = {task for task in SOLVERS if not task.startswith(("cross_", "single_"))}
+    assert set(tasks) == own and min(tasks.values()) >= 20
 
 
 def test_a_mirrored_room_swaps_left_and_right(rooms, questions):
