@@ -133,8 +133,12 @@ def test_a_killed_run_goes_on_in_another_number_of_processes(ended, way, kind):
     stayed, moved = ended / "moved-never", ended / f"moved-{way}-{kind}"
     assert told(moved, 0)["from"] == "checkpoint-1"
     for own, other in zip(log(stayed), log(moved), strict=True):
-        assert other == pytest.approx(own, rel=1e-5, abs=1e-6)
-    assert_close(tensors(moved), tensors(stayed), rtol=1e-5, atol=2e-6)
+        # The order of sums differs from step 2 on. AdamW divides by the roots of small second
+        # moments, which enlarges the rounding in the gradients of the steps that follow.
+        rel = 1e-5 if own["step"] <= 2 else 1e-4
+        assert other == pytest.approx(own, rel=rel, abs=1e-6)
+    hundredth = 0.01 * SMALL["lr_heads"]  # of the largest step of a weight
+    assert_close(tensors(moved), tensors(stayed), rtol=1e-5, atol=hundredth)
 
 
 def test_a_sharded_model_is_whole_in_no_process(ended):
