@@ -36,7 +36,11 @@ NAMES = {
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """Return the benchmark `name`; an error lists the known ones."""
+    """Return the benchmark `name`.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
     if name not in NAMES:
         raise ValueError(f"Unknown benchmark {name!r}. Known benchmarks: {', '.join(NAMES)}.")
     module, variable = NAMES[name].split(":")
@@ -44,7 +48,15 @@ def find_benchmark(name: str) -> Benchmark:
 
 
 def find_protocol(name: str, protocol: str | None = None) -> tuple[str, Protocol]:
-    """Return a benchmark's protocol and its name; by default the first, its authors'."""
+    """Return the name and the functions of one of a benchmark's protocols.
+
+    Args:
+        name: the benchmark.
+        protocol: the protocol's name; None: the first, that of the benchmark's authors.
+
+    Raises:
+        ValueError: either name is unknown.
+    """
     protocols = find_benchmark(name).protocols
     protocol = protocol or next(iter(protocols))
     if protocol not in protocols:
@@ -54,14 +66,29 @@ def find_protocol(name: str, protocol: str | None = None) -> tuple[str, Protocol
 
 
 def load_items(name: str, data: Path) -> list[Item]:
-    """Load the items of the benchmark `name` from the folder of its files."""
+    """Load the items of the benchmark `name` from the folder `data`.
+
+    Args:
+        name: the benchmark.
+        data: the folder of its files.
+
+    Returns:
+        The items, with unique ids.
+
+    Raises:
+        ValueError: files are not laid out as expected, two items have one id, or none are found.
+    """
     items = find_benchmark(name).load(data)
     check_ids(items, f"{data}: {name}")
     return items
 
 
 def check_ids(items: list[Item], where: str) -> None:
-    """Raise ValueError unless there are items, all with different ids."""
+    """Check that there are items and that their ids are unique.
+
+    Raises:
+        ValueError: no items, or two of them with one id.
+    """
     if not items:
         raise ValueError(f"{where}: no items found.")
     counts = Counter(item.id for item in items)

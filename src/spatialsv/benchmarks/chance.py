@@ -44,7 +44,16 @@ def score(item: Item, response: str, protocol: Protocol) -> float | None:
 
 
 def random_score(item: Item, protocol: Protocol, numbers: Iterable[str] = ()) -> float | None:
-    """Return the expected score of any option, or of any of `numbers`; NaN without either."""
+    """Return the expected score of a random answer: any option, or any of `numbers`.
+
+    Args:
+        item: a choice, a number or an open question.
+        protocol: scores the answers.
+        numbers: answers to draw from where the item asks for a number.
+
+    Returns:
+        The mean score; None where the protocol skips the item, NaN where nothing can be drawn.
+    """
     if item.kind == "number" and (drawn := list(numbers)):
         values = {number: score(item, number, protocol) for number in dict.fromkeys(drawn)}
         return float(np.array([values[number] for number in drawn], dtype=float).mean())
@@ -69,10 +78,17 @@ def count_options(item: Item) -> int | None:
 
 
 def constant_answers(items: Iterable[Item], protocol: Protocol) -> dict[str, str]:
-    """Return the one answer of each task that scores best on all of its items.
+    """Find the one answer of each task that scores best on all of its items.
 
     Candidates are the most frequent answer and, of numbers, the constant of the greatest MRA, which
     wins ties. Among equally frequent answers the first in sorted order is taken.
+
+    Args:
+        items: of any tasks.
+        protocol: scores the answers.
+
+    Returns:
+        task -> answer.
     """
     members: dict[str, list[Item]] = {}
     for item in items:

@@ -12,7 +12,19 @@ from spatialsv.io.text import iterate_jsonl, iterate_table, load_json
 
 
 def read_rows(path: Path, without: Collection[str] = ()) -> list[Fields]:
-    """Read all rows of a file, by its suffix, without the fields `without` (images, say)."""
+    """Read all rows of one file; the suffix of its name is its format.
+
+    Args:
+        path: a file in .parquet, .arrow, .jsonl, .json or .tsv.
+        without: fields to skip, such as images; in Parquet they are not read.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: the file is missing, broken, or in another format; with its line where it has
+            lines.
+    """
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
     if path.suffix == ".json":
@@ -49,7 +61,18 @@ def read_object(path: Path) -> Fields:
 
 
 def find_files(data: Path, *patterns: str) -> list[Path]:
-    """Return the sorted files of the first of `patterns`, globs below `data`, with a match."""
+    """Return the files of the first of `patterns` that any file matches, sorted.
+
+    Args:
+        data: the benchmark's folder.
+        patterns: globs below it, the preferred one first.
+
+    Returns:
+        The files, at least one.
+
+    Raises:
+        ValueError: no file matches; the message lists the patterns and the folder's entries.
+    """
     for pattern in patterns:
         if paths := sorted(data.glob(pattern)):
             return paths

@@ -52,7 +52,19 @@ def check_media(items: Iterable[Item], data: Path, linked: Collection[str] = ())
 
 
 def read_images(data: Path, name: str, max_pixels: int | None = None) -> list[Image.Image]:
-    """Read the images that one of an item's `images` names, upright, in RGB, of limited size."""
+    """Read the images that `name` refers to, upright and in RGB.
+
+    Args:
+        data: the benchmark's folder.
+        name: one of an item's `images`.
+        max_pixels: larger images are reduced to this number of pixels; None keeps the size.
+
+    Returns:
+        One image of a file, a TSV's row or a store; any number of a Parquet cell.
+
+    Raises:
+        ValueError: the file or cell is missing, holds no images, or Pillow cannot read one.
+    """
     path, (_, _, cell) = file_of(data, name), name.partition("#")
     if path.suffix == ".zarr":
         scene, _, view = cell.rpartition("/")
@@ -64,7 +76,18 @@ def read_images(data: Path, name: str, max_pixels: int | None = None) -> list[Im
 
 
 def read_encoded(data: Path, name: str) -> list[bytes]:
-    """Return the encoded images that one of an item's `images` names, but not in a store."""
+    """Read the encoded images that `name` refers to.
+
+    Args:
+        data: the benchmark's folder.
+        name: as for `read_images`, but not in a store.
+
+    Returns:
+        The content of the image files.
+
+    Raises:
+        ValueError: the file or cell is missing, or it holds no images.
+    """
     path, (_, _, cell) = file_of(data, name), name.partition("#")
     row, _, column = cell.partition("/")
     if not path.is_file():
@@ -85,7 +108,18 @@ def cell_name(data: Path, path: Path, row: int, column: str) -> str:
 
 
 def read_tsv_rows(data: Path, path: Path) -> list[Fields]:
-    """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name."""
+    """Read the rows of a VLMEvalKit TSV below `data`, each `image` replaced by its name.
+
+    Args:
+        data: the benchmark's folder.
+        path: the TSV.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: a row has no image, or shares that of a row that has none.
+    """
     rows: list[tuple[Fields, int | None]] = []  # with the number of the row that has its image
     row_of_index: dict[str, int] = {}
     for number, (line, values) in enumerate(iterate_table(path, "\t")):

@@ -19,10 +19,17 @@ Candidate = tuple[int, int, str]  # priority, position, letter
 
 
 def pick_letter(response: str, letters: str) -> str | None:
-    """Return the letter that free text most probably means (lmms-eval's `mcq_extract`), or None.
+    """Return the letter that free text most probably means (lmms-eval's `mcq_extract`).
 
     Each occurrence of a letter in some form is a candidate. The form of the highest priority wins,
     and among candidates of one form the last.
+
+    Args:
+        response: any text.
+        letters: those of the options.
+
+    Returns:
+        The letter, or None where the text contains none.
     """
     if not response.strip():
         return None
@@ -74,6 +81,13 @@ def stated_letter(response: str, letters: str) -> str | None:
 
     In turn: the first line, if it is only a letter; the last "answer is B"; the last "(B)"; a
     letter that starts the response, in either case, even as the start of a word.
+
+    Args:
+        response: any text.
+        letters: those of the options.
+
+    Returns:
+        The letter, or None.
     """
     text = response.strip()
     first_line = text.split("\n", 1)[0].strip()

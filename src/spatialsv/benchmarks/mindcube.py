@@ -90,7 +90,17 @@ def prompt(item: Item) -> str:
 
 
 def parse(item: Item, response: str) -> str | None:
-    """Return the last letter that the first matching rule finds; "<answer>" is not their tag."""
+    """Return the authors' prediction: the last "X." anywhere, else the first rule that matches.
+
+    Their tag is "<Answer>", so that "<answer>", which they ask for, is parsed by the other rules.
+
+    Args:
+        item: the question.
+        response: any text.
+
+    Returns:
+        A letter, A to E, or None.
+    """
     if letter := _last(DOTTED, response):
         return letter
     tag = re.search(r"<Answer>(.*?)(?:<|$)", response, re.DOTALL)

@@ -62,7 +62,17 @@ def prompt_lmms_eval(item: Item) -> str:
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """Return a letter A to E, else that of an option's text, else `pick_letter`'s."""
+    """Return a letter A to E, else that of an option's text, else `pick_letter`'s.
+
+    Options that the question lacks, up to D, have the text "nan" there.
+
+    Args:
+        item: the question.
+        response: any text.
+
+    Returns:
+        A letter, or None.
+    """
     response, choices = response.strip(), item.more["choices"]
     texts = {letter: choices.get(letter, "nan").lower() for letter in "ABCD"}
     contained = [letter for letter, text in texts.items() if text in response.lower()]

@@ -210,7 +210,18 @@ def _near(
 
 
 def _names(scene: str) -> set[str]:
-    """Return a scene's names without those of its layout; of path~digest also the folder's."""
+    """Return the names of a scene without those of its layout: datasets have many layouts.
+
+    scannet/scene0011_00.mp4 -> scene0011_00. A clip's number, and folders and files that all scenes
+    of a layout have, are skipped. Of a question about one image, path~digest, both the image and
+    its folder count.
+
+    Args:
+        scene: a scene's id, or a path.
+
+    Returns:
+        The names, in lower case.
+    """
     path, digest, _ = scene.lower().partition("~")
     parts = [*Path(path).parts[:-1], Path(path).stem]
     while len(parts) > 1 and LAYOUT.fullmatch(parts[-1]):

@@ -46,10 +46,16 @@ def as_float(text: str | None) -> float | None:
 
 
 def clean_answer(text: str) -> str:
-    """Return an open answer, normalised as LEO and SQA3D's `eval_sqa3d_llm.py` do it.
+    """Normalise an open answer as LEO and SQA3D's `eval_sqa3d_llm.py` do.
 
     Lower case; few symbols; typing errors corrected; the numbers 0 to 20 and 23 in words, "none"
     as zero. The digit after a word ("mat2") and articles before a word are removed.
+
+    Args:
+        text: an answer or a response.
+
+    Returns:
+        The normalised text.
     """
     text = re.sub(" +$", "", text.lower()).lstrip(" ")  # $ is before a line break as well
     text = re.sub(" {2,}", " ", text)

@@ -91,7 +91,18 @@ def write_responses(path: Path, responses: Iterable[Response]) -> None:
 
 
 def read_responses(path: Path) -> list[Response]:
-    """Read the responses in a file; an error names the line, or what to do with an old file."""
+    """Read the responses in a file.
+
+    Args:
+        path: JSON lines, *.jsonl.
+
+    Returns:
+        The responses in the order of the file.
+
+    Raises:
+        ValueError: the file is missing or of an older version, or a line is not a response; the
+            message names the line and the field.
+    """
     if not path.is_file():
         old = path.with_name(OLD_FILE)
         hint = f" {old} is of an older version: evaluate again." if old.is_file() else ""
@@ -103,7 +114,11 @@ def read_responses(path: Path) -> list[Response]:
 
 
 def resume_responses(path: Path) -> list[Response]:
-    """Read the responses of an interrupted run, without a last line that has no end."""
+    """Read the responses of an interrupted run, without a last line that has no end.
+
+    Returns:
+        The responses; none where the file is missing.
+    """
     complete = path.read_bytes().rpartition(b"\n")[0] if path.is_file() else b""
     lines = enumerate(complete.decode(errors="replace").split("\n"), start=1)
     return [_parse(parse_json(line, path, n), f"{path}:{n}") for n, line in lines if line.strip()]

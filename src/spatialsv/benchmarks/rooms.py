@@ -40,7 +40,17 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def load(data: Path) -> list[Item]:
-    """Load the questions that can be scored, of the shards 0000.json, ... of one split."""
+    """Load the questions of all shards.
+
+    Args:
+        data: a folder of the stage `scenes` with its shards' manifests, 0000.json and so on.
+
+    Returns:
+        The questions that can be scored.
+
+    Raises:
+        ValueError: no manifests, or one without scenes or questions.
+    """
     return read_shards(find_files(data, "*.json"), data)[0]
 
 
@@ -71,7 +81,16 @@ def read_shards(manifests: Iterable[str | Path], data: Path) -> tuple[list[Item]
 
 
 def item_from_question(question: Question, store: str = "", digest: str = "") -> Item:
-    """Return the item of a question about a scene of `store`, a path with a content digest."""
+    """Return the item of a question.
+
+    Args:
+        question: about a scene.
+        store: the path of the scene's store, below the benchmark's folder.
+        digest: of the store.
+
+    Returns:
+        The item.
+    """
     return Item(
         id=question.id,
         task=question.task,

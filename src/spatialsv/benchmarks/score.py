@@ -148,7 +148,19 @@ def build_response(
 def read_no_image(
     path: Path, items: Sequence[Item], allow: Collection[Allowed] = ()
 ) -> dict[str, str]:
-    """Read the responses of a run without images; its manifest must not record any."""
+    """Read the responses of a no-image run.
+
+    Args:
+        path: the file of responses; the run's manifest may be in the same folder.
+        items: of the benchmark.
+        allow: deviations of ids to accept.
+
+    Returns:
+        id -> text.
+
+    Raises:
+        ValueError: ids do not fit, or the manifest records that images were shown.
+    """
     manifest = path.parent / "manifest.json"
     if manifest.is_file() and not read_manifest(manifest).about.get("blank_images", True):
         raise ValueError(
@@ -165,7 +177,19 @@ def score_items(
     responses: Sequence[Response],
     no_image: Mapping[str, str] | None = None,
 ) -> Scoring:
-    """Aggregate scored `responses` to `items`, in this order, with intervals and references."""
+    """Aggregate scored responses, with intervals and references.
+
+    Args:
+        name: the benchmark's name.
+        protocol: the name of one of its protocols.
+        benchmark: the benchmark.
+        items: of the benchmark.
+        responses: to the items, in their order.
+        no_image: id -> response of a no-image run.
+
+    Returns:
+        The scores.
+    """
     functions = benchmark.protocols[protocol]
     scores = functions.aggregate([(i, r.score) for i, r in zip(items, responses, strict=True)])
     references = {

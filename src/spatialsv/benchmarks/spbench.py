@@ -78,7 +78,16 @@ def _question(item: Item) -> str:
 
 
 def parse(item: Item, response: str, tags: bool = True) -> str | float | None:
-    """Return a number, or a letter that is the first word, else all; of <answer>, if `tags`."""
+    """Return a letter that is the first word, else the full response; or a number.
+
+    Args:
+        item: the question.
+        response: any text.
+        tags: parse the text between <answer> and </answer>, where there is an <answer>.
+
+    Returns:
+        The prediction; None: no number.
+    """
     if tags and "<answer>" in response:
         match = re.search("<answer>(.*?)</answer>", response, re.DOTALL)
         response = match.group(1).strip() if match else "None"

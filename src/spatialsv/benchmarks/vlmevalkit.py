@@ -62,7 +62,19 @@ SMALL_WORD = re.compile(rf"\b({'|'.join(SMALL)})\b", re.I)
 
 
 def item_from_row(row: Fields, scene: str | None = None, **more: Any) -> Item:
-    """Return the item of a TSV's row, with its columns A, B, ... as options; `more` is kept."""
+    """Return the item of a TSV's row.
+
+    Args:
+        row: its category is the task, its columns A, B, ... with a value are the options.
+        scene: the item's; None: its image.
+        more: for `Item.more`, with the options as `choices`.
+
+    Returns:
+        The item.
+
+    Raises:
+        ValueError: a column is missing or invalid, or the answer is not one of the options.
+    """
     cells = {name: row.values.get(name) for name in ascii_uppercase}
     choices = {name: row.text(name) for name, cell in cells.items() if cell not in MISSING}
     if len(choices) < 2 or "".join(choices) != ascii_uppercase[: len(choices)]:
@@ -106,8 +118,14 @@ def match_option(response: str, options: Mapping[str, str], old: bool = False) -
     A letter that is a word, if it is the only one of `options`; else "answer is B"; else the one
     option whose text the response contains.
 
-    With `old`, as before 2025: the letter may stand anywhere, "answer is" is not searched for, and
-    texts are searched for in long responses as well. None: no match, or a refusal.
+    Args:
+        response: any text.
+        options: texts by letter.
+        old: as before 2025: the letter may stand anywhere, "answer is" is not searched for, and
+            texts are searched for in long responses as well.
+
+    Returns:
+        The letter; None: no match, or the response is a refusal.
     """
     letter = match_option_or_refusal(response, options, old)
     return None if letter == REFUSED else letter

@@ -108,7 +108,16 @@ def score(item: Item, prediction: Any) -> float:
 
 
 def aggregate(scored: ScoredItems, all_levels: bool = False) -> Scores:
-    """Average the tasks; direction's levels are one, or (`all_levels`) only if all three exist."""
+    """Average the tasks' means; the difficulties of direction are one task, their mean.
+
+    Args:
+        scored: items and their scores.
+        all_levels: average the difficulties only where all three are present, as VLMEvalKit does;
+            else each counts as a task.
+
+    Returns:
+        The scores of the tasks, of direction, and overall.
+    """
     tasks = task_means(scored, tuple(COUNTS))
     levels = {name: mean for name, mean in tasks.items() if name.startswith(DIRECTION)}
     means = dict(tasks)

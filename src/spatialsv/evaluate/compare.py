@@ -127,7 +127,11 @@ def _read_run(name: Path) -> _Run:
 
 
 def _refuse_duplicates(side: Sequence[_Run]) -> None:
-    """Raise ValueError if a seed is given twice: it would show no variance."""
+    """Check that no seed is counted twice: it would show no variance.
+
+    Raises:
+        ValueError: two runs are of one model with the same settings.
+    """
     seen: dict[frozenset[str], Path] = {}
     for run in side if len(side) > 1 else ():
         keys = frozenset(response.key for response in run.responses if response.key)
@@ -140,7 +144,11 @@ def _refuse_duplicates(side: Sequence[_Run]) -> None:
 
 
 def _agreed(runs: Sequence[_Run], field: str, given: str | None) -> str | None:
-    """Return the benchmark or protocol that all runs record; `given`, where none does."""
+    """Return the benchmark, or its protocol, of all runs; `given` of runs without a manifest.
+
+    Raises:
+        ValueError: runs differ, or one differs from `given`.
+    """
     recorded = [run for run in runs if run.about or field == "benchmark"]
     if not recorded:
         return given

@@ -27,8 +27,17 @@ def dialogue_messages(
 ) -> list[dict[str, Any]]:
     """Return the chat messages of `turns`, the last of which is to be answered.
 
-    Each turn: `more["system"]` where there is any, its number of new `images`, then its text, as in
-    the Qwen2.5-VL baseline of OST-Bench's authors. All turns but the last have responses.
+    Each turn: `more["system"]` where there is any, the new images, then the text, as in the
+    Qwen2.5-VL baseline of OST-Bench's authors.
+
+    Args:
+        turns: of one dialogue.
+        texts: the prompt of each turn.
+        responses: to all turns but the last.
+        images: the number of new images of each turn.
+
+    Returns:
+        Messages as the chat template takes them.
     """
     messages: list[dict[str, Any]] = []
     for item, text, count, response in zip_longest(turns, texts, images, responses):
@@ -45,7 +54,13 @@ def dialogue_messages(
 def rounds(
     items: Sequence[Item], responses: Mapping[str, str], size: int
 ) -> Iterator[list[list[Item]]]:
-    """Yield what can be generated at once: of `size` dialogues, the turns up to the next one."""
+    """Yield what can be generated at once: of each of `size` dialogues, the turns up to the next.
+
+    Args:
+        items: all of all dialogues.
+        responses: by the items' ids; the caller adds those of a round before it takes another.
+        size: the greatest number of dialogues in a round.
+    """
     open_dialogues = [turns for turns in split_dialogues(items) if _is_open(turns, responses)]
     for start in range(0, len(open_dialogues), size):
         batch = open_dialogues[start : start + size]

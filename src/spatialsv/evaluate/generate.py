@@ -49,7 +49,22 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
 ) -> Iterator[tuple[int, str]]:
-    """Yield the index of each prompt and its greedy response, batch by batch."""
+    """Generate the greedy response to each prompt, batch by batch.
+
+    Args:
+        model: in eval mode; its generation config names the tokens that end a response.
+        family: the model's adapter.
+        prompts: with at least one view each.
+        max_new_tokens: the longest response.
+        batch_size: the greatest number of prompts in one forward pass.
+
+    Yields:
+        The index of a prompt and the text of its response.
+
+    Raises:
+        ValueError: the model has no token that ends a response, a prompt has no image, or logits
+            are not finite.
+    """
     eos = model.generation_config.eos_token_id if model.generation_config else None
     ids = [eos] if isinstance(eos, int) else eos
     if not ids:

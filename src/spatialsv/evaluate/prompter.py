@@ -182,7 +182,11 @@ class Prompter:
 
 
 def _chunks(items: Sequence[Item], batch_size: int) -> Iterator[list[Item]]:
-    """Yield a response to each item that is not in `done`, in the order of generation."""
+    """Yield items whose responses are generated together.
+
+    Items with equal images are in one chunk. All items about the scenes of one store are a chunk,
+    in their order; others are joined until there are `batch_size`.
+    """
     groups: dict[tuple, list[Item]] = {}
     for item in items:
         store = (item.images[0].partition("#")[0],) if item.views else ()

@@ -9,7 +9,17 @@ from spatialsv.model.checkpoint import resolve_model
 
 
 def training_scenes(model: str | Path) -> list[Path]:
-    """Find the manifests of a model's training scenes: the first shards with their digest."""
+    """Find the manifests of a model's training scenes in the pipeline's own layout.
+
+    They are the first shards of data/scenes/train, as many as together have the digest in the train
+    manifest data/train/BASE/ARM/SEED/manifest.json.
+
+    Args:
+        model: as `resolve_model` takes it.
+
+    Returns:
+        The manifests; none where `model` has no such train manifest, or the scenes have changed.
+    """
     manifest = resolve_model(model).manifest
     if manifest is None or manifest.path is None:
         return []

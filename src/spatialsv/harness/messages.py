@@ -52,7 +52,18 @@ def read_visual(image: Image.Image | str, max_pixels: int | None) -> Image.Image
 
 
 def visual_input(messages: Sequence[Message], where: str) -> VisualInput:
-    """Return the images, or the one video, in `messages`; `where` names the request."""
+    """Return the images or the video in `messages`.
+
+    Args:
+        messages: of one request.
+        where: the request, for errors.
+
+    Returns:
+        The images, in the order of the messages, or the video.
+
+    Raises:
+        ValueError: nothing visual, audio, several videos, a part of one, or images and a video.
+    """
     items = [item for message in messages for item in message["content"]]
     if unknown := {item["type"] for item in items} - {"text", "image", "video"}:
         raise ValueError(
@@ -80,7 +91,10 @@ def visual_input(messages: Sequence[Message], where: str) -> VisualInput:
 
 
 def expand_media(messages: Sequence[Message], views: PreparedViews) -> list[dict[str, Any]]:
-    """Return `messages` with one item per placeholder of `views`: a video as its frames."""
+    """Return `messages` as a chat template takes them: one item per placeholder of `views`.
+
+    A video becomes as many items as it has placeholders: its frames, where they are sent as images.
+    """
     media = {"image": [{"type": views.kind}]}
     media["video"] = media["image"] * len(views.placeholders)
     return [
@@ -95,7 +109,18 @@ def expand_media(messages: Sequence[Message], views: PreparedViews) -> list[dict
 
 
 def max_new_tokens(settings: Mapping[str, Any], where: str) -> int:
-    """Return the longest response that a task's `generation_kwargs` allow, if greedy."""
+    """Return the longest response that a task's `generation_kwargs` allow, in tokens.
+
+    Args:
+        settings: the task's `generation_kwargs`.
+        where: the request, for errors.
+
+    Returns:
+        A number of tokens.
+
+    Raises:
+        ValueError: the settings are not those of greedy generation.
+    """
     sampled = settings.get("do_sample") is not False and (settings.get("temperature") or 0) > 0
     greedy = {"num_beams": 1, "repetition_penalty": 1}
     given = {name: settings.get(name) for name in greedy if settings.get(name) is not None}
