@@ -88,6 +88,7 @@ def test_an_arms_misspelt_setting(train):
         ),
         ({"text": False, "tasks": ["depth"], "pseudo": True}, r"mine: without text, images are"),
         ({"taps": [1, 2, 3, 4]}, r"mine\.taps: has no effect without distill"),
+        ({"teacher": ""}, r"mine\.teacher: has no effect without distill"),
         (
             {"distill": True, "teacher": "exact", "pseudo": True},
             r"mine\.teacher: pseudo labels are",

@@ -47,15 +47,23 @@ class ArmConfig:
         """
         share, labels, weight = self.text_share, self.labels_share, self.spatial_weight
         own = {"taps": self.taps, "projectors": self.projectors, "teacher": self.teacher}
-        unused = next((key for key, value in own.items() if value is not None), "taps")
+        unused = next((key for key, value in own.items() if value is not None), None)
         no_effect = "has no effect without distill or tasks."
         text_only = not self.geometry
         rules = (
             (text_only and not self.text, "", "set text, distill or tasks."),
             (not 0 < share <= 1, ".text_share", f"expected a fraction above 0, found {share}."),
-            (weight <= 0, ".spatial_weight", f"expected more than 0, found {weight}."),
-            (text_only and any(own.values()), f".{unused}", no_effect),
-            (self.teacher and self.pseudo, ".teacher", "pseudo labels are by labels.teacher."),
+            (
+                weight <= 0,
+                ".spatial_weight",
+                f"expected more than 0, found {weight}. For text only, drop distill and tasks.",
+            ),
+            (text_only and unused, f".{unused}", no_effect),
+            (
+                self.teacher and self.pseudo,
+                ".teacher",
+                "pseudo labels are by labels.teacher. Set that, or pseudo: false.",
+            ),
             (self.pseudo and text_only, "", "pseudo labels need distill or tasks."),
             (
                 self.pseudo and not self.text and self.labelled,

@@ -79,8 +79,15 @@ class TrainConfig:
             self._require(name, getattr(self, name) >= 1, "1 or more")
         self._require("workers", self.workers >= 0, "0 or more")
         self._require("warmup_ratio", 0 <= self.warmup_ratio < 1, "a fraction below 1")
-        self._require("max_grad_norm", self.max_grad_norm > 0, "more than 0")
-        self._require("spatial_weight", self.spatial_weight > 0, "more than 0")
+        self._require(
+            "max_grad_norm", self.max_grad_norm > 0, "more than 0", "A large value clips nothing."
+        )
+        self._require(
+            "spatial_weight",
+            self.spatial_weight > 0,
+            "more than 0",
+            "Arms without distill and tasks learn only from text.",
+        )
         self._require("spatial_share", 0 < self.spatial_share < 1, "0 to 1")
         if self.sharded and self.processes == 1:
             raise ValueError("train.sharded: one process cannot shard. Set train.processes.")
@@ -95,9 +102,10 @@ class TrainConfig:
                 " cannot call it. Set sharded to false and workers to 0."
             )
 
-    def _require(self, name: str, is_valid: bool, expected: str) -> None:
+    def _require(self, name: str, is_valid: bool, expected: str, hint: str = "") -> None:
         if not is_valid:
-            raise ValueError(f"train.{name}: expected {expected}, found {getattr(self, name)}.")
+            found = f"train.{name}: expected {expected}, found {getattr(self, name)}."
+            raise ValueError(f"{found} {hint}".rstrip())
 
     @property
     def passes(self) -> int:
