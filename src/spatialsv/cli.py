@@ -21,9 +21,9 @@ from spatialsv.config import RENAMED
 from spatialsv.failure_log import log_failure
 from spatialsv.io.digests import digest_input
 from spatialsv.io.manifest import recorded_origin
-from spatialsv.io.summary import summarise
 from spatialsv.options import Command, find_inputs, parse, requested
 
+SUMMARY = "io.summary:summarise"  # the `text` of commands that return a manifest
 UNEXPECTED = 70  # exit code: EX_SOFTWARE of sysexits.h
 # Old option -> new option. An old one is an error that names the new one.
 RENAMED_OPTIONS = {
@@ -113,12 +113,13 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
         _refuse_renamed(name, [word for word in words if word in unknown])
         raise ValueError(message) from None
     inputs = find_inputs(values) if "out" in values else {}
-    inputs |= {path: digest_input(Path(path)) for path in request.get("inputs", ())}
+    others = set(request.get("inputs", ())) - inputs.keys()
+    inputs |= {path: digest_input(Path(path)) for path in sorted(others)}
     origin = request | {"inputs": inputs}
     with recorded_origin({} if command.show is _present else origin):
         result = function(**values)
     code = 0
-    if command.text:
+    if command.text and result is not None:  # None in processes that write nothing
         print(load_function(command.text)(result))
     if command.show:
         with recorded_origin(origin):  # `_present` completes the manifest
@@ -208,17 +209,6 @@ def _show_verification(found: Any) -> int:
     return 1 if found.errors else 0
 
 
-def _show_manifest(manifest: Any) -> None:
-    if manifest is not None:  # in processes that write nothing
-        print(summarise(manifest))
-
-
-def _show_export(out: Any) -> None:
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    heads = "with" if (out / "heads").is_dir() else "without"
-    print(f"export: a checkpoint of {size / 1e6:,.1f} MB, {heads} 3D heads, in {out}")
-
-
 def _present(manifest: Any) -> None:
     from spatialsv.report.targets import present
 
@@ -230,14 +220,14 @@ COMMANDS = {
         "render one shard of rooms with questions, or read one of records (--source)",
         "rooms.stage:run",
         fixed={"source": "rooms"},
-        show=_show_manifest,
+        text=SUMMARY,
     ),
     "ingest": Command(
         "read photos, videos or datasets of posed images into a store of scenes",
         "scenes.readers.read_captures:ingest",
         positional=("root",),
         names={"store": "out"},
-        show=_show_manifest,
+        text=SUMMARY,
     ),
     "inspect": Command(
         "print the contents of a store of scenes or labels, or of a manifest",
@@ -255,17 +245,17 @@ COMMANDS = {
         "label one shard of scenes with a teacher's geometry",
         "labels:run",
         defaults={"teacher": "rooms"},
-        show=_show_manifest,
+        text=SUMMARY,
     ),
     "pseudo": Command(
         "label one shard of scenes without questions, and gate it",
         "pseudo:run",
-        show=_show_manifest,
+        text=SUMMARY,
     ),
     "train": Command(
         "fine-tune the base MLLM as one arm says, or plan it (--plan)",
         "train:run",
-        show=_show_manifest,
+        text=SUMMARY,
     ),
     "lift": Command(
         "lift depth, rays, cameras and points from images, or from a stage's --scenes",
@@ -277,10 +267,10 @@ COMMANDS = {
         "write a trained model as a plain transformers checkpoint",
         "model.export:export",
         positional=("model",),
-        show=_show_export,
+        text="model.export:format_export",
     ),
     "probe": Command(
-        "train probes on the hidden states of a frozen model", "probe:run", show=_show_manifest
+        "train probes on the hidden states of a frozen model", "probe:run", text=SUMMARY
     ),
     "evaluate": Command(
         "evaluate a model on the questions of scenes, or on a benchmark",
@@ -332,17 +322,15 @@ COMMANDS = {
         "gather:gather",
         positional=("manifests",),
         names={"stage": "of"},
-        show=_show_manifest,
+        text=SUMMARY,
     ),
 }
 VARIANTS = {  # of commands that `find_command` selects by their options
-    "scenes": Command(
-        COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard", show=_show_manifest
-    ),
+    "scenes": Command(COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard", text=SUMMARY),
     "train": Command(
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),
-    "lift": Command(COMMANDS["lift"].summary, "lift:run", show=_show_manifest),
+    "lift": Command(COMMANDS["lift"].summary, "lift:run", text=SUMMARY),
 }
 
 

@@ -19,10 +19,8 @@ MIN_CELLS = 0.006  # minimum share of cells for an object to count as visible
 SHRINK = 0.8  # of a box's outline: shapes do not fill their boxes
 WALL, OBJECT = 0.35, 0.5  # metres between a camera and a wall, and an object's circle
 NEAREST = 1.0  # metres between a camera and the point that it looks at
-SETS, TRIES = (
-    60,
-    40,
-)  # sets of views per arrangement of objects, and poses per view, tried before giving up
+SETS = 60  # of views, tried per arrangement of objects before giving up
+TRIES = 40  # poses, tried per view
 CORNERS = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(8, 3)
 
 
