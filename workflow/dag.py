@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from settings import merge
+
 GATHERED = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate")
 STAGES = (*GATHERED, "analysis", "report")
 EXTRA_STAGES = ("ablations",)  # part of `all` where run.yaml says so
@@ -19,6 +21,8 @@ MEASURING = ("lift", "probe", "evaluate")
 BASELINES = ("random", "frequency")  # arms that see no image
 WITHOUT_TRAINING = ("base", *BASELINES)  # arms of which no job trains a model
 SHIPPED_MLLM = "src/spatialsv/weights/mllm"
+SELECTED = ("cross_", "single_")  # prefixes of tasks whose questions are selected over all rooms
+ARM_OF_DAG = ("start", "train")  # settings of an arm that are for the rules
 # Settings that list jobs. They are not passed to a job, so that a new arm, seed or split leaves
 # finished jobs as they are.
 JOB_LISTS = frozenset(
@@ -69,6 +73,21 @@ class Dag:
                 )
         for split in self.settings["scenes"]["splits"]:
             self.shards(split)
+        self._check_starts()
+
+    def _check_starts(self) -> None:
+        """Refuse arms that start from an unknown arm, or in a circle."""
+        for arm in self.arms:
+            path = [arm]
+            while start := self.arms[path[-1]].get("start"):
+                if start not in self.arms:
+                    known = ", ".join(self.arms)
+                    raise ValueError(
+                        f"arms.{path[-1]}.start: unknown arm {start!r}. Known arms: {known}."
+                    )
+                if start in path:
+                    raise ValueError(f"arms.{arm}.start: a circle: {' -> '.join([*path, start])}.")
+                path.append(start)
 
     # What the settings name.
 
@@ -109,8 +128,8 @@ class Dag:
 
     @property
     def trained(self) -> list[str]:
-        """The arms that are trained because some stage measures them."""
-        return [arm for arm in self.arms if arm in chain(*self.measured.values())]
+        """The arms that are trained: some stage measures them, or a model that starts from them."""
+        return self._with_starts(chain(*self.measured.values()))
 
     @property
     def compared(self) -> list[str]:
@@ -149,9 +168,19 @@ class Dag:
             own["without_text"] = scenes["without_text"]
         return to_json(read | own)
 
+    def selection_section(self) -> str:
+        """Return the settings of the selection of questions across views: of all splits."""
+        scenes = {k: v for k, v in self.settings["scenes"].items() if k not in ("source", "read")}
+        splits = {name: size for name, size in scenes["splits"].items() if self.selection(name)}
+        tasks = {name: own for name, own in scenes.get("tasks", {}).items() if name in splits}
+        return to_json(scenes | {"splits": splits, "tasks": tasks})
+
     def arm_section(self, arm: str) -> str:
-        """Return the settings of one training job: the common ones and its arm's."""
-        return self.section("train", arms={arm: self.arms[arm]})
+        """Return the settings of one training job: the common ones, replaced by its arm's own."""
+        settings = {key: value for key, value in self.arms[arm].items() if key not in ARM_OF_DAG}
+        own = merge(self.settings["train"], self.arms[arm].get("train", {}))
+        own = {key: value for key, value in own.items() if key not in JOB_LISTS}
+        return to_json(own | {"arms": {arm: settings}})
 
     def benchmark_section(self, name: str) -> str:
         """Return the settings with which models are evaluated on a benchmark."""
@@ -177,6 +206,12 @@ class Dag:
                 f"scenes.splits.{split}: {count} is not a multiple of scenes.shard_size ({size})."
             )
         return [f"{number:04d}" for number in range(-(-count // size))]
+
+    def selection(self, split: str) -> list[str]:
+        """Return the manifest of the questions across views, where a split's tasks name any."""
+        tasks = self.settings["scenes"].get("tasks", {}).get(split, ())
+        selected = self.source(split) == "rooms" and any(t.startswith(SELECTED) for t in tasks)
+        return ["data/scenes/selection.json"] if selected else []
 
     def scenes_of(self, *splits: str) -> list[str]:
         """Return the manifests of the scenes of `splits`."""
@@ -223,6 +258,14 @@ class Dag:
             return mllm_path(self.settings)
         return arm if arm in BASELINES else f"data/train/{self.base}/{arm}/{seed}/manifest.json"
 
+    def start_path(self, arm: str, seed: str) -> str:
+        """Return the model that a training job starts from: that of another arm, or the base."""
+        return self.model_path(self.arms[arm].get("start", "base"), seed)
+
+    def start_manifest(self, arm: str, seed: str) -> list[str]:
+        """Return the manifest of the model that a training job starts from."""
+        return self.model_manifest(self.arms[arm].get("start", "base"), seed)
+
     def model_manifest(self, arm: str, seed: str) -> list[str]:
         """Return the manifest that a measuring job waits for."""
         if arm == "base":
@@ -258,6 +301,17 @@ class Dag:
 
     # Manifests of a stage.
 
+    def _with_starts(self, arms: Iterable[str]) -> list[str]:
+        """Return the trained ones of `arms`, and the arms that they start from."""
+        found: set[str] = set()
+        todo = [arm for arm in arms if arm in self.arms]
+        while todo:
+            arm = todo.pop()
+            found.add(arm)
+            start = self.arms[arm].get("start")
+            todo += [start] if start and start not in found else []
+        return [arm for arm in self.arms if arm in found]
+
     def run_manifests(self, stage: str) -> list[str]:
         """Return the manifests of a stage that the report needs."""
         return self._manifests(stage, self.measured.get(stage, self.trained))
@@ -291,9 +345,10 @@ class Dag:
 
     def _manifests(self, stage: str, arms: Sequence[str]) -> list[str]:
         """Return the manifests of a stage that `arms` need, and those made in any case."""
-        trained = [arm for arm in arms if arm in self.arms]
+        trained = self._with_starts(arms)
         if stage == "scenes":
-            return self.scenes_of(*self.settings["scenes"]["splits"])
+            splits = self.settings["scenes"]["splits"]
+            return _unique([*map(self.selection, splits), self.scenes_of(*splits)])
         if stage == "labels":
             probed = self.measured["probe"] or self.also
             measured = self.substitute_labels(self.split) if probed else []

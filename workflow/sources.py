@@ -175,6 +175,7 @@ def _deps(root: Path, stage: str, rule: str, deps: str) -> list[str]:
     rules = ["common", *(["gather"] if stage in GATHERED else []), rule]
     rules += ["base"] if stage in ON_BASE else []
     runs = [stage, *(["gather"] if stage in GATHERED else [])]
+    runs += ["select"] if stage == "scenes" else []
     code = {path for run in runs for path in code_paths(root, run)}
     code |= {WEIGHTS[stage]} if stage in WEIGHTS else set()
     code |= {"base"} if stage in ON_BASE else set()

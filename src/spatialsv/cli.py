@@ -222,6 +222,11 @@ COMMANDS = {
         fixed={"source": "rooms"},
         text=SUMMARY,
     ),
+    "select": Command(
+        "select questions that need geometry across views, over all splits of rooms",
+        "rooms.evidence.stage:run",
+        text=SUMMARY,
+    ),
     "ingest": Command(
         "read photos, videos or datasets of posed images into a store of scenes",
         "scenes.readers.read_captures:ingest",

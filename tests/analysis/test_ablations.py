@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,3 +170,33 @@ def test_lifted_depth_correlates_with_accuracy_over_the_arms(finished_run, tmp_p
         assert [float(row["rho"]) for row in csv.DictReader(file)] == [pytest.approx(-1)]
     assert "over 4 arms: Spearman -1.00" in capsys.readouterr().out
     assert {"lift_accuracy.svg", "lift_accuracy.png"} <= set(manifest.payload)
+
+
+def test_arms_are_compared_on_the_tasks_of_a_table(runs):
+    tasks = sorted({r.task for r in runs["text"][0].values() if r.spatial})[:2]
+    table = from_mapping(TableConfig, TABLE | {"tasks": tasks}, "table")
+    rows = ablation_tables("mine", table, runs, {})["ablation_arms"]
+    own = {
+        arm: np.mean([r.score for r in runs[arm][0].values() if r.task in tasks])
+        for arm in TABLE["arms"]
+    }
+    for row in rows[1:]:
+        assert row["difference"] == pytest.approx(own[row["arm"]] - own["text"])
+    with pytest.raises(ValueError, match=r"tables.mine.tasks: no question is of cross_side"):
+        table = from_mapping(TableConfig, TABLE | {"tasks": ["cross_side"]}, "table")
+        ablation_tables("mine", table, runs, {})
+    with pytest.raises(ValueError, match=r"unknown task 'across'"):
+        from_mapping(TableConfig, TABLE | {"tasks": ["across"]}, "table")
+
+
+def test_only_pools_with_questions_have_a_column(runs):
+    table = from_mapping(TableConfig, TABLE, "table")
+    (words,) = tables_of_words(ablation_tables("mine", table, runs, {}) | {"quality_by_arm": []})
+    assert not any("views" in name or "within one view" in name for name in words.head)
+    renamed = {
+        arm: [{k: replace(r, task="cross_side") if r.spatial else r for k, r in run.items()}]
+        for arm, (run,) in ((arm, runs[arm][:1]) for arm in TABLE["arms"])
+    }
+    (words,) = tables_of_words(ablation_tables("mine", table, renamed, {}) | {"quality_by_arm": []})
+    assert any(name.startswith("across views (n ") for name in words.head)
+    assert not any("MindCube" in name for name in words.head)

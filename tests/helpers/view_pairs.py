@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from spatialsv.rooms.evidence import ViewPairs, measure_pairs
-from spatialsv.rooms.layout import RoomsConfig, make_room
-from spatialsv.rooms.questions.visibility import measure_visibility
-from spatialsv.rooms.render import render_room
+from spatialsv.rooms.evidence import ViewPairs
+from spatialsv.rooms.evidence import render_pairs as render
+from spatialsv.rooms.layout import RoomsConfig
 
 CONFIG = RoomsConfig(
-    views=2, image_size=64, samples=1, objects=(7, 7), size=(0.4, 0.9), motions=("free",)
+    views=2,
+    image_size=64,
+    objects=(7, 7),
+    size=(0.5, 1.0),
+    motions=("free",),
+    distinct_colours=True,
 )
 
 
 def render_pairs(seeds: range) -> ViewPairs:
     """Render and measure the rooms with these seeds."""
-    rooms = [make_room(seed, CONFIG) for seed in seeds]
-    masks = [render_room(room, CONFIG.image_size, 1).instance for room in rooms]
-    measured = [measure_visibility(room, mask) for room, mask in zip(rooms, masks, strict=True)]
-    return measure_pairs(measured, masks)
+    return render(seeds, CONFIG)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
@@ -195,3 +196,28 @@ def test_a_blind_arm_sees_grey(load):
     pools = load("no_image").pools
     first, last = (pools.text.get(0, i).views.inputs["pixel_values"] for i in (0, 17))
     assert first.equal(last)
+
+
+def test_an_arm_may_learn_from_some_tasks_only(load):
+    every = load("text").pools.text
+    tasks = sorted({q.task for _, _, group in every._groups for q in group})
+    data = load("some", some={"questions": tasks[:1]})
+    chosen = {q.task for _, _, group in data.pools.text._groups for q in group}
+    assert chosen == {tasks[0]} and data.text <= load("text").text
+    with pytest.raises(ValueError, match=r"arms.some.questions: no scene has .* 'cross_side'"):
+        load("some", some={"questions": ["cross_side"]})
+
+
+def test_shuffled_labels_are_those_of_other_scenes(load):
+    geometry = {"tasks": ["depth"]}
+    own, shuffled = (
+        load("arm", arm=geometry | {"shuffle_labels": shuffle}).pools.text.targets
+        for shuffle in (False, True)
+    )
+    given = [own._rows[name] for name in own.ids]
+    others = [shuffled._rows[name] for name in own.ids]
+    assert sorted(given) == sorted(others)
+    assert all(one != other for one, other in zip(given, others, strict=True))
+    donor = own.ids[given.index(others[0])]
+    assert donor != own.ids[0]
+    assert torch.equal(shuffled(0, (0,)).depth, own(own.ids.index(donor), (0,)).depth)

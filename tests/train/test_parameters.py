@@ -8,7 +8,12 @@ from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.train import TrainConfig
-from spatialsv.train.parameters import clipped_parts, freeze, parameter_groups
+from spatialsv.train.parameters import (
+    clipped_parts,
+    freeze,
+    make_optimizers,
+    parameter_groups,
+)
 
 RATES = {"lr_llm": 1e-3, "lr_vl_projector": 2e-3, "lr_heads": 3e-3}
 
@@ -62,3 +67,27 @@ def test_the_mllm_is_clipped_separately_from_the_heads(model):
     parts = clipped_parts(model)
     assert len(parts["MLLM"]) == len(list(model.mllm.parameters()))
     assert len(parts["heads"]) == len(list(model.heads.parameters()))
+
+
+def test_muon_takes_the_matrices_of_the_llm_and_adamw_the_rest(model):
+    config = from_mapping(TrainConfig, RATES | {"optimizer": "muon"}, "train")
+    freeze(model, config)
+    adamw, muon = make_optimizers(model, config)
+    (group,) = muon.param_groups
+    assert group["lr"] == 1e-3 and group["adjust_lr_fn"] == "match_rms_adamw"
+    names = {id(p): name for name, p in model.named_parameters()}
+    taken = {names[id(p)] for p in group["params"]}
+    assert taken and all(".layers." in name and name.endswith("_proj.weight") for name in taken)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    given = [p for one in (adamw, muon) for g in one.param_groups for p in g["params"]]
+    assert sorted(map(id, trained)) == sorted(map(id, given))
+
+
+def test_muon_is_refused_where_it_cannot_work(model, monkeypatch):
+    with pytest.raises(ValueError, match=r"train.optimizer: muon needs full matrices"):
+        TrainConfig(optimizer="muon", sharded=True, processes=2)
+    config = from_mapping(TrainConfig, RATES | {"optimizer": "muon"}, "train")
+    freeze(model, config)
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(RuntimeError, match=r"torch 2.* has no Muon. Install torch 2.9"):
+        make_optimizers(model, config)

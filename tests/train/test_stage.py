@@ -407,3 +407,40 @@ def test_tensorboard_that_is_not_installed_is_told_before_training(train, monkey
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match=r"not installed: pip install 'spatialsv\[tensorboard\]'"):
         train("text", steps=1)
+
+
+GEOMETRY = {"tasks": ["depth", "rays"], "taps": [1, 2, 3, 4]}
+
+
+def test_an_arm_continues_from_a_trained_model_and_its_heads(train, job, tmp_path):
+    first = train("first", "first", steps=3, arms={"first": GEOMETRY})
+    config = from_mapping(
+        TrainConfig, SMALL | {"steps": 1, "lr_heads": 1e-9, "lr_llm": 1e-9, "arms": ARMS_AFTER}, ""
+    )
+    out = tmp_path / "second" / "manifest.json"
+    manifest = run("same", 0, job.scenes, job.labels, [], config, out, base=first)
+    assert manifest.about["base_heads"] == read_manifest(first / "manifest.json").payload["heads"]
+    before, after = tensors(first / "heads"), tensors(out.parent / "heads")
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"heads: .*trained with tasks .*depth.*rays.*points"):
+        run("more", 0, job.scenes, job.labels, [], config, out, base=first)
+    text = run(
+        "text", 0, job.scenes, [], [], config, tmp_path / "text" / "manifest.json", base=first
+    )
+    assert "heads" not in text.payload and "base_heads" not in text.about
+
+
+ARMS_AFTER = {"same": GEOMETRY, "more": GEOMETRY | {"tasks": ["points"]}}
+
+
+def test_detached_heads_send_the_mllm_no_gradient(train):
+    arm = {"text": False, **GEOMETRY}
+    settings = {"steps": 4, "weight_decay": 0.0}
+    detached = train("arm", "detached", arms={"arm": arm | {"detach": True}}, **settings)
+    attached = train("arm", "attached", arms={"arm": arm}, **settings)
+    untrained = train("arm", "none", arms={"arm": arm}, lr_llm=0.0, lr_vl_projector=0.0, **settings)
+    assert same(detached / "mllm", untrained / "mllm")
+    assert not same(attached / "mllm", untrained / "mllm")
+    assert not same(detached / "heads", attached / "heads")

@@ -365,3 +365,56 @@ def test_a_second_seed_leaves_the_first_alone(smoke):
     smoke.edit("workflow/config/default.yaml", "seeds: [0]", "seeds: [0, 1]")
     jobs = smoke.planned()
     assert jobs["train_arm"] == 3 and jobs["evaluate_model"] == 3 and "labels_shard" not in jobs
+
+
+def test_questions_across_views_are_selected_before_their_shards(smoke):
+    smoke.edit(
+        "workflow/config/smoke.yaml",
+        "  shard_size: 8\n",
+        "  shard_size: 8\n  rooms: {views: 2, motions: [free], objects: [7, 7]}\n"
+        "  tasks: {train: [single_side], test: [relation]}\n",
+    )
+    told = smoke.snakemake("-n", "--printshellcmds", "--", "scenes").stdout
+    (select,) = [line for line in told.splitlines() if "spatialsv select" in line]
+    assert '"splits":{"train":32}' in select and '"relation"' not in select
+    shards = [line for line in told.splitlines() if "spatialsv scenes" in line]
+    selected = [line for line in shards if "--selection=data/scenes/selection.json" in line]
+    assert len(shards) == 7 and len(selected) == 4
+    assert all("--split train" in line for line in selected)
+    assert smoke.planned()["scenes_select"] == 1
+
+
+def test_an_arm_may_start_from_another_one_with_settings_of_its_own(smoke):
+    smoke.edit(
+        "workflow/config/default.yaml",
+        "  half: {",
+        "  before: {tasks: [rays]}\n  after: {start: before, train: {steps: 1}}\n  half: {",
+    )
+    smoke.edit("workflow/config/smoke.yaml", "[base, text,", "[base, after, text,")
+    jobs = smoke.planned()
+    assert jobs["train_arm"] == 2 and jobs["evaluate_model"] == 1  # `before` is not measured
+    told = smoke.snakemake("-n", "--printshellcmds", "--", "train").stdout.splitlines()
+    (after,) = [line for line in told if "--arm after " in line]
+    assert "--base data/train/rooms/before/0/manifest.json" in after and '"steps":1' in after
+    assert '"start"' not in after and '"arms":{"after":{}}' in after
+    (before,) = [line for line in told if "--arm before " in line]
+    assert "--base src/spatialsv/weights/mllm" in before and '"steps":2' in before
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("missing", r"arms.mine.start: unknown arm 'missing'"), ("mine", r"a circle: mine -> mine")],
+)
+def test_an_arm_cannot_start_from_nothing_or_itself(smoke, start, message):
+    smoke.edit(
+        "workflow/config/default.yaml", "  half: {", f"  mine: {{start: {start}}}\n  half: {{"
+    )
+    found = smoke.snakemake("-n")
+    assert found.returncode == 1 and re.search(message, found.stdout)
+
+
+def test_an_arms_own_settings_cannot_name_another_base(smoke):
+    smoke.edit(
+        "workflow/config/default.yaml", "  half: {", "  mine: {train: {base: own}}\n  half: {"
+    )
+    assert "unknown setting 'arms.mine.train.base'" in smoke.snakemake("-n").stdout

@@ -8,7 +8,7 @@ rule train_arm:
         scenes=lambda wildcards: dag.arm_scenes(wildcards.arm),
         labels=lambda wildcards: dag.arm_labels(wildcards.arm),
         pseudo=lambda wildcards: dag.arm_pseudo(wildcards.arm),
-        base=dag.base_manifest(),
+        base=lambda wildcards: dag.start_manifest(wildcards.arm, wildcards.seed),
         adapter=ADAPTER_FILES,
     output:
         manifest=f"data/train/{dag.base}/{{arm}}/{{seed}}/manifest.json",
@@ -24,7 +24,7 @@ rule train_arm:
         gpu=GPU * PROCESSES,
     params:
         code=code_version("train"),
-        base=dag.model_path("base", ""),
+        base=lambda wildcards: dag.start_path(wildcards.arm, wildcards.seed),
         family=FAMILY,
         config=lambda wildcards: dag.arm_section(wildcards.arm),
         scenes=words("scenes"),

@@ -43,7 +43,7 @@ COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string"}
 NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
 # Settings that the rules read.
-DAG = {
+DAG: dict[str, dict[str, Any]] = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard_size": {"type": "integer", "minimum": 1},
@@ -75,7 +75,10 @@ def schema() -> dict[str, Any]:
             own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":
             own.pop("arms")  # the rule passes the job's arm of the section `arms`
-            for part, theirs in (("heads", ("tasks", "feature_channels")), ("losses", ("tasks",))):
+            for part, theirs in (
+                ("heads", ("tasks", "feature_channels", "detach")),
+                ("losses", ("tasks",)),
+            ):
                 for name in theirs:  # given by the arm and by its labels
                     own[part]["properties"].pop(name)
         if stage == "evaluate":
@@ -86,7 +89,10 @@ def schema() -> dict[str, Any]:
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null removes one
         sections[stage] = _object(own | DAG.get(stage, {}))
     arm = _mapping(_load("spatialsv.train.arm:ArmConfig"))
-    sections["arms"] = _named(arm["properties"], [])
+    train = sections["train"]["properties"]
+    own = _object({key: train[key] for key in train if key not in DAG["train"]})
+    for_dag = {"start": NAME, "train": own}  # settings of an arm that the rules read
+    sections["arms"] = _named(arm["properties"] | for_dag, [])
     sections["arms"]["propertyNames"] = NAME
     splits = {"split": {"enum": ["validation", "test"]}}
     sections["measure"] = _object(splits | dict.fromkeys(MEASURING, NAMES))

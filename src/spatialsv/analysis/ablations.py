@@ -18,13 +18,25 @@ from spatialsv.analysis.quality import arm_tables, responses_by_job, spatial_sco
 from spatialsv.analysis.scores import check_same_questions, pool_seeds, scores_of
 from spatialsv.analysis.tables import Row, write_stage, write_tables
 from spatialsv.io.manifest import Manifest
+from spatialsv.scenes.question import TASKS
 from spatialsv.stats.seeds import summarise_seeds
 from spatialsv.stats.summary import QuestionScore
 
 MINDCUBE = ("rotation", "among", "around")
+
+
+def _is_pair(question: QuestionScore) -> bool:
+    """Return whether a question is about two free views: see `rooms.evidence`."""
+    return question.task.startswith(("cross_", "single_"))
+
+
 POOLS: dict[str, Callable[[QuestionScore], bool]] = {
     "mindcube": lambda q: q.task in MINDCUBE,
-    "vsi_choice": lambda q: q.spatial and q.kind == "choice" and q.task not in MINDCUBE,
+    "vsi_choice": lambda q: (
+        q.spatial and q.kind == "choice" and q.task not in MINDCUBE and not _is_pair(q)
+    ),
+    "cross_view": lambda q: q.task.startswith("cross_"),
+    "single_view": lambda q: q.task.startswith("single_"),
     "spatial": lambda q: q.spatial,
     "recognition": lambda q: not q.spatial,
 }
@@ -42,12 +54,17 @@ class TableConfig:
     arms: tuple[str, ...]
     against: str  # the arm that all others are compared with
     paper: str | None = None  # the table of paper.json with the same rows, in the same order
+    tasks: tuple[str, ...] = ()  # on whose questions arms are compared; none given: all spatial
 
     def __post_init__(self) -> None:
         if self.against not in self.arms:
             raise ValueError(
                 f"ablations.tables: unknown arm against: {self.against!r}. Use one of"
                 f" {list(self.arms)}."
+            )
+        if unknown := [task for task in self.tasks if task not in TASKS]:
+            raise ValueError(
+                f"ablations.tables: unknown task {unknown[0]!r}. Known tasks: {', '.join(TASKS)}."
             )
         if self.paper is None:
             return
@@ -125,18 +142,20 @@ def ablation_tables(
     Our scores are in [0, 1], means over seeds; the paper's are in per cent, as printed.
 
     Returns:
-        `ablation_arms`: each arm with its test against the table's reference on all spatial
-        questions, corrected together within the table (Holm); and `ablation_scores`: each arm's
+        `ablation_arms`: each arm with its test against the table's reference on the table's tasks,
+        corrected together within the table (Holm); and `ablation_scores`: each arm's
         scores by pool, and those of the untuned base where it was evaluated.
 
     Raises:
-        ValueError: an arm was not evaluated, or arms answered different questions.
+        ValueError: an arm was not evaluated, arms answered different questions, or there are no
+            questions of the table's tasks.
     """
     if missing := [arm for arm in table.arms if arm not in runs]:
         raise ValueError(f"ablations.tables.{name}: arms not evaluated: {', '.join(missing)}.")
     check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in table.arms})
     pairs = [(arm, table.against) for arm in table.arms if arm != table.against]
-    tests = {row["first"]: row for row in comparison_table(runs, pairs, seed)}
+    compared = _only_tasks(name, runs, table)
+    tests = {row["first"]: row for row in comparison_table(compared, pairs, seed)}
     paper = paper_tables()[table.paper] if table.paper else None
     printed = dict(zip(table.arms, paper["rows"], strict=True)) if paper else {}
     rows = []
@@ -165,6 +184,22 @@ def ablation_tables(
         for pool in POOLS
     ]
     return {"ablation_arms": rows, "ablation_scores": scores}
+
+
+def _only_tasks(name: str, runs: Runs, table: TableConfig) -> Runs:
+    """Return the responses of the table's arms to questions of its tasks."""
+    if not table.tasks:
+        return runs
+    chosen = {
+        arm: [{key: r for key, r in run.items() if r.task in table.tasks} for run in runs[arm]]
+        for arm in table.arms
+    }
+    if not all(run for seeds in chosen.values() for run in seeds):
+        raise ValueError(
+            f"ablations.tables.{name}.tasks: no question is of {', '.join(table.tasks)}. Add them"
+            " to scenes.tasks, or drop this setting."
+        )
+    return chosen
 
 
 def _score(runs: Runs, arm: str, pool: str) -> Row:

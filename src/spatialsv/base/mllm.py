@@ -45,8 +45,10 @@ from spatialsv.model.packed import enable_packed_attention
 from spatialsv.optim.checkpoint import CHECKPOINT
 from spatialsv.optim.distributed import accelerator
 from spatialsv.progress import progress
+from spatialsv.rooms.evidence import cross_view_candidates, measure_pairs, to_questions
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.questions import generate_questions
+from spatialsv.rooms.questions.visibility import measure_visibility
 from spatialsv.samples.chat import IGNORED
 from spatialsv.scenes.scene import Scenes
 
@@ -140,9 +142,14 @@ def _task_texts(rooms: list[RoomQuestions]) -> list[str]:
 def _question_texts(scenes: Scenes, config: RoomsConfig) -> list[str]:
     """Return questions of all tasks, so that fine-tuning meets known tokens."""
     few = scenes.select(slice(0, 128))
-    pairs = zip(rooms_of(few, config), few.instance, strict=True)
-    candidates = [c for room, instance in pairs for c in generate_questions(room, instance)]
-    return [text for c in candidates for text in (c.stem, *c.options)]
+    rooms = list(zip(rooms_of(few, config), few.instance, strict=True))
+    candidates = [c for room, instance in rooms for c in generate_questions(room, instance)]
+    texts = [text for c in candidates for text in (c.stem, *c.options)]
+    if config.motions == ("free",) and config.views == 2:
+        pairs = measure_pairs([measure_visibility(*room) for room in rooms], list(few.instance))
+        across = to_questions(cross_view_candidates(pairs, seed=0), pairs, seed=0)
+        texts += [question.text for question in across]
+    return texts
 
 
 def _train_vision(

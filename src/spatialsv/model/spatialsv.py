@@ -113,6 +113,8 @@ class SpatialSV(nn.Module):
         lifted = distilled = None
         if self.heads is not None:
             states = {i: batch.visual_states(result.hidden_states[i]) for i in required}
+            if self.heads.config.detach:
+                states = {i: state.detach() for i, state in states.items()}
             lifted, distilled = self._lift(self.heads, states)
         loss = None
         if self.losses is not None and targets is not None:

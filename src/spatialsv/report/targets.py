@@ -29,7 +29,7 @@ from spatialsv.report.tables import (
 from spatialsv.report.texts import arm_label, make_table, task_label
 
 IN_PAPER = ("mindcube", "vsi_choice")  # pools that the paper has as well
-POOLS = (*IN_PAPER, "spatial", "recognition")
+POOLS = (*IN_PAPER, "single_view", "cross_view", "spatial", "recognition")
 
 
 def present(path: Path) -> None:
@@ -69,27 +69,29 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
     against = arm_label(arms[0]["against"])
     cells = {(row["arm"], row["pool"]): row for row in scores}
     has_paper = any(row["paper_row"] for row in arms)
+    first = arms[0]["arm"]
+    pools = [p for p in POOLS if cells[first, p]["n"] or (p in IN_PAPER and has_paper)]
     head = ["", *(["the paper's row"] if has_paper else [])]
-    for pool in POOLS:
-        count = cells[arms[0]["arm"], pool]["n"]
+    for pool in pools:
+        count = cells[first, pool]["n"]
         head.append(task_label(pool) + (f" (n {count})" if count else ""))
-        head += ["paper"] if pool in IN_PAPER else []
+        head += ["paper"] if pool in IN_PAPER and has_paper else []
     head += ["AbsRel / mean depth", f"difference to {against}", *TEST_HEAD[1:]]
     rows = []
     for row in arms:
         line = [arm_label(row["arm"]), *([row["paper_row"] or UNKNOWN] if has_paper else [])]
-        for pool in POOLS:
+        for pool in pools:
             cell = cells[row["arm"], pool]
             line.append(format_mean(cell))
-            if pool in IN_PAPER:
+            if pool in IN_PAPER and has_paper:
                 line.append(UNKNOWN if cell["paper"] is None else f"{cell['paper']:.1f}")
         ratio = row["lifted_ratio"]
         rows.append((*line, UNKNOWN if ratio is None else f"{ratio:.2f}", *format_test(row)))
     seeds = sorted({row["seeds"] for row in arms if row["is_trained"]} or {1})
     before = [  # the base's scores show whether general ability is retained
         f"{task_label(pool)} {format_mean(cells['base', pool])}"
-        for pool in POOLS[2:]
-        if cells.get(("base", pool), {}).get("n")
+        for pool in pools
+        if pool not in IN_PAPER and cells.get(("base", pool), {}).get("n")
     ]
     return make_table(
         "ablation",

@@ -35,12 +35,18 @@ class RoomsConfig:
     objects: tuple[int, int] = (5, 8)  # minimum and maximum per room
     size: tuple[float, float] = (0.7, 1.6)  # metres, an object's longest side
     repeat: float = 0.6  # probability that one category occurs several times
+    distinct_colours: bool = False  # no colour occurs twice in a room
     motions: tuple[Motion, ...] = MOTIONS  # camera motions, sampled per room; also: free
     free: FreeViews = field(default_factory=FreeViews)  # cameras of the motion `free`
 
     def __post_init__(self) -> None:
         if not self.motions:
             raise ValueError(f"rooms.motions is empty. Give at least one of {', '.join(MOTIONS)}.")
+        if self.distinct_colours and self.objects[1] > len(COLOURS):
+            raise ValueError(
+                f"rooms.distinct_colours: rooms.objects allows {self.objects[1]} objects, but there"
+                f" are {len(COLOURS)} colours."
+            )
         needed = self.free.shared + self.views * self.free.exclusive
         if "free" in self.motions and self.objects[0] < needed:
             raise ValueError(
@@ -166,7 +172,9 @@ def _name_objects(rng, placements, extent, config: RoomsConfig) -> tuple[RoomObj
         categories = [categories[0]] * copies + categories[copies:]
         categories = list(rng.permutation(categories))
     colours: list[str] = []
-    for i, category in enumerate(categories):
+    if config.distinct_colours:
+        colours = [str(name) for name in rng.permutation(list(COLOURS))[:count]]
+    for i, category in enumerate(categories[len(colours) :]):
         taken = {c for c, k in zip(colours, categories[:i], strict=True) if k == category}
         colours.append(str(rng.choice([c for c in COLOURS if c not in taken])))
     objects = []

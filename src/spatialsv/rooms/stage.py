@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from spatialsv.config import to_mapping
-from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.questions import balance_questions, generate_questions
 from spatialsv.rooms.room import MOTIONS
 from spatialsv.rooms.splits import split_seeds
 from spatialsv.rooms.views import render_views
-from spatialsv.scenes.question import TASKS, write_questions
+from spatialsv.scenes.question import TASKS, read_questions, write_questions
 from spatialsv.scenes.store import write_store
+
+SELECTED = ("cross_", "single_")  # tasks of `rooms.evidence`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class ScenesConfig:
 
     splits: dict[str, int] = field(default_factory=dict)  # rooms per split; multiples of `shard`
     shard_size: int = 128  # rooms per job; questions are balanced within a shard
-    questions: int = 12  # per room, including recognition
+    questions: int = 12  # per room, including recognition, without those of cross_ and single_
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # per split; default: all tasks
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
@@ -38,10 +40,12 @@ class ScenesConfig:
                     raise ValueError(
                         f"scenes.tasks.{split}: unknown task {task!r}. Known: {known}."
                     )
-                if task.startswith(("cross_", "single_")):
+                if task.startswith(SELECTED) and (
+                    self.rooms.views != 2 or self.rooms.motions != ("free",)
+                ):
                     raise ValueError(
-                        f"scenes.tasks.{split}: this stage does not generate {task!r}. Select it"
-                        " with spatialsv.rooms.evidence."
+                        f"scenes.tasks.{split}: task {task!r} needs two views with free cameras."
+                        " Set rooms.views to 2 and rooms.motions to [free]."
                     )
                 if task in MOTIONS and task not in self.rooms.motions:
                     raise ValueError(
@@ -56,8 +60,19 @@ class ScenesConfig:
                     f" ({self.shard_size})."
                 )
 
+    def selected_tasks(self, split: str) -> tuple[str, ...]:
+        """Return the tasks of `split` whose questions are selected over all its rooms."""
+        return tuple(task for task in self.tasks.get(split, ()) if task.startswith(SELECTED))
 
-def run(split: str, shard: int, config: ScenesConfig, out: Path) -> Manifest:
+
+def selected_name(split: str, shard: int) -> str:
+    """Return the file of a shard's selected questions, relative to the selection's manifest."""
+    return f"selection/{split}/{shard:04d}.jsonl"
+
+
+def run(
+    split: str, shard: int, config: ScenesConfig, out: Path, selection: Path | None = None
+) -> Manifest:
     """Render one shard of a split and write its store, questions and manifest.
 
     Args:
@@ -65,13 +80,19 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> Manifest:
         shard: number of the shard in its split, from 0.
         config: of all shards.
         out: the manifest to write; store and questions are written next to it.
+        selection: manifest of the questions across views, where the split's tasks name any.
 
     Returns:
         The manifest.
 
     Raises:
-        ValueError: the split is unknown, or the shard exceeds its seeds.
+        ValueError: the split is unknown, the shard exceeds its seeds, or a selection is missing.
     """
+    if config.selected_tasks(split) and selection is None:
+        raise ValueError(
+            f"scenes.tasks.{split}: questions across views are selected over all shards. Run"
+            " `spatialsv select` first, and give its manifest as --selection."
+        )
     seeds = split_seeds(split, shard * config.shard_size, config.shard_size)
     rooms, scenes = render_views(seeds, config.rooms)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +107,9 @@ def run(split: str, shard: int, config: ScenesConfig, out: Path) -> Manifest:
         ]
         rng = np.random.default_rng([seeds.start, 13])
         questions = balance_questions(candidates, config.questions, rng)
+        if config.selected_tasks(split) and selection is not None:
+            chosen = read_manifest(selection).resolve(selected_name(split, shard))
+            questions = [*questions, *read_questions(chosen)]
         path = out.with_suffix(".questions.jsonl")
         payload[path.name] = write_questions(path, questions)
         per_task = Counter(question.task for question in questions)

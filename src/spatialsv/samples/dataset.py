@@ -32,6 +32,7 @@ class SamplesConfig:
     cache_gib: float = 2.0  # memory for prepared images, GiB
     gated: bool = True  # False includes the pixels that a gate dropped from pseudo labels
     features: bool = True  # include the teacher's features
+    shuffle_labels: bool = False  # control: each scene's labels are those of another one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,6 +102,7 @@ class SceneDataset(Dataset[Sample]):
                 gated=self.config.gated,
                 features=self.config.features,
                 unlabelled=unlabelled,
+                shuffle=self.config.shuffle_labels,
             )
         self._rows = {name: row for row, name in enumerate(self.scenes.ids)}
         self._groups = self._group(questions)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.maps import normalise_scene
+from spatialsv.io.digests import digest_bytes
 from spatialsv.scenes.scene import DEPTH, GateReason, Scenes, SceneSet
 from spatialsv.scenes.scene_list import SceneList, check_labelled
 
@@ -37,6 +38,7 @@ class Targets:
         gated: False includes the pixels that a gate dropped from pseudo labels.
         features: include the teacher's features, where the labels have them.
         unlabelled: ids of scenes whose labels are ignored.
+        shuffle: give each scene the labels of another one; the same one in each run.
 
     Raises:
         ValueError: scenes without labels, or labels of other views or another aspect ratio.
@@ -52,6 +54,7 @@ class Targets:
         gated: bool = True,
         features: bool = True,
         unlabelled: Collection[str] = (),
+        shuffle: bool = False,
     ) -> None:
         self.ids = scenes.ids
         self._labels = SceneList(labels)
@@ -70,6 +73,8 @@ class Targets:
                     f"Labels by {label.source} have (views, height, width) {found}, the scenes"
                     f" {expected}: they were made from other images. Force the labels stage."
                 )
+        if shuffle:
+            self._rows = _exchange(self._rows, self._labels)
 
     def __call__(self, row: int, views: Sequence[int]) -> Target | None:
         """Return the target of some views of one scene.
@@ -115,3 +120,23 @@ class Targets:
         if self._size is None:
             return depth, valid, intrinsics
         return resample(depth, valid, intrinsics, self._size)
+
+
+def _exchange(rows: dict[str, int], labels: SceneList[SceneSet]) -> dict[str, int]:
+    """Return the row of another scene of the same shape for each id.
+
+    Raises:
+        ValueError: a scene is the only one of its shape.
+    """
+    by_shape: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted(rows, key=lambda name: digest_bytes(name.encode())):
+        by_shape.setdefault(labels.group(rows[name]).shape, []).append(name)
+    if single := next((names[0] for names in by_shape.values() if len(names) == 1), None):
+        raise ValueError(
+            f"shuffle_labels: no other scene has as many views of the same size as {single!r}."
+        )
+    return {
+        name: rows[other]
+        for names in by_shape.values()
+        for name, other in zip(names, [*names[1:], names[0]], strict=True)
+    }

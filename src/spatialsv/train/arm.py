@@ -13,6 +13,7 @@ class ArmConfig:
     """One way to fine-tune the base: which losses, on which data."""
 
     text: bool = True  # learn the answers (cross-entropy); false: no questions
+    questions: tuple[str, ...] = ()  # tasks of the questions; none given: all
     distill: bool = False  # learn the teacher's features from the last layer's visual states
     tasks: tuple[Task, ...] = ()  # geometry to learn from the taps
     taps: tuple[int, int, int, int] | None = None  # hidden states; None: those of train.heads
@@ -25,6 +26,8 @@ class ArmConfig:
     gated: bool = True  # use only the pseudo labels that passed the gate; false: all
     text_share: float = 1.0  # fraction of the training shards, from the first, with questions
     equal: Literal["steps", "epochs"] | None = None  # to an arm with all questions; None: as given
+    shuffle_labels: bool = False  # control: each scene's geometry is that of another one
+    detach: bool = False  # control: the heads learn, but send the MLLM no gradient
 
     @property
     def geometry(self) -> bool:
@@ -72,6 +75,9 @@ class ArmConfig:
                 " 0, pseudo to false, or text to true.",
             ),
             (not (self.gated or self.pseudo), ".gated", "has no effect without pseudo: true."),
+            (not self.text and self.questions, ".questions", "has no effect without text."),
+            (text_only and self.shuffle_labels, ".shuffle_labels", no_effect),
+            (text_only and self.detach, ".detach", no_effect),
             (not 0 <= labels <= 1, ".labels_share", f"expected 0 to 1, found {labels}."),
             (labels < 1 and text_only, ".labels_share", no_effect),
             (

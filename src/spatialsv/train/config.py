@@ -46,6 +46,8 @@ class TrainConfig:
     lr_vl_projector: float | None = None  # learning rate of the vision-language projector
     lr_heads: float | None = None  # learning rate of projectors, heads and distillation
     lora: LoraSettings | None = None  # adapters; None: train all weights of the LLM
+    # muon: makes the updates of the LLM's matrices orthogonal; AdamW takes the rest. torch >= 2.9
+    optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: float = 0.01  # of matrices; vectors have none
     warmup_ratio: float = 0.03  # fraction of all steps
     schedule: Decay = "cosine"  # of the learning rates after the warm-up
@@ -95,6 +97,11 @@ class TrainConfig:
             raise ValueError(
                 "train.weighting: gradient_norm needs full gradients, which a sharded model never"
                 " has. Choose uncertainty."
+            )
+        if self.sharded and self.optimizer == "muon":
+            raise ValueError(
+                "train.optimizer: muon needs full matrices, which a sharded model never has. Choose"
+                " adamw."
             )
         if self.cache_vision and (self.sharded or self.workers):
             raise ValueError(

@@ -98,7 +98,7 @@ def load_data(
     dataset = partial(SceneDataset, processor=processor, config=options, seed=seed, encode=encode)
     ids = [scene for one in true_labels or () for scene in one.ids]
     without_geometry = set(ids) - nested_share(ids, arm.labels_share)
-    questions = _read_questions(name, [m for m, _ in with_questions]) if arm.text else []
+    questions = _read_questions(name, arm, [m for m, _ in with_questions]) if arm.text else []
     first_pool = SceneList(group for _, shard in with_questions for group in shard)
     if not arm.text:  # scenes without questions and geometry would be no use
         first_pool = first_pool.only(set(first_pool.ids) - without_geometry)
@@ -154,6 +154,7 @@ def _samples_config(arm: ArmConfig, config: TrainConfig) -> SamplesConfig:
         cache_gib=config.cache_gib,
         gated=arm.gated,
         features=arm.distill,
+        shuffle_labels=arm.shuffle_labels,
     )
 
 
@@ -241,9 +242,17 @@ def _select(shards: list[list[SceneRef]], ids: Sequence[str]) -> SceneList[Scene
     return scenes.only(set(ids))
 
 
-def _read_questions(name: str, manifests: list[Manifest]) -> list[Question]:
-    """Return all questions of these shards of scenes."""
+def _read_questions(name: str, arm: ArmConfig, manifests: list[Manifest]) -> list[Question]:
+    """Return the questions of these shards of scenes that the arm learns from."""
     questions = [q for m in manifests for q in read_questions(m.find(".questions.jsonl"))]
+    found = {q.task for q in questions}
+    if missing := [task for task in arm.questions if task not in found]:
+        raise ValueError(
+            f"arms.{name}.questions: no scene has questions of task {missing[0]!r}. Tasks of these"
+            f" scenes: {', '.join(sorted(found)) or 'none'}."
+        )
+    if arm.questions:
+        questions = [q for q in questions if q.task in arm.questions]
     if not questions:
         raise ValueError(f"Arm {name!r} learns from answers, but its scenes have no questions.")
     by_id: dict[str, Question] = {}

@@ -57,6 +57,37 @@ def parameter_groups(model: SpatialSV, config: TrainConfig) -> list[dict[str, An
     ]
 
 
+def make_optimizers(model: SpatialSV, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Return AdamW, and Muon for the LLM's matrices where the config says so.
+
+    Muon's steps have the size of AdamW's at the same rate.
+
+    Raises:
+        RuntimeError: this torch has no Muon.
+    """
+    groups = parameter_groups(model, config)
+    if config.optimizer == "adamw":
+        return [torch.optim.AdamW(groups)]
+    if not hasattr(torch.optim, "Muon"):
+        raise RuntimeError(
+            f"train.optimizer: torch {torch.__version__} has no Muon. Install torch 2.9 or newer,"
+            " or choose adamw."
+        )
+    linear = {id(p.weight) for p in model.mllm.get_decoder().modules() if isinstance(p, nn.Linear)}
+    matrices: list[nn.Parameter] = []
+    for group in groups:
+        if group["name"] == "llm":
+            matrices += [p for p in group["params"] if id(p) in linear]
+        group["params"] = [p for p in group["params"] if id(p) not in linear]
+    muon = torch.optim.Muon(
+        matrices,
+        lr=rates_of(config, model.family)["llm"],
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [torch.optim.AdamW([group for group in groups if group["params"]]), muon]
+
+
 def clipped_parts(model: SpatialSV) -> dict[str, list[nn.Parameter]]:
     """Return the parts whose gradients are clipped separately: the MLLM, and the heads."""
     parts: dict[str, list[nn.Parameter]] = {"MLLM": [], "heads": []}

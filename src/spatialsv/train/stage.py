@@ -19,9 +19,9 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.io.work_directory import open_work_directory
-from spatialsv.model.checkpoint import resolve_model
+from spatialsv.model.checkpoint import HEADS, CheckpointRef, resolve_model
 from spatialsv.model.families.family import Family
-from spatialsv.model.heads import SpatialHeads
+from spatialsv.model.heads import SpatialHeads, load_heads
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.packed import NAME as PACKED
 from spatialsv.model.packed import enable_packed_attention
@@ -49,7 +49,7 @@ from spatialsv.train.objective import ArmObjective
 from spatialsv.train.parameters import (
     clipped_parts,
     freeze,
-    parameter_groups,
+    make_optimizers,
     precision_of,
     rates_of,
 )
@@ -83,7 +83,7 @@ def run(
         pseudo: manifests of pseudo-labelled scenes; only arms that say so read them.
         config: the same for all arms.
         out: the manifest to write.
-        base: "rooms" for the shipped model, else any that `resolve_model` knows.
+        base: "rooms" for the shipped model, else any that `resolve_model` knows, with its heads.
         family: the name of an adapter from outside, for `load_mllm`.
 
     Returns:
@@ -95,7 +95,7 @@ def run(
             inputs; before any training.
     """
     chosen, device = config.arm(arm), join(config.processes)
-    checkpoint = resolve_model(base).checkpoint
+    checkpoint = (reference := resolve_model(base)).checkpoint
     mllm, adapter = load_mllm(checkpoint, attn=config.attention, family=family)
     adapter.views_as = config.views_as or adapter.views_as
     bf16 = precision_of(config) == "bf16"
@@ -104,15 +104,15 @@ def run(
         encode = FeatureCache(CachedVisionEncoder(mllm, adapter, bf16), work / ENCODED)
     data = load_data(arm, chosen, config, adapter, seed, scenes, labels, pseudo, encode)
     set_seed(seed)
-    model, lora = make_model(chosen, config, data, mllm, adapter)
-    about = _about(arm, seed, chosen, config, checkpoint, model, data)
+    model, lora = make_model(chosen, config, data, mllm, adapter, reference)
+    about = _about(arm, seed, chosen, config, reference, model, data)
     _train(model, device, arm, seed, chosen, config, data, out, about)
     weights = full_weights(model) if config.sharded else None
     if rank() != 0:
         return None
     if weights is not None:
         mllm, _ = load_mllm(checkpoint, attn=config.attention, family=family)
-        model, lora = make_model(chosen, config, data, mllm, adapter)
+        model, lora = make_model(chosen, config, data, mllm, adapter, reference)
         model.load_state_dict(weights)
     if lora is not None:
         lora.merge_and_unload()
@@ -153,7 +153,7 @@ def _train(
     Loop(
         model,
         ArmObjective(model, arm, config, data.pools, sampler, collate, bf16),
-        [torch.optim.AdamW(parameter_groups(model, config))],
+        make_optimizers(model, config),
         WarmupDecay(
             steps=steps, warmup=math.ceil(steps * config.warmup_ratio), decay=config.schedule
         ),
@@ -168,21 +168,40 @@ def _train(
 
 
 def make_model(
-    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: PreTrainedModel, family: Family
+    arm: ArmConfig,
+    config: TrainConfig,
+    data: TrainingData,
+    mllm: PreTrainedModel,
+    family: Family,
+    base: CheckpointRef | None = None,
 ) -> tuple[SpatialSV, LoraModel | None]:
-    """Return what `arm` trains: `mllm` and heads; and the owner of adapters, if it has any."""
+    """Return what `arm` trains, and the owner of adapters, if it has any.
+
+    Args:
+        arm: which heads it has.
+        config: of all arms.
+        data: gives the width of the teacher's features.
+        mllm: the MLLM.
+        family: its adapter.
+        base: where heads continue from those of the base, if it has any.
+    """
     if config.packed:
         enable_packed_attention(mllm)
     lora = add_lora(mllm, config.lora) if config.lora else None
-    model = SpatialSV(mllm, family, make_heads(arm, config, data, mllm, family))
+    model = SpatialSV(mllm, family, make_heads(arm, config, data, mllm, family, base))
     freeze(model, config)
     return model, lora
 
 
 def make_heads(
-    arm: ArmConfig, config: TrainConfig, data: TrainingData, mllm: Any, family: Family
+    arm: ArmConfig,
+    config: TrainConfig,
+    data: TrainingData,
+    mllm: Any,
+    family: Family,
+    base: CheckpointRef | None = None,
 ) -> SpatialHeads | None:
-    """Return the heads that `arm` trains; None where it has no geometry."""
+    """Return the heads that `arm` trains, those of `base` if it has any; None without geometry."""
     if not arm.geometry:
         return None
     settings = replace(
@@ -191,8 +210,35 @@ def make_heads(
         taps=arm.taps or config.heads.taps or family.default_taps(),
         projectors=arm.projectors or config.heads.projectors,
         feature_channels=data.feature_channels,
+        detach=arm.detach,
     )
-    return SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
+    heads = SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
+    if base is not None and has_heads(base):
+        _load_trained(heads, base.folder / HEADS)
+    return heads
+
+
+def has_heads(model: CheckpointRef) -> bool:
+    """Return whether a model has trained heads."""
+    return (model.folder / HEADS).is_dir()
+
+
+def _load_trained(heads: SpatialHeads, folder: Path) -> None:
+    """Load the trained heads of `folder` into `heads`.
+
+    Raises:
+        ValueError: they have other settings.
+    """
+    trained = load_heads(folder)
+    mine, theirs = asdict(heads.config), asdict(trained.config)
+    differing = [key for key in mine if mine[key] != theirs[key] and key != "detach"]
+    if differing:
+        key = differing[0]
+        raise ValueError(
+            f"{folder}: these heads were trained with {key} {theirs[key]}, but this arm has"
+            f" {mine[key]}. Give both the same, or start from a model without heads."
+        )
+    heads.load_state_dict(trained.state_dict())
 
 
 def steps_of(arm: ArmConfig, config: TrainConfig, data: TrainingData) -> int:
@@ -218,17 +264,19 @@ def _about(
     seed: int,
     arm: ArmConfig,
     config: TrainConfig,
-    base: str,
+    base: CheckpointRef,
     model: SpatialSV,
     data: TrainingData,
 ) -> dict[str, Any]:
     """Return the checkpoint's provenance; only a run with the same one is resumed."""
-    local = Path(base).is_dir()
+    parts = {"base": Path(base.checkpoint)}
+    if model.heads is not None and has_heads(base):
+        parts["base_heads"] = base.folder / HEADS
     return {
         "arm": name,
         "seed": seed,
         "settings": asdict(arm),
-        "base": digest_path(Path(base)) if local else base,
+        **{key: digest_path(path) if path.is_dir() else str(path) for key, path in parts.items()},
         "data": data.digests,
         "teachers": list(data.teachers),
         "images": data.images,

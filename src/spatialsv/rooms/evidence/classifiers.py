@@ -6,20 +6,52 @@ views share reveal the relative pose, which is geometry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float, Int
-from scipy.spatial import KDTree
-from torch import nn
+from jaxtyping import Float
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from spatialsv.rooms.evidence.pairs import ViewPairs
 from spatialsv.rooms.parts import CATEGORIES, COLOURS
 
 FOLDS = 3  # rooms of a fold are never seen in training
-WIDTH, BATCH, RATE, DECAY = 128, 256, 3e-3, 0.05  # of the MLP
-EPOCHS, STEPS = 60, (200, 1500)  # and the least and most steps
-NEIGHBOURS = 31
+
+
+def _mlp(seed: int, questions: int) -> BaseEstimator:
+    network = MLPClassifier(
+        (128, 128),
+        alpha=1e-2,
+        learning_rate_init=3e-3,
+        max_iter=60,
+        early_stopping=True,
+        random_state=seed,
+    )
+    return make_pipeline(StandardScaler(), network)
+
+
+def _tree(seed: int, questions: int) -> BaseEstimator:
+    return HistGradientBoostingClassifier(
+        learning_rate=0.06, max_iter=200, early_stopping=True, random_state=seed
+    )
+
+
+def _neighbours(seed: int, questions: int) -> BaseEstimator:
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(min(31, questions // FOLDS)))
+
+
+CLASSIFIERS: dict[str, Callable[[int, int], BaseEstimator]] = {  # of seed, number of questions
+    "mlp": _mlp,
+    "tree": _tree,  # gradient-boosted
+    "neighbours": _neighbours,
+}
 
 
 def features(rows: pd.DataFrame, pairs: ViewPairs) -> Float[np.ndarray, "Q F"]:
@@ -47,72 +79,29 @@ def features(rows: pd.DataFrame, pairs: ViewPairs) -> Float[np.ndarray, "Q F"]:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def assign_folds(rows: pd.DataFrame, seed: int) -> Int[np.ndarray, " Q"]:
-    """Return the fold of each question; questions about one room share it."""
-    rooms = np.unique(rows["room"])
-    shuffled = np.random.default_rng([seed, 33]).permutation(len(rooms)) % FOLDS
-    return shuffled[np.searchsorted(rooms, rows["room"])]
-
-
-def mlp_logits(
-    rows: pd.DataFrame, inputs: Float[np.ndarray, "Q F"], seed: int
+def out_of_fold_logits(
+    name: str, rows: pd.DataFrame, inputs: Float[np.ndarray, "Q F"], seed: int
 ) -> Float[np.ndarray, " Q"]:
-    """Return the out-of-fold logit of each answer by one MLP for all tasks."""
-    tasks = pd.get_dummies(rows["task"]).to_numpy(dtype=np.float32)
-    x = torch.from_numpy(np.concatenate([inputs, tasks], axis=1).astype(np.float32))
-    x = (x - x.mean(dim=0)) / x.std(dim=0).clamp(min=1e-3)
-    y = torch.from_numpy(rows["answer"].to_numpy(dtype=np.float32))
-    folds, logits = torch.from_numpy(assign_folds(rows, seed)), np.zeros(len(rows))
-    for fold in range(FOLDS):
-        held = folds == fold
-        net = _fit_mlp(x[~held], y[~held], seed)
-        with torch.no_grad():
-            logits[held.numpy()] = net(x[held])[:, 0].numpy()
-    return logits
+    """Return the logit of True of each question, by a classifier that never saw its room.
 
+    One classifier is fitted for each task.
 
-def _fit_mlp(x: torch.Tensor, y: torch.Tensor, seed: int) -> nn.Module:
-    steps = int(np.clip(EPOCHS * len(x) / BATCH, *STEPS))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = nn.Sequential(
-            nn.Linear(x.shape[1], WIDTH),
-            nn.GELU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.GELU(),
-            nn.Linear(WIDTH, 1),
-        )
-        optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1.0, (steps - step) / (0.6 * steps))
-        )
-        for _ in range(steps):
-            index = torch.randint(len(x), (BATCH,))
-            loss = nn.functional.binary_cross_entropy_with_logits(net(x[index])[:, 0], y[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return net
-
-
-def neighbour_answers(
-    rows: pd.DataFrame, inputs: Float[np.ndarray, "Q F"], seed: int
-) -> Bool[np.ndarray, " Q"]:
-    """Return the out-of-fold answer of each question by its nearest neighbours of the same task."""
-    answers, folds = rows["answer"].to_numpy(), assign_folds(rows, seed)
-    scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0).clip(min=1e-3)
-    said = np.zeros(len(rows), dtype=bool)
+    Args:
+        name: a key of CLASSIFIERS.
+        rows: the questions.
+        inputs: what the classifier sees.
+        seed: of the folds and of the classifier.
+    """
+    logits = np.zeros(len(rows))
     for task in rows["task"].unique():
-        for fold in range(FOLDS):
-            same = (rows["task"] == task).to_numpy()
-            train, held = (
-                np.flatnonzero(same & (folds != fold)),
-                np.flatnonzero(same & (folds == fold)),
-            )
-            if not len(train) or not len(held):
-                continue
-            count = min(NEIGHBOURS, len(train))
-            _, index = KDTree(scaled[train]).query(scaled[held], k=count)
-            said[held] = answers[train][index.reshape(len(held), count)].mean(axis=1) > 0.5
-    return said
+        own = (rows["task"] == task).to_numpy()
+        probability = cross_val_predict(
+            CLASSIFIERS[name](seed, int(own.sum())),
+            inputs[own],
+            rows["answer"].to_numpy()[own],
+            groups=rows["room"].to_numpy()[own],
+            cv=GroupKFold(FOLDS, shuffle=True, random_state=seed),
+            method="predict_proba",
+        )[:, 1].clip(1e-6, 1 - 1e-6)
+        logits[own] = np.log(probability / (1 - probability))
+    return logits

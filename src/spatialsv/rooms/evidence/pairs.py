@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from spatialsv.progress import progress
+from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.parts import CATEGORIES, COLOURS
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility, wrap
+from spatialsv.rooms.render import render_room
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,7 +25,7 @@ class ViewPairs:
 
     measured: tuple[Visibility, ...]
     position: Float[np.ndarray, "R 2 P 2"]  # right and forward, in each view's frame, metres
-    visible: Bool[np.ndarray, "R 2 P"]  # well enough to be recognised, with a unique name
+    visible: Bool[np.ndarray, "R 2 P"]  # well enough to be recognised
     exclusive: Bool[np.ndarray, "R 2 P"]  # visible in this view and not in the other
     box: Float[np.ndarray, "R 2 P 4"]  # left, top, right, bottom, relative to the image; 0: none
     share: Float[np.ndarray, "R 2 P"]  # of the view's pixels
@@ -34,6 +37,27 @@ class ViewPairs:
     def __len__(self) -> int:
         """Return the number of rooms."""
         return len(self.measured)
+
+
+def render_pairs(seeds: Sequence[int], config: RoomsConfig) -> ViewPairs:
+    """Render the instance masks of the rooms with these seeds, and measure their views.
+
+    Args:
+        seeds: of the rooms.
+        config: with two views.
+
+    Returns:
+        Arrays over all rooms.
+
+    Raises:
+        ValueError: the rooms do not have two views, or no cameras meet their settings.
+    """
+    measured, masks = [], []
+    for seed in progress(seeds, "measuring rooms"):
+        room = make_room(seed, config)
+        masks.append(render_room(room, config.image_size, samples=1).instance)
+        measured.append(measure_visibility(room, masks[-1]))
+    return measure_pairs(measured, masks)
 
 
 def measure_pairs(
@@ -58,8 +82,7 @@ def measure_pairs(
                 " rooms.views to 2."
             )
     count = max(len(one.room.objects) for one in measured)
-    named = _pad([np.array([name is not None for name in one.names]) for one in measured], count)
-    visible = _pad([one.visible for one in measured], count) & named[:, None]
+    visible = _pad([one.visible for one in measured], count)
     hidden = _pad([one.invisible for one in measured], count)
     range_, azimuth = (
         _pad([getattr(one, name) for one in measured], count) for name in ("range", "azimuth")

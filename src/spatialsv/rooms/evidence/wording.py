@@ -37,7 +37,7 @@ def to_questions(rows: pd.DataFrame, pairs: ViewPairs, seed: int) -> list[Questi
     for row, number in zip(rows.to_dict("records"), numbers, strict=True):
         measured, task = pairs.measured[row["room"]], str(row["task"])
         form = task.split("_")[1]
-        names = {key: str(measured.names[row[key]]) for key in "abc"}
+        names = {key: measured.room.objects[row[key]].name for key in "abc"}  # -1 is not worded
         stem = STEMS[form].format(**names, view=row["view"] + 1, metres=METRES_APART)
         options = OPTIONS.get(form) or (names["a"], names["b"])
         first = 0 if row["answer"] else 1

@@ -51,9 +51,15 @@ def _stem(question: Question) -> str:
     return question.text.split("\nA. ")[0]
 
 
+def _numbers(measured: Visibility) -> dict[str, int]:
+    """Return the number of each object by its shortest unique name and by its full one."""
+    short = {name: i for i, name in enumerate(measured.names) if name is not None}
+    return short | {item.name: i for i, item in enumerate(measured.room.objects)}
+
+
 def _named_objects(question: Question, measured: Visibility) -> list[int]:
     """Return the objects named in the stem, in the order of their last mention."""
-    number = {name: i for i, name in enumerate(measured.names) if name is not None}
+    number = _numbers(measured)
     names = "|".join(re.escape(name) for name in sorted(number, key=len, reverse=True))
     found = re.findall(rf"\b(?:{names})\b", _stem(question))
     last = dict.fromkeys(reversed(found))
@@ -61,7 +67,8 @@ def _named_objects(question: Question, measured: Visibility) -> list[int]:
 
 
 def _options(question: Question, measured: Visibility) -> list[int]:
-    return [measured.names.index(option) for option in question.options]
+    number = _numbers(measured)
+    return [number[option] for option in question.options]
 
 
 def _views(question: Question) -> list[int]:
