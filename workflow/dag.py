@@ -213,6 +213,10 @@ class Dag:
         selected = self.source(split) == "rooms" and any(t.startswith(SELECTED) for t in tasks)
         return ["data/scenes/selection.json"] if selected else []
 
+    def selections(self) -> list[str]:
+        """Return the manifest of the questions across views, where any split has some."""
+        return _unique(map(self.selection, self.settings["scenes"]["splits"]))
+
     def scenes_of(self, *splits: str) -> list[str]:
         """Return the manifests of the scenes of `splits`."""
         return [f"data/scenes/{shard}.json" for shard in self._shards_of(splits)]
@@ -348,7 +352,7 @@ class Dag:
         trained = self._with_starts(arms)
         if stage == "scenes":
             splits = self.settings["scenes"]["splits"]
-            return _unique([*map(self.selection, splits), self.scenes_of(*splits)])
+            return _unique([self.selections(), self.scenes_of(*splits)])
         if stage == "labels":
             probed = self.measured["probe"] or self.also
             measured = self.substitute_labels(self.split) if probed else []

@@ -5,7 +5,10 @@ import pytest
 
 from helpers.finished_run import scored_response
 from spatialsv.analysis.comparisons import comparison_table, detectable_per_task, text_pairs
-from spatialsv.analysis.scores import no_image_table, score_table
+from spatialsv.analysis.scores import no_image_table, score_table, shortcut_table
+from spatialsv.io.digests import digest_path
+from spatialsv.io.manifest import Manifest, write_manifest
+from spatialsv.report.result_tables import result_tables
 from spatialsv.stats.comparison import compare_scores
 from spatialsv.stats.means import Mean
 from spatialsv.stats.paired import detectable_difference, paired_permutation_test
@@ -176,3 +179,22 @@ def test_the_deviation_of_the_difference_is_over_paired_seeds(runs):
     assert two["seed_pairs"] == 2 and one["seed_deviation"] is None
     (uneven,) = comparison_table({"spatialsv": [ours, text], "text": [text]}, pairs)
     assert uneven["seed_deviation"] is uneven["seed_pairs"] is None
+
+
+def test_shortcuts_are_listed_as_the_selection_measured_them(runs, tmp_path):
+    text = "task,questions,tree,true_geometry\ncross_side,1200,51.5,100.0\ncross_apart,40,49,98.5\n"
+    (tmp_path / "gates.csv").write_text(text)
+    payload = {"gates.csv": digest_path(tmp_path / "gates.csv")}
+    manifest = Manifest(stage="scenes", payload=payload)
+    rows = shortcut_table(write_manifest(tmp_path / "selection.json", manifest))
+    assert rows[0] == {"task": "cross_side", "shortcut": "tree", "n": 1200, "accuracy": 0.515}
+    found = {(row["task"], row["shortcut"]): row["accuracy"] for row in rows}
+    assert len(rows) == 4 and found["cross_apart", "true_geometry"] == 0.985
+    (words,) = [
+        table
+        for table in result_tables(
+            {"scores": score_table(runs), "comparisons": [], "geometry": []} | {"shortcuts": rows}
+        )
+        if table.title.startswith("What answers")
+    ]
+    assert words.rows[-1] == ("true geometry", "100.0", "98.5")

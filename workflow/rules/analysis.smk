@@ -7,6 +7,7 @@ rule analysis:
         pseudo=dag.run_manifests("pseudo"),
         scenes=dag.scenes_of(dag.split),
         labels=dag.labels_to_show(),
+        selection=dag.selections(),
     output:
         # `snakemake --report` shows this; the manifest lists the rest.
         table=report(
@@ -30,6 +31,7 @@ rule analysis:
         pseudo=words("pseudo"),
         scenes=words("scenes"),
         labels=words("labels"),
+        selection=[f"--selection={path}" for path in dag.selections()],
         config=dag.section("analysis"),
     message:
         "analysis"
@@ -37,5 +39,6 @@ rule analysis:
         "spatialsv analysis --train {params.train:q} --lift {params.lift:q}"
         " --probe {params.probe:q} --evaluate {params.evaluate:q} --pseudo {params.pseudo:q}"
         " --scenes {params.scenes:q} --labels {params.labels:q}"
-        " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
+        " {params.selection:q} --config {params.config:q}"
+        " --made-from .snakemake/jobs/{output.manifest:q}"
         " --out {output.manifest:q} > {log:q} 2>&1"

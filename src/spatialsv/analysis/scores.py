@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from spatialsv.analysis.jobs import NO_IMAGE, WITHOUT_TRAINING, Job, Responses, Runs, by_arm
 from spatialsv.analysis.tables import Row
+from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.question import TASKS
 from spatialsv.stats.seeds import summarise_metrics, summarise_seeds
 from spatialsv.stats.summary import GROUPS, QuestionScore, summarise
@@ -137,3 +139,27 @@ def _task_order(names: Mapping[str, None]) -> list[str]:
     tasks = [name for name in TASKS if name in names]
     others = [name for name in names if name not in TASKS and name not in GROUPS]
     return [*(pool for pool in POOLS if pool in names), *tasks, *others]
+
+
+def shortcut_table(selection: Manifest) -> list[Row]:
+    """List how often each shortcut answers the questions across views, from its gates.
+
+    Args:
+        selection: by `spatialsv select`.
+
+    Returns:
+        A row per task and shortcut; accuracies in [0, 1].
+    """
+    with selection.resolve("gates.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    return [
+        {
+            "task": line["task"],
+            "shortcut": name,
+            "n": int(line["questions"]),
+            "accuracy": float(value) / 100,
+        }
+        for line in lines
+        for name, value in line.items()
+        if name not in ("task", "questions")
+    ]

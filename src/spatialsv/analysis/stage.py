@@ -13,7 +13,12 @@ from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, referenc
 from spatialsv.analysis.curves import curve_table
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
-from spatialsv.analysis.scores import geometry_table, no_image_table, score_table
+from spatialsv.analysis.scores import (
+    geometry_table,
+    no_image_table,
+    score_table,
+    shortcut_table,
+)
 from spatialsv.analysis.solver_scores import solver_tables
 from spatialsv.analysis.tables import Row, Tables
 from spatialsv.io.atomic import write_json, write_text
@@ -46,6 +51,7 @@ def run(
     pseudo: Paths = (),
     scenes: Paths = (),
     labels: Paths = (),
+    selection: Path | None = None,
 ) -> Manifest:
     """Write the tables, metrics.json, plots for DVC, and the data of the report's viewers.
 
@@ -59,6 +65,7 @@ def run(
         pseudo: manifests of pseudo-labels.
         scenes: manifests of the test scenes.
         labels: manifests of a teacher's labels of these scenes.
+        selection: manifest of the questions across views, with their gates.
 
     Returns:
         The manifest.
@@ -74,6 +81,7 @@ def run(
     manifests = [read_manifest(path) for path in scenes]
     jobs = (evaluated, lifts, probes, read_jobs(train))
     rows = build_tables(runs, *jobs, pseudo, manifests, config)
+    rows["shortcuts"] = shortcut_table(read_manifest(selection)) if selection else []
     plots = {"plots/scores.csv": tables.scores_by_arm(rows["scores"])}
     plots["plots/curves.csv"] = tables.loss_by_step(rows["curves"])
     viewers = viewer_records(runs, lifts, probes, manifests, labels, rows["disagreements"], config)

@@ -29,6 +29,8 @@ def result_tables(tables: Tables) -> list[Table]:
     ]
     if tables["comparisons"]:
         found.append(_comparison_table(tables["comparisons"]))
+    if tables["shortcuts"]:
+        found.append(_shortcut_table(tables["shortcuts"]))
     return found + geometry_tables(tables)
 
 
@@ -60,6 +62,15 @@ def _comparison_table(comparisons: Sequence[Row]) -> Table:
         rows.append((pair, points, format_p(row["p"]), *rest))
     head = ("all spatial questions", TEST_HEAD[0], "p", *TEST_HEAD[1:])
     return make_table("comparisons", head, rows)
+
+
+def _shortcut_table(shortcuts: Sequence[Row]) -> Table:
+    """Shortcuts by tasks."""
+    tasks, named = unique(shortcuts, "task"), texts()["shortcuts"]
+    grid = pivot(shortcuts, "shortcut", "task", lambda row: f"{100 * row['accuracy']:.1f}")
+    counts = {row["task"]: row["n"] for row in shortcuts}
+    head = ("", *(f"{task_label(task)} (n {counts[task]})" for task in tasks))
+    return make_table("shortcuts", head, [(named[name], *cells) for name, cells in grid.items()])
 
 
 def geometry_tables(tables: Tables, every: bool = False) -> list[Table]:
