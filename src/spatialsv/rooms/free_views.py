@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spatialsv.rooms.room import RoomObject, camera_pose
+from spatialsv.rooms.room import RoomObject, camera_pose, wrap
 
 GRID = 32  # cells of a sketch, per side
 MIN_CELLS = 0.006  # minimum share of cells for an object to count as visible
@@ -126,8 +126,7 @@ def _draw_pose(rng, circles, extent) -> tuple[np.ndarray | None, float]:
 
 def _turned(angle: float, limits: tuple[float, float]) -> bool:
     """Return whether a turn by `angle` (radians), to either side, is within `limits` (degrees)."""
-    degrees = abs((np.degrees(angle) + 180) % 360 - 180)
-    return bool(limits[0] <= degrees <= limits[1])
+    return bool(limits[0] <= abs(np.degrees(wrap(angle))) <= limits[1])
 
 
 def _roll(pose: Float[np.ndarray, "4 4"], degrees: float) -> Float[np.ndarray, "4 4"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -70,6 +70,14 @@ def room_seed(scene_id: str) -> int:
     if prefix != "rooms" or not digits.isdigit():
         raise ValueError(f"Invalid room id {scene_id!r}. Expected the form rooms-NNNNNNNN.")
     return int(digits)
+
+
+Angle = TypeVar("Angle", Float[np.ndarray, "*shape"], Float[np.floating, ""], float)
+
+
+def wrap(angle: Angle) -> Angle:
+    """Return `angle` (radians) wrapped to [-pi, pi)."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def camera_pose(eye: Float[np.ndarray, "2"], yaw: float, pitch: float, height: float):

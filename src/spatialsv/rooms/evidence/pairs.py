@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float, Int
 from spatialsv.progress import progress
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.parts import CATEGORIES, COLOURS
-from spatialsv.rooms.questions.visibility import Visibility, measure_visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility
 from spatialsv.rooms.render import render_room
+from spatialsv.rooms.room import wrap
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility
+from spatialsv.rooms.room import wrap
 from spatialsv.scenes.question import Question
 
 LETTERS = "ABCDEF"

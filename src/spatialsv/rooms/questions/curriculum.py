@@ -14,8 +14,8 @@ from jaxtyping import Int
 
 from spatialsv.rooms.questions.candidate import BACK, LEFT, RIGHT, choose_wording
 from spatialsv.rooms.questions.captions import list_objects
-from spatialsv.rooms.questions.visibility import Visibility, measure_visibility, wrap
-from spatialsv.rooms.room import Room
+from spatialsv.rooms.questions.visibility import Visibility, measure_visibility
+from spatialsv.rooms.room import Room, wrap
 
 LEVELS = ("places", "left_right", "depth", "nearer", "same", "motion", "facing")
 FACING = np.radians(25.0)  # maximum deviation from left, right or back

@@ -13,7 +13,8 @@ from spatialsv.rooms.questions.candidate import (
     distinct_triples,
     sample_indices,
 )
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility
+from spatialsv.rooms.room import wrap
 
 APART = 0.8  # metres between the objects of a question, so that directions are well defined
 

@@ -18,7 +18,8 @@ from spatialsv.rooms.questions.candidate import (
     object_towards,
     sample_indices,
 )
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility
+from spatialsv.rooms.room import wrap
 
 MIN_SEPARATION = np.radians(15.0)  # minimum azimuth difference of left and right
 NEARER = 1.25  # minimum ratio of compared distances

@@ -13,7 +13,8 @@ from spatialsv.rooms.questions.candidate import (
     distinct_triples,
     sample_indices,
 )
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility
+from spatialsv.rooms.room import wrap
 
 APART = 0.8  # metres between stops
 TURNS = {"turn left": (50, 120), "turn right": (-120, -50), "turn back": (150, 210)}  # degrees

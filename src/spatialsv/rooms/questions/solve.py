@@ -16,7 +16,8 @@ from jaxtyping import Float
 from spatialsv.rooms.questions.candidate import AHEAD, BACK, LEFT, LETTERS, RIGHT
 from spatialsv.rooms.questions.directions import SECTORS
 from spatialsv.rooms.questions.route import TURNS
-from spatialsv.rooms.questions.visibility import Visibility, wrap
+from spatialsv.rooms.questions.visibility import Visibility
+from spatialsv.rooms.room import wrap
 from spatialsv.scenes.question import Question
 
 WHERE = {  # phrases of the MindCube settings, longer ones first

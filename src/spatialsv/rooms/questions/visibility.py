@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from spatialsv.rooms.room import Room
+from spatialsv.rooms.room import Room, wrap
 
 MIN_VISIBLE_SHARE = 12 / 4096  # minimum share of a view's pixels for an object to be visible
 MAX_INVISIBLE_SHARE = 2 / 4096  # maximum share of an invisible one; no questions in between
@@ -94,14 +93,6 @@ def measure_visibility(room: Room, instance: Int[np.ndarray, "N H W"]) -> Visibi
         azimuth=wrap(np.arctan2(away[..., 1], away[..., 0]) - heading[:, None]),
         range=np.hypot(away[..., 0], away[..., 1]),
     )
-
-
-Angle = TypeVar("Angle", Float[np.ndarray, "*shape"], Float[np.floating, ""])  # or a scalar
-
-
-def wrap(angle: Angle) -> Angle:
-    """Return `angle` (radians) wrapped to [-pi, pi)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _measure_pixels(instance: Int[np.ndarray, "N H W"], objects: int):
