@@ -133,9 +133,15 @@ class Dag:
 
     @property
     def compared(self) -> list[str]:
-        """The arms of the ablations' tables."""
-        tables = self.settings["ablations"]["tables"].values()
-        return _unique(table["arms"] for table in tables)
+        """The arms of the ablations' tables and curves."""
+        ablations = self.settings["ablations"]
+        curves = ablations.get("curves", {}).values()
+        return _unique(
+            [
+                *(table["arms"] for table in ablations["tables"].values()),
+                *(curve[method] for curve in curves for method in ("first", "second")),
+            ]
+        )
 
     @property
     def benchmarks(self) -> Mapping[str, Any]:

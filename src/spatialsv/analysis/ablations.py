@@ -14,6 +14,7 @@ import numpy as np
 
 from spatialsv.analysis.comparisons import comparison_table
 from spatialsv.analysis.jobs import WITHOUT_TRAINING, Job, Runs, by_arm, read_jobs, read_runs
+from spatialsv.analysis.label_curves import CurveConfig, label_curves
 from spatialsv.analysis.quality import arm_tables, responses_by_job, spatial_scores
 from spatialsv.analysis.scores import check_same_questions, pool_seeds, scores_of
 from spatialsv.analysis.tables import Row, write_stage, write_tables
@@ -86,6 +87,7 @@ class AblationsConfig:
     """The tables of the target `ablations`."""
 
     tables: dict[str, TableConfig] = field(default_factory=dict)
+    curves: dict[str, CurveConfig] = field(default_factory=dict)  # accuracy over labelled scenes
     resamples: int = 2000  # of the bootstrap
     seed: int = 0  # of bootstrap and permutations
 
@@ -119,15 +121,20 @@ def run(*, evaluate: Paths, config: AblationsConfig, out: str | Path, lift: Path
     evaluated, lifted = read_jobs(evaluate), read_jobs(lift)
     runs = read_runs(evaluated)
     lifts = by_arm(lifted)
-    tables: dict[str, list[Row]] = {"ablation_arms": [], "ablation_scores": []}
+    names = ["ablation_arms", "ablation_scores"]
+    names += ["label_curves", "label_efficiency"] if config.curves else []
+    tables: dict[str, list[Row]] = {name: [] for name in names}
     for name, table in config.tables.items():
         for key, rows in ablation_tables(name, table, runs, lifts, config.seed).items():
             tables[key] += rows
+    for name, curve in config.curves.items():
+        for key, rows in label_curves(name, curve, runs, config.resamples, config.seed).items():
+            tables[key] += rows
     responses, pooled = responses_by_job(runs, evaluated), spatial_scores(runs)
     tables |= arm_tables("lift", lifted, responses, pooled, config.resamples, config.seed)
-    names = write_tables(out.parent, tables)
+    written = write_tables(out.parent, tables)
     counts = {"tables": len(config.tables), "arms": len(runs)}
-    return write_stage(out, "ablations", names, counts, config)
+    return write_stage(out, "ablations", written, counts, config)
 
 
 def ablation_tables(

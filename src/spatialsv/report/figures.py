@@ -90,6 +90,30 @@ def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Figure:
     return figure
 
 
+def label_figure(points: Sequence[Row]) -> Figure:
+    """Draw accuracy over the number of labelled scenes: a line per method."""
+    figure, (ax,) = new_figure(3.2)
+    for number, method in enumerate(unique(points, "method"), start=1):
+        rows = sorted(where(points, method=method), key=lambda row: row["labels"])
+        ax.errorbar(
+            [row["labels"] for row in rows],
+            [row["mean"] for row in rows],
+            yerr=[row["deviation"] or 0 for row in rows],
+            color=COLOURS[f"c{number}"],
+            linestyle=DASHES[number],
+            marker="o",
+            label=", ".join(arm_label(row["arm"]) for row in rows),
+        )
+    ticks = sorted({row["labels"] for row in points})
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
+    ax.set(xlabel="labelled scenes", ylabel="accuracy")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend()
+    return figure
+
+
 def gate_figure(tables: Tables) -> Figure:
     """Draw precision over the share of pixels kept: a line per threshold, a dot per value."""
     (summary,), sweeps = tables["gate_summary"], tables["gate_sweeps"]

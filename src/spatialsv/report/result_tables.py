@@ -29,7 +29,7 @@ def result_tables(tables: Tables) -> list[Table]:
     ]
     if tables["comparisons"]:
         found.append(_comparison_table(tables["comparisons"]))
-    if tables["shortcuts"]:
+    if tables.get("shortcuts"):
         found.append(_shortcut_table(tables["shortcuts"]))
     return found + geometry_tables(tables)
 

@@ -14,7 +14,7 @@ from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import read_manifest, write_manifest
 from spatialsv.report.data import Row, Tables, read_tables, unique, where
-from spatialsv.report.figures import arm_order, quality_figure
+from spatialsv.report.figures import arm_order, label_figure, quality_figure
 from spatialsv.report.findings import findings
 from spatialsv.report.style import RC, write_figures
 from spatialsv.report.tables import (
@@ -26,7 +26,7 @@ from spatialsv.report.tables import (
     format_mean,
     format_test,
 )
-from spatialsv.report.texts import arm_label, make_table, task_label
+from spatialsv.report.texts import arm_label, make_table, task_label, texts
 
 IN_PAPER = ("mindcube", "vsi_choice")  # pools that the paper has as well
 POOLS = (*IN_PAPER, "single_view", "cross_view", "spatial", "recognition")
@@ -38,7 +38,8 @@ def present(path: Path) -> None:
     tables = read_tables(manifest)
     words, sentences, figures = paper_tables(tables), list[str](), dict[str, Figure]()
     if "ablation_arms" in tables:
-        words, sentences = ablation_tables(tables), findings("correlation", tables)
+        words = ablation_tables(tables)
+        sentences = findings("correlation", tables)
         figures = ablation_figures(tables)
     write_text(folder / "table.md", "\n\n".join([*map(as_markdown, words), *sentences]) + "\n")
     texts = [f"{as_text(table)}\n\n{table.note}" for table in words]
@@ -51,17 +52,25 @@ def present(path: Path) -> None:
 
 @mpl.rc_context(RC)
 def ablation_figures(tables: Tables) -> dict[str, Figure]:
-    """Draw lifted depth error against accuracy over the arms, where two arms or more lift depth."""
-    if len(tables["quality_by_arm"]) < 2:
-        return {}
-    return {"lift_accuracy": quality_figure("lift", tables, arm_order(tables))}
+    """Draw label curves, and lifted depth error against accuracy where two arms or more lift."""
+    curves = tables.get("label_curves", ())
+    figures = {
+        f"labels_{name}": label_figure(where(curves, curve=name))
+        for name in unique(curves, "curve")
+    }
+    if len(tables["quality_by_arm"]) >= 2:
+        figures["lift_accuracy"] = quality_figure("lift", tables, arm_order(tables))
+    return figures
 
 
 def ablation_tables(tables: Tables) -> list[Table]:
-    """Return the tables of words, one per ablation."""
+    """Return the tables of words, one per ablation and per pair of label curves."""
     names = unique(tables["ablation_arms"], "table")
     parts = ("ablation_arms", "ablation_scores")
-    return [_table(*(where(tables[part], table=name) for part in parts)) for name in names]
+    found = [_table(*(where(tables[part], table=name) for part in parts)) for name in names]
+    for row in tables.get("label_efficiency", ()):
+        found.append(_label_table(where(tables["label_curves"], curve=row["curve"]), row))
+    return found
 
 
 def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
@@ -101,6 +110,29 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
         against=against,
         seeds=" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         before=f" Before training: {', '.join(before)}." if before else "",
+        paper=f" {texts()['in_paper']}" if has_paper else "",
+    )
+
+
+def _label_table(points: Sequence[Row], efficiency: Row) -> Table:
+    """Two methods by numbers of labelled scenes, and the ratio of labels for equal accuracy."""
+    cells = {(row["labels"], row["method"]): row for row in points}
+    labels = sorted({row["labels"] for row in points})
+    rows = []
+    for count in labels:
+        line = [f"{count:,}"]
+        for method in ("first", "second"):
+            cell = cells.get((count, method))
+            line.append(f"{format_mean(cell)} ({arm_label(cell['arm'])})" if cell else UNKNOWN)
+        rows.append(line)
+    words = texts()["label_ratio"]["bound" if efficiency["is_bound"] else "measured"]
+    return make_table(
+        "label_curve",
+        ("labelled scenes", "first", "second"),
+        rows,
+        curve=efficiency["curve"],
+        n=points[0]["n"],
+        ratio=words.format(**efficiency),
     )
 
 
