@@ -27,7 +27,7 @@ class LabelEfficiency:
     log2_ratio: float  # positive: the first method needs fewer
     low: float  # 95 % interval over scenes and training seeds
     high: float
-    is_bound: bool  # the curves share no accuracy: the ratio is at least (or at most) this large
+    is_bound: bool  # no common accuracy: the ratio is at least (or at most) this large
 
 
 def label_efficiency(
