@@ -22,6 +22,7 @@ from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.report.targets import ablation_tables as tables_of_words
 from spatialsv.report.targets import present
+from spatialsv.report.texts import task_label
 from spatialsv.stats.paired import holm
 
 TABLE = {"arms": ["text", "distill", "spatialsv"], "against": "text"}
@@ -182,6 +183,8 @@ def test_arms_are_compared_on_the_tasks_of_a_table(runs):
     }
     for row in rows[1:]:
         assert row["difference"] == pytest.approx(own[row["arm"]] - own["text"])
+    (words,) = tables_of_words(ablation_tables("mine", table, runs, {}))
+    assert f"compared with text on {', '.join(map(task_label, tasks))}:" in words.note
     with pytest.raises(ValueError, match=r"tables.mine.tasks: no question is of cross_side"):
         table = from_mapping(TableConfig, TABLE | {"tasks": ["cross_side"]}, "table")
         ablation_tables("mine", table, runs, {})

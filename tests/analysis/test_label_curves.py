@@ -9,6 +9,7 @@ from helpers.finished_run import scored_response
 from spatialsv.analysis.label_curves import CurveConfig, label_curves
 from spatialsv.config import from_mapping
 from spatialsv.report.targets import ablation_figures, ablation_tables
+from spatialsv.report.texts import texts
 from spatialsv.stats.summary import QuestionScore
 
 CURVE = {"first": {"a_64": 64, "a_256": 256}, "second": {"b_64": 64, "b_256": 256}}
@@ -63,7 +64,9 @@ def test_curves_are_shown_as_a_table_and_a_figure(runs):
     (words,) = ablation_tables(tables)
     assert words.rows[0] == ("64", "50.0 ± 0.0 (a_64)", "25.0 ± 0.0 (b_64)")
     assert "need 2^2.0 times fewer labels" in words.note
-    figure = ablation_figures(tables)["labels_labels"]
+    figures = ablation_figures(tables)
+    assert {name.partition("_")[0] for name in figures} <= set(texts()["captions"])
+    figure = figures["labels_labels"]
     first, second = (line.get_ydata() for line in figure.axes[0].get_lines()[:2])
     assert list(first) == [0.5, 0.75] and list(second) == [0.25, 0.5]
 

@@ -174,6 +174,7 @@ def ablation_tables(
                 "table": name,
                 "title": f"{paper['title']} ({name})" if paper else name,
                 "against": table.against,
+                "tasks": " ".join(table.tasks),
                 "arm": arm,
                 "is_trained": arm not in WITHOUT_TRAINING,
                 "seeds": len(runs[arm]),

@@ -108,6 +108,7 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
         rows,
         title=arms[0]["title"],
         against=against,
+        questions=", ".join(map(task_label, (arms[0].get("tasks") or "").split())) or "all spatial",
         seeds=" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         before=f" Before training: {', '.join(before)}." if before else "",
         paper=f" {texts()['in_paper']}" if has_paper else "",
