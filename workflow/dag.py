@@ -303,7 +303,7 @@ class Dag:
 
     def training_scenes(self, arm: str) -> list[str]:
         """Return the scenes that a model was trained on, which a benchmark should not contain."""
-        return [] if arm in WITHOUT_TRAINING else self.arm_scenes(arm)
+        return _unique(map(self.arm_scenes, self._with_starts([arm])))
 
     def baseline_scenes(self, arm: str) -> list[str]:
         """Return the scenes whose answers a baseline uses."""

@@ -104,6 +104,13 @@ def test_a_measuring_job_waits_for_its_model():
     assert dag.teacher_path("da3") == '{"kind":"da3"}'
 
 
+def test_a_model_was_trained_on_the_scenes_of_the_arms_that_it_started_from():
+    arms = {"before": {"tasks": ["rays"]}, "after": {"start": "before", "text_share": 0.25}}
+    dag = make(arms=arms)
+    assert dag.arm_scenes("after") == shards("scenes", 0)
+    assert dag.training_scenes("after") == dag.arm_scenes("before") == shards("scenes", 0, 1, 2, 3)
+
+
 def test_a_stage_lists_its_jobs():
     dag = make()
     assert dag.trained == ["text", "geometry"]
