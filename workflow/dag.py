@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from settings import merge
+from spatialsv.scenes.question import CROSS_VIEW, SINGLE_VIEW
 
 GATHERED = ("scenes", "labels", "pseudo", "train", "lift", "probe", "evaluate")
 STAGES = (*GATHERED, "analysis", "report")
@@ -21,7 +22,7 @@ MEASURING = ("lift", "probe", "evaluate")
 BASELINES = ("random", "frequency")  # arms that see no image
 WITHOUT_TRAINING = ("base", *BASELINES)  # arms of which no job trains a model
 SHIPPED_MLLM = "src/spatialsv/weights/mllm"
-SELECTED = ("cross_", "single_")  # prefixes of tasks whose questions are selected over all rooms
+SELECTED = {*CROSS_VIEW, *SINGLE_VIEW}  # tasks whose questions are selected over all rooms
 ARM_OF_DAG = ("start", "train")  # settings of an arm that are for the rules
 # Settings that list jobs. They are not passed to a job, so that a new arm, seed or split leaves
 # finished jobs as they are.
@@ -216,7 +217,7 @@ class Dag:
     def selection(self, split: str) -> list[str]:
         """Return the manifest of the questions across views, where a split's tasks name any."""
         tasks = self.settings["scenes"].get("tasks", {}).get(split, ())
-        selected = self.source(split) == "rooms" and any(t.startswith(SELECTED) for t in tasks)
+        selected = self.source(split) == "rooms" and not SELECTED.isdisjoint(tasks)
         return ["data/scenes/selection.json"] if selected else []
 
     def selections(self) -> list[str]:

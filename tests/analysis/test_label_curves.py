@@ -78,7 +78,7 @@ def test_errors_name_the_setting(runs):
         label_curves(
             "x", CurveConfig(first={"c": 1, "a_64": 2}, second=CURVE["second"]), runs, 5, 0
         )
-    with pytest.raises(ValueError, match=r"ablations.curves.x: no question is of rotation"):
+    with pytest.raises(ValueError, match=r"ablations.curves.x.tasks: no question is of rotation"):
         label_curves(
             "x", from_mapping(CurveConfig, CURVE | {"tasks": ["rotation"]}, ""), runs, 5, 0
         )

@@ -16,28 +16,20 @@ from spatialsv.analysis.comparisons import comparison_table
 from spatialsv.analysis.jobs import WITHOUT_TRAINING, Job, Runs, by_arm, read_jobs, read_runs
 from spatialsv.analysis.label_curves import CurveConfig, label_curves
 from spatialsv.analysis.quality import arm_tables, responses_by_job, spatial_scores
-from spatialsv.analysis.scores import check_same_questions, pool_seeds, scores_of
+from spatialsv.analysis.scores import scores_of, select_runs
 from spatialsv.analysis.tables import Row, write_stage, write_tables
 from spatialsv.io.manifest import Manifest
-from spatialsv.scenes.question import TASKS
+from spatialsv.scenes.question import CROSS_VIEW, SINGLE_VIEW, TASKS
 from spatialsv.stats.seeds import summarise_seeds
 from spatialsv.stats.summary import QuestionScore
 
 MINDCUBE = ("rotation", "among", "around")
-
-
-def _is_pair(question: QuestionScore) -> bool:
-    """Return whether a question is about two free views: see `rooms.evidence`."""
-    return question.task.startswith(("cross_", "single_"))
-
-
+NOT_VSI = {*MINDCUBE, *CROSS_VIEW, *SINGLE_VIEW}
 POOLS: dict[str, Callable[[QuestionScore], bool]] = {
     "mindcube": lambda q: q.task in MINDCUBE,
-    "vsi_choice": lambda q: (
-        q.spatial and q.kind == "choice" and q.task not in MINDCUBE and not _is_pair(q)
-    ),
-    "cross_view": lambda q: q.task.startswith("cross_"),
-    "single_view": lambda q: q.task.startswith("single_"),
+    "vsi_choice": lambda q: q.spatial and q.kind == "choice" and q.task not in NOT_VSI,
+    "cross_view": lambda q: q.task in CROSS_VIEW,
+    "single_view": lambda q: q.task in SINGLE_VIEW,
     "spatial": lambda q: q.spatial,
     "recognition": lambda q: not q.spatial,
 }
@@ -157,11 +149,8 @@ def ablation_tables(
         ValueError: an arm was not evaluated, arms answered different questions, or there are no
             questions of the table's tasks.
     """
-    if missing := [arm for arm in table.arms if arm not in runs]:
-        raise ValueError(f"ablations.tables.{name}: arms not evaluated: {', '.join(missing)}.")
-    check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in table.arms})
+    compared = select_runs(f"ablations.tables.{name}", runs, table.arms, table.tasks)
     pairs = [(arm, table.against) for arm in table.arms if arm != table.against]
-    compared = _only_tasks(name, runs, table)
     tests = {row["first"]: row for row in comparison_table(compared, pairs, seed)}
     paper = paper_tables()[table.paper] if table.paper else None
     printed = dict(zip(table.arms, paper["rows"], strict=True)) if paper else {}
@@ -192,22 +181,6 @@ def ablation_tables(
         for pool in POOLS
     ]
     return {"ablation_arms": rows, "ablation_scores": scores}
-
-
-def _only_tasks(name: str, runs: Runs, table: TableConfig) -> Runs:
-    """Return the responses of the table's arms to questions of its tasks."""
-    if not table.tasks:
-        return runs
-    chosen = {
-        arm: [{key: r for key, r in run.items() if r.task in table.tasks} for run in runs[arm]]
-        for arm in table.arms
-    }
-    if not all(run for seeds in chosen.values() for run in seeds):
-        raise ValueError(
-            f"ablations.tables.{name}.tasks: no question is of {', '.join(table.tasks)}. Add them"
-            " to scenes.tasks, or drop this setting."
-        )
-    return chosen
 
 
 def _score(runs: Runs, arm: str, pool: str) -> Row:

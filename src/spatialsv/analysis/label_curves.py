@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from spatialsv.analysis.jobs import Responses, Runs
-from spatialsv.analysis.scores import check_same_questions, pool_seeds, scores_of
+from spatialsv.analysis.jobs import Runs
+from spatialsv.analysis.scores import scores_of, select_runs
 from spatialsv.analysis.tables import Row
 from spatialsv.stats.label_efficiency import label_efficiency
 from spatialsv.stats.seeds import summarise_seeds
+from spatialsv.stats.summary import QuestionScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +50,23 @@ def label_curves(
         `label_curves`: accuracy of each arm, in [0, 1]; and `label_efficiency`: one row.
 
     Raises:
-        ValueError: an arm was not evaluated, or arms answered different questions.
+        ValueError: an arm was not evaluated, arms answered different questions, or none is of the
+            curve's tasks.
     """
     arms = [*curve.first, *curve.second]
-    if missing := [arm for arm in arms if arm not in runs]:
-        raise ValueError(f"ablations.curves.{name}: arms not evaluated: {', '.join(missing)}.")
-    check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in arms})
-    counts = _sums(runs[arms[0]][0], curve.tasks, scored=False)
-    if not counts:
-        raise ValueError(f"ablations.curves.{name}: no question is of {', '.join(curve.tasks)}.")
+    chosen = select_runs(f"ablations.curves.{name}", runs, arms, curve.tasks)
+    spatial = {
+        arm: [[q for q in scores_of(run) if q.spatial] for run in chosen[arm]] for arm in arms
+    }
+    counts = Counter(question.scene for question in spatial[arms[0]][0])
     both = {
         method: {
-            labels: np.array([_by_scene(run, curve.tasks, counts) for run in runs[arm]])
+            labels: np.array([_sums(seed_scores, counts) for seed_scores in spatial[arm]])
             for arm, labels in getattr(curve, method).items()
         }
         for method in ("first", "second")
     }
-    questions = np.array([int(value) for value in counts.values()])
+    questions = np.array(list(counts.values()))
     rows = []
     for method, scores in both.items():
         for arm, labels in sorted(getattr(curve, method).items(), key=lambda item: item[1]):
@@ -75,21 +77,12 @@ def label_curves(
                 | {"mean": spread.mean, "deviation": spread.deviation}
             )
     found = label_efficiency(both["first"], both["second"], questions, resamples, seed)
-    row = {"curve": name, "log2_ratio": found.log2_ratio, "low": found.low, "high": found.high}
-    return {"label_curves": rows, "label_efficiency": [row | {"is_bound": found.is_bound}]}
+    return {"label_curves": rows, "label_efficiency": [{"curve": name} | asdict(found)]}
 
 
-def _by_scene(run: Responses, tasks: Sequence[str], scenes: Mapping[str, float]) -> list[float]:
+def _sums(scores: Iterable[QuestionScore], scenes: Iterable[str]) -> list[float]:
     """Return the sum of scores in each of `scenes`."""
-    sums = _sums(run, tasks)
-    return [sums[scene] for scene in scenes]
-
-
-def _sums(run: Responses, tasks: Sequence[str], scored: bool = True) -> dict[str, float]:
-    """Return the sum of scores, or the number of questions, by scene."""
-    sums: dict[str, float] = {}
-    for question in scores_of(run):
-        if question.task in tasks if tasks else question.spatial:
-            value = question.score if scored else 1.0
-            sums[question.scene] = sums.get(question.scene, 0.0) + value
-    return sums
+    sums = dict.fromkeys(scenes, 0.0)
+    for question in scores:
+        sums[question.scene] += question.score
+    return list(sums.values())

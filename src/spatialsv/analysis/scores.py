@@ -87,6 +87,39 @@ def check_same_questions(pooled: Mapping[str, Sequence[QuestionScore]]) -> None:
             )
 
 
+def select_runs(where: str, runs: Runs, arms: Sequence[str], tasks: Sequence[str]) -> Runs:
+    """Return the responses of some arms to the questions of some tasks.
+
+    Args:
+        where: the path of the settings, for messages.
+        runs: responses by arm and seed.
+        arms: those to compare.
+        tasks: theirs; none given: all questions.
+
+    Returns:
+        Responses by arm and seed.
+
+    Raises:
+        ValueError: an arm was not evaluated, arms answered different questions, or none is of
+            these tasks.
+    """
+    if missing := [arm for arm in arms if arm not in runs]:
+        raise ValueError(f"{where}: arms not evaluated: {', '.join(missing)}.")
+    check_same_questions({arm: pool_seeds(arm, runs[arm]) for arm in arms})
+    if not tasks:
+        return {arm: runs[arm] for arm in arms}
+    chosen = {
+        arm: [{key: r for key, r in run.items() if r.task in tasks} for run in runs[arm]]
+        for arm in arms
+    }
+    if not all(run for seeds in chosen.values() for run in seeds):
+        raise ValueError(
+            f"{where}.tasks: no question is of {', '.join(tasks)}. Add them to scenes.tasks, or"
+            " drop this setting."
+        )
+    return chosen
+
+
 def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
     """Return the score of guessing by task and pool, as far as it is known.
 

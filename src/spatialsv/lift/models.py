@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
-from spatialsv.model.checkpoint import HEADS, CheckpointRef, resolve_model
+from spatialsv.model.checkpoint import CheckpointRef, resolve_model
 from spatialsv.model.finite import check_finite
 from spatialsv.model.spatialsv import load_spatialsv
 from spatialsv.progress import progress
@@ -93,7 +93,7 @@ class ModelWithHeads:
     def __init__(self, path: Path, batch_size: int = 8, family: str | None = None) -> None:
         self.name, self.batch_size = str(path), batch_size
         ref = resolve_model(path)
-        if not (ref.folder / HEADS).is_dir():  # before gigabytes are loaded
+        if not ref.has_heads:  # before gigabytes are loaded
             raise ValueError(f"{path}: {_missing_heads(ref)}")
         self.model = load_spatialsv(ref.folder, family=family)
         if self.model.heads is None or not self.model.heads.config.tasks:

@@ -46,6 +46,11 @@ class CheckpointRef:
         return str(inside) if inside.is_dir() else self.name
 
     @property
+    def has_heads(self) -> bool:
+        """Whether there are trained heads next to the MLLM."""
+        return (self.folder / HEADS).is_dir()
+
+    @property
     def about(self) -> Mapping[str, Any]:
         """The record of the model's training; empty for models that SpatialSV did not train."""
         return read_settings(self.checkpoint) if self.manifest is None else self.manifest.about

@@ -79,12 +79,13 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
     cells = {(row["arm"], row["pool"]): row for row in scores}
     has_paper = any(row["paper_row"] for row in arms)
     first = arms[0]["arm"]
-    pools = [p for p in POOLS if cells[first, p]["n"] or (p in IN_PAPER and has_paper)]
+    in_paper = IN_PAPER if has_paper else ()  # pools whose paper's scores have a column
+    pools = [pool for pool in POOLS if cells[first, pool]["n"] or pool in in_paper]
     head = ["", *(["the paper's row"] if has_paper else [])]
     for pool in pools:
         count = cells[first, pool]["n"]
         head.append(task_label(pool) + (f" (n {count})" if count else ""))
-        head += ["paper"] if pool in IN_PAPER and has_paper else []
+        head += ["paper"] if pool in in_paper else []
     head += ["AbsRel / mean depth", f"difference to {against}", *TEST_HEAD[1:]]
     rows = []
     for row in arms:
@@ -92,7 +93,7 @@ def _table(arms: Sequence[Row], scores: Sequence[Row]) -> Table:
         for pool in pools:
             cell = cells[row["arm"], pool]
             line.append(format_mean(cell))
-            if pool in IN_PAPER and has_paper:
+            if pool in in_paper:
                 line.append(UNKNOWN if cell["paper"] is None else f"{cell['paper']:.1f}")
         ratio = row["lifted_ratio"]
         rows.append((*line, UNKNOWN if ratio is None else f"{ratio:.2f}", *format_test(row)))

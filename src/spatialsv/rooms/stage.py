@@ -15,10 +15,16 @@ from spatialsv.rooms.questions import balance_questions, generate_questions
 from spatialsv.rooms.room import MOTIONS
 from spatialsv.rooms.splits import split_seeds
 from spatialsv.rooms.views import render_views
-from spatialsv.scenes.question import TASKS, read_questions, write_questions
+from spatialsv.scenes.question import (
+    CROSS_VIEW,
+    SINGLE_VIEW,
+    TASKS,
+    read_questions,
+    write_questions,
+)
 from spatialsv.scenes.store import write_store
 
-SELECTED = ("cross_", "single_")  # tasks of `rooms.evidence`
+SELECTED = (*CROSS_VIEW, *SINGLE_VIEW)  # tasks of `rooms.evidence`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +46,7 @@ class ScenesConfig:
                     raise ValueError(
                         f"scenes.tasks.{split}: unknown task {task!r}. Known: {known}."
                     )
-                if task.startswith(SELECTED) and (
-                    self.rooms.views != 2 or self.rooms.motions != ("free",)
-                ):
+                if task in SELECTED and (self.rooms.views != 2 or self.rooms.motions != ("free",)):
                     raise ValueError(
                         f"scenes.tasks.{split}: task {task!r} needs two views with free cameras."
                         " Set rooms.views to 2 and rooms.motions to [free]."
@@ -62,7 +66,7 @@ class ScenesConfig:
 
     def selected_tasks(self, split: str) -> tuple[str, ...]:
         """Return the tasks of `split` whose questions are selected over all its rooms."""
-        return tuple(task for task in self.tasks.get(split, ()) if task.startswith(SELECTED))
+        return tuple(task for task in self.tasks.get(split, ()) if task in SELECTED)
 
 
 def selected_name(split: str, shard: int) -> str:

@@ -26,6 +26,11 @@ class Task:
     unit: str = ""  # of a number
 
 
+# Questions about two free views, and their forms: see `rooms.evidence`
+FORMS = ("side", "nearer", "facing", "apart")
+CROSS_VIEW = tuple(f"cross_{form}" for form in FORMS)  # answered by both views together
+SINGLE_VIEW = tuple(f"single_{form}" for form in FORMS)  # the same forms within one view
+
 TASKS: dict[str, Task] = {
     # MindCube's three settings (arXiv 2506.21458)
     "rotation": Task(kind="choice"),
@@ -45,12 +50,7 @@ TASKS: dict[str, Task] = {
     # Within one view, as in CV-Bench (arXiv 2406.16860)
     "relation": Task(kind="choice"),
     "depth_order": Task(kind="choice"),
-    # Across two views with free cameras, and the same forms within one view
-    **{
-        f"{scope}_{form}": Task(kind="choice")
-        for scope in ("cross", "single")
-        for form in ("side", "nearer", "facing", "apart")
-    },
+    **{task: Task(kind="choice") for task in (*CROSS_VIEW, *SINGLE_VIEW)},
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),

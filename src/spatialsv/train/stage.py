@@ -213,14 +213,9 @@ def make_heads(
         detach=arm.detach,
     )
     heads = SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
-    if base is not None and has_heads(base):
+    if base is not None and base.has_heads:
         _load_trained(heads, base.folder / HEADS)
     return heads
-
-
-def has_heads(model: CheckpointRef) -> bool:
-    """Return whether a model has trained heads."""
-    return (model.folder / HEADS).is_dir()
 
 
 def _load_trained(heads: SpatialHeads, folder: Path) -> None:
@@ -270,7 +265,7 @@ def _about(
 ) -> dict[str, Any]:
     """Return the checkpoint's provenance; only a run with the same one is resumed."""
     parts = {"base": Path(base.checkpoint)}
-    if model.heads is not None and has_heads(base):
+    if model.heads is not None and base.has_heads:
         parts["base_heads"] = base.folder / HEADS
     return {
         "arm": name,

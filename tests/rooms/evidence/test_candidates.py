@@ -7,14 +7,19 @@ import pandas as pd
 import pytest
 
 from spatialsv.rooms.evidence import balance_twins, measure_pairs, single_view_candidates
-from spatialsv.rooms.evidence.candidates import CROSS, METRES_APART, PER_ROOM, SINGLE, mean_pose
+from spatialsv.rooms.evidence.candidates import METRES_APART, PER_ROOM, mean_pose
 from spatialsv.rooms.evidence.pairs import find_boxes, move_to_view
 from spatialsv.rooms.evidence.wording import to_questions
 from spatialsv.rooms.layout import RoomsConfig, make_room
 from spatialsv.rooms.questions.solve import solve
 from spatialsv.rooms.questions.visibility import measure_visibility
 from spatialsv.rooms.render import render_room
-from spatialsv.scenes.question import read_questions, write_questions
+from spatialsv.scenes.question import (
+    CROSS_VIEW,
+    SINGLE_VIEW,
+    read_questions,
+    write_questions,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def test_answers_are_those_of_the_world_frame(pairs, candidates, twins) -> None:
 
 
 def test_cross_view_questions_need_both_views(pairs, candidates) -> None:
-    assert set(candidates["task"]) == set(CROSS)
+    assert set(candidates["task"]) == set(CROSS_VIEW)
     assert candidates.groupby(["task", "room"]).size().max() <= PER_ROOM
     for row in candidates.itertuples():
         measured = pairs.measured[row.room]
@@ -65,7 +70,7 @@ def test_cross_view_questions_need_both_views(pairs, candidates) -> None:
 
 
 def test_one_view_shows_all_objects_of_a_twin(pairs, twins) -> None:
-    assert set(twins["task"]) == set(SINGLE)
+    assert set(twins["task"]) == set(SINGLE_VIEW)
     for row in twins.itertuples():
         items = [item for item in (row.a, row.b, row.c) if item >= 0]
         assert pairs.measured[row.room].visible[row.view, items].all()

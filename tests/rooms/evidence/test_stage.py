@@ -9,17 +9,16 @@ import pytest
 
 from spatialsv.io.manifest import read_manifest
 from spatialsv.rooms.evidence import stage as selecting
-from spatialsv.rooms.evidence.candidates import CROSS, SINGLE
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.stage import ScenesConfig
 from spatialsv.rooms.stage import run as make_shard
-from spatialsv.scenes.question import read_questions
+from spatialsv.scenes.question import CROSS_VIEW, SINGLE_VIEW, read_questions
 
 CONFIG = ScenesConfig(
     splits={"train": 96, "unlabelled": 32, "test": 64},
     shard_size=32,
     questions=4,
-    tasks={"train": ("recognise_what", *CROSS, *SINGLE), "test": CROSS},
+    tasks={"train": ("recognise_what", *CROSS_VIEW, *SINGLE_VIEW), "test": CROSS_VIEW},
     rooms=RoomsConfig(
         views=2, image_size=32, samples=1, objects=(7, 7), size=(0.5, 1.0), motions=("free",)
     ),
@@ -49,11 +48,11 @@ def test_each_split_is_balanced_and_has_its_tasks(selection) -> None:
         for s, q in questions
         if "nearer" not in q.task
     )
-    assert set(table[table["split"] == "test"]["task"]) <= set(CROSS)
+    assert set(table[table["split"] == "test"]["task"]) <= set(CROSS_VIEW)
     assert set(table[table["split"] == "train"]["task"]) > {"single_side", "single_facing"}
     assert (table.groupby(["split", "task"])["yes"].mean() == 0.5).all()
     gates = pd.read_csv(manifest.resolve("gates.csv"))
-    assert set(gates["task"]) <= set(CROSS) and (gates["true_geometry"] == 100).all()
+    assert set(gates["task"]) <= set(CROSS_VIEW) and (gates["true_geometry"] == 100).all()
 
 
 def test_a_shard_has_the_questions_of_its_rooms(selection) -> None:

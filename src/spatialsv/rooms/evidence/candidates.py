@@ -21,9 +21,6 @@ from jaxtyping import Bool, Float
 
 from spatialsv.rooms.evidence.pairs import ViewPairs, move_to_view
 
-FORMS = ("side", "nearer", "facing", "apart")
-CROSS = tuple(f"cross_{form}" for form in FORMS)
-SINGLE = tuple(f"single_{form}" for form in FORMS)
 METRES_APART = 3.5  # what `apart` compares with
 OFF_AXIS = 0.25, np.radians(6.0)  # minimum distance in metres and angle from the optical axis
 RATIO = 1.15  # minimum ratio of compared distances
@@ -161,7 +158,7 @@ def measure(
     """Apply the rule of a form to positions.
 
     Args:
-        form: a name of FORMS.
+        form: side, nearer, facing or apart.
         position: right and forward, in each view's frame, metres.
         rows: the questions.
 
