@@ -217,11 +217,46 @@ def test_transparent_pixels_of_a_video_show_the_background(tmp_path):
 )
 def test_a_truncated_video_is_an_error_that_names_it(tmp_path, name, codec, options):
     content = encode(tmp_path / name, codec, **options).read_bytes()
-    for length in [0, 1, 7, 30, *np.linspace(60, len(content) - 1, 12).astype(int)]:
+    lengths = {0, 1, 7, 30, *np.linspace(60, len(content) - 1, 12).astype(int)}
+    if "frag" in options.get("movflags", ""):
+        lengths -= {end for _, end in fragments(content)}  # as long as an earlier recording
+    for length in sorted(lengths):
         (tmp_path / name).write_bytes(content[:length])
         for read in (frame_times, lambda path: read_frames(path, 4, None)):
             with pytest.raises(ValueError, match=rf"{name}: cannot be read as video"):
                 read(tmp_path / name)
+
+
+def fragments(content):
+    """Frames so far and end in bytes of each fragment of an MP4 file."""
+    frames = end = 0
+    while end < len(content):
+        kind = content[end + 4 : end + 8]
+        if kind == b"moof":
+            run = content.index(b"trun", end) + 8
+            frames += int.from_bytes(content[run : run + 4], "big")
+        end += int.from_bytes(content[end : end + 4], "big")
+        if kind == b"mdat":
+            yield frames, end
+
+
+def test_a_fragmented_video_is_complete_only_at_the_end_of_a_fragment(tmp_path):
+    options = {"movflags": "frag_keyframe+empty_moov", "g": "8"}
+    content = encode(tmp_path / "a.mp4", "libx264", **options).read_bytes()
+    ends = list(fragments(content))
+    assert len(ends) > 2 and ends[-1][0] == 30
+    for frames, end in ends:
+        (tmp_path / "a.mp4").write_bytes(content[:end])
+        assert len(frame_times(tmp_path / "a.mp4")) == frames
+        following = end + int.from_bytes(content[end : end + 4], "big")  # moof, or the index
+        for length in [*range(end - 7, end), *range(end + 1, end + 9), following - 1]:
+            (tmp_path / "a.mp4").write_bytes(content[:length])
+            with pytest.raises(ValueError, match="truncated"):
+                frame_times(tmp_path / "a.mp4")
+        if content[end + 4 : end + 8] == b"moof":
+            (tmp_path / "a.mp4").write_bytes(content[:following])
+            with pytest.raises(ValueError, match="truncated"):
+                frame_times(tmp_path / "a.mp4")
 
 
 @pytest.mark.parametrize("size", [(65_535, 65_535), (0, 48), (64, 0), (-64, 48), (2**31 - 1, 1)])

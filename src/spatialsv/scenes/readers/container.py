@@ -34,15 +34,17 @@ def _declared_length(file: BinaryIO, size: int) -> int:
         file.seek(min(size, file.tell() + header))
         segment = _variable_integer(file) if file.read(4) == SEGMENT else None
         return 0 if segment is None else file.tell() + segment
-    position = 0
+    position, last = 0, b""
     while position < size and start[4:] in BOXES:
+        last = start[4:]
         length = int.from_bytes(start[:4], "big")
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         position = position + length if length >= 8 else size  # 0: until the end
         file.seek(min(position, size))
         start = file.read(8)
-    return position
+    # a header cut short, or of a fragment whose media data should follow
+    return position + 8 if 0 < len(start) < 8 or last == b"moof" else position
 
 
 def _variable_integer(file: BinaryIO) -> int | None:
