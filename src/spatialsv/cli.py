@@ -277,6 +277,11 @@ COMMANDS = {
     "probe": Command(
         "train probes on the hidden states of a frozen model", "probe:run", text=SUMMARY
     ),
+    "causal": Command(
+        "change visual states of rooms, and test whether answers follow",
+        "probe.causal.stage:run",
+        text=SUMMARY,
+    ),
     "evaluate": Command(
         "evaluate a model on the questions of scenes, or on a benchmark",
         "evaluate:run",
