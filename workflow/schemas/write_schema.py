@@ -17,7 +17,7 @@ import yaml
 
 from spatialsv.benchmarks.catalogue import NAMES as BENCHMARKS
 from spatialsv.scenes.readers.formats import FORMATS
-from spatialsv.scenes.readers.stage import SOURCES
+from spatialsv.scenes.readers.record_formats import SOURCES
 
 HEAD = """\
 # Written by write_schema.py from the config dataclasses. `workflow/settings.py` checks

@@ -69,7 +69,7 @@ class Response:
         Raises:
             ValueError: the file did not record a score.
         """
-        if self.score is None or self.kind == "text":
+        if self.score is None:
             raise ValueError(f"response {self.id!r}: no score recorded.")
         return QuestionScore(
             id=self.id,
