@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line without the program; None: the process's own.
 
     Returns:
-        The exit code: 0; 1 if `verify` found errors; 2 with one line on standard error for an error
-        of the input; 70 with such a line and a log file for an unforeseen error.
+        The exit code: 0; 1 if `verify` or `check-data` found errors; 2 with one line on standard
+        error for an error of the input; 70 with such a line and a log file for an unforeseen error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -209,6 +209,13 @@ def _show_verification(found: Any) -> int:
     return 1 if found.errors else 0
 
 
+def _show_check(found: Any) -> int:
+    from spatialsv.scenes.readers.check import format_check
+
+    print(format_check(found))
+    return 1 if found.problems else 0
+
+
 def _present(manifest: Any) -> None:
     from spatialsv.report.targets import present
 
@@ -233,6 +240,12 @@ COMMANDS = {
         positional=("root",),
         names={"store": "out"},
         text=SUMMARY,
+    ),
+    "check-data": Command(
+        "check a file of your own questions or conversations, and its images",
+        "scenes.readers.check:check_data",
+        positional=("path",),
+        show=_show_check,
     ),
     "inspect": Command(
         "print the contents of a store of scenes or labels, or of a manifest",

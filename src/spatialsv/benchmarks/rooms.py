@@ -7,7 +7,7 @@ the first word as a space does. So "B", "b.", "B. the chair" and "B\nbecause" ar
 only the letter or the number; a model that fails to give that has failed.
 
 A choice scores 1 or 0, a number its mean relative accuracy (MRA, arXiv 2412.14171). A free answer,
-which only questions of your own have, scores 1 if the whole response equals it after normalisation.
+which only questions of your own have, scores 1 if the response equals it after normalisation.
 """
 
 from __future__ import annotations

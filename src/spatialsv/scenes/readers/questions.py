@@ -27,7 +27,8 @@ from spatialsv.scenes.readers.record import (
 )
 
 VISUALS = ("image", "images", "video")
-FIELDS = (*VISUALS, "question", "options", "answer", "category", "id")
+DECISIVE = (*VISUALS, "question", "options", "answer")  # without which a record is another
+FIELDS = (*DECISIVE, "category", "id")
 RESERVED = {  # names of other rows of the tables of results
     *("spatial", "spatial_choice", "spatial_number", "spatial_text", "recognition"),
     *("overall", "unparsed"),
@@ -60,7 +61,8 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
         RecordError: a field is missing or invalid; `others` has all further errors.
     """
     fields, errors = RecordFields(record), _misspelt(record)
-    shown, video = (), False
+    shown: tuple[str, ...] = ()
+    video = False
     name, category, text = str(number), "", ""
     options: dict[str, str] = {}
     task, answer = "", ""
@@ -169,10 +171,10 @@ def _prompt(text: str, options: Mapping[str, str]) -> str:
 
 
 def _misspelt(record: Mapping[str, Any]) -> dict[str, RecordError]:
-    """Return the errors of unknown fields without which the record is another, by field."""
+    """Return the errors of unknown fields that probably are decisive ones, by field."""
     errors = {}
     for key in record:
-        if (wanted := suggest_field(key, record)) in (*VISUALS, "question", "options", "answer"):
+        if (wanted := suggest_field(key, record)) in DECISIVE:
             field = "image" if wanted in VISUALS else wanted
             detail = f"unknown field {key!r}. Did you mean {wanted!r}?"
             errors[field] = RecordError(f"no {wanted}", detail)
