@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, Scores
-from spatialsv.benchmarks.catalogue import find_benchmark, find_protocol, load_items
+from spatialsv.benchmarks.catalogue import (
+    find_benchmark,
+    find_protocol,
+    load_items,
+    name_benchmark,
+)
 from spatialsv.benchmarks.chance import frequency_scores, random_scores
 from spatialsv.benchmarks.responses import Allowed, Response, read_responses, select_responses
 from spatialsv.io.atomic import write_json
@@ -67,7 +72,7 @@ def _finite(value: float) -> float | None:
 
 
 def score(
-    benchmark: str,
+    benchmark: str | None,
     data: Path,
     responses: Path,
     protocol: str | None = None,
@@ -78,8 +83,8 @@ def score(
     """Score a file of responses.
 
     Args:
-        benchmark: its name.
-        data: the folder of its files, as its authors publish them.
+        benchmark: its name; None: `questions` if `data` is a file, else `rooms`.
+        data: the folder of its files, as its authors publish them, or a file of your own questions.
         responses: a file as `read_responses` reads it.
         protocol: a scoring protocol of the benchmark; None: the authors'.
         allow: deviations of ids to accept, as in `select_responses`.
@@ -93,6 +98,7 @@ def score(
         ValueError: an unknown benchmark or protocol, files that are not laid out as expected, or
             ids that do not fit.
     """
+    benchmark = name_benchmark(benchmark, data)
     protocol, functions = find_protocol(benchmark, protocol)
     items = load_items(benchmark, data)
     texts = select_responses(read_responses(responses), [i.id for i in items], responses, allow)
