@@ -24,6 +24,7 @@ VARIANT_WORDS = {
     "scenes": ["--source", "mindcube"],
     "train": ["--plan"],
     "lift": ["--scenes"],
+    "score": ["--protocol", "all"],
     "evaluate": ["--data=x"],
 }
 

@@ -88,6 +88,7 @@ def find_command(name: str, words: list[str]) -> Command:
         "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
         "train": "--plan" in options,
         "lift": "--scenes" in options,
+        "score": bool(re.search(r"--protocol all\b", source)),
     }
     return VARIANTS[name] if selected.get(name) else COMMANDS[name]
 
@@ -349,6 +350,14 @@ VARIANTS = {  # of commands that `find_command` selects by their options
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),
     "lift": Command(COMMANDS["lift"].summary, "lift:run", text=SUMMARY),
+    "score": Command(
+        COMMANDS["score"].summary,
+        "benchmarks.protocols:score_all",
+        positional=("benchmark",),
+        names={"out": "json"},
+        fixed={"protocol": "all"},
+        text="benchmarks.protocols:format_all",
+    ),
 }
 
 

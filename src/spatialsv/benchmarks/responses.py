@@ -108,7 +108,9 @@ def read_responses(path: Path) -> list[Response]:
         hint = f" {old} is of an older version: evaluate again." if old.is_file() else ""
         raise ValueError(f"{path}: no such file of responses.{hint}")
     if path.suffix != ".jsonl":
-        raise ValueError(f"{path}: expected JSON lines in a file *.jsonl.")
+        raise ValueError(
+            f"{path}: expected JSON lines in a file *.jsonl, or VLMEvalKit's .xlsx, .tsv or .json."
+        )
     check_listed(path)
     return [_parse(record, f"{path}:{number}") for number, record in iterate_jsonl(path)]
 

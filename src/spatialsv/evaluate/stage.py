@@ -130,8 +130,8 @@ def run(
     the prompt have changed since. Rooms also get metrics.json, flat numbers for `dvc metrics`.
 
     Args:
-        model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" for the shipped
-            MLLM, or a baseline: "random" or "frequency".
+        model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" (the shipped
+            MLLM), or a baseline, "random" or "frequency".
         scenes: manifests of the test scenes, for the benchmark `rooms`.
         config: the settings.
         out: the manifest, or its folder; the other files are written to the same folder.
@@ -147,8 +147,8 @@ def run(
         The manifest.
 
     Raises:
-        ValueError: an unknown benchmark or protocol, files that are not laid out as expected,
-            missing images, questions that cannot be scored, or a baseline without training scenes.
+        ValueError: an unknown benchmark or protocol, files of another layout, missing images,
+            questions that cannot be scored, or a baseline without training scenes.
     """
     out = Path(out)
     out = out if out.suffix == ".json" else out / "manifest.json"
@@ -156,11 +156,8 @@ def run(
     task = _load_task(benchmark, scenes, data, config)
     reference = None if no_image is None else read_no_image(no_image, task.items)
     answerer = _load_model(model, family, task, train_scenes)
-    about: dict[str, Any] = {
-        "model": str(model),
-        "benchmark": benchmark,
-        "protocol": task.config.protocol,
-    }
+    about: dict[str, Any] = {"model": str(model), "benchmark": benchmark}
+    about["protocol"] = task.config.protocol
     if task.skipped:
         about["unscored"] = task.skipped
     if benchmark != rooms.NAME and (trained := train_scenes or training_scenes(model)):
