@@ -173,6 +173,21 @@ def test_all_errors_are_reported_at_once(tmp_path):
     assert len(str(error.value).splitlines()) == 3  # two paths and a revision
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"scenes": {"source": "question"}}, r"scenes\.source: 'question' is not one of .*"),
+        (
+            {"scenes": {"source": {"test": "question"}}},
+            r"scenes\.source\.test: 'question' is not .*",
+        ),
+    ],
+)
+def test_a_value_that_is_nearly_a_known_one_names_it(given, message):
+    with pytest.raises(ValueError, match=f"{message}Did you mean 'questions'"):
+        load_settings(ROOT, {"overlay": "default", **given})
+
+
 def test_an_empty_section_is_the_default():
     plain = load_settings(ROOT, {"overlay": "default"})
     assert load_settings(ROOT, {"overlay": "default", "train": None, "lift": None}) == plain
