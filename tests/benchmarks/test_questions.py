@@ -50,6 +50,8 @@ def test_items_that_share_an_image_are_of_one_scene(file):
     chain = [{"images": pair, "question": "?", "answer": 1} for pair in (["x", "y"], ["z", "y"])]
     write_lines(file, [*chain, {"image": "z", "question": "?", "answer": 1}])
     assert len({item.scene for item in load_items("questions", file)}) == 1
+    write_lines(file, [chain[0] | {"scene": 1}, chain[1] | {"scene": 2}])
+    assert [item.scene for item in load_items("questions", file)] == ["1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from spatialsv.benchmarks.responses import Response
 from spatialsv.io.letters import find_letters, letter_options, options_in
 from spatialsv.io.text import iterate_jsonl, iterate_table, load_json
 
-ID_FIELDS = ("id", "idx", "qid", "question_id", "index")
+IDS = ("id", "idx", "qid", "question_id")  # of the benchmark's own files
+ID_FIELDS = (*IDS, "index")  # which VLMEvalKit may have counted itself
 TABLES = (".xlsx", ".tsv", ".json")
 
 
@@ -82,7 +83,7 @@ def match_items(
             continue
         pairs = [(by_id[n], r) for n, r in zip(names, records, strict=True) if n in by_id]
         agreed = [_agree(item, record) for item, record in pairs]
-        if False not in agreed and (name in ID_FIELDS or True in agreed):
+        if False not in agreed and (name in IDS or True in agreed):
             return [Response(id=n, response=r.text) for n, r in zip(names, records, strict=True)]
         if False in agreed:
             item, record = pairs[agreed.index(False)]

@@ -34,7 +34,8 @@ def load(data: Path) -> list[Item]:
         data: JSON lines or one JSON list.
 
     Returns:
-        The items. Those that share an image, with each other or with a third, are of one scene.
+        The items. Where no scene is given, those that share an image, with each other or with a
+        third, are of one.
 
     Raises:
         ValueError: `data` is not a file, or a record is invalid or has several turns.
@@ -69,7 +70,7 @@ def _item(record: Record, scene: str) -> Item:
         question=record.text,
         options=record.options,
         answer=record.answer,
-        scene=scene,
+        scene=record.scene or scene,
         images=() if record.video else record.shown,
         video=record.shown[0] if record.video else None,
         spatial=TASKS[record.task].spatial,

@@ -1,9 +1,9 @@
 """Questions of one's own: images or a video, a question, its options and its answer.
 
 A record has `image` (or `images`), a name or a list, or `video`; `question` and `answer`; and
-optionally `options`, `category` and `id`. Options are a list, or an object whose keys are letters.
-They may also be in the question, each after its letter. Without options, an answer that is a number
-is scored as one, and any other answer as a few words.
+optionally `options`, `category`, `scene` and `id`. Options are a list, or an object whose keys are
+letters. They may also be in the question, each after its letter. Without options, an answer that is
+a number is scored as one, and any other answer as a few words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from spatialsv.scenes.readers.record import (
 
 VISUALS = ("image", "images", "video")
 DECISIVE = (*VISUALS, "question", "options", "answer")  # without which a record is another
-FIELDS = (*DECISIVE, "category", "id")
+FIELDS = (*DECISIVE, "category", "scene", "id")
 RESERVED = {  # names of other rows of the tables of results
     *("spatial", "spatial_choice", "spatial_number", "spatial_text", "recognition"),
     *("overall", "unparsed"),
@@ -63,7 +63,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
     fields, errors = RecordFields(record), _misspelt(record)
     shown: tuple[str, ...] = ()
     video = False
-    name, category, text = str(number), "", ""
+    name, category, scene, text = str(number), "", "", ""
     options: dict[str, str] = {}
     task, answer = "", ""
     with _collect(errors, "image"):
@@ -77,6 +77,8 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
         task, answer = _answer(fields, options)
     with _collect(errors, "category"):
         category = _category(fields)
+    with _collect(errors, "scene"):
+        scene = fields.label("scene") if record.get("scene") is not None else ""
     with _collect(errors, "id"):
         name = fields.label("id") if record.get("id") is not None else name
     if errors:
@@ -91,6 +93,7 @@ def parse(record: Mapping[str, Any], number: int) -> Record:
         answer=answer,
         options=tuple(options.values()),
         category=category,
+        scene=scene,
     )
 
 

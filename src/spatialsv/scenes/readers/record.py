@@ -40,7 +40,7 @@ class RecordError(SkippedError):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One record; the fields from `id` on are those of its `Question`."""
+    """One record; the fields from `id` to `category` are those of its `Question`."""
 
     shown: tuple[str, ...]  # images in order, or one video; relative paths
     video: bool = False
@@ -51,6 +51,7 @@ class Record:
     options: tuple[str, ...] = ()
     more: tuple[tuple[str, str], ...] = ()
     category: str = ""
+    scene: str = ""  # as a benchmark counts scenes; the stage `scenes` makes them of images
 
 
 def read_records(path: Path, rows: range) -> Iterator[tuple[int, int, str | ValueError]]:
