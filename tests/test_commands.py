@@ -45,8 +45,8 @@ def test_help_has_usage_with_positional_arguments_examples_and_defaults(name, ca
         words = shlex.split(example)
         command, selecting = find_command(name, words), []
         if command is not COMMANDS[name]:
-            selecting = [word for word in words if word in ("--source", "mindcube", "--plan")]
-            selecting = selecting or ["--scenes"]
+            known = ("--source", "mindcube", "--plan", "--protocol", "all")
+            selecting = [word for word in words if word in known] or ["--scenes"]
         text = help_of(capsys, name, *selecting)
         usage = text.split("\n\n")[0]
         assert usage.startswith(f"usage: spatialsv {name} ")

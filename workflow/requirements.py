@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from dag import mllm_path, source_of
 from spatialsv.benchmarks.catalogue import find_protocol
 from spatialsv.config import from_mapping
 from spatialsv.scenes.licence import check_licence
+from spatialsv.scenes.readers.record import read_records
+from spatialsv.scenes.readers.record_formats import SOURCES
 from spatialsv.teachers.config import TeacherConfig
 
 BUILT_IN_TEACHERS = ("rooms", "exact", "own")
@@ -53,13 +55,27 @@ def find_requirements(
             )
     errors += _invalid_taps(root, settings, arms)
     for split, path in settings["scenes"].get("read", {}).get("files", {}).items():
-        is_read = settings["scenes"]["splits"].get(split) and source_of(settings, split) != "rooms"
-        if is_read and not (root / path).exists():
-            errors.append(f"scenes.read.files.{split}: no {path}")
+        count, source = settings["scenes"]["splits"].get(split), source_of(settings, split)
+        if count and source != "rooms":
+            errors += _records(root, split, path, count if source in SOURCES else 0)
     for part in (_benchmarks(settings), _teachers(settings, arms)):
         needs |= part[0]
         errors += part[1]
     return needs, errors
+
+
+def _records(root: Path, split: str, path: str, count: int) -> Iterator[str]:
+    """Yield an error if a split's file is missing, or has fewer than `count` records."""
+    if not (root / path).exists():
+        yield f"scenes.read.files.{split}: no {path}"
+        return
+    try:
+        found = sum(1 for _ in read_records(root / path, range(count))) if count else 0
+    except ValueError as error:
+        yield f"scenes.read.files.{split}: {error}"
+        return
+    if found < count:
+        yield f"scenes.splits.{split}: {count}, but {path} has {found} records. Correct the number."
 
 
 def adapter_files(family: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import ValidationError, best_match
 
 from spatialsv.config import find_new_key
 
@@ -162,8 +162,15 @@ def _key_paths(layer: Any, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
 
 
 def _explain(error: ValidationError, where: Path | str, node: yaml.Node | None) -> Iterator[str]:
-    """Yield the messages of an error of the schema."""
+    """Yield the messages of an error of the schema; of alternatives, that of the nearest one."""
+    error = best_match([error]) or error
     path = list(error.absolute_path)
+    if error.validator == "enum":
+        known: Any = error.validator_value
+        close = difflib.get_close_matches(str(error.instance), map(str, known), n=1)
+        hint = f". Did you mean {close[0]!r}?" if close else ""
+        yield f"{_locate(where, node, path)}: {_dotted(path)}{error.message}{hint}"
+        return
     if error.validator != "additionalProperties":
         yield f"{_locate(where, node, path)}: {_dotted(path)}{error.message}"
         return

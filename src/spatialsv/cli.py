@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line without the program; None: the process's own.
 
     Returns:
-        The exit code: 0; 1 if `verify` found errors; 2 with one line on standard error for an error
-        of the input; 70 with such a line and a log file for an unforeseen error.
+        The exit code: 0; 1 if `verify` or `check-data` found errors; 2 with one line on standard
+        error for an error of the input; 70 with such a line and a log file for an unforeseen error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words

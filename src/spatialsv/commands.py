@@ -37,6 +37,7 @@ def find_command(name: str, words: Sequence[str]) -> Command:
         "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
         "train": "--plan" in options,
         "lift": "--scenes" in options,
+        "score": bool(re.search(r"--protocol all\b", source)),
     }
     return VARIANTS[name] if selected.get(name) else COMMANDS[name]
 
@@ -83,6 +84,13 @@ def _show_verification(found: Any) -> int:
     return 1 if found.errors else 0
 
 
+def _show_check(found: Any) -> int:
+    from spatialsv.scenes.readers.check import format_check
+
+    print(format_check(found))
+    return 1 if found.problems else 0
+
+
 def _present(manifest: Any) -> None:
     from spatialsv.report.targets import present
 
@@ -119,6 +127,14 @@ COMMANDS = {
         ),
         names={"store": "out"},
         text=SUMMARY,
+    ),
+    "check-data": Command(
+        "check a file of your own questions or conversations, and its images",
+        "scenes.readers.check:check_data",
+        positional=("path",),
+        inputs=("path", "images"),
+        examples=("mine.jsonl --images photos/",),
+        show=_show_check,
     ),
     "inspect": Command(
         "print the contents of a store of scenes or labels, or of a manifest",
@@ -210,10 +226,11 @@ COMMANDS = {
         "evaluate a model on the questions of scenes, or on a benchmark",
         "evaluate:run",
         positional=("benchmark",),
-        inputs=("model?", "scenes*", "data", "train-scenes*", "no-image"),
+        inputs=("model?", "scenes*", "data", "train-scenes*", "no-image", "images"),
         examples=(
             "--model run/manifest.json --scenes test.json --out runs/mine",
             "vsi_bench --model Qwen/Qwen2.5-VL-3B-Instruct --data VSI-Bench/ --out runs/vsi",
+            "--data mine.jsonl --images photos/ --model run/manifest.json --out runs/mine",
         ),
     ),
     "score": Command(
@@ -221,7 +238,10 @@ COMMANDS = {
         "benchmarks.score:score",
         positional=("benchmark",),
         inputs=("data", "responses", "no-image"),
-        examples=("vsi_bench --data VSI-Bench/ --responses responses.jsonl --json scores.json",),
+        examples=(
+            "vsi_bench --data VSI-Bench/ --responses responses.jsonl --json scores.json",
+            "--data mine.jsonl --responses responses.jsonl --protocol all",
+        ),
         names={"out": "json"},
         text="benchmarks.score:format_scoring",
     ),
@@ -304,5 +324,11 @@ VARIANTS = {  # of commands that `find_command` selects by their options
         inputs=("model?", "scenes*", "train-scenes*", "labels*"),
         names={},
         text=SUMMARY,
+    ),
+    "score": replace(
+        COMMANDS["score"],
+        target="benchmarks.protocols:score_all",
+        fixed={"protocol": "all"},
+        text="benchmarks.protocols:format_all",
     ),
 }

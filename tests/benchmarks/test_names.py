@@ -17,6 +17,6 @@ def test_a_name_leads_to_a_benchmark_of_its_own(name, tmp_path):
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(
-        ValueError, match=r"Unknown benchmark 'juggling'\. Known benchmarks: rooms, vsi_bench, "
+        ValueError, match=r"Unknown benchmark 'juggling'\. Known benchmarks: rooms, questions, "
     ):
         find_benchmark("juggling")

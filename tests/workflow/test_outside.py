@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -67,13 +68,31 @@ def test_mindcube_is_labelled_taught_and_asked(tmp_path):
     assert copy.planned()["scenes_shard"] == 3  # those of the file that changed
 
 
-def test_conversations_are_labelled_and_taught_and_choices_among_them_asked(tmp_path):
+OWN = [
+    {
+        "image": "a.jpg",
+        "question": "Which?",
+        "options": ["x", "y"],
+        "answer": "y",
+        "category": "my",
+    },
+    {"image": "b.jpg", "question": "How many?", "answer": 3},
+    {"images": ["a.jpg", "b.jpg"], "question": "What is it?", "answer": "a hall"},
+]
+
+
+def test_questions_of_every_kind_are_trained_on_and_all_but_conversations_scored(tmp_path):
     copy = make_copy(tmp_path)
     root = copy.root / "external"
     files = {name: write_llava(root, name) for name in ("train", "test")}
-    configure(copy, "llava", files, {"train": 6, "test": 6})
+    for path in files.values():
+        path.write_text(json.dumps([*json.loads(path.read_text()), *OWN]))
+    configure(copy, "questions", files, {"train": 9, "test": 9})
     found = copy.snakemake()
     assert found.returncode == 0, found.stdout
     folder = copy.root / "data/evaluate/rooms/spatialsv/0"
-    assert json.loads((folder / "metrics.json").read_text())["choice_n"] == 1
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert [metrics[f"{name}_n"] for name in ("choice", "my", "number", "answer")] == [1, 1, 1, 1]
     assert json.loads((folder / "manifest.json").read_text())["about"]["unscored"] == 5
+    with (copy.root / "data/analysis/scores.csv").open() as file:
+        assert {"my", "answer", "spatial_text"} <= {row["task"] for row in csv.DictReader(file)}

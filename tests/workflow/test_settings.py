@@ -173,6 +173,14 @@ def test_all_errors_are_reported_at_once(tmp_path):
     assert len(str(error.value).splitlines()) == 3  # two paths and a revision
 
 
+@pytest.mark.parametrize(
+    ("source", "where"), [("question", r"source"), ({"test": "question"}, r"source\.test")]
+)
+def test_a_value_that_is_nearly_a_known_one_names_it(source, where):
+    with pytest.raises(ValueError, match=rf"scenes\.{where}: .*Did you mean 'questions'\?"):
+        load_settings(ROOT, {"overlay": "default", "scenes": {"source": source}})
+
+
 def test_an_empty_section_is_the_default():
     plain = load_settings(ROOT, {"overlay": "default"})
     assert load_settings(ROOT, {"overlay": "default", "train": None, "lift": None}) == plain

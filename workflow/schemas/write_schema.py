@@ -17,7 +17,7 @@ import yaml
 
 from spatialsv.benchmarks.catalogue import NAMES as BENCHMARKS
 from spatialsv.scenes.readers.formats import FORMATS
-from spatialsv.scenes.readers.stage import SOURCES
+from spatialsv.scenes.readers.record_formats import SOURCES
 
 HEAD = """\
 # Written by write_schema.py from the config dataclasses. `workflow/settings.py` checks
@@ -70,7 +70,7 @@ def schema() -> dict[str, Any]:
             read["files"]["propertyNames"] = SPLIT
             job = {*own, "stop"}  # set by the rule for its job
             own["read"] = _object({key: read[key] for key in read if key not in job})
-            known = {"enum": ["rooms", *SOURCES, *FORMATS]}
+            known = {"type": "string", "enum": ["rooms", *SOURCES, *FORMATS]}
             by_split = {"type": "object", "propertyNames": SPLIT, "additionalProperties": known}
             own["source"] = {"oneOf": [known, by_split]}
         if stage == "train":

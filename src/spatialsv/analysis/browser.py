@@ -58,10 +58,10 @@ def browser_payload(
                 if name in chosen:
                     images[name] = _scene_images(group, row, name, depths, side, quality)
         questions |= {question.id: question for question in own if question.scene in chosen}
-    present = {question.task for question in questions.values()}
+    present = dict.fromkeys(question.group for question in questions.values())
     return {
         "arms": [{"name": arm, "is_baseline": arm in BASELINES} for arm in runs],
-        "tasks": [name for name in TASKS if name in present],
+        "tasks": [name for name in {**TASKS, **present} if name in present],
         "scenes": images,
         "questions": [_question(question, first) for question in questions.values()],
     }
@@ -112,7 +112,7 @@ def _question(question: Question, first: Mapping[str, Mapping]) -> dict[str, Any
     return {
         "id": question.id,
         "scene": question.scene,
-        "task": question.task,
+        "task": question.group,
         "text": question.text,
         "answer": question.answer,
         "views": list(question.views),

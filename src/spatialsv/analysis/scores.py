@@ -15,7 +15,8 @@ from spatialsv.scenes.question import TASKS
 from spatialsv.stats.seeds import summarise_metrics, summarise_seeds
 from spatialsv.stats.summary import GROUPS, QuestionScore, summarise
 
-POOLS = ("spatial", "spatial_choice", "spatial_number", "recognition")  # first columns
+# first columns
+POOLS = ("spatial", "spatial_choice", "spatial_number", "spatial_text", "recognition")
 
 
 def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:

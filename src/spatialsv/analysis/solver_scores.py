@@ -22,7 +22,7 @@ from spatialsv.rooms.questions.candidate import LETTERS
 from spatialsv.rooms.questions.directions import SECTORS
 from spatialsv.rooms.questions.route import TURNS
 from spatialsv.rooms.questions.solve import SOLVERS
-from spatialsv.scenes.question import TASKS, Question
+from spatialsv.scenes.question import EXTERNAL, TASKS, Question
 from spatialsv.scenes.scene_list import by_id
 from spatialsv.scenes.store import load_groups
 from spatialsv.stats.accuracy import mean_relative_accuracy
@@ -82,7 +82,7 @@ def solver_tables(
         `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
     """
     # The answers to these tasks follow from the masks.
-    without = [name for name in TASKS if TASKS[name].spatial and name not in (*SOLVERS, "choice")]
+    without = [name for name in TASKS if TASKS[name].spatial and name not in {*SOLVERS, *EXTERNAL}]
     jobs = [j for j in lift if (j.arm, j.seed) in responses and STORE in j.manifest.payload]
     rooms = load_rooms(scenes) if jobs else []
     questions = {question.id: question for room in rooms for question in room.questions}

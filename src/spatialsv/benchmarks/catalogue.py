@@ -10,6 +10,7 @@ from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol
 
 NAMES = {
     "rooms": "rooms:ROOMS",
+    "questions": "questions:QUESTIONS",
     "vsi_bench": "vsi_bench:VSI_BENCH",
     "vsi_bench_debiased": "vsi_bench:VSI_BENCH_DEBIASED",
     "vsi_bench_mc": "vsi_bench:VSI_BENCH_MC",
@@ -42,9 +43,31 @@ def find_benchmark(name: str) -> Benchmark:
         ValueError: the name is unknown.
     """
     if name not in NAMES:
-        raise ValueError(f"Unknown benchmark {name!r}. Known benchmarks: {', '.join(NAMES)}.")
+        own = " Give a file of your own questions as --data." if Path(name).suffix else ""
+        known = ", ".join(NAMES)
+        raise ValueError(f"Unknown benchmark {name!r}. Known benchmarks: {known}.{own}")
     module, variable = NAMES[name].split(":")
     return getattr(import_module(f"spatialsv.benchmarks.{module}"), variable)
+
+
+def name_benchmark(name: str | None, data: Path | None) -> str:
+    """Return the name of a benchmark; None: `questions` if `data` is a file, else `rooms`."""
+    return name or ("questions" if data is not None and data.is_file() else "rooms")
+
+
+def media_folder(data: Path, images: str | None = None) -> Path:
+    """Return the folder that items' images are named below.
+
+    Args:
+        data: a benchmark's folder, or a file of questions.
+        images: the folder of such a file's images; None: that of the file.
+
+    Raises:
+        ValueError: `images` is given, but `data` is a folder.
+    """
+    if images is not None and not data.is_file():
+        raise ValueError(f"images: only for a file of your own questions, but {data} is none.")
+    return Path(images) if images is not None else data.parent if data.is_file() else data
 
 
 def find_protocol(name: str, protocol: str | None = None) -> tuple[str, Protocol]:

@@ -43,26 +43,26 @@ def score(item: Item, response: str, protocol: Protocol) -> float | None:
     return protocol.score(item, protocol.parse_response(item, response))
 
 
-def random_score(item: Item, protocol: Protocol, numbers: Iterable[str] = ()) -> float | None:
-    """Return the expected score of a random answer: any option, or any of `numbers`.
+def random_score(item: Item, protocol: Protocol, answers: Iterable[str] = ()) -> float | None:
+    """Return the expected score of a random answer: any option, or any of `answers`.
 
     Args:
         item: a choice, a number or an open question.
         protocol: scores the answers.
-        numbers: answers to draw from where the item asks for a number.
+        answers: answers to draw from where the item has no options.
 
     Returns:
         The mean score; None where the protocol skips the item, NaN where nothing can be drawn.
     """
-    if item.kind == "number" and (drawn := list(numbers)):
-        values = {number: score(item, number, protocol) for number in dict.fromkeys(drawn)}
-        return float(np.array([values[number] for number in drawn], dtype=float).mean())
+    if item.kind != "choice" and (drawn := list(answers)):
+        values = {answer: score(item, answer, protocol) for answer in dict.fromkeys(drawn)}
+        return float(np.array([values[answer] for answer in drawn], dtype=float).mean())
     count = count_options(item)
     if item.kind != "choice" or count is None:
         return UNKNOWN
     letters = tuple(ascii_uppercase[:count])
-    answers = letters if item.answer in letters else item.options
-    scores = [score(item, answer, protocol) for answer in answers]
+    options = letters if item.answer in letters else item.options
+    scores = [score(item, option, protocol) for option in options]
     counted = [value for value in scores if value is not None]
     return sum(counted) / len(counted) if counted else None
 

@@ -20,7 +20,7 @@ from jaxtyping import UInt64
 from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Item
-from spatialsv.benchmarks.catalogue import NAMES, load_items
+from spatialsv.benchmarks.catalogue import NAMES, load_items, media_folder
 from spatialsv.benchmarks.images import check_media, file_of, read_images
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_bytes, user_cache
@@ -96,7 +96,7 @@ def overlap(
     if test in NAMES:
         if data is None:
             raise ValueError(f"{test}: give --data, the folder of the benchmark's files.")
-        items = load_items(test, data)
+        items, data = load_items(test, data), media_folder(data)
         check_media(items, data, linked_folders)
         images = _benchmark_images(items, data)
     else:

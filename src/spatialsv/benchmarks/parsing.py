@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from string import punctuation
 
-# What to answer, in the words of VSI-Bench's authors, which others took over.
-LETTER = "Answer with the option's letter from the given choices directly."
-WORD = "Please answer the question using a single word or phrase."
+from spatialsv.scenes.readers.record import LETTER_ONLY, WORD_ONLY
+
+LETTER, WORD = LETTER_ONLY, WORD_ONLY
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 _ONES += " fifteen sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -43,6 +44,12 @@ def as_float(text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         return None
+
+
+def normalise_answer(text: str) -> str:
+    """Return SQuAD's form of an answer: lower case, no punctuation, articles or extra spaces."""
+    kept = "".join(character for character in text.lower() if character not in punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
 
 
 def clean_answer(text: str) -> str:

@@ -69,7 +69,7 @@ class Response:
         Raises:
             ValueError: the file did not record a score.
         """
-        if self.score is None or self.kind == "text":
+        if self.score is None:
             raise ValueError(f"response {self.id!r}: no score recorded.")
         return QuestionScore(
             id=self.id,
@@ -108,7 +108,9 @@ def read_responses(path: Path) -> list[Response]:
         hint = f" {old} is of an older version: evaluate again." if old.is_file() else ""
         raise ValueError(f"{path}: no such file of responses.{hint}")
     if path.suffix != ".jsonl":
-        raise ValueError(f"{path}: expected JSON lines in a file *.jsonl.")
+        raise ValueError(
+            f"{path}: expected JSON lines in a file *.jsonl, or VLMEvalKit's .xlsx, .tsv or .json."
+        )
     check_listed(path)
     return [_parse(record, f"{path}:{number}") for number, record in iterate_jsonl(path)]
 

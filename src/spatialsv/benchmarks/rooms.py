@@ -6,7 +6,8 @@ the first word as a space does. So "B", "b.", "B. the chair" and "B\nbecause" ar
 "(B)", "<answer>B</answer>" and "The answer is B" are not answers and score 0. The prompt asks for
 only the letter or the number; a model that fails to give that has failed.
 
-A choice scores 1 or 0, a number its mean relative accuracy (MRA, arXiv 2412.14171).
+A choice scores 1 or 0, a number its mean relative accuracy (MRA, arXiv 2412.14171). A free answer,
+which only questions of your own have, scores 1 if the response equals it after normalisation.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from spatialsv.benchmarks.benchmark import (
     task_means,
 )
 from spatialsv.benchmarks.files import find_files
+from spatialsv.benchmarks.parsing import normalise_answer
 from spatialsv.benchmarks.responses import Response
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.question import TASKS, Question, read_questions
@@ -62,8 +64,7 @@ def read_shards(manifests: Iterable[str | Path], data: Path) -> tuple[list[Item]
         data: the folder that the items' images are named below.
 
     Returns:
-        The choices and numbers, and how many other questions there are: open conversations, which
-        cannot be scored.
+        The questions that can be scored, and how many others there are: open conversations.
 
     Raises:
         ValueError: a manifest without scenes or questions.
@@ -73,7 +74,7 @@ def read_shards(manifests: Iterable[str | Path], data: Path) -> tuple[list[Item]
         store = manifest.find(".zarr")
         name, digest = os.path.relpath(store, data), manifest.payload[store.name]
         for question in read_questions(manifest.find(".questions.jsonl")):
-            if question.kind == "text":
+            if not TASKS[question.task].is_scored:
                 skipped += 1
             else:
                 items.append(item_from_question(question, name, digest))
@@ -93,7 +94,7 @@ def item_from_question(question: Question, store: str = "", digest: str = "") ->
     """
     return Item(
         id=question.id,
-        task=question.task,
+        task=question.group,
         kind=question.kind,
         question=question.text,
         options=question.options,
@@ -112,9 +113,11 @@ def prompt(item: Item) -> str:
 
 
 def parse(item: Item, response: str) -> str | float | None:
-    """Return the letter or the number that `response` starts with, or None."""
+    """Return the letter or the number that `response` starts with, or all its words, or None."""
     if item.kind == "choice":
         return parse_choice(response, len(item.options))
+    if item.kind == "text":
+        return normalise_answer(response) or None
     return parse_number(response)
 
 
@@ -137,9 +140,11 @@ def _first_word(response: str) -> str:
 
 
 def score(item: Item, prediction: str | float | None) -> float:
-    """Return 1 or 0 of a choice, MRA of a number; 0 without a prediction."""
+    """Return 1 or 0 of a choice or a free answer, MRA of a number; 0 without a prediction."""
     if prediction is None:
         return 0.0
+    if item.kind == "text":
+        return float(prediction == normalise_answer(item.answer))
     if item.kind == "choice":
         return float(prediction == item.answer)
     return float(mean_relative_accuracy(np.array(prediction), np.array(float(item.answer))))

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, Scores
-from spatialsv.benchmarks.catalogue import find_benchmark, find_protocol, load_items
+from spatialsv.benchmarks.catalogue import (
+    find_benchmark,
+    find_protocol,
+    load_items,
+    name_benchmark,
+)
 from spatialsv.benchmarks.chance import frequency_scores, random_scores
+from spatialsv.benchmarks.harness_files import match_items, read_harness_file
 from spatialsv.benchmarks.responses import Allowed, Response, read_responses, select_responses
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
@@ -67,7 +73,7 @@ def _finite(value: float) -> float | None:
 
 
 def score(
-    benchmark: str,
+    benchmark: str | None,
     data: Path,
     responses: Path,
     protocol: str | None = None,
@@ -78,9 +84,9 @@ def score(
     """Score a file of responses.
 
     Args:
-        benchmark: its name.
-        data: the folder of its files, as its authors publish them.
-        responses: a file as `read_responses` reads it.
+        benchmark: its name; None: `questions` if `data` is a file, else `rooms`.
+        data: the folder of its files, as its authors publish them, or a file of your own questions.
+        responses: a file as `read_texts` reads it.
         protocol: a scoring protocol of the benchmark; None: the authors'.
         allow: deviations of ids to accept, as in `select_responses`.
         out: JSON file to write; None: none.
@@ -93,15 +99,38 @@ def score(
         ValueError: an unknown benchmark or protocol, files that are not laid out as expected, or
             ids that do not fit.
     """
+    benchmark = name_benchmark(benchmark, data)
     protocol, functions = find_protocol(benchmark, protocol)
     items = load_items(benchmark, data)
-    texts = select_responses(read_responses(responses), [i.id for i in items], responses, allow)
+    texts = read_texts(responses, items, allow)
     reference = None if no_image is None else read_no_image(no_image, items, allow)
     scored = [respond(item, functions, texts[item.id]) for item in items]
     scoring = score_items(benchmark, protocol, find_benchmark(benchmark), items, scored, reference)
     if out is not None:
         write_json(out, scoring.to_json())
     return scoring
+
+
+def read_texts(
+    path: Path, items: Sequence[Item], allow: Collection[Allowed] = ()
+) -> dict[str, str]:
+    """Read responses to the items of a benchmark.
+
+    Args:
+        path: `responses.jsonl` as `read_responses` reads it, or a file of lmms-eval, VLMEvalKit or
+            EASI as `read_harness_file` does; detected by its content.
+        items: of the benchmark.
+        allow: deviations of ids to accept, as in `select_responses`.
+
+    Returns:
+        id -> text, in the order of `items`.
+
+    Raises:
+        ValueError: the file is missing or invalid, or ids do not fit.
+    """
+    records = read_harness_file(path) if path.is_file() else None
+    responses = read_responses(path) if records is None else match_items(records, items, path)
+    return select_responses(responses, [item.id for item in items], path, allow)
 
 
 def respond(
@@ -166,7 +195,7 @@ def read_no_image(
         raise ValueError(
             f"{path}: not a no-image run: images were shown. Evaluate with blank_images."
         )
-    return select_responses(read_responses(path), [item.id for item in items], path, allow)
+    return read_texts(path, items, allow)
 
 
 def score_items(

@@ -16,7 +16,7 @@ from spatialsv.benchmarks.chance import constant_answers, random_score, score
 from spatialsv.benchmarks.responses import Response
 from spatialsv.benchmarks.score import build_response
 
-ANY_OPTION, ANY_NUMBER = "any option", "any training answer"
+ANY_OPTION, ANY_ANSWER = "any option", "any training answer"
 
 
 class ItemModel(ABC):
@@ -82,23 +82,23 @@ class Baseline(ItemModel):
 
 
 class RandomBaseline(Baseline):
-    """Any option with equal chance; for a number, any training answer of the task."""
+    """Any option with equal chance; for a number or words, any training answer of the task."""
 
     name = "random"
 
     @classmethod
     def fit(cls, train: Iterable[Item], protocol: Protocol) -> RandomBaseline:
-        """Collect the training answers of each numeric task."""
-        numbers: dict[str, list[str]] = {}
+        """Collect each task's training answers that are not options."""
+        answers: dict[str, list[str]] = {}
         for item in train:
-            if item.kind == "number":
-                numbers.setdefault(item.task, []).append(item.answer)
-        return cls(protocol, numbers)
+            if item.kind != "choice":
+                answers.setdefault(item.task, []).append(item.answer)
+        return cls(protocol, answers)
 
     def answer(self, item: Item) -> tuple[str, float | None]:
         """Return the mean score of all options, or of all training answers."""
-        if item.kind == "number":
-            return ANY_NUMBER, random_score(item, self.protocol, self._answer_of_task(item))
+        if item.kind != "choice":
+            return ANY_ANSWER, random_score(item, self.protocol, self._answer_of_task(item))
         return ANY_OPTION, random_score(item, self.protocol)
 
 

@@ -16,6 +16,7 @@ class EvaluateConfig:
     max_new_tokens: int | None = None  # of a response; None: the benchmark's own limit
     batch_size: int | None = None  # questions in a forward pass; None: 64 for rooms, 16 for others
     videos_as: Literal["image", "video"] | None = None  # None: as the model was trained
+    images: str | None = None  # folder of the images that your own questions name; None: theirs
     linked_folders: tuple[str, ...] = ()  # outside --data, that links in it may lead to
     blank_images: bool = False  # show grey images only, for the no-image baseline
     resamples: int = 2000  # of the bootstrap of the rooms' metrics

@@ -22,7 +22,14 @@ import transformers
 
 from spatialsv.benchmarks import rooms
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol
-from spatialsv.benchmarks.catalogue import check_ids, find_benchmark, find_protocol, load_items
+from spatialsv.benchmarks.catalogue import (
+    check_ids,
+    find_benchmark,
+    find_protocol,
+    load_items,
+    media_folder,
+    name_benchmark,
+)
 from spatialsv.benchmarks.images import check_media, file_of
 from spatialsv.benchmarks.overlap import format_overlap, overlap_of_run
 from spatialsv.benchmarks.responses import FILE, Response, resume_responses, write_responses
@@ -81,7 +88,7 @@ class _Mllm(ItemModel):
 
     @property
     def context(self) -> tuple[str, ...]:
-        without = {"batch_size", "linked_folders", "resamples", "seed"}
+        without = {"batch_size", "images", "linked_folders", "resamples", "seed"}
         settings = {k: v for k, v in to_mapping(self._task.config).items() if k not in without}
         return (self._weights, json.dumps(settings | {"blank_images": self._blank}))
 
@@ -111,7 +118,7 @@ def run(
     config: EvaluateConfig,
     out: str | Path,
     *,
-    benchmark: str = rooms.NAME,
+    benchmark: str | None = None,
     data: Path | None = None,
     train_scenes: Sequence[str | Path] = (),
     family: str | None = None,
@@ -123,13 +130,13 @@ def run(
     the prompt have changed since. Rooms also get metrics.json, flat numbers for `dvc metrics`.
 
     Args:
-        model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" for the shipped
-            MLLM, or a baseline: "random" or "frequency".
+        model: a train manifest, a job's or a checkpoint's folder, a hub id, "base" (the shipped
+            MLLM), or a baseline, "random" or "frequency".
         scenes: manifests of the test scenes, for the benchmark `rooms`.
         config: the settings.
         out: the manifest, or its folder; the other files are written to the same folder.
-        benchmark: the benchmark's name.
-        data: the folder of its files; not needed with `scenes`.
+        benchmark: the benchmark's name; None: `questions` if `data` is a file, else `rooms`.
+        data: the folder of its files, or a file of your own questions; not needed with `scenes`.
         train_scenes: manifests of the training scenes. Baselines answer from their questions; what
             they share with a third-party benchmark is printed and recorded. None: those that
             `training_scenes` finds.
@@ -140,19 +147,17 @@ def run(
         The manifest.
 
     Raises:
-        ValueError: an unknown benchmark or protocol, files that are not laid out as expected,
-            missing images, questions that cannot be scored, or a baseline without training scenes.
+        ValueError: an unknown benchmark or protocol, files of another layout, missing images,
+            questions that cannot be scored, or a baseline without training scenes.
     """
     out = Path(out)
     out = out if out.suffix == ".json" else out / "manifest.json"
+    benchmark = name_benchmark(benchmark, data)
     task = _load_task(benchmark, scenes, data, config)
     reference = None if no_image is None else read_no_image(no_image, task.items)
     answerer = _load_model(model, family, task, train_scenes)
-    about: dict[str, Any] = {
-        "model": str(model),
-        "benchmark": benchmark,
-        "protocol": task.config.protocol,
-    }
+    about: dict[str, Any] = {"model": str(model), "benchmark": benchmark}
+    about["protocol"] = task.config.protocol
     if task.skipped:
         about["unscored"] = task.skipped
     if benchmark != rooms.NAME and (trained := train_scenes or training_scenes(model)):
@@ -184,6 +189,7 @@ def _load_task(
         check_ids(items, str(data))
     elif data is not None:
         items = load_items(name, data)
+        data = media_folder(data, config.images)
     else:
         raise ValueError(f"{name}: give --data, the folder of the benchmark's files.")
     config = replace(

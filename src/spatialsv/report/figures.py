@@ -24,7 +24,7 @@ from spatialsv.report.style import (
 )
 from spatialsv.report.texts import arm_label, task_label, texts
 
-POOLS = ("spatial", "spatial_choice", "spatial_number")  # of the scores
+POOLS = ("spatial", "spatial_choice", "spatial_number", "spatial_text")  # of the scores
 POINTS = 120  # per curve: steps are averaged into at most this many bins
 FIRST_TERMS = ("loss", "total", "text", "distill")  # panels in this order, then by name
 AXES = {

@@ -21,8 +21,9 @@ Kind = Literal["choice", "number", "text"]
 class Task:
     """One kind of question."""
 
-    kind: Kind  # text: free-form, used in training and not scored
+    kind: Kind
     spatial: bool = True  # False: object recognition, to measure forgetting in fine-tuning
+    is_scored: bool = True  # False: used in training only
     unit: str = ""  # of a number
 
 
@@ -31,6 +32,12 @@ FORMS = ("side", "nearer", "facing", "apart")
 CROSS_VIEW = tuple(f"cross_{form}" for form in FORMS)  # answered by both views together
 SINGLE_VIEW = tuple(f"single_{form}" for form in FORMS)  # the same forms within one view
 
+EXTERNAL: dict[str, Task] = {  # data from outside, whose own names are categories
+    "choice": Task(kind="choice"),
+    "number": Task(kind="number"),
+    "answer": Task(kind="text"),  # a few words, scored by exact match
+    "conversation": Task(kind="text", spatial=False, is_scored=False),
+}
 TASKS: dict[str, Task] = {
     # MindCube's three settings (arXiv 2506.21458)
     "rotation": Task(kind="choice"),
@@ -54,9 +61,7 @@ TASKS: dict[str, Task] = {
     # recognition
     "recognise_what": Task(kind="choice", spatial=False),
     "recognise_colour": Task(kind="choice", spatial=False),
-    # external data without task names
-    "choice": Task(kind="choice"),
-    "conversation": Task(kind="text", spatial=False),
+    **EXTERNAL,
 }
 
 
@@ -72,6 +77,12 @@ class Question:
     options: tuple[str, ...] = ()  # without their letters; empty for a number
     views: tuple[int, ...]  # views of the scene to show, in order
     more: tuple[tuple[str, str], ...] = ()  # further turns of a conversation: text and answer
+    category: str = ""  # of external data; replaces the task in tables of results
+
+    @property
+    def group(self) -> str:
+        """Name of the questions that are scored together: the category, else the task."""
+        return self.category or self.task
 
     @property
     def kind(self) -> Kind:
@@ -88,8 +99,9 @@ def write_questions(path: Path, questions: Iterable[Question]) -> str:
     """Write questions as JSON lines, atomically, and return the digest of the file."""
     records = [asdict(question) for question in questions]
     for record in records:
-        if not record["more"]:
-            del record["more"]
+        for name in ("more", "category"):
+            if not record[name]:
+                del record[name]
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))
     return digest_path(path)
 

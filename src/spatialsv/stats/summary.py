@@ -11,7 +11,7 @@ import numpy as np
 
 from spatialsv.stats.intervals import Interval, cluster_bootstrap, wilson_interval
 
-GROUPS = ("spatial_choice", "spatial_number", "spatial", "recognition")
+GROUPS = ("spatial_choice", "spatial_number", "spatial_text", "spatial", "recognition")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class QuestionScore:
     id: str
     scene: str
     task: str
-    kind: Literal["choice", "number"]
+    kind: Literal["choice", "number", "text"]
     spatial: bool
     score: float  # in [0, 1]
 

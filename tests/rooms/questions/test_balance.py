@@ -11,11 +11,10 @@ import pytest
 
 from spatialsv.rooms.questions import balance_questions, text_only_accuracy
 from spatialsv.rooms.questions.balance import BINS, DEBT, option_words
-from spatialsv.scenes.question import TASKS
+from spatialsv.scenes.question import EXTERNAL, TASKS
 
-OUTSIDE = {"choice", "conversation"}  # of data from outside
 PAIRS = {name for name in TASKS if name.startswith(("cross_", "single_"))}  # of rooms.evidence
-ROOMS = TASKS.keys() - OUTSIDE - PAIRS
+ROOMS = TASKS.keys() - EXTERNAL.keys() - PAIRS
 SHARD = 64
 Z = 3.3  # standard deviations: 15 tasks, all inside with a chance of 98.5 %
 

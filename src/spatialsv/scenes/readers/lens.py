@@ -1,4 +1,7 @@
-"""Lens distortion, and undistortion to a pinhole camera with the same K."""
+"""Lens distortion, and undistortion to a pinhole camera with the same K.
+
+torch and kornia are imported on use: most data needs no undistortion.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from kornia.geometry.calibration import distort_points
-from kornia.geometry.camera.distortion_kannala_brandt import distort_points_kannala_brandt
 from PIL import Image
-from torch.nn.functional import grid_sample
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Lens:
         self, pixels: Float[np.ndarray, "n 2"], intrinsics: Float[np.ndarray, "3 3"]
     ) -> Float[np.ndarray, "n 2"]:
         """Map undistorted pixel positions to distorted ones."""
+        import torch
+        from kornia.geometry.calibration import distort_points
+        from kornia.geometry.camera.distortion_kannala_brandt import distort_points_kannala_brandt
+
         K = torch.from_numpy(intrinsics).double()
         points = torch.from_numpy(pixels).double()
         coefficients = torch.tensor(self.coefficients, dtype=torch.float64)
@@ -57,6 +60,9 @@ def undistort(image: Image.Image, intrinsics: Float[np.ndarray, "3 3"], lens: Le
     Returns:
         An image of the same size.
     """
+    import torch
+    from torch.nn.functional import grid_sample
+
     width, height = image.size
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = lens.distort(np.stack([u.ravel(), v.ravel()], axis=1), intrinsics)

@@ -6,7 +6,7 @@ A format is a function from one JSON object to a `Record`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from spatialsv.io.fields import Fields
 from spatialsv.io.text import JSON_DECODER, parse_json, read_text, scan_lines
 from spatialsv.scenes.readers.skipped import SkippedError
 
-LETTER_ONLY = "Answer with the option's letter from the given choices directly."  # as in VSI-Bench
+# What to answer, in the words of VSI-Bench's authors, which others took over.
+LETTER_ONLY = "Answer with the option's letter from the given choices directly."
+WORD_ONLY = "Please answer the question using a single word or phrase."
 
 SPACE = re.compile(r"\s*")
 OPENING = ("[", "{")
@@ -23,12 +25,22 @@ BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')  # or a string, which may ho
 
 
 class RecordError(SkippedError):
-    """A skipped record."""
+    """A skipped record.
+
+    Args:
+        reason: a short category, which is counted.
+        detail: the field and the value.
+        others: further errors of the same record.
+    """
+
+    def __init__(self, reason: str, detail: str, others: Sequence[RecordError] = ()) -> None:
+        super().__init__(reason, detail)
+        self.detail, self.others = detail, tuple(others)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One record; the fields from `id` on are those of its `Question`."""
+    """One record; the fields from `id` to `category` are those of its `Question`."""
 
     shown: tuple[str, ...]  # images in order, or one video; relative paths
     video: bool = False
@@ -38,6 +50,8 @@ class Record:
     answer: str
     options: tuple[str, ...] = ()
     more: tuple[tuple[str, str], ...] = ()
+    category: str = ""
+    scene: str = ""  # as a benchmark counts scenes; the stage `scenes` makes them of images
 
 
 def read_records(path: Path, rows: range) -> Iterator[tuple[int, int, str | ValueError]]:

@@ -13,19 +13,14 @@ from typing import Any
 from spatialsv.config import to_mapping
 from spatialsv.io.manifest import Manifest, write_manifest
 from spatialsv.scenes.question import Question, write_questions
-from spatialsv.scenes.readers import llava, mindcube
 from spatialsv.scenes.readers.config import MAX_LISTED, ReadConfig
 from spatialsv.scenes.readers.formats import FORMATS
 from spatialsv.scenes.readers.read_captures import read_split
 from spatialsv.scenes.readers.record import Record, RecordError, parse_object, read_records
+from spatialsv.scenes.readers.record_formats import SOURCES
 from spatialsv.scenes.readers.record_images import Names, RecordImages
 from spatialsv.scenes.readers.skipped import count_reasons
 from spatialsv.scenes.store import write_groups
-
-SOURCES: dict[str, Callable[[Mapping[str, Any], int], Record]] = {
-    "mindcube": mindcube.parse,
-    "llava": llava.parse,
-}
 
 
 def read_shard(source: str, split: str, shard: int, config: ReadConfig, out: Path) -> Manifest:
@@ -136,4 +131,5 @@ def _question(record: Record, scene: str, views: tuple[int, ...]) -> Question:
         options=record.options,
         views=views,
         more=record.more,
+        category=record.category,
     )
