@@ -7,14 +7,18 @@ import re
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from numpy.testing import assert_allclose
 from PIL import Image
 
 from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
+from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.lift.images import LiftImagesConfig, folder_of, lift_images
+from spatialsv.lift.models import load_model
 from spatialsv.lift.result import LiftResult, make_point_cloud
+from spatialsv.lift.views import make_view
 from spatialsv.scenes.store import load_store, write_groups
 
 FILES = {
@@ -63,11 +67,43 @@ def test_an_earlier_lift_of_more_views_leaves_nothing(photos, headed, tmp_path):
     assert not (tmp_path / "errors.json").exists()
 
 
-def test_the_shipped_teacher_lifts_the_middle_and_says_so(photos, tmp_path, capsys):
+def test_the_shipped_teacher_lifts_all_of_a_photo_and_nothing_else(photos, tmp_path, capsys):
     assert main(["lift", *map(str, photos[:2]), "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "only the centre of 2 of 2 images is lifted, such as 50 x 50 of 90 x 50 (44%" in told
+    assert "padded: 2 of 2 images to 64 x 64" in told and "the first shows 64 x 36" in told
     assert "the shipped teacher was trained on rendered rooms only" in told
+    view = json.loads((tmp_path / "cameras.json").read_text())["views"][0]
+    assert view["part"] == {"left": 0, "top": 0, "width": 90, "height": 50}
+    assert view["window"] == {"left": 0, "top": 14, "width": 64, "height": 36}
+    assert view["image_size"] == [90, 50] and view["size"] == [64, 64]
+    assert_allclose(view["intrinsics_photo"], view["intrinsics_image"])
+    to_photo = np.array([[90 / 64, 0, 0], [0, 50 / 36, -14 * 50 / 36], [0, 0, 1]])
+    assert_allclose(view["intrinsics_photo"], to_photo @ view["intrinsics"], atol=1e-9)
+    scenes = load_store(tmp_path / "lifted.zarr")
+    rows, columns = scenes.valid[0].any(axis=2), scenes.valid[0].any(axis=1)
+    assert rows.sum(axis=1).tolist() == [36, 64] and columns.sum(axis=1).tolist() == [64, 37]
+    K, poses = (torch.from_numpy(a) for a in (scenes.intrinsics, scenes.cam_to_world))
+    points = point_map(torch.from_numpy(scenes.depth).double(), ray_map(K, poses, 64, 64))
+    distances = points.norm(dim=-1)[torch.from_numpy(scenes.valid)]
+    assert float(distances.mean()) == pytest.approx(1)
+
+
+def test_padding_changes_no_camera(photos):
+    """What stands in the padding is no evidence, whatever the network says of it."""
+    model = load_model(None)
+    view = make_view("p", Image.open(photos[0]).convert("RGB"), (90, 50), model.shape, 10**6)
+    images = view.model_input[None, None].copy()
+    alone = model.teacher.predict(images, view.mask((64, 64))[None, None])
+    found = model.lift([view])
+    assert_allclose(found.intrinsics, alone["intrinsics"])
+    assert np.abs(found.intrinsics - model.teacher.predict(images)["intrinsics"]).max() > 1e-6
+    assert not found.valid[0, 0, :14].any() and not found.valid[0, 0, 50:].any()
+
+
+def test_the_centre_is_lifted_on_demand_and_this_is_said(photos, tmp_path, capsys):
+    assert main(["lift", *map(str, photos[:2]), "--crop", "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "only the centre of 2 of 2 images is lifted, such as 50 x 50 of 90 x 50 (44%" in told
     view = json.loads((tmp_path / "cameras.json").read_text())["views"][0]
     assert view["part"] == {"left": 20, "top": 0, "width": 50, "height": 50}
     assert view["image_size"] == [50, 50] and view["size"] == [64, 64]

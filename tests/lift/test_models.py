@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from helpers.tiny_families import SAVE
 from spatialsv.geometry.maps import GeometryPrediction
@@ -17,10 +18,20 @@ from spatialsv.lift.models import (
     load_model,
     training_notice,
 )
+from spatialsv.lift.views import make_view
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 from spatialsv.scenes.scene import find_invalid_value
+
+
+def as_views(images):
+    """Images that the model takes as they are."""
+    return [
+        make_view(str(n), Image.fromarray(image), image.shape[1::-1], None, 10**9)
+        for n, image in enumerate(images)
+    ]
+
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
 OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
@@ -56,11 +67,11 @@ def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
     rng = np.random.default_rng(0)
     sizes = ((32, 48), (64, 16), (40, 40))
     images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
-    scenes = model.lift(images)
+    scenes = model.lift(as_views(images))
     assert scenes.depth.shape == (1, 3, 16, 16) and not scenes.has_image
     assert scenes.valid.all() and find_invalid_value(scenes) is None
     # A causal model: what comes later changes nothing before.
-    twice, alone = model.lift(images[:1] * 2), model.lift(images[:1])
+    twice, alone = model.lift(as_views(images[:1] * 2)), model.lift(as_views(images[:1]))
     np.testing.assert_allclose(twice.depth[0, 0], alone.depth[0, 0], rtol=1e-4)
 
 
@@ -71,21 +82,21 @@ def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
     save_spatialsv(tmp_path / "model", SpatialSV(mllm, family, heads))
     images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((40, 64), (64, 32), (48, 48))]
-    scenes = load_model(tmp_path / "model").lift(images)
+    scenes = load_model(tmp_path / "model").lift(as_views(images))
     assert scenes.depth.shape == (1, 3, 8, 8) and find_invalid_value(scenes) is None
 
 
 def test_more_views_than_the_llm_has_positions_are_refused(headed):
     images = [np.zeros((64, 64, 3), np.uint8)] * 64
     with pytest.raises(ValueError, match=r"64 views are .* tokens, but .* has 1024 positions"):
-        load_model(headed).lift(images)
+        load_model(headed).lift(as_views(images))
 
 
 def test_pictures_of_several_shapes_are_no_video(headed):
     model = load_model(headed)
     model.family.views_as = "video"
     with pytest.raises(ValueError, match="images must have one shape"):
-        model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
+        model.lift(as_views([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)]))
 
 
 def test_a_model_without_heads_is_refused_before_it_is_loaded(tiny_mllm, tmp_path, monkeypatch):

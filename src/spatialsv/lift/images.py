@@ -18,17 +18,11 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from spatialsv.geometry.maps import resize_maps
+from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.lift.errors import SourceErrors, compare_with_source, write_errors
 from spatialsv.lift.files.cameras import write_cameras, write_colmap, write_transforms
 from spatialsv.lift.files.maps import write_figures, write_maps, write_npz
-from spatialsv.lift.image_sets import (
-    ImageSet,
-    ImageSetConfig,
-    View,
-    make_view,
-    read_image_sets,
-)
+from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
 from spatialsv.lift.models import GeometryModel, load_model
 from spatialsv.lift.result import (
     LiftResult,
@@ -39,7 +33,8 @@ from spatialsv.lift.result import (
     write_ply,
     write_rrd,
 )
-from spatialsv.scenes.scene import as_frame_ids, find_invalid_value
+from spatialsv.lift.views import View, make_view
+from spatialsv.scenes.scene import Scenes, as_frame_ids, find_invalid_value
 from spatialsv.scenes.store import write_store
 
 FOLDERS = ("depth", "confidence", "depth_vis", "images", "sparse/0")  # with files of each view
@@ -50,6 +45,9 @@ class LiftImagesConfig(ImageSetConfig):
     """What is lifted, and which pixels become points."""
 
     input_pixels: int = 307_200  # largest input of a model that takes any image size; 640 x 480
+    crop: bool = (
+        False  # a model trained at one shape gets each image's centre, not all of it padded
+    )
     # Pixels below this percentile of confidence are not in the clouds; DA3's 40 removes objects.
     confidence_percentile: float = 10.0
     max_points: int = 1_000_000  # largest number of points of a cloud, as in DA3
@@ -116,7 +114,7 @@ def lift_images(
         totals.update({"views": len(result.views), "points": len(cloud.points)})
         totals.update({"images skipped": len(images.skipped)})
         if images.truth is not None:
-            errors.append(compare_with_source(result.scenes, images.truth, loaded.shape))
+            errors.append(compare_with_source(result, images.truth))
     if errors:
         write_errors(out / "errors.json", errors)
     print("\n".join(_closing(loaded, {"image sets": len(folders), **totals}, out)))
@@ -133,19 +131,29 @@ def lift_image_set(
             f" {model.max_views}. Give fewer photos, or set --frames for folders and videos."
         )
     views = [
-        make_view(name, image, size, model.shape, config.input_pixels)
+        make_view(name, image, size, model.shape, config.input_pixels, config.crop)
         for name, image, size in zip(images.names, images.images, images.sizes, strict=True)
     ]
-    lifted = model.lift([view.model_input for view in views])
+    lifted = model.lift(views)
     if error := find_invalid_value(lifted):
         raise ValueError(f"{images.id}: {model.name} predicts no usable geometry: {error}")
-    scenes = lifted.replace(
+    scenes = _normalise(lifted).replace(
         ids=(images.id,),
         image=np.stack([_resize_input(view, lifted.shape[1:]) for view in views])[None],
         frame_ids=as_frame_ids(images.names),
     )
     result = LiftResult(scenes=scenes, views=views)
     return result, make_point_cloud(result, config.confidence_percentile, config.max_points)
+
+
+def _normalise(scenes: Scenes) -> Scenes:
+    """Return one scene in the first view's frame, with 1 as the mean distance of its points."""
+    depth, poses, K, valid = (
+        torch.from_numpy(array)
+        for array in (scenes.depth, scenes.cam_to_world, scenes.intrinsics, scenes.valid)
+    )
+    depth, poses, _ = normalise_scene(depth.double(), poses.double(), K.double(), valid)
+    return scenes.replace(depth=depth.float().numpy(), cam_to_world=poses.numpy())
 
 
 def _resize_input(view: View, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
@@ -221,8 +229,15 @@ def _summary(
         worst = max(cropped, key=lambda view: view.cropped_share)
         yield (
             f"  cropped: only the centre of {len(cropped)} of {count} images is lifted, such as"
-            f" {worst.crop[2]:.0f} x {worst.crop[3]:.0f} of {worst.size[0]} x {worst.size[1]}"
+            f" {worst.part[2]:.0f} x {worst.part[3]:.0f} of {worst.size[0]} x {worst.size[1]}"
             f" ({worst.cropped_share:.0%} cropped), since {model.name} was trained at"
             f" {model.shape[1]} x {model.shape[0]}"
+        )
+    padded = [view for view in result.views if view.is_padded]
+    if padded and model.shape is not None:
+        _, _, content_width, content_height = padded[0].content
+        yield (
+            f"  padded: {len(padded)} of {count} images to {model.shape[1]} x {model.shape[0]}, at"
+            f" which {model.name} was trained; the first shows {content_width} x {content_height}"
         )
     yield f"  clouds: {len(cloud.points)} points; {cloud.skipped} pixels of low confidence skipped"

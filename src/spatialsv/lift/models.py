@@ -14,11 +14,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool
+from torch import Tensor
 
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
+from spatialsv.lift.views import View
 from spatialsv.model.checkpoint import CheckpointRef, resolve_model
 from spatialsv.model.finite import check_finite
 from spatialsv.model.spatialsv import load_spatialsv
@@ -31,7 +33,6 @@ from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
 
 GIVE_TASKS = "Give a model of an arm with tasks, such as spatialsv."
-Image = UInt8[np.ndarray, "_ _ 3"]
 TRAINED_ON_ROOMS = (
     "was trained on rendered rooms only; on real photos, treat its geometry as a demonstration, not"
     " as a measurement"
@@ -51,8 +52,11 @@ class GeometryModel(Protocol):
     max_views: int | None
     notice: str | None  # a limitation, as a sentence that begins with the model's name
 
-    def lift(self, images: Sequence[Image]) -> Scenes:
-        """Return one scene of relative unit, without images, in the first view's frame."""
+    def lift(self, views: Sequence[View]) -> Scenes:
+        """Return one scene of relative unit, without images, in the first view's frame.
+
+        Pixels that show nothing of their photo are not valid, and cameras do not depend on them.
+        """
         ...
 
 
@@ -68,9 +72,11 @@ class ShippedTeacher:
         self.shape: tuple[int, int] | None = (config.image_size, config.image_size)
         self.max_views: int | None = config.max_views
 
-    def lift(self, images: Sequence[Image]) -> Scenes:
+    def lift(self, views: Sequence[View]) -> Scenes:
         """See `GeometryModel`."""
-        arrays = self.teacher.predict(np.stack(images)[None]) | {"features": None}
+        images = np.stack([view.model_input for view in views])[None]
+        inside = np.stack([view.mask(images.shape[2:4]) for view in views])[None]
+        arrays = self.teacher.predict(images, inside) | {"features": None}
         return Scenes.from_arrays(
             arrays, ids=("",), unit="relative", source=SOURCE, revision="", licence="Apache-2.0"
         )
@@ -129,16 +135,16 @@ class ModelWithHeads:
                 check_finite(values, self.heads, f"predictions of {name}")
         return prediction.to("cpu")
 
-    def lift(self, images: Sequence[Image]) -> Scenes:
+    def lift(self, views: Sequence[View]) -> Scenes:
         """See `GeometryModel`; one forward pass."""
-        family = self.family
+        family, images = self.family, [view.model_input for view in views]
         if family.views_as == "video" and len({image.shape for image in images}) > 1:
             raise ValueError(
                 f"{self.name} reads views as one video, so images must have one shape. Lift the"
                 " images of each shape separately."
             )
-        views = family.prepare(list(images), family.views_as)
-        tokens = Chat(family).images_only(views)
+        prepared = family.prepare(images, family.views_as)
+        tokens = Chat(family).images_only(prepared)
         text = self.model.mllm.config.get_text_config()
         most = getattr(text, "max_position_embeddings", None)
         if most is not None and len(tokens) > most:
@@ -146,9 +152,10 @@ class ModelWithHeads:
                 f"{len(images)} views are {len(tokens)} tokens, but {self.name} has {most}"
                 " positions. Give fewer views, or smaller ones (--input-pixels)."
             )
-        sample = Sample(ids=("",), tokens=tokens, views=views, target=None)
+        sample = Sample(ids=("",), tokens=tokens, views=prepared, target=None)
         prediction = self._lift_batch(Collate(processor=family)([sample]))
-        return as_scenes(prediction, ("",), source=f"lifted:{self.name}")
+        inside = torch.from_numpy(np.stack([view.mask(self.size) for view in views])[None])
+        return as_scenes(prediction, ("",), source=f"lifted:{self.name}", inside=inside)
 
 
 def _missing_heads(ref: CheckpointRef) -> str:
@@ -189,11 +196,25 @@ def training_notice(about: Mapping[str, Any]) -> str | None:
     return None
 
 
-def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str) -> Scenes:
+def as_scenes(
+    prediction: GeometryPrediction,
+    ids: tuple[str, ...],
+    source: str,
+    inside: Bool[Tensor, "B N H W"] | None = None,
+) -> Scenes:
     """Return predicted depth and the cameras read from the rays, in the first view's frame.
 
     A view whose rays fit no camera has NaN K and pose. If that is the first view, poses stay in the
     rays' frame, which the heads learn to be the first view's.
+
+    Args:
+        prediction: with depth and rays.
+        ids: of the scenes.
+        source: of the scenes.
+        inside: pixels that count, for depth and cameras; all by default.
+
+    Returns:
+        The scenes.
 
     Raises:
         ValueError: depth or rays are missing.
@@ -202,10 +223,14 @@ def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str)
     origins, directions = prediction.ray_origins, prediction.ray_directions
     if depth is None or confidence is None or origins is None or directions is None:
         raise ValueError("Cameras and points require the heads for depth and rays.")
-    cameras = cameras_from_rays(RayMap(origins, directions), prediction.ray_confidence)
+    weights = prediction.ray_confidence
+    if inside is not None:
+        weights = inside.float() if weights is None else weights * inside
+    cameras = cameras_from_rays(RayMap(origins, directions), weights)
     poses = cameras.cam_to_world
     has_frame = poses[:, :1].isfinite().all(dim=(-2, -1), keepdim=True)
     maps = depth.numpy().astype(np.float32)
+    valid = np.isfinite(maps) & (maps > 0)
     return Scenes(
         ids=ids,
         geometry=Geometry(
@@ -214,7 +239,7 @@ def as_scenes(prediction: GeometryPrediction, ids: tuple[str, ...], source: str)
                 cam_to_world=to_first_view(poses).where(has_frame, poses).numpy(),
             ),
             depth=maps,
-            valid=np.isfinite(maps) & (maps > 0),
+            valid=valid if inside is None else valid & inside.numpy(),
             confidence=confidence.numpy().astype(np.float32),
         ),
         unit="relative",

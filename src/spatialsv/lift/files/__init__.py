@@ -3,7 +3,7 @@
 | file | content | as named by |
 |---|---|---|
 | lifted.zarr | all of it, unrounded: a store of one scene, see `scenes.store.encoding` | |
-| cameras.json | K and pose of each view, its crop, and the conventions of all files | |
+| cameras.json | K and pose of each view, what it shows, and the conventions of all files | |
 | exports/mini_npz/results.npz | depth, conf, extrinsics, intrinsics | DA3 |
 | scene.glb, scene.jpg, depth_vis/0000.png | points and cameras; figures | DA3 |
 | scene.ply, scene.rrd | points and cameras | |
