@@ -15,10 +15,19 @@ from PIL import Image
 from helpers.lift_seen import assert_seen_where_they_came_from
 from spatialsv.cli import main
 from spatialsv.geometry.rays import point_map, ray_map
-from spatialsv.lift.images import LiftImagesConfig, folder_of, lift_images
+from spatialsv.lift.images import (
+    LiftImagesConfig,
+    _describe_residuals,
+    folder_of,
+    lift_images,
+)
 from spatialsv.lift.models import load_model
 from spatialsv.lift.result import LiftResult, make_point_cloud
 from spatialsv.lift.views import make_view
+from spatialsv.lift.windows import MAX_RESIDUAL, Join
+from spatialsv.rooms.layout import RoomsConfig
+from spatialsv.rooms.splits import split_seeds
+from spatialsv.rooms.views import render_views
 from spatialsv.scenes.store import load_store, write_groups
 
 FILES = {
@@ -134,11 +143,38 @@ def test_scenes_of_a_store_have_a_folder_each_and_errors(tmp_path, tiny_scenes, 
     assert re.fullmatch(last, told.splitlines()[-1])
 
 
-def test_more_views_than_the_teacher_takes_are_refused(photos, tmp_path, capsys):
-    assert main(["lift", *[str(photos[0])] * 9, "--out", str(tmp_path / "out")]) == 2
+def test_all_photos_of_a_folder_are_lifted_in_windows(tmp_path, capsys):
+    seeds, config = split_seeds("validation", 0, 1), RoomsConfig(views=9, motions=("among",))
+    for number, image in enumerate(render_views(seeds, config)[1].image[0]):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    assert main(["lift", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "9 views" in told and "joined: 4 windows; points of shared views are apart" in told
+    cameras = json.loads((tmp_path / "out" / "cameras.json").read_text())
+    assert [join["views"] for join in cameras["joins"]] == [[2, 6], [4, 8], [5, 9]]
+    assert [join["shared"] for join in cameras["joins"]] == [2, 2, 3]
+    poor = [join for join in cameras["joins"] if join["residual"] > MAX_RESIDUAL]
+    assert ("warning" in told) == bool(poor)
+    assert load_store(tmp_path / "out" / "lifted.zarr").shape == (9, 64, 64)
+
+
+def test_poor_joins_are_named():
+    good, poor = (Join(views=(2, 6), shared=2, scale=1.0, residual=r) for r in (0.01, 0.3))
+    assert "warning" not in _describe_residuals([good])
+    said = _describe_residuals([good, poor])
+    assert "warning: 1 windows disagree by more than 10% (views 2 to 5)" in said
+
+
+def test_a_window_that_the_model_does_not_take_is_refused(photos, tmp_path, capsys):
+    given = ["lift", *map(str, photos), "--window", "9", "--out", str(tmp_path / "out")]
+    assert main(given) == 2
     told = capsys.readouterr().err
-    assert "photos: 9 views, but the shipped teacher takes at most 8" in told
+    assert "--window: the shipped teacher takes at most 8 views, found 9" in told
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"window: expected more than window_overlap \(2\)"):
+        LiftImagesConfig(window=2)
+    with pytest.raises(ValueError, match="window_overlap: expected 1 or more, found 0"):
+        LiftImagesConfig(window_overlap=0)
 
 
 def test_two_places_of_one_name_are_not_written_into_one_folder(tmp_path, tiny_scenes, headed):

@@ -26,6 +26,7 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.scene_list import SceneList
 from spatialsv.scenes.store import open_store
 
+FRAMES = 8  # images of a place, of videos and datasets
 STORE = "zarr.json"  # at the root of a Zarr folder
 
 
@@ -34,14 +35,15 @@ class ImageSetConfig:
     """Which images of videos, folders and datasets are lifted; single photos are all lifted."""
 
     format: str | None = None  # of folders, such as "colmap"; None: detected
-    frames: int = 8  # largest number of images of one place
+    # Largest number of images of one place; default: all photos of a folder, 8 of other inputs.
+    frames: int | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009  it is frozen
     max_pixels: int = 1_000_000  # of the files in images/; larger images are reduced
 
     def __post_init__(self) -> None:
         for name in ("frames", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}.")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}: expected 1 or more, found {value}.")
         if self.format is not None and self.format not in FORMATS:
             known = ", ".join(FORMATS)
             raise ValueError(f"format: unknown format {self.format!r}. Known formats: {known}.")
@@ -144,11 +146,13 @@ def _from_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
         raise ValueError(f"{root}: found nothing in the format {format}.")
     for path in paths:
         capture = replace(FORMATS[format].capture(path), id=capture_id(root, path))
-        yield from (_from_images if format in GENERIC else _from_posed)(capture, config)
+        count = config.frames or (len(capture.frames) if format == "photos" else FRAMES)
+        read = _from_images if format in GENERIC else _from_posed
+        yield from read(capture, count, config)
 
 
-def _from_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
-    scenes, skipped = load(capture, config.frames, config.sampling, None)
+def _from_posed(capture: Capture, count: int, config: ImageSetConfig) -> Iterator[ImageSet]:
+    scenes, skipped = load(capture, count, config.sampling, None)
     selected = sum(scene.shape[0] for scene in scenes) + len(skipped)
     for scene in scenes:
         yield replace(
@@ -158,11 +162,11 @@ def _from_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
         )
 
 
-def _from_images(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
+def _from_images(capture: Capture, count: int, config: ImageSetConfig) -> Iterator[ImageSet]:
     """Yield images in their own shapes, where `load` pads them to the first one's."""
     frames, _ = validate_frames(capture)
     thumbnails = partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL)
-    clips = select_frames(frames, config.frames, config.sampling, thumbnails)
+    clips = select_frames(frames, count, config.sampling, thumbnails)
     selected = sum(map(len, clips))
     for number, clip in enumerate(clips):
         results = list(zip(clip, read_images(clip), strict=True))

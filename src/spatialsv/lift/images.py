@@ -9,7 +9,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from spatialsv.lift.result import (
     write_rrd,
 )
 from spatialsv.lift.views import View, make_view
+from spatialsv.lift.windows import MAX_RESIDUAL, Join, join_windows, split_views
+from spatialsv.progress import progress
 from spatialsv.scenes.scene import Scenes, as_frame_ids, find_invalid_value
 from spatialsv.scenes.store import write_store
 
@@ -45,9 +47,11 @@ class LiftImagesConfig(ImageSetConfig):
     """What is lifted, and which pixels become points."""
 
     input_pixels: int = 307_200  # largest input of a model that takes any image size; 640 x 480
-    crop: bool = (
-        False  # a model trained at one shape gets each image's centre, not all of it padded
-    )
+    # Views of a forward pass; more are lifted in windows, which are joined. Default: as many as
+    # the model was trained with, else all.
+    window: int | None = None
+    window_overlap: int = 2  # views that consecutive windows share, at least
+    crop: bool = False  # show a model of one shape each image's centre, not all of it with padding
     # Pixels below this percentile of confidence are not in the clouds; DA3's 40 removes objects.
     confidence_percentile: float = 10.0
     max_points: int = 1_000_000  # largest number of points of a cloud, as in DA3
@@ -58,6 +62,13 @@ class LiftImagesConfig(ImageSetConfig):
         for name in ("input_pixels", "max_points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}.")
+        if self.window_overlap < 1:
+            raise ValueError(f"window_overlap: expected 1 or more, found {self.window_overlap}.")
+        if self.window is not None and self.window <= self.window_overlap:
+            raise ValueError(
+                f"window: expected more than window_overlap ({self.window_overlap}), found"
+                f" {self.window}."
+            )
         if not 0 <= self.confidence_percentile < 100:
             raise ValueError(
                 "confidence_percentile: expected 0 to below 100, found"
@@ -91,7 +102,7 @@ def lift_images(
 
     Raises:
         ValueError: There is nothing to lift, an input cannot be read, the model has no heads, or
-            there are more views than it takes.
+            the window is larger than it takes.
     """
     config = config or LiftImagesConfig()
     if config.rrd:
@@ -109,7 +120,7 @@ def lift_images(
             raise ValueError(f"Two image sets are named {images.id!r}. Lift them separately.")
         folders.append(folder)
         result, cloud = lift_image_set(images, loaded, config)
-        write_result(folder, result, cloud, _record(loaded, cloud, config), config.rrd)
+        write_result(folder, result, cloud, _record(loaded, result, cloud, config), config.rrd)
         print("\n".join(_summary(images, result, cloud, loaded, folder)))
         totals.update({"views": len(result.views), "points": len(cloud.points)})
         totals.update({"images skipped": len(images.skipped)})
@@ -125,25 +136,41 @@ def lift_image_set(
     images: ImageSet, model: GeometryModel, config: LiftImagesConfig
 ) -> tuple[LiftResult, PointCloud]:
     """Return the geometry of one image set, and its point cloud."""
-    if model.max_views is not None and len(images.images) > model.max_views:
-        raise ValueError(
-            f"{images.id}: {len(images.images)} views, but {model.name} takes at most"
-            f" {model.max_views}. Give fewer photos, or set --frames for folders and videos."
-        )
     views = [
         make_view(name, image, size, model.shape, config.input_pixels, config.crop)
         for name, image, size in zip(images.names, images.images, images.sizes, strict=True)
     ]
-    lifted = model.lift(views)
-    if error := find_invalid_value(lifted):
-        raise ValueError(f"{images.id}: {model.name} predicts no usable geometry: {error}")
+    lifted, joins = _lift_views(images.id, views, model, config)
     scenes = _normalise(lifted).replace(
         ids=(images.id,),
         image=np.stack([_resize_input(view, lifted.shape[1:]) for view in views])[None],
         frame_ids=as_frame_ids(images.names),
     )
-    result = LiftResult(scenes=scenes, views=views)
+    result = LiftResult(scenes=scenes, views=views, joins=joins)
     return result, make_point_cloud(result, config.confidence_percentile, config.max_points)
+
+
+def _lift_views(
+    id: str, views: Sequence[View], model: GeometryModel, config: LiftImagesConfig
+) -> tuple[Scenes, list[Join]]:
+    """Lift the views in windows, and join these."""
+    window = config.window or model.views
+    if window is not None and model.max_views is not None and window > model.max_views:
+        raise ValueError(
+            f"--window: {model.name} takes at most {model.max_views} views, found {window}."
+        )
+    windows = split_views(len(views), window, config.window_overlap)
+    parts = []
+    for part in progress(windows, "lift") if len(windows) > 1 else windows:
+        lifted = model.lift([views[number] for number in part])
+        if error := find_invalid_value(lifted):
+            where = f"{id}, views {part.start} to {part.stop - 1}"
+            raise ValueError(f"{where}: {model.name} predicts no usable geometry: {error}")
+        parts.append(lifted)
+    try:
+        return join_windows(parts, windows)
+    except ValueError as error:
+        raise ValueError(f"{id}: {error}") from None
 
 
 def _normalise(scenes: Scenes) -> Scenes:
@@ -194,8 +221,11 @@ def folder_of(name: str) -> Path:
     return Path(*(part if part.strip(".") else "_" for part in parts))
 
 
-def _record(model: GeometryModel, cloud: PointCloud, config: LiftImagesConfig) -> dict[str, Any]:
+def _record(
+    model: GeometryModel, result: LiftResult, cloud: PointCloud, config: LiftImagesConfig
+) -> dict[str, Any]:
     return {
+        "joins": [asdict(join) for join in result.joins],
         "model": {"name": model.name, "trained_at": model.shape, "notice": model.notice},
         "cloud": {
             "points": len(cloud.points),
@@ -213,6 +243,23 @@ def _closing(model: GeometryModel, totals: Mapping[str, int], out: Path) -> Iter
     yield "note: lengths are relative, 1 = the mean distance of points to the first camera"
     counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
     yield f"lift: {counts}; in {out}"
+
+
+def _describe_residuals(joins: Sequence[Join]) -> str:
+    """Describe how well windows agree; poor joins are named."""
+    residuals = [join.residual for join in joins]
+    text = (
+        f"points of shared views are apart by a median of {min(residuals):.1%} to"
+        f" {max(residuals):.1%} of their depth"
+    )
+    if poor := [join for join in joins if join.residual > MAX_RESIDUAL]:
+        listed = ", ".join(f"{join.views[0]} to {join.views[1] - 1}" for join in poor[:5])
+        text += (
+            f"\n  warning: {len(poor)} windows disagree by more than {MAX_RESIDUAL:.0%} (views"
+            f" {listed}), so that the cloud is distorted there. Give photos in the order of the"
+            " walk, with more overlap, or fewer of them"
+        )
+    return text
 
 
 def _summary(
@@ -233,6 +280,8 @@ def _summary(
             f" ({worst.cropped_share:.0%} cropped), since {model.name} was trained at"
             f" {model.shape[1]} x {model.shape[0]}"
         )
+    if result.joins:
+        yield f"  joined: {len(result.joins) + 1} windows; {_describe_residuals(result.joins)}"
     padded = [view for view in result.views if view.is_padded]
     if padded and model.shape is not None:
         _, _, content_width, content_height = padded[0].content

@@ -20,6 +20,7 @@ from torch import Tensor
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
+from spatialsv.io.text import load_json
 from spatialsv.lift.views import View
 from spatialsv.model.checkpoint import CheckpointRef, resolve_model
 from spatialsv.model.finite import check_finite
@@ -30,7 +31,7 @@ from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample, SceneDataset
 from spatialsv.scenes.scene import Cameras, Geometry, Scenes
-from spatialsv.teachers.rooms import SOURCE, RoomsTeacher, load_network
+from spatialsv.teachers.rooms import SHIPPED, SOURCE, RoomsTeacher, load_network
 
 GIVE_TASKS = "Give a model of an arm with tasks, such as spatialsv."
 TRAINED_ON_ROOMS = (
@@ -49,6 +50,7 @@ class GeometryModel(Protocol):
 
     name: str
     shape: tuple[int, int] | None  # height and width in training; None: any, or unknown
+    views: int | None  # in training, at most; None: any number, or unknown
     max_views: int | None
     notice: str | None  # a limitation, as a sentence that begins with the model's name
 
@@ -71,6 +73,8 @@ class ShippedTeacher:
         config = self.teacher.network.config
         self.shape: tuple[int, int] | None = (config.image_size, config.image_size)
         self.max_views: int | None = config.max_views
+        # With more views, windows no longer agree: the embeddings of later views are untrained.
+        self.views: int | None = load_json(SHIPPED / "RECIPE.json")["config"]["rooms"]["views"]
 
     def lift(self, views: Sequence[View]) -> Scenes:
         """See `GeometryModel`."""
@@ -94,6 +98,7 @@ class ModelWithHeads:
         ValueError: the model has no 3D heads.
     """
 
+    views: int | None = None
     max_views: int | None = None
 
     def __init__(self, path: Path, batch_size: int = 8, family: str | None = None) -> None:
@@ -150,7 +155,8 @@ class ModelWithHeads:
         if most is not None and len(tokens) > most:
             raise ValueError(
                 f"{len(images)} views are {len(tokens)} tokens, but {self.name} has {most}"
-                " positions. Give fewer views, or smaller ones (--input-pixels)."
+                " positions. Lift windows of fewer views (--window), or smaller ones"
+                " (--input-pixels)."
             )
         sample = Sample(ids=("",), tokens=tokens, views=prepared, target=None)
         prediction = self._lift_batch(Collate(processor=family)([sample]))

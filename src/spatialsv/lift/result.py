@@ -24,6 +24,7 @@ from spatialsv.geometry.camera import invert_pose
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.io.atomic import write_bytes
 from spatialsv.lift.views import View
+from spatialsv.lift.windows import Join
 from spatialsv.scenes.scene import Scenes
 
 GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
@@ -46,6 +47,7 @@ class LiftResult:
 
     scenes: Scenes  # one scene, with images of the maps' size
     views: Sequence[View]
+    joins: Sequence[Join] = ()  # of windows, if there are several
 
     @property
     def depth(self) -> Float[np.ndarray, "N H W"]:

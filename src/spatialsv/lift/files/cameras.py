@@ -28,6 +28,7 @@ CONVENTION = {
     "window": "the pixels of the map that show the photo; the others are padding, and not valid",
     "intrinsics_photo": "K for the upright photo's own pixels; likewise",
     "unit": "relative: 1 = mean distance of the points to the first camera",
+    "joins": "windows after the first: views [first, end), residual: median distance / depth",
     "depth_png": f"z-depth; {DEPTH_STEPS} steps a unit, 16 bit, 0 = invalid, 65535 = that or more",
     "confidence_png": "255 (1 - 1 / confidence); confidences start at 1",
     "scene.glb": "glTF axes (y up): this world after diag(1, -1, -1)",
