@@ -31,7 +31,15 @@ from spatialsv.rooms.views import render_views
 from spatialsv.scenes.store import load_store, write_groups
 
 FILES = {
-    *("cameras.json", "scene.glb", "scene.ply", "scene.jpg", "sparse_pc.ply", "transforms.json"),
+    *(
+        "scene.html",
+        "cameras.json",
+        "scene.glb",
+        "scene.ply",
+        "scene.jpg",
+        "sparse_pc.ply",
+        "transforms.json",
+    ),
     *("lifted.zarr", "depth", "confidence", "depth_vis", "images", "sparse", "exports"),
 }
 

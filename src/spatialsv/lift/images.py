@@ -22,6 +22,7 @@ from spatialsv.geometry.maps import normalise_scene, resize_maps
 from spatialsv.lift.errors import SourceErrors, compare_with_source, write_errors
 from spatialsv.lift.files.cameras import write_cameras, write_colmap, write_transforms
 from spatialsv.lift.files.maps import write_figures, write_maps, write_npz
+from spatialsv.lift.files.scene_page import write_scene_page
 from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
 from spatialsv.lift.models import GeometryModel, load_model
 from spatialsv.lift.result import (
@@ -210,6 +211,8 @@ def write_result(
     write_ply(out / "sparse_pc.ply", result, cloud, cameras=False)
     write_colmap(out / "sparse" / "0", result, cloud)
     write_transforms(out / "transforms.json", result)
+    model = record["model"]
+    write_scene_page(out / "scene.html", result, cloud, model["name"], model["notice"])
     if rrd:
         write_rrd(out / "scene.rrd", result, cloud)
     write_store(out / "lifted.zarr", result.scenes)
