@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-long test-harness lint perf pull base clean
+.PHONY: run test test-long test-harness lint perf pull base da3 clean
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
@@ -51,6 +51,15 @@ base: $(VENV)/run.stamp
 		mkdir -p src/spatialsv/weights/$$part && \
 		cp -r data/base/$$part/checkpoint/. src/spatialsv/weights/$$part/ || exit 1; \
 	done
+
+# Depth Anything 3, the teacher `da3`, in an environment of its own: see workflow/envs/da3.yaml.
+DA3_PYTHON ?= python3.11
+da3: $(VENV)/run.stamp
+	$(DA3_PYTHON) -m venv external/da3
+	external/da3/bin/pip --quiet install addict einops "numpy<2" omegaconf opencv-python-headless \
+		pillow safetensors torch
+	external/da3/bin/pip --quiet install --no-deps depth-anything-3==0.1.1
+	hf download depth-anything/DA3-BASE --local-dir external/models/da3_base
 
 clean:
 	find data -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +

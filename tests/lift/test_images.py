@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +88,9 @@ def test_an_earlier_lift_of_more_views_leaves_nothing(photos, headed, tmp_path):
 def test_the_shipped_teacher_lifts_all_of_a_photo_and_nothing_else(photos, tmp_path, capsys):
     assert main(["lift", *map(str, photos[:2]), "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "padded: 2 of 2 images to 64 x 64" in told and "the first shows 64 x 36" in told
+    assert "padded: 2 of 2 images to 64 x 64 pixels; the first fills 64 x 36" in told
+    first = told.splitlines()[0]
+    assert "`make da3`" in first and "--teacher da3" in first
     assert "the shipped teacher was trained on rendered rooms only" in told
     view = json.loads((tmp_path / "cameras.json").read_text())["views"][0]
     assert view["part"] == {"left": 0, "top": 0, "width": 90, "height": 50}
@@ -148,7 +151,8 @@ def test_scenes_of_a_store_have_a_folder_each_and_errors(tmp_path, tiny_scenes, 
     told = capsys.readouterr().out
     assert f"AbsRel {mean:.3f} with one median scale per scene" in told
     last = r"lift: 2 image sets, 4 views, [\d,]+ points, 0 images skipped; in .*/out"
-    assert re.fullmatch(last, told.splitlines()[-1])
+    match = re.fullmatch(rf"{last}\. Open (.*) in a browser\.", told.splitlines()[-1])
+    assert Path(match[1]) == folders[0] / "scene.html" and Path(match[1]).is_file()
 
 
 def test_all_photos_of_a_folder_are_lifted_in_windows(tmp_path, capsys):
@@ -183,6 +187,25 @@ def test_a_window_that_the_model_does_not_take_is_refused(photos, tmp_path, caps
         LiftImagesConfig(window=2)
     with pytest.raises(ValueError, match="window_overlap: expected 1 or more, found 0"):
         LiftImagesConfig(window_overlap=0)
+
+
+def test_without_the_shipped_teacher_nothing_is_said_of_another(photos, headed, tmp_path, capsys):
+    lift_images(photos[:1], tmp_path, model=headed)
+    assert "da3" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--teacher", "da3"], r"external/da3/bin/python: not found\. Run `make da3`"),
+        (["--teacher", "da2"], "unknown teacher 'da2'. Known: rooms, da3, or settings in JSON"),
+        (["--teacher", "da3", "--model", "mine"], "Give either --model or --teacher"),
+    ],
+)
+def test_a_teacher_that_cannot_be_used_is_named(photos, tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lift", str(photos[0]), *words, "--out", "out"]) == 2
+    assert re.search(said, capsys.readouterr().err)
 
 
 def test_two_places_of_one_name_are_not_written_into_one_folder(tmp_path, tiny_scenes, headed):

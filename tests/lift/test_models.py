@@ -1,10 +1,14 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
+from helpers.authors import make_environment
 from helpers.tiny_families import SAVE
 from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import pose_errors
@@ -23,6 +27,8 @@ from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 from spatialsv.scenes.scene import find_invalid_value
+from spatialsv.scenes.store import load_store
+from spatialsv.teachers.config import DA3
 
 
 def as_views(images):
@@ -160,3 +166,26 @@ def test_broken_weights_stop_and_are_named(headed, photos, tmp_path, broken):
     told = rf"{'predictions' if broken == 'heads' else 'hidden states'} .* NaN.*weight .*{name}"
     with pytest.raises(ValueError, match=told):
         lift_images(photos[:1], tmp_path / "out", model=tmp_path)
+
+
+def test_a_third_party_teacher_lifts_photos_of_several_shapes(photos, tmp_path):
+    """Depth Anything 3's worker on a stand-in for its package, which sees a wall."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    save_file({"model.bias": torch.zeros(1)}, weights / "model.safetensors")
+    (weights / "config.json").write_text(json.dumps({"model_name": "any", "img_size": 56}))
+    settings = DA3 | {"path": str(weights), "resolution": 84}
+    settings["python"] = str(make_environment(tmp_path / "environment"))
+    out = tmp_path / "out"
+    lift_images(photos[:2], out, teacher=json.dumps(settings))
+    scenes = load_store(out / "lifted.zarr")
+    assert scenes.source == "depth-anything/DA3-BASE" and scenes.shape == (2, 50, 90)
+    assert scenes.valid[0, 0].mean() > 0.9  # but for interpolated edges
+    columns = scenes.valid[0, 1].any(axis=0)
+    assert 20 < columns.sum() < 40  # the second photo is upright, padded to the first one's shape
+    assert "rooms" not in (out / "scene.html").read_text().split("<main>")[0]
+
+
+def test_the_preset_is_the_one_of_the_settings():
+    path = Path(__file__).parents[2] / "workflow/config/default.yaml"
+    assert yaml.safe_load(path.read_text())["teachers"]["da3"] == DA3

@@ -24,7 +24,7 @@ from spatialsv.lift.files.cameras import write_cameras, write_colmap, write_tran
 from spatialsv.lift.files.maps import write_figures, write_maps, write_npz
 from spatialsv.lift.files.scene_page import write_scene_page
 from spatialsv.lift.image_sets import ImageSet, ImageSetConfig, read_image_sets
-from spatialsv.lift.models import GeometryModel, load_model
+from spatialsv.lift.models import GeometryModel, ShippedTeacher, load_model
 from spatialsv.lift.result import (
     LiftResult,
     PointCloud,
@@ -37,9 +37,14 @@ from spatialsv.lift.result import (
 from spatialsv.lift.views import View, make_view
 from spatialsv.lift.windows import MAX_RESIDUAL, Join, join_windows, split_views
 from spatialsv.progress import progress
+from spatialsv.scenes.images import limit_pixels
 from spatialsv.scenes.scene import Scenes, as_frame_ids, find_invalid_value
 from spatialsv.scenes.store import write_store
 
+SHIPPED_ONLY = (  # the first line
+    "lift: the shipped teacher knows rendered rooms only. For photos, run `make da3` once (Depth"
+    " Anything 3, 1 to 6 GB), and add --teacher da3 to this command."
+)
 FOLDERS = ("depth", "confidence", "depth_vis", "images", "sparse/0")  # with files of each view
 
 
@@ -82,6 +87,7 @@ def lift_images(
     out: Path,
     config: LiftImagesConfig | None = None,
     model: Path | None = None,
+    teacher: str = "rooms",
     family: str | None = None,
     scenes: Sequence[str] = (),
 ) -> list[Path]:
@@ -94,7 +100,9 @@ def lift_images(
         out: folder for the results, with one folder for each image set if there are several;
             files of an earlier lift are replaced
         config: settings
-        model: train manifest, or folder with mllm/ and heads/; by default the shipped teacher
+        model: train manifest, or folder with mllm/ and heads/; by default the teacher
+        teacher: `rooms`, the shipped one; `da3`, which `make da3` installs; or JSON, as an entry of
+            `teachers` in the settings
         family: MODULE:CLASS of an MLLM adapter outside this package; its code is executed
         scenes: ids of the image sets to lift; by default all
 
@@ -111,7 +119,9 @@ def lift_images(
     image_sets = read_image_sets(inputs, config, scenes)
     first = next(image_sets)  # an invalid input is reported before a model is loaded
     second = next(image_sets, None)
-    loaded = load_model(model, family)
+    loaded = load_model(model, family, teacher)
+    if isinstance(loaded, ShippedTeacher):
+        print(SHIPPED_ONLY)
     folders: list[Path] = []
     errors: list[SourceErrors] = []
     totals: Counter[str] = Counter()
@@ -129,7 +139,7 @@ def lift_images(
             errors.append(compare_with_source(result, images.truth))
     if errors:
         write_errors(out / "errors.json", errors)
-    print("\n".join(_closing(loaded, {"image sets": len(folders), **totals}, out)))
+    print("\n".join(_closing(loaded, {"image sets": len(folders), **totals}, out, folders[0])))
     return folders
 
 
@@ -137,8 +147,12 @@ def lift_image_set(
     images: ImageSet, model: GeometryModel, config: LiftImagesConfig
 ) -> tuple[LiftResult, PointCloud]:
     """Return the geometry of one image set, and its point cloud."""
+    shape = model.shape
+    if shape is None and model.one_shape:  # the first image's; others are padded to it
+        width, height = limit_pixels(images.images[0], config.input_pixels).size
+        shape = (height, width)
     views = [
-        make_view(name, image, size, model.shape, config.input_pixels, config.crop)
+        make_view(name, image, size, shape, config.input_pixels, config.crop)
         for name, image, size in zip(images.names, images.images, images.sizes, strict=True)
     ]
     lifted, joins = _lift_views(images.id, views, model, config)
@@ -239,13 +253,25 @@ def _record(
     }
 
 
-def _closing(model: GeometryModel, totals: Mapping[str, int], out: Path) -> Iterator[str]:
-    """Yield what holds for all image sets; the last line says how much was written, and where."""
+def _closing(
+    model: GeometryModel, totals: Mapping[str, int], out: Path, folder: Path
+) -> Iterator[str]:
+    """Yield what holds for all image sets; the last line says how much is where, and what to open.
+
+    Args:
+        model: which lifted them.
+        totals: what was counted.
+        out: of all image sets.
+        folder: of the first one.
+
+    Yields:
+        Lines.
+    """
     if model.notice:
         yield f"note: {model.name} {model.notice}"
     yield "note: lengths are relative, 1 = the mean distance of points to the first camera"
     counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
-    yield f"lift: {counts}; in {out}"
+    yield f"lift: {counts}; in {out}. Open {folder / 'scene.html'} in a browser."
 
 
 def _describe_residuals(joins: Sequence[Join]) -> str:
@@ -269,27 +295,26 @@ def _summary(
     images: ImageSet, result: LiftResult, cloud: PointCloud, model: GeometryModel, folder: Path
 ) -> Iterator[str]:
     """Yield lines on what was lifted, and what was not."""
-    count, (height, width) = len(result.views), result.size
-    yield f"{images.id}: {count} views, maps of {width} x {height}, in {folder}"
+    count, size = len(result.views), " x ".join(map(str, result.size[::-1]))
+    yield f"{images.id}: {count} views, maps of {size}, in {folder}"
     if images.available is not None:
         yield f"  {count} of {images.available} images selected (--frames, --sampling)"
     yield from (f"  skipped: {reason}" for reason in images.skipped[:5])
+    if result.joins:
+        yield f"  joined: {len(result.joins) + 1} windows; {_describe_residuals(result.joins)}"
+    height, width = result.views[0].model_input.shape[:2]
     cropped = [view for view in result.views if view.cropped_share > 0.001]
-    if cropped and model.shape is not None:
+    if cropped:
         worst = max(cropped, key=lambda view: view.cropped_share)
         yield (
             f"  cropped: only the centre of {len(cropped)} of {count} images is lifted, such as"
             f" {worst.part[2]:.0f} x {worst.part[3]:.0f} of {worst.size[0]} x {worst.size[1]}"
-            f" ({worst.cropped_share:.0%} cropped), since {model.name} was trained at"
-            f" {model.shape[1]} x {model.shape[0]}"
+            f" ({worst.cropped_share:.0%} cropped)"
         )
-    if result.joins:
-        yield f"  joined: {len(result.joins) + 1} windows; {_describe_residuals(result.joins)}"
-    padded = [view for view in result.views if view.is_padded]
-    if padded and model.shape is not None:
-        _, _, content_width, content_height = padded[0].content
+    if padded := [view for view in result.views if view.is_padded]:
+        inner = " x ".join(map(str, padded[0].content[2:]))
         yield (
-            f"  padded: {len(padded)} of {count} images to {model.shape[1]} x {model.shape[0]}, at"
-            f" which {model.name} was trained; the first shows {content_width} x {content_height}"
+            f"  padded: {len(padded)} of {count} images to {width} x {height} pixels; the first"
+            f" fills {inner} of these"
         )
     yield f"  clouds: {len(cloud.points)} points; {cloud.skipped} pixels of low confidence skipped"

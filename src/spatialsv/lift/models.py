@@ -1,4 +1,4 @@
-"""Models that lift images: the shipped teacher, or an MLLM with 3D heads, with one interface.
+"""Models that lift images: a teacher, or an MLLM with 3D heads, with one interface.
 
 A model also says at which image shape and on which data it was trained, if its checkpoint records
 that: in the manifest of its training, or in what `spatialsv export` copied from there.
@@ -17,10 +17,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from spatialsv.config import from_mapping
 from spatialsv.geometry.cameras_from_rays import cameras_from_rays
 from spatialsv.geometry.maps import GeometryPrediction, to_first_view
 from spatialsv.geometry.rays import RayMap
-from spatialsv.io.text import load_json
+from spatialsv.io.text import load_json, parse_json
 from spatialsv.lift.views import View
 from spatialsv.model.checkpoint import CheckpointRef, resolve_model
 from spatialsv.model.finite import check_finite
@@ -31,7 +32,10 @@ from spatialsv.samples.chat import Chat
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import Sample, SceneDataset
 from spatialsv.scenes.scene import Cameras, Geometry, Scenes
+from spatialsv.teachers.config import DA3, TeacherConfig
+from spatialsv.teachers.load import load_third_party
 from spatialsv.teachers.rooms import SHIPPED, SOURCE, RoomsTeacher, load_network
+from spatialsv.teachers.teacher import Teacher
 
 GIVE_TASKS = "Give a model of an arm with tasks, such as spatialsv."
 TRAINED_ON_ROOMS = (
@@ -52,6 +56,7 @@ class GeometryModel(Protocol):
     shape: tuple[int, int] | None  # height and width in training; None: any, or unknown
     views: int | None  # in training, at most; None: any number, or unknown
     max_views: int | None
+    one_shape: bool  # the views of a forward pass must have one shape
     notice: str | None  # a limitation, as a sentence that begins with the model's name
 
     def lift(self, views: Sequence[View]) -> Scenes:
@@ -66,6 +71,7 @@ class ShippedTeacher:
     """The geometry teacher in this package; the shipped MLLM has no heads."""
 
     name = "the shipped teacher"
+    one_shape = True
     notice: str | None = TRAINED_ON_ROOMS
 
     def __init__(self) -> None:
@@ -86,6 +92,26 @@ class ShippedTeacher:
         )
 
 
+class ThirdPartyTeacher:
+    """A teacher from outside this package, which takes any number of views of one shape."""
+
+    shape: tuple[int, int] | None = None
+    views: int | None = None
+    max_views: int | None = None
+    one_shape = True
+    notice: str | None = None
+
+    def __init__(self, teacher: Teacher, name: str) -> None:
+        self.teacher, self.name = teacher, name
+
+    def lift(self, views: Sequence[View]) -> Scenes:
+        """See `GeometryModel`; cameras are those that the teacher predicts from all pixels."""
+        images = np.stack([view.model_input for view in views])[None]
+        labels = self.teacher.label(Scenes(ids=("",), image=images, source="photos"))
+        inside = np.stack([view.mask(labels.shape[1:]) for view in views])[None]
+        return labels.replace(valid=labels.valid & inside, features=None, scale=None)
+
+
 class ModelWithHeads:
     """An MLLM with its 3D heads.
 
@@ -100,6 +126,7 @@ class ModelWithHeads:
 
     views: int | None = None
     max_views: int | None = None
+    one_shape = False
 
     def __init__(self, path: Path, batch_size: int = 8, family: str | None = None) -> None:
         self.name, self.batch_size = str(path), batch_size
@@ -180,10 +207,26 @@ def _missing_heads(ref: CheckpointRef) -> str:
     )
 
 
-def load_model(path: Path | None, family: str | None = None) -> GeometryModel:
-    """Load the model at `path`, which needs heads for depth and rays; None: the shipped teacher."""
+def load_model(
+    path: Path | None, family: str | None = None, teacher: str = "rooms"
+) -> GeometryModel:
+    """Load a model with heads for depth and rays, or a teacher.
+
+    Args:
+        path: of the model; None: the teacher.
+        family: of the model, for `load_mllm`.
+        teacher: `rooms`, `da3`, or the settings of another one in JSON.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: The model lacks a head, or the teacher is unknown or not installed.
+    """
     if path is None:
-        return ShippedTeacher()
+        return ShippedTeacher() if teacher == "rooms" else _load_teacher(teacher)
+    if teacher != "rooms":
+        raise ValueError("Give either --model or --teacher.")
     model = ModelWithHeads(path, family=family)
     if missing := [task for task in ("depth", "rays") if task not in model.tasks]:
         raise ValueError(
@@ -191,6 +234,20 @@ def load_model(path: Path | None, family: str | None = None) -> GeometryModel:
             " for depth and rays."
         )
     return model
+
+
+def _load_teacher(name: str) -> ThirdPartyTeacher:
+    settings = DA3 if name == "da3" else None
+    if settings is None and not name.startswith("{"):
+        raise ValueError(
+            f"--teacher: unknown teacher {name!r}. Known: rooms, da3, or settings in JSON, as an"
+            " entry of `teachers` in workflow/config/default.yaml."
+        )
+    config = from_mapping(TeacherConfig, settings or parse_json(name, "--teacher"), "--teacher")
+    missing = [path for path in (config.python, config.path) if path and not Path(path).exists()]
+    if missing and name == "da3":
+        raise ValueError(f"{missing[0]}: not found. Run `make da3` in the repository's folder.")
+    return ThirdPartyTeacher(load_third_party(config, batch_size=1), config.hub)
 
 
 def training_notice(about: Mapping[str, Any]) -> str | None:
