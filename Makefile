@@ -11,12 +11,16 @@ PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-long test-harness lint perf pull base da3 clean
+.PHONY: run quickstart test test-long test-harness lint perf pull base da3 clean
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
 	@cat data/report/table.md
 	@echo "Report: $(CURDIR)/data/report/report.html"
+
+# A first result in about a minute after the installation, on the shipped weights.
+quickstart: $(VENV)/run.stamp
+	spatialsv demo
 
 test: lint
 	$(PYTEST) -m "not long"

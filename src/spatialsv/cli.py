@@ -317,6 +317,10 @@ COMMANDS = {
         "analysis.paper:run",
         show=_present,
     ),
+    "demo": Command(
+        "answer questions about a few rooms with the shipped weights; a page in about a minute",
+        "demo:run",
+    ),
     "base": Command(
         "train the shipped MLLM or its geometry teacher from random weights (hours)",
         "base.stage:run",

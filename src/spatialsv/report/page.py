@@ -78,8 +78,9 @@ def render_page(
     figures: Mapping[str, str],
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
+    note: str = "",
 ) -> str:
-    """Render the page as HTML; `figures` are SVG files by name."""
+    """Render the page as HTML; `figures` are SVG files by name, and `note` stands at the top."""
     scripts, parts = [page.asset(page.SHARED), asset("browser.js")], {**parts, "browser": {}}
     if clouds["scenes"]:
         scripts += map(page.asset, page.VIEWER)
@@ -93,6 +94,7 @@ def render_page(
             parts=parts,
             captions=texts()["captions"],
             figures={name: Markup(as_inline_svg(svg, name)) for name, svg in figures.items()},
+            note=note,
             findings=findings("main", tables),
             caveats=findings("power", tables),
             browser=_label_browser(browser, arm_order(tables)) | {"viewed": list(clouds["scenes"])},
