@@ -54,7 +54,8 @@ def test_the_page_has_images_depth_clouds_and_marked_answers(demo):
     page = demo / "index.html"
     data, clouds = embedded(page, "data"), embedded(page, "clouds")
     assert len(data["scenes"]) == ROOMS and len(clouds["scenes"]) == ROOMS
-    assert {source["name"] for source in clouds["sources"]} == {"exact", "teacher:rooms"}
+    kinds = {source["name"]: source["kind"] for source in clouds["sources"]}
+    assert kinds == {"exact": "reference", "teacher:rooms": "model"}  # shown side by side
     assert all(len(question["responses"]) == 4 for question in data["questions"])
     text = page.read_text()
     assert f"A demo on {ROOMS} rendered test rooms" in text and "nothing was trained" in text
@@ -85,7 +86,7 @@ def test_in_a_browser_both_clouds_are_drawn_and_nothing_is_said(demo, tmp_path):
     browser = Chrome(tmp_path)
     page = demo / "index.html"
     browser.open(page, f"scene={next(iter(embedded(page, 'data')['scenes']))}")
-    browser.wait("document.getElementById('canvas').dataset.points")
+    browser.wait("document.getElementById('canvas').dataset.points?.includes(',')")
     assert browser.js("document.querySelectorAll('.card').length") >= ROOMS
     assert browser.js("document.querySelectorAll('.responses .correct').length") > 0
     assert browser.console == [] and browser.requests == []

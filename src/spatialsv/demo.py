@@ -2,7 +2,7 @@
 
 The stages of the pipeline run on a few rendered rooms. The package ships a base MLLM and a geometry
 teacher, but no trained arm. So the page compares the MLLM with and without images, and with answers
-that follow from geometry alone: the teacher's, and the exact one.
+that follow from geometry without the MLLM: the teacher's, and the exact one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Data of the report's 3D viewer: true and predicted depth with cameras.
 
-All geometry is in the labels' frame and unit: the first view's camera,
-lengths divided by the mean distance of the scene's points. Predicted geometry is
-stored without alignment.
+All geometry is in the labels' frame and unit: the first view's camera, lengths divided by the mean
+distance of the scene's points. Predicted geometry is stored without alignment.
 """
 
 from __future__ import annotations
@@ -67,7 +66,11 @@ def cloud_payload(
     Returns:
         The data of the 3D viewer.
     """
-    sources = {("reference", name): maps for name, maps in references.items()}
+    # Without models, other references are shown next to the first, with their errors.
+    sources = {
+        ("model" if number and not models else "reference", name): maps
+        for number, (name, maps) in enumerate(references.items())
+    }
     sources |= {("model", name): maps for name, maps in models.items()}
     encoded = {}
     for scene in scenes:

@@ -79,7 +79,7 @@ class ShippedTeacher:
         config = self.teacher.network.config
         self.shape: tuple[int, int] | None = (config.image_size, config.image_size)
         self.max_views: int | None = config.max_views
-        # With more views, windows no longer agree: the embeddings of later views are untrained.
+        # The embeddings of later views were not trained: windows of more views disagree.
         self.views: int | None = load_json(SHIPPED / "RECIPE.json")["config"]["rooms"]["views"]
 
     def lift(self, views: Sequence[View]) -> Scenes:
