@@ -182,6 +182,9 @@ def test_a_window_that_the_model_does_not_take_is_refused(photos, tmp_path, caps
     assert main(given) == 2
     told = capsys.readouterr().err
     assert "--window: the shipped teacher takes at most 8 views, found 9" in told
+    given = ["lift", *map(str, photos), "--window-overlap", "4", "--out", str(tmp_path / "out")]
+    assert main(given) == 2
+    assert "--window-overlap: expected less than 4" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match=r"window: expected more than window_overlap \(2\)"):
         LiftImagesConfig(window=2)

@@ -174,6 +174,8 @@ def _lift_views(
         raise ValueError(
             f"--window: {model.name} takes at most {model.max_views} views, found {window}."
         )
+    if window is not None and window <= config.window_overlap:
+        raise ValueError(f"--window-overlap: expected less than {window}, the views of a window.")
     windows = split_views(len(views), window, config.window_overlap)
     parts = []
     for part in progress(windows, "lift") if len(windows) > 1 else windows:
