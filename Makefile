@@ -11,12 +11,16 @@ PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-long test-harness lint perf pull base clean
+.PHONY: run quickstart test test-long test-harness lint perf pull base da3 clean
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
 	@cat data/report/table.md
 	@echo "Report: $(CURDIR)/data/report/report.html"
+
+# A first result in about a minute after the installation, on the shipped weights.
+quickstart: $(VENV)/run.stamp
+	spatialsv demo
 
 test: lint
 	$(PYTEST) -m "not long"
@@ -51,6 +55,15 @@ base: $(VENV)/run.stamp
 		mkdir -p src/spatialsv/weights/$$part && \
 		cp -r data/base/$$part/checkpoint/. src/spatialsv/weights/$$part/ || exit 1; \
 	done
+
+# Depth Anything 3, the teacher `da3`, in an environment of its own: see workflow/envs/da3.yaml.
+DA3_PYTHON ?= python3.11
+da3: $(VENV)/run.stamp
+	$(DA3_PYTHON) -m venv external/da3
+	external/da3/bin/pip --quiet install addict einops "numpy<2" omegaconf opencv-python-headless \
+		pillow safetensors torch
+	external/da3/bin/pip --quiet install --no-deps depth-anything-3==0.1.1
+	hf download depth-anything/DA3-BASE --local-dir external/models/da3_base
 
 clean:
 	find data -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +

@@ -226,7 +226,7 @@ COMMANDS = {
         "evaluate a model on the questions of scenes, or on a benchmark",
         "evaluate:run",
         positional=("benchmark",),
-        inputs=("model?", "scenes*", "data", "train-scenes*", "no-image", "images"),
+        inputs=("model?", "scenes*", "data", "train-scenes*", "no-image"),
         examples=(
             "--model run/manifest.json --scenes test.json --out runs/mine",
             "vsi_bench --model Qwen/Qwen2.5-VL-3B-Instruct --data VSI-Bench/ --out runs/vsi",
@@ -295,6 +295,11 @@ COMMANDS = {
         examples=("--evaluate data/evaluate/*/*/*/*/manifest.json --out paper/manifest.json",),
         show=_present,
     ),
+    "demo": Command(
+        "answer questions about a few rooms with the shipped weights; a page in about a minute",
+        "demo:run",
+        examples=("--out demo/",),
+    ),
     "base": Command(
         "train the shipped MLLM or its geometry teacher from random weights (hours)",
         "base.stage:run",
@@ -328,6 +333,7 @@ VARIANTS = {  # of commands that `find_command` selects by their options
     "score": replace(
         COMMANDS["score"],
         target="benchmarks.protocols:score_all",
+        inputs=("data", "responses"),
         fixed={"protocol": "all"},
         text="benchmarks.protocols:format_all",
     ),

@@ -12,10 +12,7 @@ import torch
 
 from spatialsv.analysis.clouds import (
     EXACT,
-    MAX_ERROR,
-    UNKNOWN,
     cloud_payload,
-    encode_cloud,
     load_cloud,
     model_maps,
     reference_maps,
@@ -27,6 +24,7 @@ from spatialsv.report.examples import decode_cloud
 from spatialsv.scenes.scene import GEOMETRY
 from spatialsv.scenes.store import write_store
 from spatialsv.teachers.exact import ExactTeacher
+from spatialsv.viewer.clouds import MAX_ERROR, UNKNOWN, encode_cloud
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from spatialsv.lift.image_sets import make_view
 from spatialsv.lift.result import LiftResult, PointCloud, make_point_cloud
+from spatialsv.lift.views import make_view
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, save_spatialsv
@@ -52,7 +52,7 @@ def result() -> LiftResult:
         geometry=Geometry(
             cameras=Cameras(intrinsics=K, cam_to_world=poses),
             depth=depth,
-            valid=rng.uniform(size=depth.shape) > 0.2,
+            valid=(rng.uniform(size=depth.shape) > 0.2) & np.stack([v.mask(MAPS) for v in views]),
             confidence=rng.uniform(1, 5, depth.shape).astype(np.float32),
         ),
         image=rng.integers(0, 255, (1, count, height, width, 3), dtype=np.uint8),

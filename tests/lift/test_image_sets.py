@@ -76,6 +76,16 @@ def test_a_folder_is_a_place_of_which_frames_are_taken_evenly(photos, tmp_path):
     assert len(place.skipped) == 1 and "6.png" in place.skipped[0]
 
 
+def test_all_photos_of_a_folder_are_taken_and_eight_frames_of_a_video(photos, film, tmp_path):
+    for number in range(12):
+        shutil.copy(photos[0], tmp_path / f"photo{number}.png")
+    film.rename(film.with_name("film.part"))  # else the folder has a video, too
+    [place] = places(tmp_path)
+    assert len(place.images) == 12 and place.available is None
+    [place] = places(film.with_name("film.part").rename(film))
+    assert len(place.images) == 8 and place.available == 10
+
+
 def test_a_folder_of_folders_is_a_place_each(photos, tmp_path):
     for name in ("kitchen", "hall"):
         (tmp_path / name).mkdir()

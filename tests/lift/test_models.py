@@ -1,9 +1,14 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
 
+from helpers.authors import make_environment
 from helpers.tiny_families import SAVE
 from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import pose_errors
@@ -17,10 +22,22 @@ from spatialsv.lift.models import (
     load_model,
     training_notice,
 )
+from spatialsv.lift.views import make_view
 from spatialsv.model.heads import SpatialHeads, SpatialHeadsConfig
 from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV, load_spatialsv, save_spatialsv
 from spatialsv.scenes.scene import find_invalid_value
+from spatialsv.scenes.store import load_store
+from spatialsv.teachers.config import DA3
+
+
+def as_views(images):
+    """Images that the model takes as they are."""
+    return [
+        make_view(str(n), Image.fromarray(image), image.shape[1::-1], None, 10**9)
+        for n, image in enumerate(images)
+    ]
+
 
 ROOMS_TEACHER = {"teacher": "rooms-teacher", "revision": "", "licence": "Apache-2.0"}
 OTHER_TEACHER = {"teacher": "da3", "revision": "", "licence": "Apache-2.0"}
@@ -47,7 +64,8 @@ def test_the_notice_comes_from_what_the_model_was_trained_on(told, notice):
 
 def test_the_shipped_teacher_says_its_shape_its_limit_and_its_rooms():
     model = load_model(None)
-    assert (model.shape, model.max_views, model.notice) == ((64, 64), 8, TRAINED_ON_ROOMS)
+    assert (model.shape, model.notice) == ((64, 64), TRAINED_ON_ROOMS)
+    assert (model.views, model.max_views) == (4, 8)
 
 
 def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
@@ -56,11 +74,11 @@ def test_an_mllm_of_unknown_training_takes_any_shapes_at_once(headed):
     rng = np.random.default_rng(0)
     sizes = ((32, 48), (64, 16), (40, 40))
     images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
-    scenes = model.lift(images)
+    scenes = model.lift(as_views(images))
     assert scenes.depth.shape == (1, 3, 16, 16) and not scenes.has_image
     assert scenes.valid.all() and find_invalid_value(scenes) is None
     # A causal model: what comes later changes nothing before.
-    twice, alone = model.lift(images[:1] * 2), model.lift(images[:1])
+    twice, alone = model.lift(as_views(images[:1] * 2)), model.lift(as_views(images[:1]))
     np.testing.assert_allclose(twice.depth[0, 0], alone.depth[0, 0], rtol=1e-4)
 
 
@@ -71,21 +89,21 @@ def test_every_family_takes_pictures_of_several_shapes(kind, tmp_path):
     heads = SpatialHeads(config, mllm.config.get_text_config().hidden_size)
     save_spatialsv(tmp_path / "model", SpatialSV(mllm, family, heads))
     images = [np.full((h, w, 3), 90, np.uint8) for h, w in ((40, 64), (64, 32), (48, 48))]
-    scenes = load_model(tmp_path / "model").lift(images)
+    scenes = load_model(tmp_path / "model").lift(as_views(images))
     assert scenes.depth.shape == (1, 3, 8, 8) and find_invalid_value(scenes) is None
 
 
 def test_more_views_than_the_llm_has_positions_are_refused(headed):
     images = [np.zeros((64, 64, 3), np.uint8)] * 64
     with pytest.raises(ValueError, match=r"64 views are .* tokens, but .* has 1024 positions"):
-        load_model(headed).lift(images)
+        load_model(headed).lift(as_views(images))
 
 
 def test_pictures_of_several_shapes_are_no_video(headed):
     model = load_model(headed)
     model.family.views_as = "video"
     with pytest.raises(ValueError, match="images must have one shape"):
-        model.lift([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)])
+        model.lift(as_views([np.zeros((32, 48, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)]))
 
 
 def test_a_model_without_heads_is_refused_before_it_is_loaded(tiny_mllm, tmp_path, monkeypatch):
@@ -148,3 +166,26 @@ def test_broken_weights_stop_and_are_named(headed, photos, tmp_path, broken):
     told = rf"{'predictions' if broken == 'heads' else 'hidden states'} .* NaN.*weight .*{name}"
     with pytest.raises(ValueError, match=told):
         lift_images(photos[:1], tmp_path / "out", model=tmp_path)
+
+
+def test_a_third_party_teacher_lifts_photos_of_several_shapes(photos, tmp_path):
+    """Depth Anything 3's worker on a stand-in for its package, which sees a wall."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    save_file({"model.bias": torch.zeros(1)}, weights / "model.safetensors")
+    (weights / "config.json").write_text(json.dumps({"model_name": "any", "img_size": 56}))
+    settings = DA3 | {"path": str(weights), "resolution": 84}
+    settings["python"] = str(make_environment(tmp_path / "environment"))
+    out = tmp_path / "out"
+    lift_images(photos[:2], out, teacher=json.dumps(settings))
+    scenes = load_store(out / "lifted.zarr")
+    assert scenes.source == "depth-anything/DA3-BASE" and scenes.shape == (2, 50, 90)
+    assert scenes.valid[0, 0].mean() > 0.9  # but for interpolated edges
+    columns = scenes.valid[0, 1].any(axis=0)
+    assert 20 < columns.sum() < 40  # the second photo is upright, padded to the first one's shape
+    assert "rooms" not in (out / "scene.html").read_text().split("<main>")[0]
+
+
+def test_the_preset_is_the_one_of_the_settings():
+    path = Path(__file__).parents[2] / "workflow/config/default.yaml"
+    assert yaml.safe_load(path.read_text())["teachers"]["da3"] == DA3

@@ -64,12 +64,13 @@ def test_the_glb_holds_the_same_in_gltf_axes(result, cloud, tmp_path):
 
 
 def test_a_pyramids_base_is_what_the_camera_sees(result, cloud):
-    height, width = result.size
     for number, corners in enumerate(pyramids(result, extent=2.0)):
+        rows, columns = result.views[number].window(result.size)
         pose, K = result.scenes.cam_to_world[0, number], result.scenes.intrinsics[0, number]
         there = (corners[1:] - pose[:3, 3]) @ pose[:3, :3] @ K.T
         assert_allclose(there[:, 2], 0.1)
-        expected = [[0, 0], [width, 0], [width, height], [0, height]]
+        left, right, top, bottom = columns.start, columns.stop, rows.start, rows.stop
+        expected = [[left, top], [right, top], [right, bottom], [left, bottom]]
         assert_allclose(there[:, :2] / there[:, 2:], expected, atol=1e-9)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from spatialsv.analysis import AnalysisConfig
 from spatialsv.analysis.browser import mark_examples
-from spatialsv.analysis.clouds import encode_cloud, load_cloud, model_maps
+from spatialsv.analysis.clouds import load_cloud, model_maps
 from spatialsv.analysis.jobs import read_jobs, read_runs
 from spatialsv.analysis.quality import disagreement_rows
 from spatialsv.analysis.stage import viewer_records
@@ -13,6 +13,7 @@ from spatialsv.io.manifest import read_manifest
 from spatialsv.report.examples import decode_cloud, examples_figure, pixel_colours
 from spatialsv.report.style import as_svg
 from spatialsv.scenes.question import read_questions
+from spatialsv.viewer.clouds import encode_cloud
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float
 
 from spatialsv.analysis.clouds import Maps
 from spatialsv.analysis.jobs import BASELINES, Runs
@@ -19,6 +16,7 @@ from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.question import TASKS, Question, read_questions
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import load_groups
+from spatialsv.viewer.images import jpeg_uri
 
 COLOURS = matplotlib.colormaps["viridis"]  # perceptual, and readable without colour vision
 
@@ -180,12 +178,3 @@ def _depth_uri(
     if valid is not None:
         shade[~valid] = 128
     return jpeg_uri(shade, side, quality)
-
-
-def jpeg_uri(image: UInt8[np.ndarray, "H W 3"], side: int, quality: int) -> str:
-    """Encode an image as a JPEG data URI of at most `side` pixels in height and width."""
-    small = Image.fromarray(image)
-    small.thumbnail((side, side))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

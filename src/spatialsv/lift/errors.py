@@ -14,8 +14,8 @@ from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.geometry.pose_metrics import PoseErrors, pose_errors
 from spatialsv.geometry.rays import ray_map
 from spatialsv.io.atomic import write_json
-from spatialsv.lift.image_sets import centre_crop
 from spatialsv.lift.measure import ground_truth, measure_batch, pose_columns, summarise
+from spatialsv.lift.result import LiftResult
 from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 
 ALIGNMENT = {
@@ -36,17 +36,20 @@ class SourceErrors:
     pairs: list[PoseErrors]
 
 
-def compare_with_source(
-    lifted: Scenes, source: Scenes, shape: tuple[int, int] | None
-) -> SourceErrors:
-    """Measure a scene whose centre of `shape` was lifted; only cameras, if its depth is unknown."""
+def compare_with_source(result: LiftResult, source: Scenes) -> SourceErrors:
+    """Measure a lifted scene on what it shows of its source; only cameras, if depth is unknown."""
+    lifted = result.scenes
     row: dict[str, Any] = {"scene": source.ids[0]}
     poses = torch.from_numpy(lifted.cam_to_world).double()
     if not source.has_geometry:
         pairs = [pose_errors(poses[0], torch.from_numpy(source.cam_to_world[0]))]
         columns = pose_columns(pairs)
         return SourceErrors(row | {name: value for name, (value,) in columns.items()}, pairs)
-    truth = ground_truth(_crop(source, shape), lifted.shape[1:])
+    view = result.views[0]  # a scene's images have one shape
+    lifted = _cut(lifted, view.window(result.size))
+    left, top, width, height = map(round, view.part)
+    source = _cut(source, (slice(top, top + height), slice(left, left + width)))
+    truth = ground_truth(source, lifted.shape[1:])
     rays = ray_map(torch.from_numpy(lifted.intrinsics).double(), poses, *lifted.shape[1:])
     predicted = GeometryPrediction(
         depth=torch.from_numpy(lifted.depth),
@@ -57,21 +60,20 @@ def compare_with_source(
     return SourceErrors(row | errors, pairs)
 
 
-def _crop(scenes: Scenes, shape: tuple[int, int] | None) -> Scenes:
-    """Return the geometry of the centre of each view, without images."""
-    height, width = scenes.shape[1:]
-    left, top, box_width, box_height = centre_crop((width, height), shape)
-    window = (..., slice(top, top + box_height), slice(left, left + box_width))
+def _cut(scenes: Scenes, window: tuple[slice, slice]) -> Scenes:
+    """Return the geometry of these rows and columns of each view, without images."""
+    rows, columns = window
     intrinsics = scenes.intrinsics.copy()
-    intrinsics[..., 0, 2] -= left
-    intrinsics[..., 1, 2] -= top
+    intrinsics[..., 0, 2] -= columns.start
+    intrinsics[..., 1, 2] -= rows.start
     return Scenes(
         ids=scenes.ids,
         geometry=Geometry(
             cameras=Cameras(intrinsics=intrinsics, cam_to_world=scenes.cam_to_world),
-            depth=scenes.depth[window],
-            valid=scenes.valid[window],
+            depth=scenes.depth[..., rows, columns],
+            valid=scenes.valid[..., rows, columns],
         ),
+        unit=scenes.unit,
     )
 
 

@@ -2,11 +2,6 @@
 
 Photos named one by one are the views of one place, in their order. Folders of photos, videos and
 datasets are read like `spatialsv ingest` reads them. A store, or a manifest of one, has scenes.
-
-A model trained at one size gets images of that aspect ratio: the centre of each, resized. Any other
-model gets full images.
-
-Shapes: h w pixels of the model's input.
 """
 
 from __future__ import annotations
@@ -16,12 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, UInt8
 from PIL import Image
 
-from spatialsv.geometry.camera import intrinsics_before_resampling
 from spatialsv.io.manifest import read_manifest
 from spatialsv.scenes.images import limit_pixels, read_image
 from spatialsv.scenes.readers.capture import Capture, CaptureError, FrameError
@@ -35,7 +26,7 @@ from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.scene_list import SceneList
 from spatialsv.scenes.store import open_store
 
-Matrix = Float[np.ndarray, "3 3"]
+FRAMES = 8  # images of a place, of videos and datasets
 STORE = "zarr.json"  # at the root of a Zarr folder
 
 
@@ -44,14 +35,15 @@ class ImageSetConfig:
     """Which images of videos, folders and datasets are lifted; single photos are all lifted."""
 
     format: str | None = None  # of folders, such as "colmap"; None: detected
-    frames: int = 8  # largest number of images of one place
+    # Largest number of images of one place; default: all photos of a folder, 8 of other inputs.
+    frames: int | None = None
     sampling: Sampling = field(default_factory=Sampling)  # of videos and captures
     max_pixels: int = 1_000_000  # of the files in images/; larger images are reduced
 
     def __post_init__(self) -> None:
         for name in ("frames", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}.")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}: expected 1 or more, found {value}.")
         if self.format is not None and self.format not in FORMATS:
             known = ", ".join(FORMATS)
             raise ValueError(f"format: unknown format {self.format!r}. Known formats: {known}.")
@@ -154,11 +146,13 @@ def _from_captures(root: Path, config: ImageSetConfig) -> Iterator[ImageSet]:
         raise ValueError(f"{root}: found nothing in the format {format}.")
     for path in paths:
         capture = replace(FORMATS[format].capture(path), id=capture_id(root, path))
-        yield from (_from_images if format in GENERIC else _from_posed)(capture, config)
+        count = config.frames or (len(capture.frames) if format == "photos" else FRAMES)
+        read = _from_images if format in GENERIC else _from_posed
+        yield from read(capture, count, config)
 
 
-def _from_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
-    scenes, skipped = load(capture, config.frames, config.sampling, None)
+def _from_posed(capture: Capture, count: int, config: ImageSetConfig) -> Iterator[ImageSet]:
+    scenes, skipped = load(capture, count, config.sampling, None)
     selected = sum(scene.shape[0] for scene in scenes) + len(skipped)
     for scene in scenes:
         yield replace(
@@ -168,11 +162,11 @@ def _from_posed(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
         )
 
 
-def _from_images(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]:
+def _from_images(capture: Capture, count: int, config: ImageSetConfig) -> Iterator[ImageSet]:
     """Yield images in their own shapes, where `load` pads them to the first one's."""
     frames, _ = validate_frames(capture)
     thumbnails = partial(read_thumbnails, pixels=THUMBNAIL * THUMBNAIL)
-    clips = select_frames(frames, config.frames, config.sampling, thumbnails)
+    clips = select_frames(frames, count, config.sampling, thumbnails)
     selected = sum(map(len, clips))
     for number, clip in enumerate(clips):
         results = list(zip(clip, read_images(clip), strict=True))
@@ -186,85 +180,3 @@ def _from_images(capture: Capture, config: ImageSetConfig) -> Iterator[ImageSet]
             skipped=tuple(skipped),
             available=len(frames) if selected < len(frames) else None,
         )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class View:
-    """An image, and the part of it that is lifted."""
-
-    name: str  # of its file, or of its frame
-    size: tuple[int, int]  # width and height of the photo, upright, in pixels
-    crop: tuple[float, float, float, float]  # left, top, width, height in the photo, in pixels
-    image: Image.Image  # the cropped part, in its own aspect ratio
-    model_input: UInt8[np.ndarray, "h w 3"]  # the cropped part as the model gets it
-
-    @property
-    def cropped_share(self) -> float:
-        """The share of the photo that is not lifted."""
-        return 1 - self.crop[2] * self.crop[3] / (self.size[0] * self.size[1])
-
-    def image_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of `image`, from K of a lifted map of `size` (height, width)."""
-        return self._to_size(self.image.size) @ self._input_intrinsics(K, size)
-
-    def photo_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of the photo, from K of a lifted map of `size` (height, width)."""
-        left, top, width, height = self.crop
-        to_photo = self._to_size((width, height))
-        to_photo[:2, 2] = left, top
-        return to_photo @ self._input_intrinsics(K, size)
-
-    def _input_intrinsics(self, K: Matrix, size: tuple[int, int]) -> Matrix:
-        """Return K of the model's input; smaller maps stand for pixels picked from it."""
-        shape = (self.model_input.shape[0], self.model_input.shape[1])
-        return intrinsics_before_resampling(torch.from_numpy(K), size, shape).numpy()
-
-    def _to_size(self, size: tuple[float | int, float | int]) -> Matrix:
-        """Return the matrix from pixels of the model's input to pixels at `size`."""
-        height, width = self.model_input.shape[:2]
-        return np.diag([size[0] / width, size[1] / height, 1.0])
-
-
-def make_view(
-    name: str,
-    image: Image.Image,
-    size: tuple[int, int],
-    shape: tuple[int, int] | None,
-    max_pixels: int,
-) -> View:
-    """Prepare an image for a model.
-
-    Args:
-        name: of the image.
-        image: the upright photo, possibly reduced.
-        size: width and height of the photo before it was reduced.
-        shape: height and width at which the model was trained; None: any.
-        max_pixels: of the input of a model without a `shape`.
-
-    Returns:
-        The view.
-    """
-    left, top, width, height = centre_crop(image.size, shape)
-    part = image.crop((left, top, left + width, top + height))
-    if shape is None:
-        resized = limit_pixels(part, max_pixels)
-    else:
-        resized = part.resize(shape[::-1], Image.Resampling.BICUBIC, reducing_gap=3)
-    x, y = size[0] / image.width, size[1] / image.height
-    return View(
-        name=name,
-        size=size,
-        crop=(left * x, top * y, width * x, height * y),
-        image=part,
-        model_input=np.asarray(resized),
-    )
-
-
-def centre_crop(size: tuple[int, int], shape: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of the largest box of a shape in an image of `size`."""
-    width, height = size
-    if shape is None:
-        return 0, 0, width, height
-    box_width = min(width, max(1, round(height * shape[1] / shape[0])))
-    box_height = min(height, max(1, round(width * shape[0] / shape[1])))
-    return (width - box_width) // 2, (height - box_height) // 2, box_width, box_height

@@ -23,7 +23,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from spatialsv.geometry.camera import invert_pose
 from spatialsv.geometry.rays import point_map, ray_map
 from spatialsv.io.atomic import write_bytes
-from spatialsv.lift.image_sets import View
+from spatialsv.lift.views import View
+from spatialsv.lift.windows import Join
 from spatialsv.scenes.scene import Scenes
 
 GLTF_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF has y up and looks along -z
@@ -46,6 +47,7 @@ class LiftResult:
 
     scenes: Scenes  # one scene, with images of the maps' size
     views: Sequence[View]
+    joins: Sequence[Join] = ()  # of windows, if there are several
 
     @property
     def depth(self) -> Float[np.ndarray, "N H W"]:
@@ -192,12 +194,17 @@ def _vertices(points: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 def pyramids(result: LiftResult, extent: float) -> Float[np.ndarray, "N 5 3"]:
     """Return each camera's centre and its image's corners at a small depth, clockwise."""
-    height, width = result.size
-    pixels = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], dtype=float)
+    pixels = np.stack([_corners(*view.window(result.size)) for view in result.views])
     K, poses = result.intrinsics, result.cam_to_world
-    rays = LENGTH * extent * np.einsum("nij,cj->nci", np.linalg.inv(K), pixels)
+    rays = LENGTH * extent * np.einsum("nij,ncj->nci", np.linalg.inv(K), pixels)
     corners = np.concatenate([np.zeros((len(K), 1, 3)), rays], axis=1)
     return np.einsum("nij,ncj->nci", poses[:, :3, :3], corners) + poses[:, None, :3, 3]
+
+
+def _corners(rows: slice, columns: slice) -> Float[np.ndarray, "4 3"]:
+    """Return the corners of rows and columns as homogeneous pixels, clockwise from the top left."""
+    left, right, top, bottom = columns.start, columns.stop, rows.start, rows.stop
+    return np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1.0]])
 
 
 def view_colours(views: int) -> UInt8[np.ndarray, "N 3"]:

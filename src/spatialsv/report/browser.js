@@ -1,6 +1,5 @@
 "use strict";
 // The question browser. Its state is in the address's hash, so that every view has a link.
-const data = JSON.parse(document.getElementById("data").textContent);
 const form = document.getElementById("filters");
 const PER_PAGE = 6;
 const FILTERS = ["task", "outcome", "arm", "against", "find"];
@@ -8,13 +7,6 @@ const STATE = [...FILTERS, "page", "question"]; // this script's part of the add
 let matches = [];
 let page = 0;
 let single = null; // id of the question in the address
-
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children); // strings become text, never markup
-  return node;
-}
 
 function fillSelect(name, entries) {
   for (const [value, label] of entries) form[name].append(element("option", { value }, label));
@@ -131,16 +123,6 @@ function filter() {
   matches = data.questions.filter(isMatch);
   document.getElementById("all").hidden = !single;
   show();
-}
-
-// Set `values` of `names` in the address; other parts stay, which belong to the other script.
-function putHash(names, values) {
-  const state = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
-  for (const name of names) {
-    if (values[name]) state.set(name, values[name]);
-    else state.delete(name);
-  }
-  history.replaceState(null, "", `#${state}`);
 }
 
 function writeHash() {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from spatialsv.report.texts import (
     task_label,
     texts,
 )
+from spatialsv.viewer import page
 
 
 def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]) -> dict[str, Any]:
@@ -79,30 +78,28 @@ def render_page(
     figures: Mapping[str, str],
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
+    note: str = "",
 ) -> str:
-    """Render the page as HTML; `figures` are SVG files by name."""
-    scripts, parts = ["browser.js"], {**parts, "browser": {}}
+    """Render the page as HTML; `figures` are SVG files by name, and `note` stands at the top."""
+    scripts, parts = [page.asset(page.SHARED), asset("browser.js")], {**parts, "browser": {}}
     if clouds["scenes"]:
-        scripts += ["three/three.min.js", "cloud.js", "viewer.js"]
+        scripts += map(page.asset, page.VIEWER)
         parts["space"] = {}
-    # Exactly as they are between the tags: their digests are in the page's policy.
-    scripts = [f"\n{asset(name)}\n" for name in scripts]
     sources = [one | {"label": source_label(one["name"])} for one in clouds["sources"]]
     return (
         environment()
         .get_template("page.html")
         .render(
-            policy=Markup(_policy(scripts)),
-            style=Markup(asset("style.css")),
-            scripts=list(map(Markup, scripts)),
             sections={name: title for name, title in texts()["sections"].items() if name in parts},
             parts=parts,
             captions=texts()["captions"],
             figures={name: Markup(as_inline_svg(svg, name)) for name, svg in figures.items()},
+            note=note,
             findings=findings("main", tables),
             caveats=findings("power", tables),
             browser=_label_browser(browser, arm_order(tables)) | {"viewed": list(clouds["scenes"])},
             clouds={**clouds, "sources": sources},
+            **page.page_frame(scripts),
         )
     )
 
@@ -144,13 +141,3 @@ def _label_browser(browser: Mapping[str, Any], order: Sequence[str]) -> dict[str
         },
         "colours": colours,
     }
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Load nothing from anywhere, and run no script but these, whatever the data may hold."""
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts)
-    allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:;"
-        " base-uri 'none'; form-action 'none'"
-    )

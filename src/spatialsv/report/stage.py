@@ -28,6 +28,7 @@ class ReportConfig:
     """Size of the page."""
 
     max_megabytes: float = 15.0  # of the page; it has fewer scenes until it fits
+    note: str = ""  # sentences at the top of the page, such as what this run is for
 
 
 def run(
@@ -65,7 +66,7 @@ def run(
     folders = [sorted(Path(p).rglob("*.tsv")) or [Path(p)] for p in benchmarks]
     parts = page_parts(tables, ablated[0] if ablated else None, list(chain(*folders)))
     svgs = {name: as_svg(figure) for name, figure in figures.items()}
-    page, count = fit_page(tables, parts, svgs, browser, clouds, config.max_megabytes)
+    page, count = fit_page(tables, parts, svgs, browser, clouds, config)
     write_text(out.parent / "report.html", page)
     sys.stdout.write("\n\n".join([*map(as_text, words), "\n".join(sentences)]) + "\n")
     scenes = f"{count} of {len(browser['scenes'])} scenes (report.max_megabytes)"
@@ -90,11 +91,11 @@ def fit_page(
     figures: Mapping[str, str],
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
-    max_megabytes: float,
+    config: ReportConfig,
 ) -> tuple[str, int]:
     """Render the page with as many evenly spaced scenes as the size limit allows.
 
-    The arguments are those of `render_page`, and the limit.
+    The arguments are those of `render_page`, and the settings.
 
     Returns:
         HTML, and the number of scenes in it.
@@ -115,13 +116,15 @@ def fit_page(
             "tasks": [name for name in browser["tasks"] if name in tasks],
         }
         viewed = {n: scene for n, scene in clouds["scenes"].items() if n in kept}
-        page = render_page(tables, parts, figures, chosen, {**clouds, "scenes": viewed})
+        page = render_page(
+            tables, parts, figures, chosen, {**clouds, "scenes": viewed}, config.note
+        )
         size = len(page.encode()) / 1e6  # MB
-        if size <= max_megabytes:
+        if size <= config.max_megabytes:
             return page, count
         if count == 0:
             raise ValueError(
                 f"report.max_megabytes: the page needs {size:.1f} MB without any scene, and the"
-                f" limit is {max_megabytes} MB. Increase it."
+                f" limit is {config.max_megabytes} MB. Increase it."
             )
-        count = min(count - 1, int(count * max_megabytes / size))
+        count = min(count - 1, int(count * config.max_megabytes / size))

@@ -8,10 +8,11 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader
 
 from spatialsv.report.data import Row
 from spatialsv.report.tables import Table, format_interval, format_significance
+from spatialsv.viewer import page
 
 KEYS = ("title", "note")
 
@@ -56,15 +57,8 @@ def source_label(source: str) -> str:
 
 @cache
 def environment() -> Environment:
-    """Return the templates' environment: HTML is escaped, and JSON cannot end a script element."""
-    made = Environment(
-        loader=PackageLoader("spatialsv.report", ""),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    """Return the templates' environment, with the viewer's templates and filters for numbers."""
+    made = page.environment(PackageLoader("spatialsv.report", ""))
     made.filters |= {
         "arm": arm_label,
         "interval": _format_interval,

@@ -29,6 +29,15 @@ LICENCES = {
 }
 
 
+# What `make da3` sets up, relative to the working directory; also in workflow/config/default.yaml.
+DA3 = {
+    "kind": "da3",
+    "hub": "depth-anything/DA3-BASE",
+    "path": "external/models/da3_base",
+    "python": "external/da3/bin/python",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
     """A third-party network that labels scenes.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from safetensors.torch import load_file, save_file
 
 from spatialsv.config import from_mapping, to_mapping
@@ -83,17 +83,35 @@ class RoomsTeacher:
         return Scenes(ids=scenes.ids, geometry=geometry, unit="relative", source=SOURCE)
 
     @torch.no_grad()
-    def predict(self, image: UInt8[np.ndarray, "B N H W 3"]) -> dict[str, np.ndarray]:
-        """Return the variables of one batch of labels by name; see `label`."""
+    def predict(
+        self,
+        image: UInt8[np.ndarray, "B N H W 3"],
+        inside: Bool[np.ndarray, "B N H W"] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Return the variables of one batch of labels by name; see `label`.
+
+        Args:
+            image: The images.
+            inside: Pixels that count, for depth and cameras; all by default.
+
+        Returns:
+            The variables.
+        """
         size, (height, width) = self.network.config.image_size, image.shape[2:4]
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).float() / 255
         prediction = self.network(resize_maps(pixels.movedim(-1, 2), size, size).movedim(2, -1))
-        cameras = cameras_from_rays(prediction.rays, prediction.ray_confidence)
+        weights = prediction.ray_confidence
+        if inside is not None:
+            mask = torch.from_numpy(inside).to(device)
+            weights = weights * (resize_maps(mask.float()[:, :, None], size, size)[:, :, 0] > 0.5)
+        cameras = cameras_from_rays(prediction.rays, weights)
         intrinsics = scale_intrinsics(cameras.intrinsics, width / size, height / size)
         depth = resize_maps(prediction.depth[:, :, None], height, width)[:, :, 0]
         confidence = resize_maps(prediction.depth_confidence[:, :, None], height, width)[:, :, 0]
         valid = depth.isfinite() & (depth > 0)
+        if inside is not None:
+            valid &= mask
         depth, poses, _ = normalise_scene(depth.double(), cameras.cam_to_world, intrinsics, valid)
         return {
             "depth": depth.float().cpu().numpy(),

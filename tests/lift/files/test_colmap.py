@@ -38,12 +38,12 @@ def test_pycolmap_sees_every_point_where_it_was_seen(result, cloud, tmp_path):
 
 
 def test_keypoints_lie_in_the_picture_where_the_map_says(result, cloud, tmp_path):
-    """The map's pixel (0, 0) stands for pixel (1, 1) of what was shown, 24 x 32 of the picture."""
+    """The map's pixel (0, 0) stands for pixel (1, 1) of what was shown: 90 x 50 as 32 x 18."""
     write_colmap(tmp_path, result, cloud)
     image = pycolmap.Reconstruction(tmp_path).images[1]
     width, height = result.views[0].image.size
     u, v = cloud.pixels[0]
-    expected = [(2 * (u - 0.5) + 1.5) * width / 32, (2 * (v - 0.5) + 1.5) * height / 24]
+    expected = [(2 * (u - 0.5) + 1.5) * width / 32, (2 * (v - 0.5) + 1.5 - 3) * height / 18]
     assert_allclose(image.points2D[0].xy, expected, rtol=1e-12)
 
 

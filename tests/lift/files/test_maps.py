@@ -24,13 +24,14 @@ def test_depth_and_confidence_png_hold_the_maps(result, tmp_path):
     for number, name in enumerate(result.names):
         steps = np.asarray(Image.open(tmp_path / "depth" / f"{name}.png"))
         assert steps.dtype == np.uint16 or steps.dtype == np.int32
-        assert_array_equal(steps > 0, scenes.valid[0, number])
-        known = scenes.valid[0, number]
+        shown = (0, number, *result.views[number].window(result.size))
+        assert_array_equal(steps > 0, scenes.valid[shown])
+        known = scenes.valid[shown]
         assert_allclose(
-            steps[known] / DEPTH_STEPS, scenes.depth[0, number][known], atol=0.51 / DEPTH_STEPS
+            steps[known] / DEPTH_STEPS, scenes.depth[shown][known], atol=0.51 / DEPTH_STEPS
         )
         sure = np.asarray(Image.open(tmp_path / "confidence" / f"{name}.png")).astype(float)
-        assert_allclose(sure, 255 * (1 - 1 / scenes.confidence[0, number]), atol=1)
+        assert_allclose(sure, 255 * (1 - 1 / scenes.confidence[shown]), atol=1)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,8 @@ def test_maps_take_the_pictures_proportions_by_repeating_pixels(size, shape):
 
 def test_depths_that_no_step_holds_are_clipped_and_never_invalid(result, tmp_path):
     depth = result.scenes.depth.copy()
-    depth[0, 0, 0, :2], valid = (1e-5, 1e3), np.ones_like(result.scenes.valid)
+    top = result.views[0].window(result.size)[0].start
+    depth[0, 0, top, :2], valid = (1e-5, 1e3), np.ones_like(result.scenes.valid)
     write_maps(tmp_path, replace(result, scenes=result.scenes.replace(depth=depth, valid=valid)))
     steps = np.asarray(Image.open(tmp_path / "depth" / "0000.png"))
     assert steps[0, :2].tolist() == [1, 65535]

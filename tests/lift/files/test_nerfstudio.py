@@ -23,7 +23,8 @@ def test_our_own_reader_reads_back_what_was_lifted(result, tmp_path):
     for number, frame in enumerate(capture.frames):
         assert_allclose(frame.intrinsics, result.image_intrinsics()[number], rtol=1e-12)
         assert_allclose(frame.cam_to_world, lifted.cam_to_world[0, number], atol=1e-12)
-        expected = np.where(lifted.valid[0, number], lifted.depth[0, number], 0)
+        shown = (0, number, *result.views[number].window(result.size))
+        expected = np.where(lifted.valid[shown], lifted.depth[shown], 0)
         assert_allclose(frame.depth(), expected, atol=0.51 / DEPTH_STEPS)
 
 
@@ -32,7 +33,10 @@ def test_where_picture_and_map_are_of_one_size_pixels_keep_their_depths(result, 
     size = result.size
     views = [
         replace(
-            v, image=v.image.resize(size[::-1]), model_input=v.model_input[: size[0], : size[1]]
+            v,
+            image=v.image.resize(size[::-1]),
+            model_input=v.model_input[: size[0], : size[1]],
+            content=(0, 0, *size[::-1]),
         )
         for v in result.views
     ]

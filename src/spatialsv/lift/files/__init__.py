@@ -3,9 +3,10 @@
 | file | content | as named by |
 |---|---|---|
 | lifted.zarr | all of it, unrounded: a store of one scene, see `scenes.store.encoding` | |
-| cameras.json | K and pose of each view, its crop, and the conventions of all files | |
+| cameras.json | K and pose of each view, what it shows, and the conventions of all files | |
 | exports/mini_npz/results.npz | depth, conf, extrinsics, intrinsics | DA3 |
 | scene.glb, scene.jpg, depth_vis/0000.png | points and cameras; figures | DA3 |
+| scene.html | images, cameras and points, in a page | |
 | scene.ply, scene.rrd | points and cameras | |
 | depth/0000.png, confidence/0000.png | 16 and 8 bits | |
 | images/0000.jpg | the part of each photo that was lifted | COLMAP, nerfstudio |

@@ -20,12 +20,15 @@ from spatialsv.lift.files.maps import DEPTH_STEPS
 from spatialsv.lift.result import LiftResult, PointCloud
 from spatialsv.scenes.readers.capture import from_opengl
 
+BOX = ("left", "top", "width", "height")  # in pixels
 CONVENTION = {
     "cam_to_world": "OpenCV camera (x right, y down, z forward) to the first view's camera",
     "intrinsics": "K for the lifted map of `size` pixels; the top-left pixel's centre: (0.5, 0.5)",
     "intrinsics_image": "K for images/, the `part` of the photo that was lifted; likewise",
+    "window": "the pixels of the map that show the photo; the others are padding, and not valid",
     "intrinsics_photo": "K for the upright photo's own pixels; likewise",
-    "unit": "relative: 1 = mean distance of the points to the first camera, as predicted",
+    "unit": "relative: 1 = mean distance of the points to the first camera",
+    "joins": "windows after the first: views [first, end), residual: median distance / depth",
     "depth_png": f"z-depth; {DEPTH_STEPS} steps a unit, 16 bit, 0 = invalid, 65535 = that or more",
     "confidence_png": "255 (1 - 1 / confidence); confidences start at 1",
     "scene.glb": "glTF axes (y up): this world after diag(1, -1, -1)",
@@ -42,10 +45,11 @@ def write_cameras(path: Path, result: LiftResult, about: Mapping[str, Any]) -> N
         {
             "photo": view.name,
             "photo_size": list(view.size),
-            "part": dict(zip(("left", "top", "width", "height"), view.crop, strict=True)),
+            "part": dict(zip(BOX, view.part, strict=True)),
             "image": f"images/{name}.jpg",
             "image_size": list(view.image.size),
             "size": [width, height],
+            "window": _box(*view.window(result.size)),
             "intrinsics": K.tolist(),
             "intrinsics_image": view.image_intrinsics(K, result.size).tolist(),
             "intrinsics_photo": view.photo_intrinsics(K, result.size).tolist(),
@@ -56,6 +60,12 @@ def write_cameras(path: Path, result: LiftResult, about: Mapping[str, Any]) -> N
         )
     ]
     write_json(path, {"convention": CONVENTION, "views": views, **about})
+
+
+def _box(rows: slice, columns: slice) -> dict[str, int]:
+    """Return rows and columns as a box."""
+    sides = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+    return dict(zip(BOX, sides, strict=True))
 
 
 def write_transforms(path: Path, result: LiftResult) -> None:

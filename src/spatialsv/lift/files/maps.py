@@ -52,8 +52,9 @@ def write_npz(path: Path, result: LiftResult) -> None:
 def write_maps(out: Path, result: LiftResult) -> None:
     """Write depth/ as 16-bit PNG, 0 = invalid, and confidence/ as 8-bit PNG.
 
-    A confidence is written as 255 (1 - 1 / confidence). Where the maps have another aspect ratio
-    than the image, rows or columns are repeated; depths are never interpolated.
+    A confidence is written as 255 (1 - 1 / confidence). Padding is not written. Where the pixels
+    that show the photo have another aspect ratio than the image, rows or columns are repeated;
+    depths are never interpolated.
     """
     steps = np.clip(np.round(result.depth * DEPTH_STEPS), 1, 65535)
     depth = np.where(result.valid, steps, 0).astype(np.uint16)
@@ -61,8 +62,8 @@ def write_maps(out: Path, result: LiftResult) -> None:
     for folder, maps in (("depth", depth), ("confidence", confidence)):
         (out / folder).mkdir(exist_ok=True)
         for name, view, values in zip(result.names, result.views, maps, strict=True):
-            padded = repeat_to_aspect(values, view.image.size)
-            Image.fromarray(padded).save(out / folder / f"{name}.png")
+            shown = repeat_to_aspect(values[view.window(result.size)], view.image.size)
+            Image.fromarray(shown).save(out / folder / f"{name}.png")
 
 
 def repeat_to_aspect(
@@ -102,7 +103,11 @@ def _scale(values: Float[np.ndarray, " p"], colours: str) -> ScalarMappable:
 
 def _view_figure(result: LiftResult, number: int, scales: Scales, least: float) -> Figure:
     """Draw one view, laid out in inches, since a layout engine takes longer than all else."""
-    view, valid, confidence = result.views[number], result.valid[number], result.confidence[number]
+    view = result.views[number]
+    window = (number, *view.window(result.size))
+    depth, valid, confidence = (
+        maps[window] for maps in (result.depth, result.valid, result.confidence)
+    )
     aspect = view.image.width / view.image.height
     width, height = PANEL * min(1.5, aspect), PANEL * min(1, 1.5 / aspect)
     figure = Figure(figsize=(3 * width + 2 * (GAP + BAR) + GAP, height + 0.5))
@@ -116,7 +121,7 @@ def _view_figure(result: LiftResult, number: int, scales: Scales, least: float) 
     lefts = (0.1, 0.1 + width + GAP, 0.1 + 2 * (width + GAP) + BAR)
     panels = [add_axes(left, width) for left in lefts]
     panels[0].imshow(view.image)
-    show_map(panels[1], result.depth[number], valid, scales[0], view.image.size)
+    show_map(panels[1], depth, valid, scales[0], view.image.size)
     show_map(panels[2], confidence, valid, scales[1], view.image.size)
     contour = bool((confidence < least).any() and (confidence >= least).any())
     if contour:
@@ -143,10 +148,13 @@ def _overview(result: LiftResult, scales: Scales) -> Figure:
     figure = Figure(figsize=(len(views) * width + 1.2, 2 * height + 0.5), layout="constrained")
     axes = figure.subplots(2, len(views), squeeze=False)
     for column, number in enumerate(views):
-        view, valid = result.views[number], result.valid[number]
+        view = result.views[number]
+        window = (number, *view.window(result.size))
         axes[0, column].imshow(view.image)
         axes[0, column].set_title(Path(view.name).name, fontsize=8)
-        show_map(axes[1, column], result.depth[number], valid, scales[0], view.image.size)
+        show_map(
+            axes[1, column], result.depth[window], result.valid[window], scales[0], view.image.size
+        )
     for axis in axes.flat:
         _hide_axes(axis)
     bar = figure.colorbar(scales[0], ax=axes[1], extend="both", aspect=15)

@@ -35,8 +35,14 @@ function cloudPoints(cloud) {
   return { positions: new Float32Array(positions), pixels: new Uint32Array(pixels) };
 }
 
+// The pixels [left, top, width, height] of a view's map that show its image; the others are padding.
+function imageWindow(cloud, view) {
+  return cloud.windows?.[view] ?? [0, 0, cloud.size[2], cloud.size[1]];
+}
+
 // The images at the cloud's size: red, green and blue of every pixel.
-async function imageColours(uris, [views, height, width]) {
+async function imageColours(uris, cloud) {
+  const [views, height, width] = cloud.size;
   const colours = new Uint8Array(3 * views * height * width);
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -44,7 +50,7 @@ async function imageColours(uris, [views, height, width]) {
     const image = new Image();
     image.src = uris[view];
     await image.decode();
-    context.drawImage(image, 0, 0, width, height);
+    context.drawImage(image, ...imageWindow(cloud, view));
     const { data: pixels } = context.getImageData(0, 0, width, height);
     const start = view * height * width;
     for (let at = 0; at < height * width; at++) {
@@ -80,7 +86,7 @@ function selectColours(colours, pixels) {
 
 // Pyramids from each camera to its image plane at depth `reach`, as pairs of line ends.
 function frusta(cloud, reach) {
-  const [views, height, width] = cloud.size;
+  const [views] = cloud.size;
   const ends = [];
   const colours = [];
   for (let view = 0; view < views; view++) {
@@ -90,7 +96,9 @@ function frusta(cloud, reach) {
       return toWorld(cloud, view, reach * ((column - cx - skew * y) / fx), reach * y, reach);
     };
     const tip = toWorld(cloud, view, 0, 0, 0);
-    const corners = [corner(0, 0), corner(width, 0), corner(width, height), corner(0, height)];
+    const [left, top, width, height] = imageWindow(cloud, view);
+    const [right, bottom] = [left + width, top + height];
+    const corners = [corner(left, top), corner(right, top), corner(right, bottom), corner(left, bottom)];
     corners.forEach((point, at) => ends.push(tip, point, point, corners[(at + 1) % 4]));
     for (let end = 0; end < 16; end++) colours.push(VIEW_COLOURS[view % VIEW_COLOURS.length]);
   }

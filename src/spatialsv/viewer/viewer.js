@@ -80,7 +80,7 @@ async function buildPart(cloud, scene, colour) {
   const { positions, pixels } = cloudPoints(cloud);
   const all = cloud[colour]
     ? scaleColours(decode(cloud[colour]), clouds.scales[colour])
-    : await imageColours(data.scenes[scene].images, cloud.size);
+    : await imageColours(data.scenes[scene].images, cloud);
   const geometry = new BufferGeometry();
   geometry.setAttribute("position", new BufferAttribute(positions, 3));
   geometry.setAttribute("color", new BufferAttribute(selectColours(all, pixels), 3, true));
@@ -271,6 +271,13 @@ for (const [part, kind] of [["truth", "reference"], ["model", "model"]]) {
   controls3d[part].closest("label").hidden = sources.length < 2;
 }
 controls3d.scene.append(...Object.keys(clouds.scenes).map((name) => element("option", { value: name }, name)));
+// Controls without a choice are hidden.
+document.querySelector("#view .steps").hidden = Object.keys(clouds.scenes).length < 2;
+document.getElementById("shown").hidden = !sourcesOf("reference").length || !sourcesOf("model").length;
+for (const choice of controls3d.colour) {
+  const isKnown = (cloud) => choice.value === "image" || choice.value in cloud;
+  choice.closest("label").hidden = !Object.values(clouds.scenes).flat().some(isKnown);
+}
 controls3d.addEventListener("submit", (event) => event.preventDefault());
 controls3d.addEventListener("input", onChange);
 document.getElementById("before").addEventListener("click", () => stepScene(-1));
