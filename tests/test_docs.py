@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -159,12 +158,6 @@ def test_settings_named_in_the_text_exist(page):
             node = node.get("properties", {}).get(key) or node.get("additionalProperties")
             assert node, f"{name_of(page)}: {path}"
             node = next((n for n in node.get("anyOf", []) if "properties" in n), node)
-
-
-def test_every_table_of_the_analysis_is_documented():
-    package = json.loads((ROOT / "src/spatialsv/analysis/datapackage.json").read_text())
-    named = set(re.findall(r"`(\w+)\.csv`", (DOCS / "analysis.md").read_text()))
-    assert named == {resource["name"] for resource in package["resources"]}
 
 
 def commands() -> list:

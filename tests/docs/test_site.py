@@ -118,7 +118,7 @@ def test_every_public_name_is_documented_once(site):
 
 
 def test_every_column_of_the_analysis_is_documented(site):
-    text = words_of(site / "reference/formats.html")
+    text = words_of(site / "reference/analysis.html")
     package = json.loads((ROOT / "src/spatialsv/analysis/datapackage.json").read_text())
     for resource in package["resources"]:
         assert resource["path"] in text

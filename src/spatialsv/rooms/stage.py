@@ -31,7 +31,7 @@ SELECTED = (*CROSS_VIEW, *SINGLE_VIEW)  # tasks of `rooms.evidence`
 class ScenesConfig:
     """Number of rooms, and number and kind of questions."""
 
-    splits: dict[str, int] = field(default_factory=dict)  # rooms in each; of whole shards
+    splits: dict[str, int] = field(default_factory=dict)  # rooms in each; shards divide it
     shard_size: int = 128  # rooms per job; questions are balanced within a shard
     questions: int = 12  # per room, including recognition, without those of cross_ and single_
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # per split; default: all tasks
