@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -81,6 +82,25 @@ def test_an_index_links_every_page_of_its_folder(index):
     assert pages | folders <= links
 
 
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_functions_linked_in_the_text_exist(page):
+    links = re.findall(r"\[`([\w.]+)`\]\(([^)]+/src/spatialsv/[^)]+)\.py\)", text_of(page))
+    for name, target in links:
+        module = target.partition("/src/spatialsv/")[2].replace("/", ".")
+        tree = ast.parse((page.parent / f"{target}.py").read_text())
+        defined = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
+        rest = name.removeprefix(module).removeprefix(".")
+        assert name.startswith(module), f"{name_of(page)}: {name}"
+        assert not rest or rest in defined, f"{name_of(page)}: {name}"
+
+
+def test_the_equations_are_linked_to_the_code():
+    text = (DOCS / "explanation/equations.md").read_text()
+    assert len(re.findall(r"\]\([^)]+/src/spatialsv/[^)]+\.py\)", text)) > 30
+    numbered = re.findall(r"^\| ([\d, ]+) \|", text, flags=re.MULTILINE)
+    assert {int(n) for row in numbered for n in row.split(",")} == {1, 2, 5, 6, 10, 11, 12}
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
 
@@ -152,7 +172,7 @@ def test_settings_in_yaml_examples_exist(page):
 @pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_settings_named_in_the_text_exist(page):
     stages = "|".join(schema()["properties"])
-    for path in re.findall(rf"`((?:{stages})\.[a-z_.]+)[`:]", text_of(page)):
+    for path in re.findall(rf"`((?:{stages})\.[a-z_.]+)(?:`(?!\]\()|:)", text_of(page)):
         node = schema()
         for key in path.split("."):
             node = node.get("properties", {}).get(key) or node.get("additionalProperties")
