@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,11 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def python_blocks() -> list:
-    """Return the Python examples of all pages as test parameters."""
+    """Return the Python examples of all pages but tutorials, which run as one, as parameters."""
     return [
         pytest.param(code, id=f"{name_of(page)}-{number}")
         for page in PAGES
+        if page.parent.name != "tutorials"
         for number, code in enumerate(
             re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
         )
@@ -158,6 +160,7 @@ def test_pre_commit_uses_the_tested_versions():
     assert all(pins.get(name, version) == version for name, version in named.items())
 
 
+@cache
 def schema() -> dict:
     """Return the schema of the settings."""
     return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

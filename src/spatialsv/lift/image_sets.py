@@ -12,7 +12,7 @@ Shapes: h w pixels of the model's input.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class ImageSetConfig:
 
     format: str | None = None  # of folders, such as "colmap"; None: detected
     frames: int = 8  # largest number of images of one place
-    sampling: Sampling = Sampling()  # noqa: RUF009  it is frozen
+    sampling: Sampling = field(default_factory=Sampling)  # of videos and captures
     max_pixels: int = 1_000_000  # of the files in images/; larger images are reduced
 
     def __post_init__(self) -> None:
