@@ -212,7 +212,7 @@ def test_the_changelog_lists_every_renamed_setting_and_option():
 
 
 def test_benchmarks_protocols_and_fields_of_a_response_are_documented():
-    text = (DOCS / "benchmarks.md").read_text()
+    text = (DOCS / "guides/benchmarks.md").read_text()
     table = text[text.index("| Benchmark | Protocols") :].split("\n\n")[0]
     protocols = {
         name: re.findall(r"`(\w+)`", names)

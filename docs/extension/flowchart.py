@@ -37,7 +37,7 @@ def draw(lines: list[str]) -> str:
         The element `svg`. It takes its colours from the page.
 
     Raises:
-        ValueError: the source is no flowchart from left to right, or has another statement.
+        ValueError: the source is not a flowchart from left to right, or has another statement.
     """
     if not lines or lines[0].strip() != "flowchart LR":
         raise ValueError(f"A flowchart starts with `flowchart LR`, found {lines[:1]}.")

@@ -201,7 +201,7 @@ def _meaning(cls: type | None, key: str, node: Node) -> str:
     """Return what a setting means.
 
     Raises:
-        ValueError: neither the code nor the schema says it.
+        ValueError: code and schema do not say it.
     """
     text = node.get("description")
     if text is None and cls is not None and key in _fields(cls):
