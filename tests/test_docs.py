@@ -16,7 +16,8 @@ from peft import LoraConfig, get_peft_model
 from helpers.tiny_families import save_internvl
 from spatialsv.benchmarks.catalogue import NAMES, find_benchmark
 from spatialsv.benchmarks.responses import Response
-from spatialsv.cli import COMMANDS, RENAMED_OPTIONS, main
+from spatialsv.cli import RENAMED_OPTIONS, main
+from spatialsv.commands import COMMANDS
 from spatialsv.config import RENAMED
 from spatialsv.model.mllm import load_mllm
 from spatialsv.scenes.store import write_store

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from dag import STAGES
 from sources import entry_modules, find_modules, with_deps
-from spatialsv.cli import COMMANDS
+from spatialsv.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "spatialsv"
@@ -73,7 +73,8 @@ def test_only_scenes_knows_zarr():
 
 def test_only_the_command_line_parses_arguments():
     users = imports().find_modules_that_directly_import("tyro")
-    assert users == {"spatialsv.options"} and "argparse" not in imports().modules
+    assert users == {"spatialsv.options"}
+    assert importers("argparse") == importers("shtab") == {"spatialsv.completion"}
 
 
 def test_nothing_is_pickled():

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterator
 
 from extension.markdown import MarkdownDirective
-from spatialsv.cli import COMMANDS, main
+from spatialsv.cli import main
+from spatialsv.commands import COMMANDS
 
 COLUMNS = 90
 VARIANTS = {  # of commands whose options select what they do

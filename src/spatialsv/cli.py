@@ -1,29 +1,36 @@
 """The command line: one command for each stage, and the tools around them.
 
 A command is a function: `options` makes its options from the signature and the config dataclass.
-Modules are imported when their command runs, so that `spatialsv --help` does not import torch.
+Modules are imported when their command runs, after its paths were checked: `spatialsv --help` and
+a misspelt path do not import torch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import io
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from spatialsv.commands import COMMANDS, find_command, load_function
 from spatialsv.config import RENAMED
 from spatialsv.failure_log import log_failure
 from spatialsv.io.digests import digest_input
 from spatialsv.io.manifest import recorded_origin
-from spatialsv.options import Command, find_inputs, parse, requested
+from spatialsv.options import Command, parse, requested
+from spatialsv.paths import check_paths, find_inputs
 
-SUMMARY = "io.summary:summarise"  # the `text` of commands that return a manifest
+OPTIONS = {  # without a command
+    "--debug": "show the traceback of an error",
+    "--print-completion SHELL": "print a completion script for bash, zsh or fish",
+    "--version": "print the version",
+}
 UNEXPECTED = 70  # exit code: EX_SOFTWARE of sysexits.h
 # Old option -> new option. An old one is an error that names the new one.
 RENAMED_OPTIONS = {
@@ -49,8 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if words else 2
+    if words[0] == "--version":
+        print(f"spatialsv {version('spatialsv')}")
+        return 0
     name, *words = words
     try:
+        if name == "--print-completion":
+            return _print_completion(*words)
         with requested([name, *words]) as (words, request):
             return _run(find_command(name, words), name, words, request)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -65,41 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return UNEXPECTED
 
 
-def find_command(name: str, words: list[str]) -> Command:
-    """Return the command called `name`; some have a variant that the words select.
-
-    Args:
-        name: the command.
-        words: the words that follow it.
-
-    Returns:
-        The entry of `COMMANDS` or of `VARIANTS`.
-
-    Raises:
-        ValueError: the command is unknown.
-    """
-    if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Commands: {', '.join(COMMANDS)}."
-        raise ValueError(f"unknown command. {hint}")
-    options = {word.partition("=")[0] for word in words}
-    source = " ".join(words).replace("=", " ")
-    selected = {
-        "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
-        "train": "--plan" in options,
-        "lift": "--scenes" in options,
-    }
-    return VARIANTS[name] if selected.get(name) else COMMANDS[name]
-
-
-def load_function(target: str) -> Callable[..., Any]:
-    """Import a command's function, given as `module:function` without `spatialsv.`."""
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(f"spatialsv.{module}"), function)
-
-
 def _run(command: Command, name: str, words: list[str], request: dict[str, Any]) -> int:
     """Parse the words, call the function, show its result, and return the exit code."""
+    check_paths(command, words)
     function = load_function(command.target)
     errors = io.StringIO()
     try:
@@ -108,25 +88,57 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
     except SystemExit as stop:
         if not stop.code:
             raise
-        message = _one_line(errors.getvalue())
-        unknown = message.partition("Unrecognized options:")[2].replace(",", " ").split()
-        _refuse_renamed(name, [word for word in words if word in unknown])
-        raise ValueError(message) from None
+        raise ValueError(_explain(errors.getvalue(), name, words)) from None
     inputs = find_inputs(values) if "out" in values else {}
     others = set(request.get("inputs", ())) - inputs.keys()
     inputs |= {path: digest_input(Path(path)) for path in sorted(others)}
     origin = request | {"inputs": inputs}
-    with recorded_origin({} if command.show is _present else origin):
+    with recorded_origin({} if command.show else origin):
         result = function(**values)
-    code = 0
     if command.text and result is not None:  # None in processes that write nothing
-        print(load_function(command.text)(result))
-    if command.show:
-        with recorded_origin(origin):  # `_present` completes the manifest
-            code = command.show(result, **shown) or 0
-    if command.names.get("out") == "json" and values["out"]:
-        print(f"{name}: saved to {values['out']}")
-    return code
+        print(_closing(load_function(command.text)(result), name, command, values.get("out")))
+    if not command.show:
+        return 0
+    with recorded_origin(origin):  # which may complete the manifest
+        return command.show(result, **shown) or 0
+
+
+def _closing(text: str, name: str, command: Command, out: Path | None) -> str:
+    """Return a result's text; its last line says what was done and where the result is."""
+    *lines, last = text.split("\n")
+    if command.names.get("out") == "json":  # the text itself does not say where
+        last += f"; saved to {out}" if out else "; not saved (--json FILE saves it)"
+    return "\n".join([*lines, f"{name}: {last}"])
+
+
+def _explain(message: str, name: str, words: Sequence[str]) -> str:
+    """Return tyro's error message, a box with a title, as one line without its copy of the help."""
+    lines = [line.strip("│| ") for line in message.splitlines()]
+    first = 0 if len(lines) == 1 else 1  # the title repeats what the message says
+    text = " ".join(line for line in lines[first:] if line.strip("╰─╯+- "))
+    text = re.split(r" (?:Argument helptext:|For full helptext|Got errors:)", text)[0]
+    advice = f"`spatialsv {name} --help` describes the arguments."
+    if listed := text.partition("Unrecognized options:")[2].partition(" Arguments similar")[0]:
+        unknown = [word for word in words if word in listed.replace(",", " ").split()] or [listed]
+        _refuse_renamed(name, unknown)
+        option = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
+        if not option:
+            return f"unexpected argument {unknown[0]!r}. {advice}"
+        close = difflib.get_close_matches(option, _options(name, words), n=1)
+        return f"unknown option {option}. " + (f"Did you mean {close[0]}?" if close else advice)
+    if text.startswith("Missing from"):
+        body = message.partition("For full helptext")[0]
+        missing = re.findall(r"^[│| ] {5}(\S+)", body, re.MULTILINE)
+        return f"missing {', '.join(missing)}. {advice}"
+    return text
+
+
+def _options(name: str, words: Sequence[str]) -> list[str]:
+    """Return the names of a command's options, as its help lists them."""
+    command, text = find_command(name, words), io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):
+        parse(load_function(command.target), ["--help"], name, command)
+    return re.findall(r"(?<=\s)--\w[\w.-]*\w", text.getvalue())
 
 
 def _refuse_renamed(name: str, words: Sequence[str]) -> None:
@@ -150,12 +162,11 @@ def _as_option(path: str) -> str:
     return path.partition(".")[2].replace("_", "-")
 
 
-def _one_line(text: str) -> str:
-    """Return tyro's error message, a box with a title, as one line without its copy of the help."""
-    lines = [line.strip("│| ") for line in text.splitlines()]
-    first = 0 if len(lines) == 1 else 1  # the title repeats what the message says
-    message = " ".join(line for line in lines[first:] if line.strip("╰─╯+- "))
-    return re.split(r" (?:Argument helptext:|For full helptext|Got errors:)", message)[0]
+def _print_completion(shell: str = "") -> int:
+    from spatialsv.completion import completion_script
+
+    print(completion_script(shell, OPTIONS))
+    return 0
 
 
 def _overview() -> str:
@@ -168,175 +179,11 @@ def _overview() -> str:
             "",
             *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
             "",
-            "`spatialsv COMMAND --help` lists a command's options. `make run` runs all stages.",
+            *(f"  {name:<24}  {about}" for name, about in OPTIONS.items()),
+            "",
+            "`spatialsv COMMAND --help` has examples and all options. `make run` runs all stages.",
         ]
     )
-
-
-def _show_plan(plan: Any, *, json: bool = False) -> None:
-    """Print a training plan.
-
-    Args:
-        plan: of `train.plan.plan`.
-        json: print the plan as JSON, sizes in bytes
-
-    Raises:
-        ValueError: the training cannot run as planned.
-    """
-    from spatialsv.train.plan import format_plan
-
-    print(format_plan(plan, json))
-    if plan.problems:
-        raise ValueError("; ".join(plan.problems))
-
-
-def _show_inspection(inspection: Any, *, json: bool = False) -> None:
-    """Print the contents of a store.
-
-    Args:
-        inspection: of `scenes.store.inspect.inspect`.
-        json: print everything as JSON, sizes in bytes
-    """
-    from spatialsv.scenes.store.inspect import format_inspection
-
-    print(format_inspection(inspection, json))
-
-
-def _show_verification(found: Any) -> int:
-    from spatialsv.scenes.verify import format_verification
-
-    print(format_verification(found))
-    return 1 if found.errors else 0
-
-
-def _present(manifest: Any) -> None:
-    from spatialsv.report.targets import present
-
-    present(manifest.path)
-
-
-COMMANDS = {
-    "scenes": Command(
-        "render one shard of rooms with questions, or read one of records (--source)",
-        "rooms.stage:run",
-        fixed={"source": "rooms"},
-        text=SUMMARY,
-    ),
-    "select": Command(
-        "select questions that need geometry across views, over all splits of rooms",
-        "rooms.evidence.stage:run",
-        text=SUMMARY,
-    ),
-    "ingest": Command(
-        "read photos, videos or datasets of posed images into a store of scenes",
-        "scenes.readers.read_captures:ingest",
-        positional=("root",),
-        names={"store": "out"},
-        text=SUMMARY,
-    ),
-    "inspect": Command(
-        "print the contents of a store of scenes or labels, or of a manifest",
-        "scenes.store.inspect:inspect",
-        positional=("path",),
-        show=_show_inspection,
-    ),
-    "verify": Command(
-        "compare stores, weights and tables with the digests in their manifests",
-        "scenes.verify:verify",
-        positional=("path",),
-        show=_show_verification,
-    ),
-    "labels": Command(
-        "label one shard of scenes with a teacher's geometry",
-        "labels:run",
-        defaults={"teacher": "rooms"},
-        text=SUMMARY,
-    ),
-    "pseudo": Command(
-        "label one shard of scenes without questions, and gate it",
-        "pseudo:run",
-        text=SUMMARY,
-    ),
-    "train": Command(
-        "fine-tune the base MLLM as one arm says, or plan it (--plan)",
-        "train:run",
-        text=SUMMARY,
-    ),
-    "lift": Command(
-        "lift depth, rays, cameras and points from images, or from a stage's --scenes",
-        "lift.images:lift_images",
-        positional=("inputs",),
-        names={"scenes": "scene"},
-    ),
-    "export": Command(
-        "write a trained model as a plain transformers checkpoint",
-        "model.export:export",
-        positional=("model",),
-        text="model.export:format_export",
-    ),
-    "probe": Command(
-        "train probes on the hidden states of a frozen model", "probe:run", text=SUMMARY
-    ),
-    "evaluate": Command(
-        "evaluate a model on the questions of scenes, or on a benchmark",
-        "evaluate:run",
-        positional=("benchmark",),
-    ),
-    "score": Command(
-        "score the responses of any model to a benchmark",
-        "benchmarks.score:score",
-        positional=("benchmark",),
-        names={"out": "json"},
-        text="benchmarks.score:format_scoring",
-    ),
-    "compare": Command(
-        "compare the responses of two models in paired tests",
-        "evaluate.compare:compare_runs",
-        positional=("runs",),
-        names={"out": "json"},
-        text="evaluate.compare:format_comparison",
-    ),
-    "overlap": Command(
-        "find images and scenes that training shares with a benchmark",
-        "benchmarks.overlap:overlap",
-        positional=("train", "test"),
-        names={"out": "json"},
-        text="benchmarks.overlap:format_overlap",
-    ),
-    "analysis": Command(
-        "compute all results as tidy tables with documented columns", "analysis:run"
-    ),
-    "report": Command("write tables, figures and one HTML page", "report:run"),
-    "ablations": Command(
-        "write the paper's ablation tables for our arms",
-        "analysis.ablations:run",
-        show=_present,
-    ),
-    "paper": Command(
-        "write the paper's tables of models and benchmarks",
-        "analysis.paper:run",
-        show=_present,
-    ),
-    "base": Command(
-        "train the shipped MLLM or its geometry teacher from random weights (hours)",
-        "base.stage:run",
-        positional=("part",),
-    ),
-    "gather": Command(
-        "write a stage's manifest over those of its jobs",
-        "gather:gather",
-        positional=("manifests",),
-        names={"stage": "of"},
-        text=SUMMARY,
-    ),
-}
-VARIANTS = {  # of commands that `find_command` selects by their options
-    "scenes": Command(COMMANDS["scenes"].summary, "scenes.readers.stage:read_shard", text=SUMMARY),
-    "train": Command(
-        COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
-    ),
-    "lift": Command(COMMANDS["lift"].summary, "lift:run", text=SUMMARY),
-}
 
 
 if __name__ == "__main__":

@@ -6,18 +6,21 @@ import dataclasses
 import inspect
 import json
 import os
+import textwrap
 import types
 import typing
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+import tyro.extras
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from spatialsv.config import from_mapping, to_mapping
-from spatialsv.io.digests import digest_bytes, digest_input
+from spatialsv.io.digests import digest_bytes
 from spatialsv.io.jobs import requested_job
 from spatialsv.io.text import load_json, load_yaml, parse_json
 
@@ -33,6 +36,7 @@ HELP = {
     "family": "MODULE:CLASS of an MLLM adapter outside this package; its code is executed",
     "labels": "manifests of labels",
     "model": "manifest of a training job, or folder of a Hugging Face checkpoint",
+    "plan": "print memory, disk and time of the run, and train nothing",
     "out": "manifest to write; its payload goes into the same folder",
     "scenes": "manifests of scenes",
     "seed": "seed of the initial weights and of the sample order",
@@ -42,6 +46,7 @@ HELP = {
     "teacher": "`rooms`: the shipped network; `exact`; folder of a network; or JSON, as an entry"
     " of `teachers` in the settings",
 }
+_STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName)
 _JSON_RULES = ConstructorRegistry()
 
 
@@ -76,6 +81,8 @@ class Command:
     summary: str
     target: str  # module:function, without `spatialsv.`
     positional: tuple[str, ...] = ()  # parameters given without a name
+    inputs: tuple[str, ...] = ()  # options of paths that exist; see `paths.check_paths`
+    examples: tuple[str, ...] = ()  # words that follow the command
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # parameter -> option
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of parameters without
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # accepted, not passed on
@@ -105,9 +112,40 @@ def parse(
         ValueError: `--config` cannot be read or has an invalid setting.
         SystemExit: help was requested (0) or an option is invalid (2).
     """
+    box, own = _arguments(function, words, name, command)
+    parsed: Any = tyro.cli(
+        box,
+        prog=f"spatialsv {name}",
+        description=_description(function, name, command),
+        args=list(words),
+        registry=_JSON_RULES,
+        config=_STYLE,
+    )
+    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(box)}
+    shown = {key: values.pop(key) for key in list(values) if key not in own}
+    for key in ("config_file", *command.fixed):
+        values.pop(key, None)
+    return values, shown
+
+
+def option_parser(function: Callable[..., Any], name: str, command: Command) -> Any:
+    """Return an `argparse.ArgumentParser` with the options of a command, to derive completion."""
+    box, _ = _arguments(function, (), name, command)
+    # Deprecated, but the completion that tyro offers instead knows no files of positionals.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return tyro.extras.get_parser(box, prog=name, registry=_JSON_RULES, config=_STYLE)
+
+
+def _arguments(
+    function: Callable[..., Any], words: Sequence[str], name: str, command: Command
+) -> tuple[type, list[str]]:
+    """Return the dataclass that tyro reads, and the names of its fields that are not `show`'s."""
     hints = typing.get_type_hints(function)
     documented = function.__doc__ or ""
-    fields = [_field(key, key, type(value), value) for key, value in command.fixed.items()]
+    fields = [
+        _field(key, key, type(value), value, HELP.get(key)) for key, value in command.fixed.items()
+    ]
     for key, parameter in inspect.signature(function).parameters.items():
         if key == CONFIG:
             fields += _config_fields(_config_class(hints[key]), words, name)
@@ -122,22 +160,17 @@ def parse(
         hints = typing.get_type_hints(command.show)
         for key, parameter in list(inspect.signature(command.show).parameters.items())[1:]:
             fields.append(_field(key, key, hints[key], parameter.default))
-
     box = dataclasses.make_dataclass("Arguments", fields, kw_only=True)
     box.__doc__ = function.__doc__
-    parsed: Any = tyro.cli(
-        box,
-        prog=f"spatialsv {name}",
-        description=inspect.cleandoc(documented).partition("\n\n")[0],
-        args=list(words),
-        registry=_JSON_RULES,
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
-    )
-    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(box)}
-    shown = {key: values.pop(key) for key in list(values) if key not in own}
-    for key in ("config_text", *command.fixed):
-        values.pop(key, None)
-    return values, shown
+    return box, own
+
+
+def _description(function: Callable[..., Any], name: str, command: Command) -> str:
+    """Return the docstring's first paragraph and the command's examples."""
+    about = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0]
+    wrapper = textwrap.TextWrapper(76, break_long_words=False, break_on_hyphens=False)
+    lines = (wrapper.wrap(f"  spatialsv {name} {words}") for words in command.examples)
+    return "\n".join([about, "", "Examples:", *map(" \\\n      ".join, lines)])
 
 
 @contextmanager
@@ -172,25 +205,6 @@ def _expand(word: str) -> list[str]:
     return words
 
 
-def find_inputs(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files and folders among a function's arguments, but for `out`, with digests.
-
-    Args:
-        values: arguments by name of the parameter.
-
-    Returns:
-        The `digest_input` of each path, as the command line spelt it. A word counts as a path if
-        it exists and has a separator, for `rooms` names a model in any folder.
-    """
-    found = {}
-    for name, value in values.items():
-        for one in value if isinstance(value, tuple) else (value,):
-            is_path = isinstance(one, Path) or (isinstance(one, str) and os.sep in one)
-            if name != "out" and is_path and Path(one).exists():
-                found[str(one)] = digest_input(Path(one))
-    return found
-
-
 def _config_fields(cls: type, words: Sequence[str], command: str) -> list[Field]:
     """Return `--config` itself and the fields of the dataclass, with the file's as defaults."""
     text = ""
@@ -198,7 +212,7 @@ def _config_fields(cls: type, words: Sequence[str], command: str) -> list[Field]
         if word == f"--{CONFIG}" or word.startswith(f"--{CONFIG}="):
             text = word.partition("=")[2] or following
     default: Any = from_mapping(cls, _read_settings(text) if text else {}, command)
-    source = _field("config_text", CONFIG, str, "{}", HELP[CONFIG], metavar="FILE|JSON")
+    source = _field("config_file", CONFIG, str, "", HELP[CONFIG], metavar="FILE|JSON")
     return [source, _field(CONFIG, "", cls, default)]
 
 
@@ -223,7 +237,9 @@ def _field(
     metavar: str | None = None,
 ) -> Field:
     """Return a dataclass field that tyro turns into the option of this name."""
-    annotation: Any = Annotated[hint, tyro.conf.arg(name=option, help=about, metavar=metavar)]
+    empty = "(default: none)" if default in ((), "") else None
+    how = tyro.conf.arg(name=option, help=about, metavar=metavar, help_behavior_hint=empty)
+    annotation: Any = Annotated[hint, how]
     if positional:
         annotation = Annotated[annotation, tyro.conf.Positional]
     if default is inspect.Parameter.empty:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.closing import closing_line
 from helpers.manifests import manifest_over
 from spatialsv.analysis.ablations import (
     AblationsConfig,
@@ -148,6 +149,7 @@ def test_the_target_writes_tables_and_their_presentation(finished_run, tmp_path,
     }
     printed = capsys.readouterr().out
     assert "mean depth" in printed and "Per cent correct, means over seeds" in printed
+    assert closing_line(printed, "ablations").endswith(f"; {out.parent}")
     assert "\nSpatialSV " in printed and "\ntext + distillation " in printed
     with pytest.raises(ValueError, match="Add a table"):
         run(evaluate=finished_run["evaluate"], config=AblationsConfig(), out=out)

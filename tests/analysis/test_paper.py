@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.closing import closing_line
 from helpers.outside import mindcube_line, write_lines
 from spatialsv.analysis.paper import other_rows, paper_rows, published, read_scores
 from spatialsv.benchmarks.score import score
@@ -203,6 +204,7 @@ def test_the_command_line_writes_and_prints_them(runs, tmp_path, capsys):
     assert main(["paper", "--evaluate", *map(str, runs), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert printed.count("Qwen2.5-VL-3B, SpatialSV") == 3 and "Table 2" in printed
+    assert closing_line(printed, "paper").endswith(f"; {out.parent}")
     assert read_manifest(out).counts == {"tables": 3, "runs": 5}
     text = (out.parent / "table.md").read_text()
     assert "| 83.3 ± 23.6 (62.3) |" in text and "± their standard deviation" in text

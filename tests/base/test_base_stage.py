@@ -7,10 +7,12 @@ import json
 import pytest
 import torch
 
+from helpers.closing import closing_line
 from spatialsv.base import corpus, mllm, teacher
 from spatialsv.base.stage import BaseConfig, run
 from spatialsv.config import from_mapping
 from spatialsv.io.manifest import read_manifest
+from spatialsv.io.summary import summarise
 from spatialsv.model.mllm import load_mllm
 from spatialsv.teachers.load import load_teacher
 from spatialsv.teachers.rooms import RoomsTeacher, load_network
@@ -51,7 +53,8 @@ def few_rooms(monkeypatch):
 def test_from_nothing_to_a_checkpoint_that_loads(part, few_rooms, tmp_path):
     out = tmp_path / part / "manifest.json"
     config = from_mapping(BaseConfig, SMALL, "base")
-    run(part, config, out)
+    ending = closing_line(f"base: {summarise(run(part, config, out))}", "base")
+    assert "parameters; checkpoint, manifest.json in " in ending
     checkpoint = read_manifest(out).resolve("checkpoint")
     recipe = json.loads((checkpoint / "RECIPE.json").read_text())
     assert recipe["config"]["rooms"]["image_size"] == 16

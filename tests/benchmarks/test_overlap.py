@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.closing import closing_line
 from helpers.outside import save_picture, save_video
 from spatialsv.benchmarks.overlap import HashedImages, _names, compare_hashes, overlap
 from spatialsv.cli import main
@@ -78,7 +79,9 @@ def test_stores_and_benchmarks_are_compared_by_the_command_line(tmp_path, capsys
     out = tmp_path / "out.json"
     where = ["--data", str(tmp_path / "data"), "--json", str(out)]
     assert main(["overlap", str(store), "vsi_bench", *where]) == 0
-    assert "scenes of equal name: 1" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "scenes of equal name: 1" in printed
+    assert closing_line(printed, "overlap").endswith(f"; saved to {out}")
     found = json.loads(out.read_text())
     assert found["same_name"] == ["scene0011_00"] and found["train"] == 2 and found["test"] == 4
     assert main(["overlap", str(store), "vsi_bench"]) == 2

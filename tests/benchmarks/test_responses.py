@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from helpers.closing import closing_line
 from spatialsv.benchmarks.catalogue import load_items
 from spatialsv.benchmarks.images import read_images
 from spatialsv.benchmarks.responses import (
@@ -92,7 +93,9 @@ def test_rooms_are_a_benchmark_like_the_others(
     assert scoring.references["random"].tasks["among"].score == 0.5
     assert set(scoring.scores.tasks) >= {"spatial", "spatial_choice", "counting"}
     assert main(["score", "rooms", "--data", str(shards), "--responses", str(path)]) == 0
-    assert "rooms, scored by the protocol official" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "rooms, scored by the protocol official" in printed
+    assert closing_line(printed, "score").endswith("; not saved (--json FILE saves it)")
 
 
 def test_a_response_records_its_item(shards):

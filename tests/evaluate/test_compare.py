@@ -87,7 +87,7 @@ def test_runs_on_other_questions_are_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="3 only in the first, 3 only in the second"):
         compare_runs(paths[:1], paths[1:])
     assert main(["compare", str(paths[0]), str(tmp_path / "nothing.jsonl")]) == 2
-    assert "nothing.jsonl: no such file of responses" in capsys.readouterr().err
+    assert "nothing.jsonl: no such file or folder" in capsys.readouterr().err
 
 
 def test_the_command_line_prints_a_table_and_writes_json(tmp_path, capsys):
@@ -96,8 +96,8 @@ def test_the_command_line_prints_a_table_and_writes_json(tmp_path, capsys):
     assert main(["compare", str(first), str(second), "--json", str(tmp_path / "out.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("around") and "+75.0" in lines[1] and "significant" in lines[1]
-    assert lines[-2] == "compare: 3 comparisons, 3 significant at 5 % (Holm)"
-    assert lines[-1] == f"compare: saved to {tmp_path / 'out.json'}"
+    last = f"compare: 3 comparisons, 3 significant at 5 % (Holm); saved to {tmp_path / 'out.json'}"
+    assert lines[-1] == last
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["spatial"]["difference"] == pytest.approx(0.75)
 

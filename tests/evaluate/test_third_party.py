@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.closing import closing_line
 from helpers.outside import save_video
 from spatialsv.benchmarks import overlap
 from spatialsv.benchmarks.score import score
@@ -163,7 +164,9 @@ def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
     assert main(["evaluate", "vsi_bench", *where, str(seeing), *config, *beside]) == 2
     assert "not a no-image run" in capsys.readouterr().err
     assert main(["compare", str(seeing), str(blind), "--data", str(data)]) == 0
-    assert any(line.startswith("overall") for line in capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr().out
+    assert any(line.startswith("overall") for line in printed.splitlines())
+    assert closing_line(printed, "compare")
 
 
 def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
@@ -210,7 +213,7 @@ def test_the_command_line_asks_a_benchmark(tmp_path, data, capsys):
 
 def test_a_run_ends_with_one_line(data, tmp_path, capsys):
     evaluate("random", data, SMALL, tmp_path)
-    last = capsys.readouterr().out.splitlines()[-1]
+    last = closing_line(capsys.readouterr().out, "evaluate")
     assert last.startswith("evaluate: vsi_bench (official): 9 questions, ")  # NaN for numbers
     assert last.endswith(f"skipped: none; responses.jsonl, scores.json in {tmp_path}")
 

@@ -26,7 +26,7 @@ def test_ingest_ends_with_format_scenes_skipped_frames_and_place(tmp_path, capsy
     (tmp_path / "in/scene1/pose").mkdir()
     assert main(["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "s.zarr")]) == 0
     assert capsys.readouterr().out == (
-        "scenes (scannet, cameras and depth): 1 scene, 2 views;"
+        "ingest: 1 scene, 2 views (scannet, cameras and depth);"
         " skipped 2 frames (1 no pose, 1 pose not finite);"
         f" refused 1 of 2 captures; s.zarr, s.json in {tmp_path}\n"
     )
@@ -48,8 +48,8 @@ def test_ingest_says_which_geometry_there_is(tmp_path, capsys):
     save_picture(tmp_path / "photos/a.png", (32, 32), 0)
     assert main(["ingest", str(tmp_path / "photos"), "--out", str(tmp_path / "p.zarr")]) == 0
     posed, photos = capsys.readouterr().out.splitlines()
-    assert posed.startswith("scenes (scannetpp_dslr, cameras): 1 scene, 4 views; skipped 2 frames")
-    assert photos.startswith("scenes (photos, no geometry): 1 scene, 1 view; p.zarr, p.json in ")
+    assert posed.startswith("ingest: 1 scene, 4 views (scannetpp_dslr, cameras); skipped 2 frames")
+    assert photos.startswith("ingest: 1 scene, 1 view (photos, no geometry); p.zarr, p.json in ")
 
 
 def test_records_end_with_their_counts(tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_records_end_with_their_counts(tmp_path, capsys):
     out = tmp_path / "out/0000.json"
     assert main([*words, "--out", str(out), "--config", json.dumps(config)]) == 0
     assert capsys.readouterr().out == (
-        "scenes (mindcube): 1 scene, 1 view, 1 question;"
+        "scenes: 1 scene, 1 view, 1 question (mindcube);"
         " skipped 2 of 3 records (1 missing file, 1 not JSON);"
         f" 0000.zarr, 0000.questions.jsonl, 0000.json in {tmp_path}/out\n"
     )
@@ -74,14 +74,14 @@ def test_labels_end_with_their_teacher_and_valid_pixels(tmp_path, capsys, tiny_s
     words = [stage, "--scenes", str(tmp_path / "s.json"), "--out", str(tmp_path / "l/0.json")]
     assert main([*words, "--teacher", "exact"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"{stage} (exact): {len(tiny_scenes)} scenes; ")
+    assert line.startswith(f"{stage}: {len(tiny_scenes)} scenes (exact); ")
     assert "% of pixels valid; 0." in line and line.endswith(f", 0.json in {tmp_path}/l")
 
 
 def test_other_manifests_list_all_counts_and_few_files(tmp_path):
     payload = {f"{n}.bin": "x" for n in range(9)}
     manifest = Manifest(stage="train", payload=payload, counts={"steps": 1, "parameters": 7})
-    assert summarise(manifest) == "train: 1 step, 7 parameters; not written"
+    assert summarise(manifest) == "1 step, 7 parameters; not written"
     written = write_manifest(tmp_path / "a.json", manifest)
     assert summarise(written).endswith(f"; 9 files, a.json in {tmp_path}")
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers.closing import closing_line
 from helpers.manifests import edit_manifest, manifest_over
 from helpers.tiny_families import SAVE
 from spatialsv.cli import main
@@ -94,8 +95,9 @@ def test_its_parameters_are_the_bases(trained, tmp_path, tiny_mllm):
     assert "batches of 12 samples" in (tmp_path / "out/README.md").read_text()
 
 
-def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images):
+def test_kept_heads_lift_as_before(trained, tmp_path, make_batch, images, capsys):
     assert main(["export", str(trained), "--keep-heads", "--out", str(tmp_path / "out")]) == 0
+    assert closing_line(capsys.readouterr().out, "export").endswith(f"; {tmp_path}/out")
     batch, folders = make_batch(images, ["Where?", "What?"]), (tmp_path / "out", trained.parent)
     with torch.no_grad():
         found, expected = (load_spatialsv(folder)(batch).lifted.depth for folder in folders)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from helpers.closing import closing_line
 from spatialsv.analysis import AnalysisConfig
 from spatialsv.analysis import run as analyse
 from spatialsv.analysis.browser import browser_payload
@@ -26,11 +27,12 @@ def report(tmp_path_factory, analysed, finished_run):
 
 def test_tables_are_printed_with_the_page_last(analysed, tmp_path, capsys):
     run(analysis=analysed, config=CONFIG, out=tmp_path / "manifest.json")
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
     assert lines[0] == "Accuracy by pool of tasks"
     assert any(line.startswith("SpatialSV - text") for line in lines)
     assert any(line.startswith("depth AbsRel") for line in lines)
-    assert lines[-1].startswith("report: ") and lines[-1].endswith(f"; {tmp_path / 'report.html'}")
+    assert closing_line(printed, "report").endswith(f"; {tmp_path / 'report.html'}")
     assert "6 of 6 scenes (report.max_megabytes)" in lines[-1]
 
 
@@ -51,8 +53,8 @@ def test_files_of_the_report(report):
 def test_the_analysis_says_which_tables_have_no_rows(finished_run, tmp_path, capsys):
     out = tmp_path / "manifest.json"
     analyse(evaluate=finished_run["evaluate"], config=AnalysisConfig(resamples=10), out=out)
-    line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("analysis: ") and line.endswith(f", in {tmp_path}")
+    line = closing_line(capsys.readouterr().out, "analysis")
+    assert line.endswith(f"; {tmp_path}")
     assert "without rows: geometry, layers, curves, gate_scenes" in line
 
 

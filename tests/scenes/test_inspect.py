@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.closing import closing_line
 from spatialsv.cli import main
 from spatialsv.scenes.scene import Scenes
 from spatialsv.scenes.store import write_groups, write_store
@@ -46,6 +47,7 @@ def test_all_is_told(
     told = capsys.readouterr().out
     for text in ("6 scenes of 2 views", "source scans v2", "25.0% valid", "float32 as uint16"):
         assert text in told
+    assert closing_line(told, "inspect").endswith(f"; {store}")
 
 
 def test_a_store_that_is_not_whole_is_told(

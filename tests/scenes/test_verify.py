@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helpers.closing import closing_line
 from helpers.manifests import manifest_over
 from spatialsv.analysis.tables import write_tables
 from spatialsv.benchmarks.responses import read_responses
@@ -82,7 +83,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 def test_a_flipped_bit_is_an_error_on_reading_and_of_verify(data, name, capsys):
     READERS[name](data)
     assert main(["verify", str(data)]) == 0
-    assert "Checked 5 manifests, 9 entries, 0 other stores: no errors." in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        f"verify: 5 manifests, 9 entries, 0 other stores, no errors; {data}\n"
+    )
     flip(data / name)
     with pytest.raises(ValueError, match=r"damaged|Force the rule, or repeat"):
         READERS[name](data)
@@ -129,6 +132,7 @@ def test_inspect_says_what_is_listed(data, capsys):
     flip(data / "scenes/test/0000.questions.jsonl")
     assert main(["inspect", str(manifest)]) == 0
     told = capsys.readouterr().out
+    assert closing_line(told, "inspect") == f"inspect: 2 entries, 1 damaged; {manifest}"
     assert (
         "0000.zarr: unchanged" in told and "0000.questions.jsonl: " in told and "not what" in told
     )
@@ -147,4 +151,4 @@ def test_what_cannot_be_verified_is_an_error(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "x: no such file or folder" in told and "contains no manifest and no store" in told
     assert main(["inspect", str(tmp_path / "missing.zarr")]) == 2
-    assert "no Zarr store found: no such folder. Check the path." in capsys.readouterr().err
+    assert "missing.zarr: no such file or folder. Check the path." in capsys.readouterr().err

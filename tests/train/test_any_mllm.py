@@ -101,7 +101,7 @@ def test_each_command_ends_with_what_it_wrote_and_where(job, tiny_mllm, tmp_path
     assert found["lift"] == f"lift: 6 scenes; {files} in {tmp_path}/lift"
     files = "metrics.json, layers.json, depth.zarr, manifest.json"
     assert found["probe"] == f"probe: 6 scenes, 6 test scenes; {files} in {tmp_path}/probe"
-    last = rf"export: a checkpoint of \d\.\d MB, with 3D heads, in {tmp_path}/exported"
+    last = rf"export: a checkpoint of \d\.\d MB, with 3D heads; {tmp_path}/exported"
     assert re.fullmatch(last, lines[-1])
 
 

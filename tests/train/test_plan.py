@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.checkpoint import FileSystemReader
 
+from helpers.closing import closing_line
 from spatialsv.cli import main
 from spatialsv.config import from_mapping
 from spatialsv.train import TrainConfig, run
@@ -162,6 +163,6 @@ def test_by_the_command_line(job_of, capsys):
     assert main([*line, "--gib", "0.001"]) == 2
     out, err = capsys.readouterr()
     assert "memory: " in err and "train.batch_size" in err
-    assert "a GPU with 0.001 GiB has" in out
+    assert "a GPU with 0.001 GiB has" in out and closing_line(out, "train")
     assert f"{found['trained']['llm']:,}" in out
     assert not job["out"].parent.exists()

@@ -95,7 +95,7 @@ def run(
     empty = ", ".join(name for name, table in rows.items() if not table) or "none"
     print(
         f"analysis: {len(runs)} arms, {len(rows['comparisons'])} comparisons, {len(rows)} tables"
-        f" (without rows: {empty}), in {out.parent}"
+        f" (without rows: {empty}); {out.parent}"
     )
     return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config)
 

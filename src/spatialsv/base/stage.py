@@ -33,10 +33,18 @@ class BaseConfig:
     check_rooms: int = 256  # validation rooms to score on
 
 
-def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None:
+def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> Manifest:
     """Train `part` and save it with a RECIPE.json in checkpoint/, next to the manifest `out`.
 
     A killed run resumes from its phases' checkpoints, which are in the folder of `out` too.
+
+    Args:
+        part: the MLLM or the teacher.
+        config: both recipes.
+        out: the manifest to write.
+
+    Returns:
+        The manifest.
     """
     work, target = out.parent, out.parent / CHECKPOINT
     model: torch.nn.Module
@@ -52,7 +60,7 @@ def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None
         scores = check_teacher(network, config.teacher.rooms, config.check_rooms)
     settings = to_mapping(getattr(config, part))
     rounded = {name: round(value, 4) for name, value in scores.items()}
-    recipe = {
+    recipe: dict[str, Any] = {
         "config": settings,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": {name: round(value) for name, value in seconds.items()},
@@ -62,8 +70,11 @@ def run(part: Literal["mllm", "teacher"], config: BaseConfig, out: Path) -> None
     }
     write_json(target / "RECIPE.json", recipe)
     payload = {CHECKPOINT: digest_path(target)}
-    manifest = Manifest(stage="base", payload=payload, config=settings, about=rounded)
-    write_manifest(out, manifest)
+    counts = {"parameters": recipe["parameters"]}
+    manifest = Manifest(
+        stage="base", payload=payload, counts=counts, config=settings, about=rounded
+    )
+    return write_manifest(out, manifest)
 
 
 def _versions() -> dict[str, Any]:

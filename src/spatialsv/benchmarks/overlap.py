@@ -179,8 +179,8 @@ def format_overlap(found: Overlap) -> str:
         *(f"  {bits:>2} bits: {a}  ~  {b}" for a, b, bits in found.similar[:LISTED]),
         f"scenes of equal name: {len(found.same_name)}",
         *(f"  {name}" for name in found.same_name[:LISTED]),
-        f"overlap: {found.test_similar:,} of {found.test:,} test images are similar to training"
-        f" images; {len(found.same_name):,} scenes have equal names",
+        f"{found.test_similar:,} of {found.test:,} test images are similar to training images,"
+        f" {len(found.same_name):,} scenes have equal names",
     ]
     return "\n".join(lines)
 

@@ -254,7 +254,7 @@ def format_scores(scoring: Scoring) -> str:
 
 def format_scoring(scoring: Scoring) -> str:
     """Return the table of `format_scores`, and below it the line of `format_summary`."""
-    return f"{format_scores(scoring)}\nscore: {format_summary(scoring)}"
+    return f"{format_scores(scoring)}\n{format_summary(scoring)}"
 
 
 def format_summary(scoring: Scoring, unscored: int = 0) -> str:

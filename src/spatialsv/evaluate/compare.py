@@ -238,7 +238,7 @@ def format_comparison(compared: Mapping[str, Any]) -> str:
         if (note := row["minimum_detectable_difference_note"])
     ]
     significant = sum(row["significant"] for row in compared.values())
-    notes.append(f"compare: {len(compared)} comparisons, {significant} significant at 5 % (Holm)")
+    notes.append(f"{len(compared)} comparisons, {significant} significant at 5 % (Holm)")
     return "\n".join([f"{head}  p (Holm)  detectable at 80 % power", *rows, *dict.fromkeys(notes)])
 
 

@@ -10,13 +10,13 @@ MAX_FILES = 4
 
 
 def summarise(manifest: Manifest) -> str:
-    """Return one line about what a command read, skipped and wrote."""
+    """Return what a command read, skipped and wrote, in one line for after the command's name."""
     counts, about = manifest.counts, manifest.about
     details = [str(about[name]) for name in ("source", "geometry", "teacher") if about.get(name)]
-    title = f"{manifest.stage} ({', '.join(details)})" if details else manifest.stage
     is_detailed = manifest.stage in DETAILED or "manifests" in counts
     nouns = [name for name in (NOUNS if is_detailed else counts) if name in counts]
-    sentences = [f"{title}: " + ", ".join(_number(counts[noun], noun) for noun in nouns)]
+    made = ", ".join(_number(counts[noun], noun) for noun in nouns)
+    sentences = [f"{made} ({', '.join(details)})" if details else made]
     if counts.get("skipped"):
         unit = "records" if "records" in counts else "frames"
         prefix = "skipped: "

@@ -54,10 +54,10 @@ def export(model: Path, out: Path, keep_heads: bool = False, commercial: bool = 
 
 
 def format_export(out: Path) -> str:
-    """Return one line about an exported folder."""
+    """Describe an exported folder in one line."""
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     heads = "with" if (out / HEADS).is_dir() else "without"
-    return f"export: a checkpoint of {size / 1e6:,.1f} MB, {heads} 3D heads, in {out}"
+    return f"a checkpoint of {size / 1e6:,.1f} MB, {heads} 3D heads; {out}"
 
 
 def _model_card(manifest: Manifest, heads: bool) -> str:

@@ -40,9 +40,9 @@ class SpatialHeadsConfig:
 
     #: As in HF hidden_states: 0 = embeddings. None, in training only: `Family.default_taps`.
     taps: tuple[int, int, int, int] | None = None
-    projectors: Literal["four", "shared"] = "four"  # one for each tap, or one
+    projectors: Literal["four", "shared"] = "four"  # one per tap, or one for all
     projector_width: int = 64  # channels
-    tasks: tuple[Task, ...] = ("depth", "rays", "points")  # one head each
+    tasks: tuple[Task, ...] = ("depth", "rays", "points")  # maps to predict
     output_size: tuple[int, int] = (32, 32)  # H, W of all maps; best that of the labels
     dpt: DPTConfig = field(default_factory=DPTConfig)  # sizes of each head
     feature_channels: int | None = None  # a teacher's width; None: no distillation projector

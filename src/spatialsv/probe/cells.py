@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from spatialsv.geometry.camera import resample, scale_intrinsics
@@ -65,7 +65,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.cam_to_world)
 
-    def select(self, rows: slice) -> Cells:
+    def select(self, rows: slice | Int[Tensor, " _"]) -> Cells:
         """Return some of the scenes."""
         arrays = {field.name: getattr(self.geometry, field.name) for field in fields(self.geometry)}
         part: dict[str, Any] = {

@@ -45,7 +45,7 @@ def present(path: Path) -> None:
     texts = [f"{as_text(table)}\n\n{table.note}" for table in words]
     sys.stdout.write("\n\n".join([*texts, *sentences]) + "\n")
     names = ["table.md", *write_figures(folder, figures)]
-    print(f"\n{manifest.stage}: {len(words)} tables, {len(figures)} figures, in {folder}")
+    print(f"\n{manifest.stage}: {len(words)} tables, {len(figures)} figures; {folder}")
     payload = dict(manifest.payload) | {name: digest_path(folder / name) for name in names}
     write_manifest(path, replace(manifest, payload=payload))
 

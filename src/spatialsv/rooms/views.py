@@ -16,11 +16,16 @@ from spatialsv.scenes.scene import Cameras, Geometry, Scenes
 def render_views(seeds: Iterable[int], config: RoomsConfig) -> tuple[list[Room], Scenes]:
     """Sample and render the rooms with these seeds; lengths in metres, world frame as in `Room`."""
     rooms = [make_room(seed, config) for seed in seeds]
+    return rooms, render_rooms(rooms, config)
+
+
+def render_rooms(rooms: list[Room], config: RoomsConfig) -> Scenes:
+    """Render rooms; lengths in metres, world frame as in `Room`."""
     rendered = [
         render_room(room, config.image_size, config.samples)
         for room in progress(rooms, "rendering")
     ]
-    return rooms, _to_scenes(rooms, rendered)
+    return _to_scenes(rooms, rendered)
 
 
 def _to_scenes(rooms: list[Room], rendered: list[RenderedViews]) -> Scenes:

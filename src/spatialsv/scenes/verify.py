@@ -17,6 +17,7 @@ from spatialsv.scenes.store.completeness import ROOT, open_complete
 class Verification:
     """What was checked, and what is wrong with it."""
 
+    path: Path
     manifests: int = 0
     entries: int = 0
     stores: int = 0  # that no manifest lists
@@ -37,7 +38,7 @@ def verify(path: Path = Path("data")) -> Verification:
     """
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder.")
-    found = Verification()
+    found = Verification(path)
     listed: set[Path] = set()
     others: dict[Path, str] = {}  # JSON files that cannot be read, and stores, with their errors
     for artefact in [path] if path.is_file() else _artefacts(path):
@@ -80,7 +81,8 @@ def entry_states(manifest: Manifest) -> dict[str, str]:
 def format_verification(found: Verification) -> str:
     """Return the errors and a summary in lines of text."""
     counts = f"{found.manifests} manifests, {found.entries} entries, {found.stores} other stores"
-    return "\n".join([*found.errors, f"Checked {counts}: {len(found.errors) or 'no'} errors."])
+    last = f"verify: {counts}, {len(found.errors) or 'no'} errors; {found.path}"
+    return "\n".join([*found.errors, last])
 
 
 def _store_error(path: Path) -> str:

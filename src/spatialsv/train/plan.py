@@ -277,6 +277,8 @@ def format_plan(plan: Plan, as_json: bool = False) -> str:
             "time",
             f"  {plan.steps} steps, a batch of {plan.tokens:.0f} tokens on average",
             f"  {plan.hours:.3g} hours, at {UTILISATION:.0%} of {device.flops / 1e12:.3g} TFLOP/s",
+            f"train: planned {plan.steps} steps, {_gib(memory.peak)} GiB, {plan.hours:.3g} hours;"
+            " nothing was written",
         ]
     )
 

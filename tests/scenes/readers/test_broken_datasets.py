@@ -71,7 +71,7 @@ def check(whole, scene):
 def damage_text(data, path):
     text = path.read_text()
     how = data.draw(st.sampled_from(("cut", "word", "swap")), label="how")
-    if how == "cut":  # after a word: whether a number was cut short, nobody can tell
+    if how == "cut":  # after a word: a truncated number may be valid
         ends = [m.start() for m in re.finditer(r"[\s,]", text)]
         path.write_text(text[: data.draw(st.sampled_from(ends), label="end")])
     elif how == "word":

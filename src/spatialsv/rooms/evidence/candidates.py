@@ -42,17 +42,23 @@ def cross_view_candidates(pairs: ViewPairs, seed: int) -> pd.DataFrame:
     Returns:
         A table, see above.
     """
-    rng = np.random.default_rng([seed, 31])
+    return _table("cross", cross_view_masks(pairs), pairs, np.random.default_rng([seed, 31]))
+
+
+def cross_view_masks(pairs: ViewPairs) -> dict[str, Bool[np.ndarray, "R views *objects"]]:
+    """Return for each form which objects a question across views can be about.
+
+    A form whose answer is the same for both views has one view.
+    """
     exclusive, anywhere = pairs.exclusive, np.asarray(pairs.visible.any(axis=1))
     other = exclusive[:, ::-1]  # hidden from the view, visible in the other one
     first, second = (_any_of(exclusive[:, view]) for view in (0, 1))
-    masks = {
+    return {
         "side": other,
         "nearer": other[..., :, None] & anywhere[:, None, None, :] & _distinct(pairs, 2),
         "facing": (_all_of(anywhere) & first & second & _distinct(pairs, 3))[:, None],
         "apart": (exclusive[:, 0, :, None] & exclusive[:, 1, None, :])[:, None],
     }
-    return _table("cross", masks, pairs, rng)
 
 
 def single_view_candidates(pairs: ViewPairs, seed: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ frame of a view: metres to the right of its optical axis, and forward.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -38,6 +38,14 @@ class ViewPairs:
     def __len__(self) -> int:
         """Return the number of rooms."""
         return len(self.measured)
+
+    def select(self, rooms: Int[np.ndarray, " Q"]) -> ViewPairs:
+        """Return these rooms, which may repeat."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return ViewPairs(
+            measured=tuple(self.measured[room] for room in rooms),
+            **{name: array[rooms] for name, array in arrays.items()},
+        )
 
 
 def render_pairs(seeds: Sequence[int], config: RoomsConfig) -> ViewPairs:

@@ -43,7 +43,7 @@ def _declared_length(file: BinaryIO, size: int) -> int:
         position = position + length if length >= 8 else size  # 0: until the end
         file.seek(min(position, size))
         start = file.read(8)
-    # a header cut short, or of a fragment whose media data should follow
+    # a truncated header, or that of a fragment whose media data should follow
     return position + 8 if 0 < len(start) < 8 or last == b"moof" else position
 
 

@@ -110,12 +110,17 @@ def format_inspection(summary: dict[str, Any], as_json: bool) -> str:
         return json.dumps(summary, indent=1)
     if "entries" in summary:
         lines = [f"{summary['path']}: manifest of the stage {summary['stage']}"]
-        lines += [f"  {name}: {state or 'unchanged'}" for name, state in summary["entries"].items()]
+        states = summary["entries"]
+        lines += [f"  {name}: {state or 'unchanged'}" for name, state in states.items()]
+        damaged = sum(map(bool, states.values()))
+        lines.append(f"inspect: {len(states)} entries, {damaged} damaged; {summary['path']}")
         return "\n".join(lines)
     size = _format_size(summary["bytes"])
     lines = [f"{summary['path']}: complete, {size}, {summary['listed']}"]
     for group in summary["groups"]:
         lines += ["", *_format_group(group)]
+    scenes = sum(len(group["ids"]) for group in summary["groups"])
+    lines += ["", f"inspect: {scenes} scenes, {size}; {summary['path']}"]
     return "\n".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""Causal tests: whether answers follow geometry that is written into visual states."""
