@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 --dist loadgroup
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run quickstart test test-long test-harness lint perf pull base da3 clean
+.PHONY: run quickstart test test-long test-harness lint docs perf pull base da3 clean
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
@@ -39,6 +39,11 @@ lint: $(VENV)/test.stamp
 	lint-imports
 	mypy
 	python workflow/sources.py --check
+
+# The site in build/docs; `make test` builds it as well. It needs no network.
+docs: $(VENV)/test.stamp
+	sphinx-build -E -W --keep-going -b html docs build/docs
+	@echo "Site: $(CURDIR)/build/docs/index.html"
 
 perf: $(VENV)/test.stamp
 	python perf/run.py
@@ -75,7 +80,7 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(PIP) -e '.[workflow,test,perf]'
+	$(PIP) -e '.[workflow,test,perf,docs]'
 	touch $@
 
 $(HARNESS)/stamp: pyproject.toml workflow/envs/harness.txt

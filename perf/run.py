@@ -1,8 +1,8 @@
 """Run the scripts in perf/, each in a new process, and write the tables of the docs.
 
-Each script has a section between the two markers of docs/performance.md, with its figures, machine,
-versions and date. It is replaced when the script has run. With `--tiny` each script only shows that
-it runs, and the docs stay as they are.
+Each script has a section between the two markers of docs/results/performance.md, with its figures,
+machine, versions and date. It is replaced when the script has run. With `--tiny` each script only
+shows that it runs, and the docs stay as they are.
 
     python perf/run.py [--tiny] [--only NAME ...]
 """
@@ -25,7 +25,7 @@ import torch
 from common.figures import Figure
 
 FOLDER = Path(__file__).parent
-PAGE = FOLDER.parent / "docs" / "performance.md"
+PAGE = FOLDER.parent / "docs" / "results" / "performance.md"
 MARKERS = "<!-- figures: written by perf/run.py -->", "<!-- end of figures -->"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path != Path(__file__))
 PACKAGES = ("torch", "transformers", "numpy", "zarr")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,14 @@ from spatialsv.scenes.store import write_store
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # it also has old names
 README_LINES = 150
+
+
+def name_of(page: Path) -> str:
+    """Return the path of a page for messages and test ids."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def text_of(page: Path) -> str:
@@ -40,38 +46,62 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def python_blocks() -> list:
-    """Return the Python examples of all pages as test parameters."""
+    """Return the Python examples of all pages but tutorials, which run as one, as parameters."""
     return [
-        pytest.param(code, id=f"{page.name}-{number}")
+        pytest.param(code, id=f"{name_of(page)}-{number}")
         for page in PAGES
+        if page.parent.name != "tutorials"
         for number, code in enumerate(
             re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
         )
     ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_and_anchors_resolve(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, anchor = target.partition("#")
         linked = (page.parent / name).resolve() if name else page
-        assert linked.exists(), f"{page.name}: {target}"
+        assert linked.exists(), f"{name_of(page)}: {target}"
         if anchor:
-            assert anchor in anchors_of(linked), f"{page.name}: {target}"
+            assert anchor in anchors_of(linked), f"{name_of(page)}: {target}"
 
 
-@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_files_named_in_the_text_exist(page):
     names = re.findall(r"`((?:workflow|perf|src|tests|docs|examples)/[\w./-]+)`", text_of(page))
     for name in names:
-        assert (ROOT / name).exists(), f"{page.name}: {name}"
+        assert (ROOT / name).exists(), f"{name_of(page)}: {name}"
 
 
-def test_the_index_links_every_page():
-    links = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "index.md").read_text()))
-    assert links == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+@pytest.mark.parametrize("index", sorted(DOCS.rglob("index.md")), ids=name_of)
+def test_an_index_links_every_page_of_its_folder(index):
+    """The site's tables of contents follow from these links."""
+    links = set(re.findall(r"\]\(([\w/-]+\.md)\)", index.read_text()))
+    pages = {page.name for page in index.parent.glob("*.md")} - {"index.md"}
+    folders = {f"{page.parent.name}/index.md" for page in index.parent.glob("*/index.md")}
+    assert pages | folders <= links
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_functions_linked_in_the_text_exist(page):
+    links = re.findall(r"\[`([\w.]+)`\]\(([^)]+/src/spatialsv/[^)]+)\.py\)", text_of(page))
+    for name, target in links:
+        module = target.partition("/src/spatialsv/")[2].replace("/", ".")
+        tree = ast.parse((page.parent / f"{target}.py").read_text())
+        defined = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
+        rest = name.removeprefix(module).removeprefix(".")
+        assert name.startswith(module), f"{name_of(page)}: {name}"
+        assert not rest or rest in defined, f"{name_of(page)}: {name}"
+
+
+def test_the_equations_are_linked_to_the_code():
+    text = (DOCS / "explanation/equations.md").read_text()
+    assert len(re.findall(r"\]\([^)]+/src/spatialsv/[^)]+\.py\)", text)) > 30
+    numbered = re.findall(r"^\| ([\d, ]+) \|", text, flags=re.MULTILINE)
+    assert {int(n) for row in numbered for n in row.split(",")} == {1, 2, 5, 6, 10, 11, 12}
 
 
 def test_the_readme_is_short():
@@ -131,38 +161,33 @@ def test_pre_commit_uses_the_tested_versions():
     assert all(pins.get(name, version) == version for name, version in named.items())
 
 
+@cache
 def schema() -> dict:
     """Return the schema of the settings."""
     return yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_settings_in_yaml_examples_exist(page):
     for code in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
         Draft202012Validator(schema() | {"required": []}).validate(yaml.safe_load(code))
 
 
-@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
 def test_settings_named_in_the_text_exist(page):
     stages = "|".join(schema()["properties"])
-    for path in re.findall(rf"`((?:{stages})\.[a-z_.]+)[`:]", text_of(page)):
+    for path in re.findall(rf"`((?:{stages})\.[a-z_.]+)(?:`(?!\]\()|:)", text_of(page)):
         node = schema()
         for key in path.split("."):
             node = node.get("properties", {}).get(key) or node.get("additionalProperties")
-            assert node, f"{page.name}: {path}"
+            assert node, f"{name_of(page)}: {path}"
             node = next((n for n in node.get("anyOf", []) if "properties" in n), node)
-
-
-def test_every_table_of_the_analysis_is_documented():
-    package = json.loads((ROOT / "src/spatialsv/analysis/datapackage.json").read_text())
-    named = set(re.findall(r"`(\w+)\.csv`", (DOCS / "analysis.md").read_text()))
-    assert named == {resource["name"] for resource in package["resources"]}
 
 
 def commands() -> list:
     """Return the `spatialsv` commands of the pages as test parameters."""
     lines = [
-        (page.name, match)
+        (name_of(page), match)
         for page in CURRENT
         for match in re.findall(r"(?<![\w/.])spatialsv ([a-z]\w*[^\n`#|]*)", page.read_text())
         if match.split()[0] in COMMANDS
@@ -188,7 +213,7 @@ def test_the_changelog_lists_every_renamed_setting_and_option():
 
 
 def test_benchmarks_protocols_and_fields_of_a_response_are_documented():
-    text = (DOCS / "benchmarks.md").read_text()
+    text = (DOCS / "guides/benchmarks.md").read_text()
     table = text[text.index("| Benchmark | Protocols") :].split("\n\n")[0]
     protocols = {
         name: re.findall(r"`(\w+)`", names)

@@ -40,7 +40,7 @@ def test_measurement_runs_at_tiny_sizes(script, tmp_path):
     found = json.loads((tmp_path / "figures.json").read_text())
     assert found["conditions"]
     assert found["figures"] and all(row["value"] > 0 for row in found["figures"])
-    assert script.name in (ROOT / "docs/performance.md").read_text()
+    assert script.name in (ROOT / "docs/results/performance.md").read_text()
 
 
 def test_section_of_a_script_is_replaced_and_others_stay(tmp_path, monkeypatch):

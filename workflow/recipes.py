@@ -1,4 +1,4 @@
-"""Write the plan of each recipe in workflow/config/paper.yaml into docs/models.md.
+"""Write the plan of each recipe in workflow/config/paper.yaml into docs/guides/models.md.
 
 The plans use the sizes in the MLLMs' config.json, not their weights. Each sample has four views of
 640 x 480 pixels. Questions are in the shipped model's tokens, of which a text has more than of
@@ -169,7 +169,7 @@ def main() -> None:
                 print(
                     lines[-1], *(f for f in estimate.problems if f.startswith("memory")), flush=True
                 )
-    replace_block(ROOT / "docs/models.md", "recipes", "\n".join(lines))
+    replace_block(ROOT / "docs/guides/models.md", "recipes", "\n".join(lines))
 
 
 if __name__ == "__main__":

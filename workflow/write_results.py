@@ -1,4 +1,4 @@
-"""Write the tables of a finished run into docs/results.md and the README.
+"""Write the tables of a finished run into docs/results/index.md and the README.
 
     python workflow/write_results.py [OVERLAY] [CLONE] [STAGE ...]
 
@@ -28,7 +28,9 @@ STAGES = ("report", "ablations")
 def main(overlay: str = "default", clone: str = str(ROOT), *stages: str) -> None:
     """Write the tables of one run and print them."""
     block = format_results(overlay, Path(clone), stages or STAGES)
-    replace_block(ROOT / "docs/results.md", ", ".join([f"results of {overlay}", *stages]), block)
+    replace_block(
+        ROOT / "docs/results/index.md", ", ".join([f"results of {overlay}", *stages]), block
+    )
     readme = ROOT / "README.md"
     if "report" in (stages or STAGES) and f"<!-- headline of {overlay}:" in readme.read_text():
         table = re.search(r"(?:^\|.*\n)+", block, re.MULTILINE)

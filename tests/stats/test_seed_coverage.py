@@ -1,7 +1,8 @@
 """By simulation: tests and intervals over seeds of training, for every number of seeds.
 
 Two arms that are trained alike; each training has luck, which moves all its answers. Scenes differ
-in difficulty, and the arms in which scenes they are good at. docs/statistics.md has the figures.
+in difficulty, and the arms in which scenes they are good at. docs/explanation/statistics.md has the
+figures.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ HEADLINE = "<!-- headline of {}: written by hand -->\nold\n<!-- /headline -->\na
 @pytest.fixture
 def pages(copy):
     """The page of results and the README, without markers."""
-    readme, results = copy.root / "README.md", copy.root / "docs/results.md"
-    results.parent.mkdir()
+    readme, results = copy.root / "README.md", copy.root / "docs/results/index.md"
+    results.parent.mkdir(parents=True)
     readme.write_text("# SpatialSV\n")
     return readme, results
 

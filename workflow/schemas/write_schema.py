@@ -1,7 +1,7 @@
 """Write config.schema.yaml from the config dataclasses of the stages.
 
 Run it after a change of a config dataclass; a test fails otherwise. Settings that list jobs
-(splits, arms, seeds) belong to no dataclass and are described here.
+(splits, arms, seeds) belong to no dataclass and are described here, in words for the documentation.
 """
 
 from __future__ import annotations
@@ -42,37 +42,56 @@ SPLITS = {"type": "array", "items": SPLIT, "uniqueItems": True}
 COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string"}
 NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
+SEEDS = {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1}
+
+
+def described(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a schema that says what its value means."""
+    return {**schema, "description": text}
+
+
 # Settings that the rules read.
 DAG: dict[str, dict[str, Any]] = {
     "scenes": {
         "splits": {"type": "object", "propertyNames": SPLIT, "additionalProperties": COUNT},
         "shard_size": {"type": "integer", "minimum": 1},
     },
-    "labels": {"teacher": NAME, "splits": SPLITS, "commercial": {"type": "boolean"}},
-    "pseudo": {"splits": SPLITS},
+    "labels": {
+        "teacher": described(NAME, "`rooms`, `exact` or an entry of `teachers`"),
+        "splits": described(SPLITS, "splits that are labelled"),
+        "commercial": described(
+            {"type": "boolean"}, "refuse labels whose licence is not known to allow commercial use"
+        ),
+    },
+    "pseudo": {"splits": described(SPLITS, "splits that are labelled and gated")},
     "train": {
-        "base": NAME,
-        "recipe": NAME,
-        "seeds": {"type": "array", "items": COUNT, "uniqueItems": True, "minItems": 1},
+        "base": described(NAME, "MLLM to fine-tune: `rooms`, or an entry of `models`"),
+        "recipe": described(NAME, "an entry of the model's `recipes`"),
+        "seeds": described(SEEDS, "each arm is trained once with each"),
     },
 }
-MEASURING = ("lift", "probe", "evaluate")
+MEASURING = {
+    "lift": "arms whose geometry is lifted",
+    "probe": "arms that are probed; `base` is the untuned one",
+    "evaluate": "arms that are evaluated; `base`, `random` and `frequency` are baselines",
+}
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a complete set of sections."""
     sections = {}
     for stage, target in STAGES.items():
-        own = _mapping(_load(target))["properties"]
+        own = _mapping(load_class(target))["properties"]
         if stage == "scenes":
             own["tasks"]["propertyNames"] = SPLIT
-            read = _mapping(_load("spatialsv.scenes.readers.config:ReadConfig"))["properties"]
+            read = _mapping(load_class("spatialsv.scenes.readers.config:ReadConfig"))["properties"]
             read["files"]["propertyNames"] = SPLIT
             job = {*own, "stop"}  # set by the rule for its job
             own["read"] = _object({key: read[key] for key in read if key not in job})
             known = {"type": "string", "enum": ["rooms", *SOURCES, *FORMATS]}
             by_split = {"type": "object", "propertyNames": SPLIT, "additionalProperties": known}
-            own["source"] = {"oneOf": [known, by_split]}
+            about = "`rooms`, a format of questions or a capture format, for all splits or each"
+            own["source"] = described({"oneOf": [known, by_split]}, about)
         if stage == "train":
             own.pop("arms")  # the rule passes the job's arm of the section `arms`
             for part, theirs in (
@@ -83,37 +102,52 @@ def schema() -> dict[str, Any]:
                     own[part]["properties"].pop(name)
         if stage == "evaluate":
             third_party = [name for name in BENCHMARKS if name != "rooms"]
-            own["benchmarks"] = _named({"data": TEXT, "get": TEXT, **own}, ["data"])
+            data = described(TEXT, "folder of the files that the authors publish")
+            get = described(TEXT, "how to obtain them; printed where they are missing")
+            own["benchmarks"] = _named({"data": data, "get": get, **own}, ["data"])
             own["benchmarks"]["propertyNames"] = {"enum": third_party}
         if stage == "ablations":
             own["tables"]["additionalProperties"]["type"] = ["object", "null"]  # null removes one
         sections[stage] = _object(own | DAG.get(stage, {}))
-    arm = _mapping(_load("spatialsv.train.arm:ArmConfig"))
+    arm = _mapping(load_class("spatialsv.train.arm:ArmConfig"))
     train = sections["train"]["properties"]
     own = _object({key: train[key] for key in train if key not in DAG["train"]})
-    for_dag = {"start": NAME, "train": own}  # settings of an arm that the rules read
+    for_dag = {  # settings of an arm that the rules read
+        "start": described(NAME, "arm whose model, of the same seed, this one starts from"),
+        "train": described(own, "settings of the section `train`, for this arm only"),
+    }
     sections["arms"] = _named(arm["properties"] | for_dag, [])
     sections["arms"]["propertyNames"] = NAME
-    splits = {"split": {"enum": ["validation", "test"]}}
-    sections["measure"] = _object(splits | dict.fromkeys(MEASURING, NAMES))
+    split = described({"enum": ["validation", "test"]}, "scenes to measure on")
+    measuring = {stage: described(NAMES, text) for stage, text in MEASURING.items()}
+    sections["measure"] = _object({"split": split} | measuring)
     sections["models"] = _named(
         {
-            **{"path": TEXT, "hub": TEXT},
-            "family": {
-                "type": "string",
-                "pattern": r"^\w+(\.\w+)*:\w+$",
-            },  # an adapter outside this package
-            "revision": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
-            "train": sections["train"],
-            "recipes": {"type": "object", "additionalProperties": sections["train"]},
+            "path": described(TEXT, "folder of the checkpoint"),
+            "hub": described(TEXT, "hub id, for the command that downloads a missing model"),
+            "family": described(
+                {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"},
+                "MODULE:CLASS of an adapter outside this package; its code is executed",
+            ),
+            "revision": described(
+                {"type": "string", "pattern": "^[0-9a-f]{40}$"}, "commit of the hub's repository"
+            ),
+            "train": described(sections["train"], "settings of `train` for this model"),
+            "recipes": described(
+                {"type": "object", "additionalProperties": sections["train"]},
+                "settings of `train` by name, which `train.recipe` selects",
+            ),
         },
         ["path"],
     )
     pinned = {"hub": ["revision"], "revision": ["hub"]}  # needed only to download the model
     sections["models"]["additionalProperties"]["dependentRequired"] = pinned
-    teacher = _mapping(_load("spatialsv.teachers.config:TeacherConfig"))["properties"]
+    teacher = _mapping(load_class("spatialsv.teachers.config:TeacherConfig"))["properties"]
     sections["teachers"] = _named(teacher, ["kind", "hub", "path"])
-    sections["needs"] = _named({"path": TEXT, "get": TEXT}, ["path", "get"])
+    needs = {"path": "file or folder that no rule makes", "get": "how to obtain it"}
+    sections["needs"] = _named(
+        {key: described(TEXT, text) for key, text in needs.items()}, list(needs)
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_object(sections),
@@ -121,7 +155,8 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _load(target: str) -> type:
+def load_class(target: str) -> type:
+    """Import a class, given as `module:class`."""
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
 

@@ -44,7 +44,7 @@ Paths = Sequence[str | Path]
 class TableConfig:
     """One table: a row per arm."""
 
-    arms: tuple[str, ...]
+    arms: tuple[str, ...]  # in the order of the rows
     against: str  # the arm that all others are compared with
     paper: str | None = None  # the table of paper.json with the same rows, in the same order
     tasks: tuple[str, ...] = ()  # on whose questions arms are compared; none given: all spatial
@@ -78,7 +78,7 @@ class TableConfig:
 class AblationsConfig:
     """The tables of the target `ablations`."""
 
-    tables: dict[str, TableConfig] = field(default_factory=dict)
+    tables: dict[str, TableConfig] = field(default_factory=dict)  # by name
     curves: dict[str, CurveConfig] = field(default_factory=dict)  # accuracy over labelled scenes
     resamples: int = 2000  # of the bootstrap
     seed: int = 0  # of bootstrap and permutations

@@ -30,9 +30,10 @@ class TeacherConfig:
     shards: int = 8  # of 512 rooms
     network: TeacherNetworkConfig = field(default_factory=TeacherNetworkConfig)  # sizes
     loss: TeacherLossConfig = field(default_factory=TeacherLossConfig)  # weights
+    #: how long and how fast
     training: PhaseConfig = field(
         default_factory=lambda: PhaseConfig(steps=2800, lr=1e-3, batch_size=16)
-    )  # how long and how fast
+    )
     fewer_views: float = 0.3  # fraction of steps with one to three views instead of all
     seed: int = 0  # of the first weights
 

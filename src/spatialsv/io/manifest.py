@@ -35,10 +35,10 @@ _made_from: ContextVar[Mapping[str, Any]] = ContextVar("made_from", default={}) 
 class Manifest:
     """What one job of one stage wrote."""
 
-    stage: str
+    stage: str  # that the job belongs to
     payload: dict[str, str]  # path relative to the manifest's directory -> content digest
-    counts: dict[str, int] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # of what was written and skipped
+    config: dict[str, Any] = field(default_factory=dict)  # settings of the job
     about: dict[str, Any] = field(default_factory=dict)  # provenance: versions, teacher, licence
     made_from: dict[str, Any] = field(default_factory=dict)  # settings, code, inputs: see above
     path: Path | None = None  # where it was read from

@@ -38,13 +38,13 @@ CHANNELS = {"depth": 1, "rays": 6, "points": 3}  # of each task, without its con
 class SpatialHeadsConfig:
     """The hidden states that are read, and the heads on them."""
 
-    # As in HF hidden_states: 0 = embeddings. None, in training only: `Family.default_taps`.
+    #: As in HF hidden_states: 0 = embeddings. None, in training only: `Family.default_taps`.
     taps: tuple[int, int, int, int] | None = None
     projectors: Literal["four", "shared"] = "four"  # one per tap, or one for all
     projector_width: int = 64  # channels
     tasks: tuple[Task, ...] = ("depth", "rays", "points")  # maps to predict
     output_size: tuple[int, int] = (32, 32)  # H, W of all maps; best that of the labels
-    dpt: DPTConfig = field(default_factory=DPTConfig)
+    dpt: DPTConfig = field(default_factory=DPTConfig)  # sizes of each head
     feature_channels: int | None = None  # a teacher's width; None: no distillation projector
     detach: bool = False  # send the MLLM no gradient
 

@@ -159,8 +159,8 @@ def _checkpoint_name(path: str | os.PathLike[str]) -> tuple[str, bool]:
         # transformers would load both, and would save only the adapter.
         raise ValueError(
             f"{name}: found a LoRA adapter (adapter_config.json). Merge it into its base and give"
-            " the merged checkpoint, as docs/models.md shows. To use the base without it, move"
-            " adapter_config.json and the adapter's weights to another folder."
+            " the merged checkpoint, as docs/guides/models.md shows. To use the base without it,"
+            " move adapter_config.json and the adapter's weights to another folder."
         )
     if local and not (Path(name) / "config.json").is_file():
         raise FileNotFoundError(f"{name}: not a checkpoint's folder, since it has no config.json.")

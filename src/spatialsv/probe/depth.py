@@ -31,11 +31,11 @@ Groups = Sequence[list[Float[Tensor, "_ _ _ _ D"]]]  # the taps of scenes of eac
 class FitConfig:
     """How the head is trained."""
 
-    steps: int = 200
+    steps: int = 200  # optimiser steps
     batch_size: int = 8  # scenes
     lr: float = 3e-3  # the peak of one cycle
-    weight_decay: float = 0.01
-    dpt: DPTConfig = field(default_factory=DPTConfig)
+    weight_decay: float = 0.01  # of all parameters
+    dpt: DPTConfig = field(default_factory=DPTConfig)  # sizes of the head
 
 
 @dataclass(frozen=True, eq=False)

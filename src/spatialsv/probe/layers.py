@@ -44,9 +44,9 @@ MAX_WAVES = 8  # cosines that encode a position, each way
 class LayersConfig:
     """Which layers are probed linearly, and how."""
 
-    # As in HF hidden_states: 0 is the projector's output; -1 is the encoder's. None: all.
+    #: As in HF hidden_states: 0 is the projector's output; -1 is the encoder's. None: all.
     states: tuple[int, ...] | None = None
-    controls: tuple[Control, ...] = ("position", "shuffled", "random")
+    controls: tuple[Control, ...] = ("position", "shuffled", "random")  # further probes
     pixels: int = 4  # along a cell's side, whose geometry is learnt and measured
     parts: int = 8  # of the training scenes; one selects a probe, which is trained on the others
     seeds: int = 3  # probes of a layer, each selected on another part

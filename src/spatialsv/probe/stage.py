@@ -52,18 +52,18 @@ SplitStates = Mapping[str, Sequence[States]]  # of the groups of "train" and of 
 class ProbeConfig:
     """What is probed, and how."""
 
-    # As in HF hidden_states; None: four, evenly spaced.
+    #: As in HF hidden_states; None: four, evenly spaced.
     taps: tuple[int, int, int, int] | None = None
     stride: int = 2  # pixels between those whose depth is learnt and measured
     max_scenes: int | None = None  # training scenes, the first ones; None: all
     feature_batch: int = 8  # scenes in a forward pass of the MLLM
-    # Each trains another depth probe, on the states of other scenes (prefix `shuffled_` of metrics)
-    # or of an MLLM with random weights (`random_`). `mean_depth_`, each pixel's mean depth over the
-    # training scenes, is always there.
+    #: Each trains another depth probe: on the states of other scenes (prefix `shuffled_` of
+    #: metrics), or of an MLLM with random weights (`random_`). `mean_depth_`, each pixel's mean
+    #: depth over the training scenes, is always there.
     controls: tuple[Control, ...] = ()
-    seed: int = 0
-    fit: FitConfig = field(default_factory=FitConfig)
-    layers: LayersConfig = field(default_factory=LayersConfig)
+    seed: int = 0  # of initial weights and sample order
+    fit: FitConfig = field(default_factory=FitConfig)  # training of the depth probe
+    layers: LayersConfig = field(default_factory=LayersConfig)  # linear probes
 
 
 def run(

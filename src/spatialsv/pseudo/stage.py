@@ -28,7 +28,7 @@ from spatialsv.teachers.teacher import Teacher, describe_teacher
 class PseudoConfig:
     """Gating of a teacher's labels."""
 
-    gate: GateConfig = field(default_factory=GateConfig)
+    gate: GateConfig = field(default_factory=GateConfig)  # which pixels are used
     floor: float = 0.2  # exclude scenes that keep a smaller fraction of their pixels
     max_camera_error: float | None = None  # degrees; exclude scenes above; None: no limit
     batch_size: int = 8  # scenes

@@ -31,12 +31,12 @@ SELECTED = (*CROSS_VIEW, *SINGLE_VIEW)  # tasks of `rooms.evidence`
 class ScenesConfig:
     """Number of rooms, and number and kind of questions."""
 
-    splits: dict[str, int] = field(default_factory=dict)  # rooms per split; multiples of `shard`
+    splits: dict[str, int] = field(default_factory=dict)  # rooms in each; shards divide it
     shard_size: int = 128  # rooms per job; questions are balanced within a shard
     questions: int = 12  # per room, including recognition, without those of cross_ and single_
     tasks: dict[str, tuple[str, ...]] = field(default_factory=dict)  # per split; default: all tasks
     without_text: tuple[str, ...] = ("unlabelled",)  # splits that are images only
-    rooms: RoomsConfig = field(default_factory=RoomsConfig)
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)  # their layout, cameras and images
 
     def __post_init__(self) -> None:
         for split, tasks in self.tasks.items():

@@ -69,8 +69,8 @@ TASKS: dict[str, Task] = {
 class Question:
     """One question; `text` contains the options, one a line."""
 
-    id: str
-    scene: str
+    id: str  # unique in its file
+    scene: str  # id of the scene that it is about
     task: str  # a key of TASKS
     text: str  # for a choice: the question, then lines "A. chair", "B. lamp", ...
     answer: str  # a letter for a choice, a decimal for a number, else free-form text

@@ -86,7 +86,7 @@ class SceneSet(ABC):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int, int]:
-        """N, H and W: of the geometry, or of the images where there is none."""
+        """N, H and W of the geometry, or of the images where there is none."""
 
     @abstractmethod
     def has(self, name: str) -> bool:
@@ -250,7 +250,7 @@ class Scenes(SceneSet):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """N, H and W: of the geometry, or of the images where there is none."""
+        """N, H and W of the geometry, or of the images where there is none."""
         return self._shape
 
     @property

@@ -46,7 +46,7 @@ class TeacherConfig:
         ValueError: The environment of an external teacher or the licence of the weights is missing.
     """
 
-    kind: Kind
+    kind: Kind  # the network, and with it the code that runs it
     path: str  # directory of the checkpoint
     hub: str  # hub id of the repository that the checkpoint is from
     revision: str | None = None  # of that repository

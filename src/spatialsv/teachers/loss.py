@@ -22,10 +22,10 @@ from spatialsv.teachers.network import TeacherPrediction
 class TeacherLossConfig:
     """Weights of the terms."""
 
-    depth: float = 1.0
-    gradient: float = 1.0
-    rays: float = 1.0
-    points: float = 0.5
+    depth: float = 1.0  # weight of the depth term
+    gradient: float = 1.0  # weight of the term of depth differences
+    rays: float = 1.0  # weight of the ray term
+    points: float = 0.5  # weight of the point term
     confidence: float = 0.2  # lambda
     gradient_steps: tuple[int, ...] = (1, 2, 4)  # pixels between the two ends of a difference
 

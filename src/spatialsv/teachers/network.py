@@ -34,13 +34,13 @@ class TeacherNetworkConfig:
 
     image_size: int = 64  # pixels, square; `RoomsTeacher` resizes other images
     patch_size: int = 8  # pixels; a power of two
-    width: int = 144
-    layers: int = 8
-    heads: int = 4
+    width: int = 144  # channels
+    layers: int = 8  # of the encoder
+    heads: int = 4  # attention heads
     global_layers: tuple[int, ...] = (3, 5, 7)  # attend over all views; the others within a view
     taps: tuple[int, ...] = (1, 3, 5, 7)  # layers whose outputs are the depth head's input
-    head_width: int = 64
-    max_views: int = 8
+    head_width: int = 64  # channels of the depth head
+    max_views: int = 8  # in a scene
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size or self.patch_size & (self.patch_size - 1):

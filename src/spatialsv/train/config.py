@@ -46,15 +46,14 @@ class TrainConfig:
     lr_vl_projector: float | None = None  # learning rate of the vision-language projector
     lr_heads: float | None = None  # learning rate of projectors, heads and distillation
     lora: LoraSettings | None = None  # adapters; None: train all weights of the LLM
-    # muon: makes the updates of the LLM's matrices orthogonal; AdamW takes the rest. torch >= 2.9
+    #: muon: makes the updates of the LLM's matrices orthogonal; AdamW takes the rest. torch >= 2.9
     optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: float = 0.01  # of matrices; vectors have none
     warmup_ratio: float = 0.03  # fraction of all steps
     schedule: Decay = "cosine"  # of the learning rates after the warm-up
     max_grad_norm: float = 1.0  # of the MLLM's gradient and of the heads', separately
-    precision: Literal["fp32", "bf16"] = (
-        "fp32"  # bf16: autocast, where the device supports it; weights stay fp32
-    )
+    #: bf16: autocast, where the device supports it; weights stay fp32
+    precision: Literal["fp32", "bf16"] = "fp32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"  # implementation
     gradient_checkpointing: bool = False  # less memory, a third more time
     save_steps: int = 100  # steps between two checkpoints to resume from

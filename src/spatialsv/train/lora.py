@@ -25,10 +25,11 @@ class LoraSettings:
     rank: int = 16  # of each adapter
     alpha: float = 32.0  # the update's scale is alpha / rank
     dropout: float = 0.0  # probability, on the adapters' inputs
+    #: names of linear layers
     matrices: tuple[str, ...] = (
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
-    )  # names of linear layers
+    )
 
 
 def add_lora(mllm: PreTrainedModel, settings: LoraSettings) -> LoraModel:

@@ -25,7 +25,7 @@ class Sampling:
     `uniform`: one scene of evenly spaced frames. `fps` and `overlap`: consecutive scenes.
     """
 
-    by: Literal["uniform", "fps", "overlap"] = "uniform"
+    by: Literal["uniform", "fps", "overlap"] = "uniform"  # which rule
     fps: float = 1.0  # frames per second
     overlap: float = 0.6  # select a frame if it shares less than this with the last one
 

@@ -66,7 +66,7 @@ class SceneRef(SceneSet):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """N, H and W: of the geometry, or of the images where there is none."""
+        """N, H and W of the geometry, or of the images where there is none."""
         views, height, width = self.variable_shape("depth" if self.has("depth") else "image")[:3]
         return views, height, width
 
