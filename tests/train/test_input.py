@@ -71,8 +71,8 @@ def test_an_arms_misspelt_setting(train):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": False}, "set text, distill or tasks"),
-        ({"pseudo": True}, "pseudo labels need distill or tasks"),
+        ({"text": False}, "set text, distill, relation or tasks"),
+        ({"pseudo": True}, "pseudo labels need distill, relation or tasks"),
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
         ({"text_share": 0.0}, r"mine\.text_share: expected a fraction above 0, found 0\.0"),
         (
@@ -80,7 +80,13 @@ def test_an_arms_misspelt_setting(train):
             r"mine\.labels_share: expected 0 to 1, found 1\.5",
         ),
         ({"labels_share": 0.5}, r"mine\.labels_share: has no effect without distill"),
-        ({"labels_share": 0, "distill": True}, r"at 0 no geometry is left.*drop distill and tasks"),
+        (
+            {"labels_share": 0, "distill": True},
+            r"at 0 no geometry is left.*drop distill, relation and tasks",
+        ),
+        ({"relation": True}, r"arms\.mine\.relation: expected int, found True"),
+        ({"relation": 5}, "relation: hidden state 5 does not exist. The MLLM has 0 .* to 4"),
+        ({"relation": -2}, "relation: hidden state -2 does not exist"),
         ({"gated": False, "distill": True}, r"mine\.gated: has no effect without pseudo"),
         (
             {"tasks": ["depth"], "spatial_weight": 0.0},

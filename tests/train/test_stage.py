@@ -184,16 +184,17 @@ def test_the_vision_encoder_stays_and_its_merger_moves(train, tiny_mllm):
         ("distill", {"text", "distill"}),
         ("spatialsv", {"text", "distill", "depth/l2", "rays/conf", "points/normal", "depth/grad"}),
         ("depth_only", {"depth/l2", "depth/conf", "depth/grad"}),
+        ("related", {"text", "relation/l1", "relation/cosine"}),
     ],
 )
 def test_an_arm_logs_its_own_terms(train, arm, terms):
-    arms = {"depth_only": {"text": False, "tasks": ["depth"]}}
+    arms = {"depth_only": {"text": False, "tasks": ["depth"]}, "related": {"relation": -1}}
     folder = train(arm, steps=1, arms=arms)
     (line,) = read_log(folder / "log.jsonl")
     spatial = {name for name in line if "/" in name}
     found = {"text", "distill"} & line.keys() | spatial
     assert terms <= found
-    assert bool(spatial) == (arm in ("spatialsv", "depth_only"))
+    assert bool(spatial) == (arm in ("spatialsv", "depth_only", "related"))
     parts = sum(line[name] for name in found)
     assert line["loss"] == pytest.approx(parts, rel=1e-5)
 

@@ -21,7 +21,7 @@ def distill_term(
 
     Features are average-pooled to the grid of visual tokens and carry no gradient.
     """
-    target = _pool_features(features.detach().to(distilled.dtype), distilled.shape[2:4])
+    target = pool_features(features.detach().to(distilled.dtype), distilled.shape[2:4])
     cosine = F.cosine_similarity(distilled, target, dim=-1)  # (B, N, h, w)
     mask = present[:, :, None, None].expand(cosine.shape)
     return Term(((-cosine.where(mask, 0).sum(), count_tokens(present, distilled.shape[2:4])),))
@@ -33,7 +33,7 @@ def count_tokens(present: Bool[Tensor, "B N"], grid: tuple[int, ...]) -> Int[Ten
     return present.sum() * (rows * columns)
 
 
-def _pool_features(
+def pool_features(
     features: Float[Tensor, "B N H W C"], size: tuple[int, ...]
 ) -> Float[Tensor, "B N h w C"]:
     """Average over the cells of a coarser grid."""

@@ -156,6 +156,9 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
     features = None
     if known[0].features is not None:
         features = torch.stack([t.features for t in filled if t.features is not None])
+    confidence = None
+    if known[0].confidence is not None:
+        confidence = torch.stack([t.confidence for t in filled if t.confidence is not None])
     return labels_from_cameras(
         torch.stack([target.depth for target in filled]),
         torch.stack([target.valid for target in filled]) & present[..., None, None],
@@ -163,6 +166,7 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
         torch.stack([target.cam_to_world for target in filled]),
         features=features,
         present=present,
+        confidence=confidence,
     )
 
 
@@ -178,4 +182,5 @@ def _pad_target(target: Target, views: int) -> Target:
         intrinsics=repeat_last(target.intrinsics),
         cam_to_world=repeat_last(target.cam_to_world),
         features=None if target.features is None else repeat_last(target.features),
+        confidence=None if target.confidence is None else repeat_last(target.confidence),
     )

@@ -32,6 +32,7 @@ class SamplesConfig:
     cache_gib: float = 2.0  # memory for prepared images, GiB
     gated: bool = True  # False includes the pixels that a gate dropped from pseudo labels
     features: bool = True  # include the teacher's features
+    confidence: bool = False  # include the teacher's confidence
     shuffle_labels: bool = False  # control: each scene's labels are those of another one
 
 
@@ -101,6 +102,7 @@ class SceneDataset(Dataset[Sample]):
                 size=self.config.label_size,
                 gated=self.config.gated,
                 features=self.config.features,
+                confidence=self.config.confidence,
                 unlabelled=unlabelled,
                 shuffle=self.config.shuffle_labels,
             )

@@ -12,7 +12,7 @@ from torch import Tensor
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.maps import normalise_scene
 from spatialsv.io.digests import digest_bytes
-from spatialsv.scenes.scene import DEPTH, GateReason, Scenes, SceneSet
+from spatialsv.scenes.scene import DEPTH, GateReason, SceneSet
 from spatialsv.scenes.scene_list import SceneList, check_labelled
 
 
@@ -24,7 +24,8 @@ class Target:
     valid: Bool[Tensor, "N H W"]
     intrinsics: Float[Tensor, "N 3 3"]
     cam_to_world: Float[Tensor, "N 4 4"]
-    features: Float[Tensor, "N h w C"] | None
+    features: Float[Tensor, "N h w C"] | None = None
+    confidence: Float[Tensor, "N H W"] | None = None  # the teacher's
 
 
 class Targets:
@@ -37,6 +38,7 @@ class Targets:
         size: height and width that the labels are then resampled to; None keeps theirs.
         gated: False includes the pixels that a gate dropped from pseudo labels.
         features: include the teacher's features, where the labels have them.
+        confidence: include the teacher's confidence.
         unlabelled: ids of scenes whose labels are ignored.
         shuffle: give each scene the labels of another one; the same one in each run.
 
@@ -53,6 +55,7 @@ class Targets:
         size: tuple[int, int] | None = None,
         gated: bool = True,
         features: bool = True,
+        confidence: bool = False,
         unlabelled: Collection[str] = (),
         shuffle: bool = False,
     ) -> None:
@@ -63,6 +66,8 @@ class Targets:
         self._variables = (*DEPTH, *(("features",) if features else ()))
         if not gated:
             self._variables += ("reason",)
+        if confidence:
+            self._variables += ("confidence",)
         source = self._labels.group(0).source if self._labels else None
         check_labelled(self.ids, self._rows, source)
         for row, name in enumerate(self.ids):
@@ -94,32 +99,35 @@ class Targets:
         chosen = list(views)
         if not self._gated and label.has("reason"):
             label = label.replace(valid=label.reason != GateReason.INVALID)
-        depth, valid, intrinsics = self._maps(label, chosen)
+        arrays = (label.depth, label.valid, label.intrinsics)
+        depth, valid, intrinsics = self._maps(*(torch.from_numpy(a[0, chosen]) for a in arrays))
         if not bool(valid.any()):
             return None
         poses = torch.from_numpy(label.cam_to_world[0, chosen])
         if chosen != list(range(label.shape[0])):
             depth, poses, _ = normalise_scene(depth, poses, intrinsics, valid)
         features = label.features[0, chosen] if "features" in label.arrays else None
+        confidence = None
+        if "confidence" in self._variables:
+            maps = (label.confidence, *arrays[1:])
+            confidence, _, _ = self._maps(*(torch.from_numpy(a[0, chosen]) for a in maps))
         return Target(
             depth=depth,
             valid=valid,
             intrinsics=intrinsics,
             cam_to_world=poses,
             features=None if features is None else torch.from_numpy(features).float(),
+            confidence=None if confidence is None else confidence.float(),
         )
 
-    def _maps(self, label: Scenes, views: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return depth, valid and intrinsics, (N, H, W) twice and (N, 3, 3), at the label size."""
-        depth, valid, intrinsics = subsample(
-            torch.from_numpy(label.depth[0, views]),
-            torch.from_numpy(label.valid[0, views]),
-            torch.from_numpy(label.intrinsics[0, views]),
-            self._stride,
-        )
+    def _maps(
+        self, values: Tensor, valid: Tensor, intrinsics: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values, valid and intrinsics, (N, H, W) twice and (N, 3, 3), at the label size."""
+        values, valid, intrinsics = subsample(values, valid, intrinsics, self._stride)
         if self._size is None:
-            return depth, valid, intrinsics
-        return resample(depth, valid, intrinsics, self._size)
+            return values, valid, intrinsics
+        return resample(values, valid, intrinsics, self._size)
 
 
 def _exchange(rows: dict[str, int], labels: SceneList[SceneSet]) -> dict[str, int]:

@@ -15,6 +15,9 @@ class ArmConfig:
     text: bool = True  # learn the answers (cross-entropy); false: no questions
     questions: tuple[str, ...] = ()  # tasks of the questions; none given: all
     distill: bool = False  # learn the teacher's features from the last layer's visual states
+    # hidden state whose visual tokens learn to be as similar to each other as the teacher's
+    # features are; -1: the last; None: no such loss
+    relation: int | None = None
     tasks: tuple[Task, ...] = ()  # geometry to learn from the taps
     taps: tuple[int, int, int, int] | None = None  # hidden states; None: those of train.heads
     projectors: Literal["four", "shared"] | None = None  # None: as train.heads says
@@ -32,7 +35,12 @@ class ArmConfig:
     @property
     def geometry(self) -> bool:
         """Whether this arm learns from labels, true ones or pseudo labels."""
-        return self.distill or bool(self.tasks)
+        return self.features or bool(self.tasks)
+
+    @property
+    def features(self) -> bool:
+        """Whether this arm learns from a teacher's features."""
+        return self.distill or self.relation is not None
 
     @property
     def labelled(self) -> bool:
@@ -51,15 +59,16 @@ class ArmConfig:
         share, labels, weight = self.text_share, self.labels_share, self.spatial_weight
         own = {"taps": self.taps, "projectors": self.projectors, "teacher": self.teacher}
         unused = next((key for key, value in own.items() if value is not None), None)
-        no_effect = "has no effect without distill or tasks."
+        no_effect = "has no effect without distill, relation or tasks."
         text_only = not self.geometry
         rules = (
-            (text_only and not self.text, "", "set text, distill or tasks."),
+            (text_only and not self.text, "", "set text, distill, relation or tasks."),
             (not 0 < share <= 1, ".text_share", f"expected a fraction above 0, found {share}."),
             (
                 weight <= 0,
                 ".spatial_weight",
-                f"expected more than 0, found {weight}. For text only, drop distill and tasks.",
+                f"expected more than 0, found {weight}. For text only, drop distill, relation and"
+                " tasks.",
             ),
             (text_only and unused, f".{unused}", no_effect),
             (
@@ -67,7 +76,7 @@ class ArmConfig:
                 ".teacher",
                 "pseudo labels are by labels.teacher. Set that, or pseudo: false.",
             ),
-            (self.pseudo and text_only, "", "pseudo labels need distill or tasks."),
+            (self.pseudo and text_only, "", "pseudo labels need distill, relation or tasks."),
             (
                 self.pseudo and not self.text and self.labelled,
                 "",
@@ -83,7 +92,8 @@ class ArmConfig:
             (
                 labels == 0 and not self.pseudo,
                 ".labels_share",
-                "at 0 no geometry is left to learn. Set pseudo: true, or drop distill and tasks.",
+                "at 0 no geometry is left to learn. Set pseudo: true, or drop distill, relation and"
+                " tasks.",
             ),
             (self.blank_images and self.geometry, "", "blank images have no geometry to learn."),
         )

@@ -88,7 +88,7 @@ class TrainConfig:
             "spatial_weight",
             self.spatial_weight > 0,
             "more than 0",
-            "Arms without distill and tasks learn only from text.",
+            "Arms without distill, relation and tasks learn only from text.",
         )
         self._require("spatial_share", 0 < self.spatial_share < 1, "0 to 1")
         if self.sharded and self.processes == 1:

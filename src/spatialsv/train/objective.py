@@ -148,7 +148,9 @@ def arm_losses(
         terms["text"] = text_term(output.logits, output.targets, config.text_reduction)
     if arm.geometry and batch.geometry is not None:
         signals = losses_of(arm, config)
-        terms |= spatial_terms(output.lifted, batch.geometry, signals, output.distilled)
+        terms |= spatial_terms(
+            output.lifted, batch.geometry, signals, output.distilled, output.related
+        )
     values = {name: term.mean(counts[name] if counts else None) for name, term in terms.items()}
     total = output.logits.new_zeros(()).float()
     if arm.text:
@@ -162,7 +164,7 @@ def arm_losses(
         total = total + weighted_sum(spatial, own, torch.zeros((), device=total.device))
     elif arm.geometry:
         lifted = vars(output.lifted or GeometryPrediction()).values()
-        total = total + _zero_of(output.distilled, *lifted)
+        total = total + _zero_of(output.distilled, output.related, *lifted)
     return values | {"total": total}
 
 
@@ -181,8 +183,9 @@ def arm_counts(batch: Batch, arm: ArmConfig, config: TrainConfig) -> Counts:
 
 def losses_of(arm: ArmConfig, config: TrainConfig) -> SpatialLossConfig:
     """Return the run's spatial losses with the signals of `arm`."""
-    signals: tuple[Signal, ...] = (*(("distill",) if arm.distill else ()), *arm.tasks)
-    return replace(config.losses, tasks=signals)
+    from_features: list[Signal] = ["distill"] if arm.distill else []
+    from_features += ["relation"] if arm.relation is not None else []
+    return replace(config.losses, tasks=(*from_features, *arm.tasks))
 
 
 def _zero_of(*outputs: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:
