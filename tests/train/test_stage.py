@@ -439,7 +439,7 @@ ARMS_AFTER = {"same": GEOMETRY, "more": GEOMETRY | {"tasks": ["points"]}}
 def test_detached_heads_send_the_mllm_no_gradient(train):
     arm = {"text": False, **GEOMETRY}
     settings = {"steps": 4, "weight_decay": 0.0}
-    detached = train("arm", "detached", arms={"arm": arm | {"detach": True}}, **settings)
+    detached = train("arm", "detached", arms={"arm": arm | {"gradient": "heads"}}, **settings)
     attached = train("arm", "attached", arms={"arm": arm}, **settings)
     untrained = train("arm", "none", arms={"arm": arm}, lr_llm=0.0, lr_vl_projector=0.0, **settings)
     assert same(detached / "mllm", untrained / "mllm")

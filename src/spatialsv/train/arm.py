@@ -30,7 +30,11 @@ class ArmConfig:
     text_share: float = 1.0  # fraction of the training shards, from the first, with questions
     equal: Literal["steps", "epochs"] | None = None  # to an arm with all questions; None: as given
     shuffle_labels: bool = False  # control: each scene's geometry is that of another one
-    detach: bool = False  # control: the heads learn, but send the MLLM no gradient
+    # where geometry's gradient ends: in the LLM, the vision-language projector and the heads; not
+    # in the LLM; or, as a control, in the heads only
+    gradient: Literal["llm", "projector", "heads"] = "llm"
+    gradient_layers: tuple[int, int] | None = None  # first and last LLM layer for it, from 1
+    pcgrad: bool = False  # project gradients of text and geometry that conflict (arXiv 2001.06782)
 
     @property
     def geometry(self) -> bool:
@@ -41,6 +45,12 @@ class ArmConfig:
     def features(self) -> bool:
         """Whether this arm learns from a teacher's features."""
         return self.distill or self.relation is not None
+
+    @property
+    def routes(self) -> bool:
+        """Whether the MLLM's gradient is not simply the sum of the text's and geometry's."""
+        restricted = self.gradient == "projector" or self.gradient_layers is not None
+        return self.geometry and (restricted or self.pcgrad)
 
     @property
     def labelled(self) -> bool:
@@ -86,7 +96,7 @@ class ArmConfig:
             (not (self.gated or self.pseudo), ".gated", "has no effect without pseudo: true."),
             (not self.text and self.questions, ".questions", "has no effect without text."),
             (text_only and self.shuffle_labels, ".shuffle_labels", no_effect),
-            (text_only and self.detach, ".detach", no_effect),
+            *self._gradient_rules(no_effect),
             (not 0 <= labels <= 1, ".labels_share", f"expected 0 to 1, found {labels}."),
             (labels < 1 and text_only, ".labels_share", no_effect),
             (
@@ -100,6 +110,29 @@ class ArmConfig:
         for is_wrong, key, message in rules:
             if is_wrong:
                 raise ValueError(f"{where}{key}: {message}")
+
+    def _gradient_rules(self, no_effect: str) -> list[tuple[bool, str, str]]:
+        """Return what `check` refuses of the settings of geometry's gradient."""
+        text_only, to_heads = not self.geometry, self.gradient == "heads"
+        return [
+            (text_only and self.gradient != "llm", ".gradient", no_effect),
+            (
+                to_heads and self.relation is not None,
+                ".relation",
+                "has no head to train with gradient: heads. Set gradient to llm or projector.",
+            ),
+            (
+                self.gradient_layers is not None and (text_only or self.gradient != "llm"),
+                ".gradient_layers",
+                "has no effect without gradient: llm and distill, relation or tasks.",
+            ),
+            (
+                self.pcgrad and (text_only or to_heads or not self.text),
+                ".pcgrad",
+                "needs text and geometry that change the same parameters: text: true; distill,"
+                " relation or tasks; and gradient: llm or projector.",
+            ),
+        ]
 
 
 # For training by hand. The settings of the DAG spell each arm out.

@@ -137,4 +137,9 @@ class TrainConfig:
             known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
             raise ValueError(f"arms: unknown arm {name!r}. Known arms: {known}.")
         arm.check(f"arms.{name}")
+        if self.sharded and arm.routes:
+            raise ValueError(
+                f"arms.{name}: gradient: projector, gradient_layers and pcgrad need full gradients,"
+                " which a sharded model never has. Set train.sharded to false."
+            )
         return arm

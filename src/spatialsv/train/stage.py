@@ -211,7 +211,7 @@ def make_heads(
         projectors=arm.projectors or config.heads.projectors,
         feature_channels=data.feature_channels if arm.distill else None,
         relation=_relation_state(arm, mllm.config.get_text_config().num_hidden_layers),
-        detach=arm.detach,
+        detach=arm.gradient == "heads",
     )
     heads = SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
     if base is not None and base.has_heads:
