@@ -10,7 +10,7 @@ from spatialsv.geometry.maps import GeometryPrediction
 from spatialsv.losses.total import SpatialLossConfig, spatial_losses
 
 LAMBDA = 0.2
-UNUSED = ("features", "weight")  # maps of another size, or none
+UNUSED = ("features", "weight", "border")  # maps of another size, or none
 
 
 def pixels(labels):

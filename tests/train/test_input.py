@@ -113,6 +113,32 @@ def test_an_arm_is_what_the_settings_say_of_it_and_nothing_else():
     assert config.arm("distill") == ARMS["distill"]
 
 
+@pytest.mark.parametrize(
+    ("augment", "settings", "message"),
+    [
+        ({"zoom": 0.5}, {}, r"augment\.zoom: expected 1"),
+        ({"zoom": "2"}, {}, r"arms\.mine\.augment\.zoom: expected float, found '2'"),
+        (
+            {"zoom": 2.0},
+            {"cache_vision": True},
+            r"mine\.augment: .* Set train\.cache_vision to",
+        ),
+        ({"min_views": 1}, {"packed": True}, r"mine\.augment\.min_views: packed samples"),
+        (
+            {"shuffle_views": True},
+            {"losses": {"temporal": True}},
+            r"mine\.augment\.shuffle_views: train\.losses\.temporal",
+        ),
+    ],
+)
+def test_random_cameras_that_do_not_go_with_the_run(train, augment, settings, message):
+    arms = {"mine": {"tasks": ["depth"], "augment": augment}}
+    with pytest.raises(ValueError, match=message):
+        train("mine", arms=arms, **settings)
+    with pytest.raises(ValueError, match=r"mine\.augment: blank images have no cameras"):
+        train("mine", arms={"mine": {"blank_images": True, "augment": {"zoom": 2.0}}})
+
+
 @pytest.mark.parametrize("given", [{"steps": 20}, {"steps": None, "epochs": 2.0}])
 def test_arms_of_fewer_questions_take_equal_steps_or_equal_epochs(given):
     def steps(spatial: int = 0, **arm) -> int:

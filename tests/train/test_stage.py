@@ -436,6 +436,16 @@ def test_an_arm_continues_from_a_trained_model_and_its_heads(train, job, tmp_pat
 ARMS_AFTER = {"same": GEOMETRY, "more": GEOMETRY | {"tasks": ["points"]}}
 
 
+def test_random_cameras_are_the_same_in_each_run_of_a_seed(train):
+    arm = {"tasks": ["depth", "rays"], "distill": True}
+    moved = {"arm": arm | {"augment": {"shrink": 1.5, "shuffle_views": True}}}
+    one, other = (train("arm", name, arms=moved, steps=2) for name in ("one", "other"))
+    assert same(one, other)
+    assert not same(one, train("arm", "plain", arms={"arm": arm}, steps=2))
+    manifest = read_manifest(one / "manifest.json")
+    assert manifest.about["settings"]["augment"]["shrink"] == 1.5
+
+
 def test_detached_heads_send_the_mllm_no_gradient(train):
     arm = {"text": False, **GEOMETRY}
     settings = {"steps": 4, "weight_decay": 0.0}

@@ -57,6 +57,7 @@ class GeometryLabels:
     present: Bool[Tensor, "B N"]  # False: no geometry is known of this view, or it is padding
     features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
     weight: Float[Tensor, "B N H W"] | None = None  # of pixels: see `confidence_weights`
+    border: Bool[Tensor, "B N h w"] | None = None  # features of patches that show no image
 
     def __post_init__(self) -> None:
         self._check_maps()
@@ -116,6 +117,7 @@ def labels_from_cameras(
     features: Float[Tensor, "B N h w C"] | None = None,
     present: Bool[Tensor, "B N"] | None = None,
     confidence: Float[Tensor, "B N H W"] | None = None,
+    border: Bool[Tensor, "B N h w"] | None = None,
 ) -> GeometryLabels:
     """Return labels with the rays and points that follow from depth and cameras.
 
@@ -127,6 +129,7 @@ def labels_from_cameras(
         features: A teacher's features.
         present: Views with geometry; all by default.
         confidence: A teacher's, at least 1; the labels then have weights.
+        border: Patches of the features that show no image; none by default.
 
     Returns:
         Labels in the depth's dtype, computed in the cameras' dtype.
@@ -146,6 +149,7 @@ def labels_from_cameras(
         present=present,
         features=features,
         weight=None if confidence is None else confidence_weights(confidence, valid),
+        border=border,
     )
 
 

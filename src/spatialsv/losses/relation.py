@@ -28,7 +28,7 @@ BLOCK = 256  # rows of G at a time: memory grows with the number of tokens, not 
 def relation_terms(
     states: Float[Tensor, "B N h w D"],
     features: Float[Tensor, "B N H W C"],
-    present: Bool[Tensor, "B N"],
+    tokens: Bool[Tensor, "B N h w"],
     names: tuple[Relation, ...] = ("l1", "cosine"),
 ) -> dict[str, Term]:
     """Return the distances between the relations of visual states and of the teacher's features.
@@ -40,39 +40,36 @@ def relation_terms(
     Args:
         states: visual states of one layer.
         features: the teacher's. They are average-pooled to the states' grid, without gradient.
-        present: views with geometry; others are in no pair.
+        tokens: see `token_mask`; others are in no pair.
         names: the terms to return.
     """
     dtype = torch.promote_types(states.dtype, torch.float32)
     pooled = pool_features(features.detach().to(dtype), states.shape[2:4])
-    keep = present[:, :, None, None].expand(states.shape[:4]).flatten(1)
+    keep = tokens.flatten(1)
     student, teacher = (
-        _unit(tokens.to(dtype).flatten(1, 3), keep[..., None]) for tokens in (states, pooled)
+        _unit(own.to(dtype).flatten(1, 3), keep[..., None]) for own in (states, pooled)
     )
-    rows, columns = states.shape[2:4]
-    view = torch.arange(present.shape[1], device=states.device).repeat_interleave(rows * columns)
+    views, each = tokens.shape[1], tokens[0, 0].numel()
+    view = torch.arange(views, device=states.device).repeat_interleave(each)
     # Each block is computed again in the backward pass, or autograd would keep all of G.
     blocks = [
         checkpoint(_block_sums, student, teacher, keep, view, start, use_reentrant=False)
         for start in range(0, len(view), BLOCK)
     ]
     sums = dict(zip(("l1", "cosine"), torch.stack(blocks).sum(dim=0), strict=True))
-    counts = count_relations(present, states.shape[2:4])
+    counts = count_relations(tokens)
     return {
         name: Term(tuple(zip(sums[name].unbind(), counts[name].unbind(), strict=True)))
         for name in names
     }
 
 
-def count_relations(
-    present: Bool[Tensor, "B N"], grid: tuple[int, ...]
-) -> dict[Relation, Int[Tensor, "2"]]:
+def count_relations(tokens: Bool[Tensor, "B N h w"]) -> dict[Relation, Int[Tensor, "2"]]:
     """Return the numbers of pairs (l1) and tokens (cosine), within a view and across views."""
-    tokens = grid[0] * grid[1]
-    views = present.sum(dim=1)
-    others = (views - 1).clamp_min(0)
-    pairs = torch.stack([views.sum(), (views * others).sum()]) * tokens**2
-    return {"l1": pairs, "cosine": torch.stack([views.sum(), views[others > 0].sum()]) * tokens}
+    own = tokens.sum(dim=(2, 3))  # of each view
+    others = own.sum(dim=1, keepdim=True) - own
+    pairs = torch.stack([(own * own).sum(), (own * others).sum()])
+    return {"l1": pairs, "cosine": torch.stack([own.sum(), own[others > 0].sum()])}
 
 
 def _block_sums(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
-from spatialsv.losses.distill import count_tokens, distill_term
+from spatialsv.losses.distill import distill_term, token_mask
 from spatialsv.losses.regression import (
     gradient_masks,
     gradient_term,
@@ -70,11 +70,12 @@ def spatial_terms(
     if "distill" in config.tasks:
         states = _require(distilled, "distill", "the heads need feature_channels")
         features = _require(labels.features, "distill", "the labels have no features")
-        terms["distill"] = distill_term(states, features, labels.present)
+        terms["distill"] = distill_term(states, features, token_mask(labels, states.shape[2:4]))
     if "relation" in config.tasks:
         states = _require(related, "relation", "the heads have no hidden state for it")
         features = _require(labels.features, "relation", "the labels have no features")
-        own = relation_terms(states, features, labels.present, config.relation)
+        tokens = token_mask(labels, states.shape[2:4])
+        own = relation_terms(states, features, tokens, config.relation)
         terms |= {f"relation/{name}": term for name, term in own.items()}
     mask = label_mask(labels)
     for task in lifted_tasks(config):
@@ -134,16 +135,15 @@ def count_terms(
         device: where the counts are to be.
     """
     if labels is None:
-        present = torch.zeros(1, 1, dtype=torch.bool, device=device)
         depth = torch.zeros(1, 1, 1, 1, device=device)
-        mask = depth > 0
+        mask = tokens = depth > 0
     else:
-        present, depth, mask = labels.present, labels.depth, label_mask(labels)
+        depth, mask, tokens = labels.depth, label_mask(labels), token_mask(labels, grid)
     counts: dict[str, list[Tensor]] = {}
     if "distill" in config.tasks:
-        counts["distill"] = [count_tokens(present, grid)]
+        counts["distill"] = [tokens.sum()]
     if "relation" in config.tasks:
-        relations = count_relations(present, grid)
+        relations = count_relations(tokens)
         counts |= {f"relation/{name}": [*relations[name]] for name in config.relation}
     for task in lifted_tasks(config):
         counts |= {f"{task}/l2": [mask.sum()], f"{task}/conf": [mask.sum()]}

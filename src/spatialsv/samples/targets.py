@@ -12,6 +12,13 @@ from torch import Tensor
 from spatialsv.geometry.camera import resample, subsample
 from spatialsv.geometry.maps import normalise_scene
 from spatialsv.io.digests import digest_bytes
+from spatialsv.samples.crop import (
+    Crop,
+    crop_depth,
+    crop_features,
+    crop_nearest,
+    crop_transform,
+)
 from spatialsv.scenes.scene import DEPTH, GateReason, SceneSet
 from spatialsv.scenes.scene_list import SceneList, check_labelled
 
@@ -26,6 +33,7 @@ class Target:
     cam_to_world: Float[Tensor, "N 4 4"]
     features: Float[Tensor, "N h w C"] | None = None
     confidence: Float[Tensor, "N H W"] | None = None  # the teacher's
+    border: Bool[Tensor, "N h w"] | None = None  # patches of the features that show no image
 
 
 class Targets:
@@ -81,7 +89,9 @@ class Targets:
         if shuffle:
             self._rows = _exchange(self._rows, self._labels)
 
-    def __call__(self, row: int, views: Sequence[int]) -> Target | None:
+    def __call__(
+        self, row: int, views: Sequence[int], crops: Sequence[Crop] | None = None
+    ) -> Target | None:
         """Return the target of some views of one scene.
 
         The frame of stored labels is that of all views; a subset of the views gets its own frame.
@@ -89,6 +99,7 @@ class Targets:
         Args:
             row: the scene's row in the list of scenes.
             views: numbers of the views.
+            crops: of each of these views; None for full images.
 
         Returns:
             The target; None where no pixel is valid.
@@ -99,25 +110,26 @@ class Targets:
         chosen = list(views)
         if not self._gated and label.has("reason"):
             label = label.replace(valid=label.reason != GateReason.INVALID)
-        arrays = (label.depth, label.valid, label.intrinsics)
-        depth, valid, intrinsics = self._maps(*(torch.from_numpy(a[0, chosen]) for a in arrays))
+        found = {name: label.get(name) for name in (*self._variables, "intrinsics", "cam_to_world")}
+        arrays = {n: torch.from_numpy(a[0, chosen]) for n, a in found.items() if a is not None}
+        poses = arrays["cam_to_world"]
+        if crops is not None:
+            arrays |= _crop(arrays, crops)
+        cameras = arrays["valid"], arrays["intrinsics"]
+        depth, valid, intrinsics = self._maps(arrays["depth"], *cameras)
         if not bool(valid.any()):
             return None
-        poses = torch.from_numpy(label.cam_to_world[0, chosen])
-        if chosen != list(range(label.shape[0])):
+        if crops is not None or chosen != list(range(label.shape[0])):
             depth, poses, _ = normalise_scene(depth, poses, intrinsics, valid)
-        features = label.features[0, chosen] if "features" in label.arrays else None
-        confidence = None
-        if "confidence" in self._variables:
-            maps = (label.confidence, *arrays[1:])
-            confidence, _, _ = self._maps(*(torch.from_numpy(a[0, chosen]) for a in maps))
+        features, confidence = arrays.get("features"), arrays.get("confidence")
         return Target(
             depth=depth,
             valid=valid,
             intrinsics=intrinsics,
             cam_to_world=poses,
-            features=None if features is None else torch.from_numpy(features).float(),
-            confidence=None if confidence is None else confidence.float(),
+            features=None if features is None else features.float(),
+            confidence=None if confidence is None else self._maps(confidence.float(), *cameras)[0],
+            border=arrays.get("border"),
         )
 
     def _maps(
@@ -128,6 +140,25 @@ class Targets:
         if self._size is None:
             return values, valid, intrinsics
         return resample(values, valid, intrinsics, self._size)
+
+
+def _crop(arrays: dict[str, Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
+    """Return the arrays of N views that a crop of each of them changes, and the border."""
+    height, width = arrays["depth"].shape[1:]
+    transforms = [crop_transform(crop, height, width) for crop in crops]
+    views = range(len(crops))
+    depth = [crop_depth(arrays["depth"][i], arrays["valid"][i], transforms[i]) for i in views]
+    cropped = {name: torch.stack([pair[i] for pair in depth]) for i, name in enumerate(DEPTH)}
+    matrices = torch.stack(transforms).to(arrays["intrinsics"].dtype)
+    cropped["intrinsics"] = matrices @ arrays["intrinsics"]
+    if "confidence" in arrays:
+        maps = [crop_nearest(arrays["confidence"][i], transforms[i]) for i in views]
+        cropped["confidence"] = torch.stack(maps)
+    if "features" in arrays:
+        parts = [crop_features(arrays["features"][i], crops[i]) for i in views]
+        cropped["features"], shown = (torch.stack(part) for part in zip(*parts, strict=True))
+        cropped["border"] = ~shown
+    return cropped
 
 
 def _exchange(rows: dict[str, int], labels: SceneList[SceneSet]) -> dict[str, int]:

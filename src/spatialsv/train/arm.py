@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spatialsv.model.heads import Task
+from spatialsv.samples.augment import AugmentConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class ArmConfig:
     gated: bool = True  # use only the pseudo labels that passed the gate; false: all
     text_share: float = 1.0  # fraction of the training shards, from the first, with questions
     equal: Literal["steps", "epochs"] | None = None  # to an arm with all questions; None: as given
+    augment: AugmentConfig | None = None  # random cameras and views; None: those of the data
     shuffle_labels: bool = False  # control: each scene's geometry is that of another one
     # where geometry's gradient ends: in the LLM, the vision-language projector and the heads; not
     # in the LLM; or, as a control, in the heads only
@@ -106,6 +108,7 @@ class ArmConfig:
                 " tasks.",
             ),
             (self.blank_images and self.geometry, "", "blank images have no geometry to learn."),
+            (bool(self.blank_images and self.augment), ".augment", "blank images have no cameras."),
         )
         for is_wrong, key, message in rules:
             if is_wrong:

@@ -164,6 +164,7 @@ def _samples_config(arm: ArmConfig, config: TrainConfig) -> SamplesConfig:
         features=arm.features,
         confidence=config.losses.confidence_weights and bool(arm.tasks),
         shuffle_labels=arm.shuffle_labels,
+        augment=arm.augment,
     )
 
 
