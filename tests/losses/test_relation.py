@@ -113,6 +113,8 @@ def test_it_is_a_signal_with_the_terms_that_are_asked_for(states, labels):
     config = SpatialLossConfig(tasks=("relation",), relation=("l1",))
     found = spatial_losses(None, labels, config, related=states)
     assert found.keys() == {"relation/l1", "total"} and found["total"] == found["relation/l1"]
+    with pytest.raises(ValueError, match=r"losses\.relation: found no term\. Give l1, cosine"):
+        SpatialLossConfig(relation=())
     with pytest.raises(ValueError, match="asks for relation, but the heads have no hidden state"):
         spatial_losses(None, labels, config)
     with pytest.raises(ValueError, match="asks for relation, but the labels have no features"):

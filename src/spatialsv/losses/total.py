@@ -49,6 +49,13 @@ class SpatialLossConfig:
     # paper; weights of a sample average 1
     confidence_weights: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.relation:
+            raise ValueError(
+                "losses.relation: found no term. Give l1, cosine or both; to learn no relations,"
+                " set the arm's relation to null."
+            )
+
 
 def spatial_terms(
     lifted: GeometryPrediction | None,

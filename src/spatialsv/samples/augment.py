@@ -19,7 +19,12 @@ from spatialsv.scenes.question import TASKS, Question
 
 # What may say which image, and where in it. Tasks that say so by themselves are in TASKS.
 NAMES_VIEW = re.compile(r"\b(images?|views?|frames?|photos?|pict\w+|videos?|first|last)\b", re.I)
-NAMES_PLACE = re.compile(r"\b(pixels?|coordinates?|corner|half|edge|border|box)\b|[\[(]\s*\d", re.I)
+NAMES_PLACE = re.compile(
+    r"\b(pixels?|coordinates?|corners?|hal(f|ves)|edges?|borders?|box(es)?|sides?|middle|cent(re|er)s?)\b"
+    r"|\b(left|right|top|bottom) (part )?(of|in) (the|this|an?) (image|view|frame|photo|pict)"
+    r"|\b(quadrant|upper|lower)\b|[\[(]\s*\d",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

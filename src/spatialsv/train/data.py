@@ -213,7 +213,8 @@ def _open_checked(store: Path, variables: Sequence[str], check: bool) -> list[Sc
         loaded = one.load(*DEPTH, *variables)
         if error := find_invalid_value(loaded):
             raise ValueError(f"{store}: {error}. Make these labels again.")
-        if "confidence" in variables and not (loaded.confidence > 1)[loaded.valid].any():
+        sure = loaded.confidence[loaded.valid] if "confidence" in variables else None
+        if sure is not None and sure.size and sure.max() <= 1:
             raise ValueError(
                 f"{store}: the teacher's confidence of scene {one.ids[0]!r} is nowhere above 1."
                 f" {NO_WEIGHTS}"
