@@ -293,7 +293,9 @@ class Dag:
     def arm_labels(self, arm: str) -> list[str]:
         """Return the labels of an arm that learns geometry, unless all of it is pseudo-labelled."""
         own = self.arms[arm]
-        if not (own.get("distill") or own.get("tasks")) or own.get("labels_share") == 0:
+        has_relation = own.get("relation") is not None
+        has_geometry = own.get("distill") or has_relation or own.get("tasks")
+        if not has_geometry or own.get("labels_share") == 0:
             return []
         teacher = own.get("teacher") or self.teacher
         return [f"data/labels/{teacher}/{shard}.json" for shard in self._shards_with_text(arm)]

@@ -14,17 +14,20 @@ from transformers import set_seed
 from common.setups import Setup
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.samples.batch import Batch
-from spatialsv.train.arm import ARMS
+from spatialsv.train.arm import ARMS, ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.objective import arm_losses
 from spatialsv.train.parameters import freeze, parameter_groups, precision_of
+from spatialsv.train.routing import make_router
 from spatialsv.train.stage import make_heads
 
 ROWS = {  # label -> arm, and whether the teacher runs in each step
-    "text": ("text", False),
-    "text + distillation, stored features": ("distill", False),
-    "text + distillation, teacher in each step": ("distill", True),
-    "SpatialSV": ("spatialsv", False),
+    "text": (ARMS["text"], False),
+    "text + distillation, stored features": (ARMS["distill"], False),
+    "text + distillation, teacher in each step": (ARMS["distill"], True),
+    "text + relations, stored features": (ArmConfig(relation=-1), False),
+    "SpatialSV": (ARMS["spatialsv"], False),
+    "SpatialSV, PCGrad": (replace(ARMS["spatialsv"], pcgrad=True), False),
 }
 
 
@@ -32,20 +35,24 @@ class Side:
     """One arm's training step. The MLLM and its optimiser are shared."""
 
     def __init__(self, setup: Setup, row: str, optimiser: torch.optim.Optimizer) -> None:
-        name, self.runs_teacher = ROWS[row]
-        self.setup, self.arm, self.optimisers = setup, ARMS[name], [optimiser]
-        channels = SimpleNamespace(feature_channels=setup.channels if self.arm.distill else None)
+        self.arm, self.runs_teacher = ROWS[row]
+        self.setup, self.optimisers = setup, [optimiser]
+        channels = SimpleNamespace(feature_channels=setup.channels)
         heads = make_heads(self.arm, setup.config, channels, setup.mllm, setup.family)
         self.model = SpatialSV(setup.mllm, setup.family, heads).to(setup.device).train()
-        if heads is not None:
+        self.router = make_router(self.model, self.arm)
+        if heads is not None and list(heads.parameters()):  # relations have none
             self.optimisers.append(adamw(self.model, setup.config, "heads"))
 
     def step(self) -> None:
         """Run one training step."""
         config, batch = self.setup.config, self.batch()
         with autocast(self.setup):
-            total = arm_losses(self.model(batch), batch, self.arm, config)["total"]
+            output = self.model(batch)
+            total = arm_losses(output, batch, self.arm, config, router=self.router)["total"]
         total.backward()
+        if self.router:
+            self.router.combine()
         for optimiser in self.optimisers:
             trained = [p for group in optimiser.param_groups for p in group["params"]]
             clip_grad_norm_(trained, config.max_grad_norm)

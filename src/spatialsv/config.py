@@ -16,6 +16,7 @@ T = TypeVar("T")
 # error that names the new one.
 RENAMED: dict[str, str] = {
     "arms.blind": "arms.no_image",
+    "arms.*.detach": "arms.*.gradient",
     "evaluate.benchmarks.*.scorer": "evaluate.benchmarks.*.protocol",
     "lift.points": "lift.max_points",
     "lift.shown_pixels": "lift.input_pixels",

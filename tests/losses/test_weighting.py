@@ -14,6 +14,8 @@ def test_errors_are_never_negative_and_leave_out_what_was_not_taught():
     terms = {"text": 2.0, "distill": -0.25, "depth/l2": 0.5, "depth/conf": -3.0, "rays/l2": 0.0}
     assert errors_of(terms) == {"text": 2.0, "distill": 0.75, "depth": 0.5}
     assert errors_of({"text": 0.0, "distill": 0.0}) == {}
+    relations = {"relation/l1": 0.5, "relation/cosine": 0.25}
+    assert errors_of(relations) == {"relation": 0.75}
 
 
 def test_weights_are_one_before_anything_was_seen():

@@ -86,6 +86,17 @@ def test_distillation_can_be_the_only_signal(loaded, heads, batch, tasks):
     assert output.distilled.shape == (2, 3, 3, 4, 6)
 
 
+def test_relations_need_no_head(loaded, heads, batch, tmp_path):
+    config = replace(heads.config, tasks=(), feature_channels=None, relation=2)
+    model = SpatialSV(*loaded, SpatialHeads(config, hidden_size=32))
+    output = model(batch)
+    (states,) = model.visual_states(batch, [2])
+    assert_close(output.related, states)
+    assert output.lifted is None and output.distilled is None
+    save_spatialsv(tmp_path, model)
+    assert torch.equal(load_spatialsv(tmp_path)(batch).related, output.related)
+
+
 def test_gradient_checkpointing_gives_the_same_gradients(loaded, tiny_mllm, heads, batch):
     gradients = []
     for checkpointing in (False, True):

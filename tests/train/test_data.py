@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from spatialsv.config import from_mapping
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
 from spatialsv.model.mllm import load_mllm
+from spatialsv.samples.collate import stack_targets
 from spatialsv.scenes.scene import GateReason
 from spatialsv.scenes.store import load_groups, write_store
 from spatialsv.train import TrainConfig
@@ -21,8 +23,8 @@ from spatialsv.train.data import load_data, nested_share
 def load(job, tiny_mllm):
     processor = load_mllm(tiny_mllm)[1]
 
-    def load(name, scenes=job.scenes, labels=job.labels, pseudo=job.pseudo, **arms):
-        config = TrainConfig(arms=arms)
+    def load(name, scenes=job.scenes, labels=job.labels, pseudo=job.pseudo, config=None, **arms):
+        config = from_mapping(TrainConfig, {"arms": arms} | (config or {}), "train")
         inputs = (scenes, labels, pseudo)
         return load_data(name, config.arm(name), config, processor, 0, *inputs)
 
@@ -150,6 +152,34 @@ def test_pseudo_labels_of_unknown_reasons_are_no_ungated_ones(load, job, tiny_la
     arm = {"tasks": ["depth"], "pseudo": True, "gated": False}
     with pytest.raises(ValueError, match="the gate's reasons are missing"):
         load("arm", job.scenes + job.unlabelled, pseudo=old, arm=arm)
+
+
+CONFIDENT = {"losses": {"confidence_weights": True}}
+DEPTH = {"distill": True, "tasks": ["depth"], "pseudo": True, "labels_share": 0}
+
+
+def test_confident_pixels_of_a_teacher_weigh_more(load, job, tiny_labels, tmp_path):
+    confidence = np.random.default_rng(0).uniform(1, 9, tiny_labels.valid.shape)
+    changed = {"confidence": confidence.astype(np.float32)}
+    pseudo = pseudo_manifest(tmp_path / "sure.json", job, tiny_labels, **changed)
+    data = load("arm", job.scenes + job.unlabelled, pseudo=pseudo, config=CONFIDENT, arm=DEPTH)
+    targets = [data.pools.spatial.images_only(row).target for row in (0, 3)]
+    labels = stack_targets([*targets, None], [2, 2, 2])
+    logs = np.log(confidence[[0, 3]].astype(np.float32))
+    expected = logs / logs.mean(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(labels.weight[:2].numpy(), expected, rtol=1e-5)
+    assert not labels.weight[2].any()
+    plain = load("arm", job.scenes + job.unlabelled, pseudo=pseudo, arm=DEPTH)
+    assert plain.pools.spatial.images_only(0).target.confidence is None
+
+
+def test_a_teacher_that_is_equally_sure_of_all_gives_no_weights(load, job, tiny_labels, tmp_path):
+    with pytest.raises(ValueError, match=r"'plane-0' is nowhere above 1\. Set .*to false, or"):
+        load("arm", config=CONFIDENT, arm={"tasks": ["depth"]})
+    none = pseudo_manifest(tmp_path / "none.json", job, tiny_labels, confidence=None)
+    with pytest.raises(ValueError, match=r"none\.zarr: these labels have no confidence\. Set"):
+        load("arm", job.scenes + job.unlabelled, pseudo=none, config=CONFIDENT, arm=DEPTH)
+    load("arm", config=CONFIDENT, arm={"distill": True})  # learns nothing of pixels
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.05, 1), (0.25, 2), (0.5, 3), (1.0, 6)])

@@ -42,6 +42,11 @@ CUT = {
     },
     "stripped": {"arm": "semi", "patch": "stripped"},
 }
+ROUTED = {  # a step of copies only: a sharded model's gradients are in no process
+    "arm": "routed",
+    "arms": {"routed": {"tasks": ["depth", "points"], "relation": 2, "pcgrad": True}},
+    "weighting": {"by": "uncertainty"},
+}
 PULLS = {"weighting": {"by": "gradient_norm", "every": 1}, "arm": "semi"}
 MOVED = {"arm": "spatialsv", "steps": 3, "save_steps": 1}  # to another number of processes
 KILLED = {"arm": "spatialsv", "steps": 3, "save_steps": 1, "lora": {"rank": 4, "dropout": 0.1}}
@@ -63,12 +68,14 @@ def ended(job, tiny_mllm, tmp_path_factory) -> Path:
             "base": str(tiny_mllm),
         }
 
-    ranks.work([described(f"{name}-one", **s, batch_size=4) for name, s in CUT.items()])
+    every = CUT | {"routed": ROUTED}
+    ranks.work([described(f"{name}-one", **s, batch_size=4) for name, s in every.items()])
     alone = MOVED | {"accumulation": 2}
     ranks.work([described("moved-never", **alone)])
     ranks.work([described(f"moved-to-{kind}", **alone, patch="killed") for kind in TWO])
     taps = SMALL["heads"] | {"taps": [2, 2, 3, 4]}
     jobs = [described("pulls", **PULLS, **TWO["copies"], heads=taps)]
+    jobs.append(described("routed-copies", **ROUTED, **TWO["copies"], accumulation=2))
     for kind, two in TWO.items():
         jobs += [described(f"{n}-{kind}", **s, **two, accumulation=2) for n, s in CUT.items()]
         jobs.append(described(f"undisturbed-{kind}", **KILLED, **two))
@@ -96,12 +103,14 @@ def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", TWO)
-@pytest.mark.parametrize("case", CUT)
+@pytest.mark.parametrize(
+    ("case", "kind"), [*((case, kind) for case in CUT for kind in TWO), ("routed", "copies")]
+)
 def test_two_processes_step_as_one_does_on_all_their_samples(ended, case, kind):
     one, two = ended / f"{case}-one", ended / f"{case}-{kind}"
+    features = {"relation/l1", "gradient_cosine"} if case == "routed" else {"distill"}
     for own, other in zip(log(one), log(two), strict=True):
-        assert own.keys() == other.keys() and {"text", "distill", "depth/l2"} < own.keys()
+        assert own.keys() == other.keys() and {"text", "depth/l2"} | features < own.keys()
         assert other == pytest.approx(own, rel=1e-5, abs=1e-6)
     expected, found = (load_file(folder / "gradients") for folder in (one, two))
     assert found.keys() == expected.keys() and any("heads.points" in name for name in found)

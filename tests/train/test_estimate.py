@@ -54,6 +54,8 @@ def prepare(job, checkpoint):
         {"arm": "text", "packed": True, "questions_per_sample": 3},
         {"gradient_checkpointing": True, "precision": "bf16", "accumulation": 2},
         {"lora": {"rank": 4}},
+        {"arm": "related", "arms": {"related": {"relation": 2}}},
+        {"arm": "routed", "arms": {"routed": {"tasks": ["depth"], "pcgrad": True}}},
         *({"family_name": name} for name in SAVE if name != "qwen2_5_vl"),
     ],
     ids=str,

@@ -71,8 +71,8 @@ def test_an_arms_misspelt_setting(train):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": False}, "set text, distill or tasks"),
-        ({"pseudo": True}, "pseudo labels need distill or tasks"),
+        ({"text": False}, "set text, distill, relation or tasks"),
+        ({"pseudo": True}, "pseudo labels need distill, relation or tasks"),
         ({"blank_images": True, "distill": True}, "blank images have no geometry"),
         ({"text_share": 0.0}, r"mine\.text_share: expected a fraction above 0, found 0\.0"),
         (
@@ -80,7 +80,13 @@ def test_an_arms_misspelt_setting(train):
             r"mine\.labels_share: expected 0 to 1, found 1\.5",
         ),
         ({"labels_share": 0.5}, r"mine\.labels_share: has no effect without distill"),
-        ({"labels_share": 0, "distill": True}, r"at 0 no geometry is left.*drop distill and tasks"),
+        (
+            {"labels_share": 0, "distill": True},
+            r"at 0 no geometry is left.*drop distill, relation and tasks",
+        ),
+        ({"relation": True}, r"arms\.mine\.relation: expected int, found True"),
+        ({"relation": 5}, "relation: hidden state 5 does not exist. The MLLM has 0 .* to 4"),
+        ({"relation": -2}, "relation: hidden state -2 does not exist"),
         ({"gated": False, "distill": True}, r"mine\.gated: has no effect without pseudo"),
         (
             {"tasks": ["depth"], "spatial_weight": 0.0},
@@ -105,6 +111,32 @@ def test_an_arm_is_what_the_settings_say_of_it_and_nothing_else():
     config = TrainConfig(arms={"spatialsv": {"tasks": ["depth"]}})
     assert config.arm("spatialsv") == ArmConfig(tasks=("depth",))  # no distillation
     assert config.arm("distill") == ARMS["distill"]
+
+
+@pytest.mark.parametrize(
+    ("augment", "settings", "message"),
+    [
+        ({"zoom": 0.5}, {}, r"augment\.zoom: expected 1"),
+        ({"zoom": "2"}, {}, r"arms\.mine\.augment\.zoom: expected float, found '2'"),
+        (
+            {"zoom": 2.0},
+            {"cache_vision": True},
+            r"mine\.augment: .* Set train\.cache_vision to",
+        ),
+        ({"min_views": 1}, {"packed": True}, r"mine\.augment\.min_views: packed samples"),
+        (
+            {"shuffle_views": True},
+            {"losses": {"temporal": True}},
+            r"mine\.augment\.shuffle_views: train\.losses\.temporal",
+        ),
+    ],
+)
+def test_random_cameras_that_do_not_go_with_the_run(train, augment, settings, message):
+    arms = {"mine": {"tasks": ["depth"], "augment": augment}}
+    with pytest.raises(ValueError, match=message):
+        train("mine", arms=arms, **settings)
+    with pytest.raises(ValueError, match=r"mine\.augment: blank images have no cameras"):
+        train("mine", arms={"mine": {"blank_images": True, "augment": {"zoom": 2.0}}})
 
 
 @pytest.mark.parametrize("given", [{"steps": 20}, {"steps": None, "epochs": 2.0}])

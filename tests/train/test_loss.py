@@ -56,9 +56,16 @@ def gradients(model: SpatialSV) -> dict[str, torch.Tensor | None]:
     return found
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduction):
-    model, batch, losses = taught(reduction, pseudo=True, losses={"temporal": True}, **ALL)
+@pytest.mark.parametrize(
+    ("reduction", "arm", "terms"),
+    [
+        ("mean", {}, {"temporal": True}),
+        ("sum", {}, {"temporal": True}),
+        ("mean", {"relation": 2}, {}),
+    ],
+)
+def test_a_steps_loss_does_not_depend_on_how_it_is_cut_into_passes(taught, reduction, arm, terms):
+    model, batch, losses = taught(reduction, pseudo=True, losses=terms, **ALL | arm)
     full = batch(ASKED + SHOWN)
     holes = (~full.geometry.valid).float().mean(dim=(1, 2, 3))
     assert holes.unique().numel() > 1  # or differences would share as pixels do
@@ -124,6 +131,7 @@ def invalid(batch: Batch) -> Batch:
         (ALL | {"pseudo": True}, SHOWN, unlabelled),
         ({"text": False, "tasks": ("depth",)}, SHOWN, replace),
         ({"distill": True}, ASKED, unlabelled),
+        ({"relation": -1, "pseudo": True}, ASKED, unlabelled),
     ],
 )
 def test_every_weight_has_a_gradient_whatever_a_batch_lacks(taught, arm, draws, changed):

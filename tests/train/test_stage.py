@@ -184,16 +184,17 @@ def test_the_vision_encoder_stays_and_its_merger_moves(train, tiny_mllm):
         ("distill", {"text", "distill"}),
         ("spatialsv", {"text", "distill", "depth/l2", "rays/conf", "points/normal", "depth/grad"}),
         ("depth_only", {"depth/l2", "depth/conf", "depth/grad"}),
+        ("related", {"text", "relation/l1", "relation/cosine"}),
     ],
 )
 def test_an_arm_logs_its_own_terms(train, arm, terms):
-    arms = {"depth_only": {"text": False, "tasks": ["depth"]}}
+    arms = {"depth_only": {"text": False, "tasks": ["depth"]}, "related": {"relation": -1}}
     folder = train(arm, steps=1, arms=arms)
     (line,) = read_log(folder / "log.jsonl")
     spatial = {name for name in line if "/" in name}
     found = {"text", "distill"} & line.keys() | spatial
     assert terms <= found
-    assert bool(spatial) == (arm in ("spatialsv", "depth_only"))
+    assert bool(spatial) == (arm in ("spatialsv", "depth_only", "related"))
     parts = sum(line[name] for name in found)
     assert line["loss"] == pytest.approx(parts, rel=1e-5)
 
@@ -435,10 +436,20 @@ def test_an_arm_continues_from_a_trained_model_and_its_heads(train, job, tmp_pat
 ARMS_AFTER = {"same": GEOMETRY, "more": GEOMETRY | {"tasks": ["points"]}}
 
 
+def test_random_cameras_are_the_same_in_each_run_of_a_seed(train):
+    arm = {"tasks": ["depth", "rays"], "distill": True}
+    moved = {"arm": arm | {"augment": {"shrink": 1.5, "shuffle_views": True}}}
+    one, other = (train("arm", name, arms=moved, steps=2) for name in ("one", "other"))
+    assert same(one, other)
+    assert not same(one, train("arm", "plain", arms={"arm": arm}, steps=2))
+    manifest = read_manifest(one / "manifest.json")
+    assert manifest.about["settings"]["augment"]["shrink"] == 1.5
+
+
 def test_detached_heads_send_the_mllm_no_gradient(train):
     arm = {"text": False, **GEOMETRY}
     settings = {"steps": 4, "weight_decay": 0.0}
-    detached = train("arm", "detached", arms={"arm": arm | {"detach": True}}, **settings)
+    detached = train("arm", "detached", arms={"arm": arm | {"gradient": "heads"}}, **settings)
     attached = train("arm", "attached", arms={"arm": arm}, **settings)
     untrained = train("arm", "none", arms={"arm": arm}, lr_llm=0.0, lr_vl_projector=0.0, **settings)
     assert same(detached / "mllm", untrained / "mllm")

@@ -86,6 +86,7 @@ def test_an_arm_reads_what_its_settings_say():
     assert dag.arm_pseudo("half") == shards("pseudo", 2, 3)
     assert dag.arm_scenes("half") == shards("scenes", 0, 1, 2, 3)
     assert dag.arm_labels("gated") == []
+    assert make(arms={"related": {"relation": 0}}).arm_labels("related")
     assert dag.arm_pseudo("gated") == shards("pseudo", 0, split="unlabelled")
 
 

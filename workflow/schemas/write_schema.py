@@ -95,7 +95,7 @@ def schema() -> dict[str, Any]:
         if stage == "train":
             own.pop("arms")  # the rule passes the job's arm of the section `arms`
             for part, theirs in (
-                ("heads", ("tasks", "feature_channels", "detach")),
+                ("heads", ("tasks", "feature_channels", "detach", "relation")),
                 ("losses", ("tasks",)),
             ):
                 for name in theirs:  # given by the arm and by its labels

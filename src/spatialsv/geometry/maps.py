@@ -56,6 +56,8 @@ class GeometryLabels:
     valid: Bool[Tensor, "B N H W"]
     present: Bool[Tensor, "B N"]  # False: no geometry is known of this view, or it is padding
     features: Float[Tensor, "B N h w C"] | None = None  # a teacher's, for distillation
+    weight: Float[Tensor, "B N H W"] | None = None  # of pixels: see `confidence_weights`
+    border: Bool[Tensor, "B N h w"] | None = None  # features of patches that show no image
 
     def __post_init__(self) -> None:
         self._check_maps()
@@ -77,8 +79,9 @@ class GeometryLabels:
         size = tuple(self.depth.shape)
         if len(size) != 4:
             raise ValueError(f"depth: expected shape (B, N, H, W), found {size}.")
-        for name in ("valid", "ray_origins", "ray_directions", "points"):
-            expected = size if name == "valid" else (*size, 3)
+        maps = ["valid", "ray_origins", "ray_directions", "points"]
+        for name in maps + ([] if self.weight is None else ["weight"]):
+            expected = size if name in ("valid", "weight") else (*size, 3)
             actual = tuple(getattr(self, name).shape)
             if actual != expected:
                 raise ValueError(
@@ -113,6 +116,8 @@ def labels_from_cameras(
     cam_to_world: Float[Tensor, "B N 4 4"],
     features: Float[Tensor, "B N h w C"] | None = None,
     present: Bool[Tensor, "B N"] | None = None,
+    confidence: Float[Tensor, "B N H W"] | None = None,
+    border: Bool[Tensor, "B N h w"] | None = None,
 ) -> GeometryLabels:
     """Return labels with the rays and points that follow from depth and cameras.
 
@@ -123,6 +128,8 @@ def labels_from_cameras(
         cam_to_world: Poses in the labels' frame and unit.
         features: A teacher's features.
         present: Views with geometry; all by default.
+        confidence: A teacher's, at least 1; the labels then have weights.
+        border: Patches of the features that show no image; none by default.
 
     Returns:
         Labels in the depth's dtype, computed in the cameras' dtype.
@@ -141,7 +148,23 @@ def labels_from_cameras(
         valid=valid,
         present=present,
         features=features,
+        weight=None if confidence is None else confidence_weights(confidence, valid),
+        border=border,
     )
+
+
+def confidence_weights(
+    confidence: Float[Tensor, "*lead N H W"], valid: Bool[Tensor, "*lead N H W"]
+) -> Float[Tensor, "*lead N H W"]:
+    """Return w = log c / mean(log c), the mean over a sample's valid pixels; 0 where not valid.
+
+    SpatioLM (arXiv 2608.01899) weights geometric losses by log c. Divided by its mean, it does not
+    change the losses' scale, and teachers differ in theirs. Where all c are 1, all weights are 1.
+    """
+    logarithm = confidence.where(valid, 1).clamp_min(1).log()
+    total = logarithm.sum(dim=(-3, -2, -1), keepdim=True)
+    weight = logarithm * valid.sum(dim=(-3, -2, -1), keepdim=True) / total
+    return weight.where(total > 0, 1).where(valid, 0).to(confidence.dtype)
 
 
 def to_first_view(cam_to_world: Float[Tensor, "*lead N 4 4"]) -> Float[Tensor, "*lead N 4 4"]:

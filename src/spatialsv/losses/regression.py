@@ -5,7 +5,8 @@ the full batch; lambda_c keeps confidence from falling to its floor. Shapes: *le
 views, H W pixels, C channels; h w one pixel less, for terms about neighbouring pixels.
 
 Terms about neighbours have masks of their own (`gradient_masks`, `normal_masks`,
-`temporal_mask`), which depend only on the labels.
+`temporal_mask`), which depend only on the labels. An optional weight of each pixel multiplies what
+a mean runs over, and leaves the mean's count.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def vector_terms(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     l2: Literal["norm", "square"] = "norm",
+    weight: Float[Tensor, "*lead H W"] | None = None,
 ) -> dict[str, Term]:
     """Return the two terms that every task has, of its `residual`.
 
@@ -40,13 +42,18 @@ def vector_terms(
     """
     squares = difference.square().sum(dim=0)
     error = root(squares)
-    return {
-        "l2": Term((masked_sum(error if l2 == "norm" else squares, mask),)),
-        "conf": Term((masked_sum(_weight(error, confidence, lambda_c), mask),)),
+    values = {
+        "l2": error if l2 == "norm" else squares,
+        "conf": _confident(error, confidence, lambda_c),
     }
+    return {name: Term((masked_sum(_weigh(v, weight), mask),)) for name, v in values.items()}
 
 
-def _weight(
+def _weigh(values: Tensor, weight: Tensor | None) -> Tensor:
+    return values if weight is None else values * weight.to(values.dtype)
+
+
+def _confident(
     error: Float[Tensor, "*size"], confidence: Float[Tensor, "*size"], lambda_c: float
 ) -> Float[Tensor, "*size"]:
     """Return error c - lambda_c log c, least at c = lambda_c / error: c predicts the error."""
@@ -59,11 +66,13 @@ def gradient_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 4,
+    weight: Float[Tensor, "*lead H W"] | None = None,
 ) -> Term:
     """Return the sum over x and y of mean( |grad_k D| c - lambda_c log c ), averaged over scales.
 
-    Scale s takes every 2^s-th pixel (VGGT's choice) and forward differences; c is that of the pixel
-    where the difference starts. Scales at which the map is a single pixel wide add nothing.
+    Scale s takes every 2^s-th pixel (VGGT's choice) and forward differences; c and the weight are
+    those of the pixel where the difference starts. Scales at which the map is a single pixel wide
+    add nothing.
     """
     pairs = []
     for scale, masks in enumerate(gradient_masks(mask, scales)):
@@ -71,7 +80,8 @@ def gradient_term(
         for axis, both in zip((-1, -2), masks, strict=True):
             steps = difference[pixels].diff(dim=axis).abs()
             here, _ = _ends(confidence[pixels], axis)
-            pairs.append(masked_sum(_weight(steps, here, lambda_c), both))
+            starts = None if weight is None else _ends(weight[pixels], axis)[0]
+            pairs.append(masked_sum(_weigh(_confident(steps, here, lambda_c), starts), both))
     return Term(tuple(pairs), scales)
 
 
@@ -93,6 +103,7 @@ def normal_term(
     mask: Bool[Tensor, "*lead H W"],
     lambda_c: float,
     scales: int = 3,
+    weight: Float[Tensor, "*lead H W"] | None = None,
 ) -> Term:
     """Return mean( (1 - <n(m), n(y)>) c - lambda_c log c ), averaged over `scales`.
 
@@ -107,10 +118,17 @@ def normal_term(
             _corner_edges(points[(*pixels, slice(None))], mask[pixels])
             for points in (prediction, target)
         )
-        own = torch.stack(_ends(torch.stack(_ends(confidence[pixels], -2)), -1))
-        values = _weight(1 - _normal_cosine(predicted, true), own, lambda_c)
-        pairs.append(masked_sum(values, corners))
+        values = _confident(
+            1 - _normal_cosine(predicted, true), _at_corners(confidence[pixels]), lambda_c
+        )
+        own = None if weight is None else _at_corners(weight[pixels])
+        pairs.append(masked_sum(_weigh(values, own), corners))
     return Term(tuple(pairs), scales)
+
+
+def _at_corners(maps: Float[Tensor, "*lead H W"]) -> Float[Tensor, "2 2 *lead _ _"]:
+    """Return the value of the pixel to which each of the four normals belongs."""
+    return torch.stack(_ends(torch.stack(_ends(maps, -2)), -1))
 
 
 def normal_masks(
@@ -165,16 +183,19 @@ def temporal_term(
     target: Float[Tensor, "B N H W"],
     mask: Bool[Tensor, "B N H W"],
     change: float,
+    weight: Float[Tensor, "B N H W"] | None = None,
 ) -> Term:
     """Return mean | (y_n+1 - y_n) - (m_n+1 - m_n) | over pixels and pairs of neighbouring views.
 
     Temporal consistency of depth, beyond the paper: the temporal gradient matching of Video Depth
     Anything (arXiv 2501.12375) with signs kept. It needs no correspondences and lets objects move.
-    Views must be in the order in which they were taken; 0 where there is one view.
+    Views must be in the order in which they were taken; 0 where there is one view. The weight is
+    that of the earlier view.
     """
     pairs = temporal_mask(target, mask, change)
     error = depth.diff(dim=1).where(pairs, 0) - (target[:, 1:] - target[:, :-1]).where(pairs, 0)
-    return Term((masked_sum(error.abs(), pairs),))
+    earlier = None if weight is None else weight[:, :-1]
+    return Term((masked_sum(_weigh(error.abs(), earlier), pairs),))
 
 
 def temporal_mask(

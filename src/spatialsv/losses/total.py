@@ -1,4 +1,7 @@
-"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1 by default."""
+"""The spatial loss (Eq. 6): distillation, depth, rays and points, every weight 1 by default.
+
+The signal "relation" is not the paper's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.geometry.maps import GeometryLabels, GeometryPrediction
-from spatialsv.losses.distill import count_tokens, distill_term
+from spatialsv.losses.distill import distill_term, token_mask
 from spatialsv.losses.regression import (
     gradient_masks,
     gradient_term,
@@ -21,9 +24,10 @@ from spatialsv.losses.regression import (
     temporal_term,
     vector_terms,
 )
+from spatialsv.losses.relation import Relation, count_relations, relation_terms
 from spatialsv.losses.terms import Counts, Term, label_mask, residual, resize_to
 
-Signal = Literal["distill", "depth", "rays", "points"]
+Signal = Literal["distill", "relation", "depth", "rays", "points"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,17 @@ class SpatialLossConfig:
     normal_scales: int = 3  # scales of the points' normal term
     temporal: bool = False  # add a depth term beyond the paper: neighbouring views change alike
     temporal_change: float = 0.05  # largest change of the label, as a fraction of its depth
+    relation: tuple[Relation, ...] = ("l1", "cosine")  # terms of relational distillation
+    # weight depth, rays and points of a pixel by the log of the teacher's confidence, beyond the
+    # paper; weights of a sample average 1
+    confidence_weights: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.relation:
+            raise ValueError(
+                "losses.relation: found no term. Give l1, cosine or both; to learn no relations,"
+                " set the arm's relation to null."
+            )
 
 
 def spatial_terms(
@@ -47,6 +62,7 @@ def spatial_terms(
     labels: GeometryLabels,
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
+    related: Float[Tensor, "B N h w D"] | None = None,
 ) -> dict[str, Term]:
     """Return every term by name: "distill", "depth/l2", "rays/conf", "points/normal", ...
 
@@ -61,13 +77,23 @@ def spatial_terms(
     if "distill" in config.tasks:
         states = _require(distilled, "distill", "the heads need feature_channels")
         features = _require(labels.features, "distill", "the labels have no features")
-        terms["distill"] = distill_term(states, features, labels.present)
+        terms["distill"] = distill_term(states, features, token_mask(labels, states.shape[2:4]))
+    if "relation" in config.tasks:
+        states = _require(related, "relation", "the heads have no hidden state for it")
+        features = _require(labels.features, "relation", "the labels have no features")
+        tokens = token_mask(labels, states.shape[2:4])
+        own = relation_terms(states, features, tokens, config.relation)
+        terms |= {f"relation/{name}": term for name, term in own.items()}
     mask = label_mask(labels)
-    for task in config.tasks:
-        if task != "distill":
-            own = _TERMS[task](lifted or GeometryPrediction(), labels, mask, config)
-            terms |= {f"{task}/{name}": term for name, term in own.items()}
+    for task in lifted_tasks(config):
+        own = _TERMS[task](lifted or GeometryPrediction(), labels, mask, config)
+        terms |= {f"{task}/{name}": term for name, term in own.items()}
     return terms
+
+
+def lifted_tasks(config: SpatialLossConfig) -> list[str]:
+    """Return the signals that a DPT head predicts."""
+    return [task for task in config.tasks if task in _TERMS]
 
 
 def spatial_losses(
@@ -76,6 +102,7 @@ def spatial_losses(
     config: SpatialLossConfig,
     distilled: Float[Tensor, "B N h w C"] | None = None,
     weights: Mapping[str, float | Tensor] | None = None,
+    related: Float[Tensor, "B N h w D"] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the value of each of `spatial_terms`, and "total", their weighted sum.
 
@@ -85,8 +112,9 @@ def spatial_losses(
         config: the signals and settings.
         distilled: the predicted features.
         weights: by signal; they count only in the total, and missing ones are 1.
+        related: the visual states of the signal "relation".
     """
-    terms = spatial_terms(lifted, labels, config, distilled)
+    terms = spatial_terms(lifted, labels, config, distilled, related)
     values = {name: term.mean() for name, term in terms.items()}
     zero = torch.zeros((), device=labels.depth.device)
     return values | {"total": weighted_sum(values, weights or {}, zero)}
@@ -114,17 +142,18 @@ def count_terms(
         device: where the counts are to be.
     """
     if labels is None:
-        present = torch.zeros(1, 1, dtype=torch.bool, device=device)
         depth = torch.zeros(1, 1, 1, 1, device=device)
-        mask = depth > 0
+        mask = tokens = depth > 0
     else:
-        present, depth, mask = labels.present, labels.depth, label_mask(labels)
+        depth, mask, tokens = labels.depth, label_mask(labels), token_mask(labels, grid)
     counts: dict[str, list[Tensor]] = {}
     if "distill" in config.tasks:
-        counts["distill"] = [count_tokens(present, grid)]
-    for task in config.tasks:
-        if task != "distill":
-            counts |= {f"{task}/l2": [mask.sum()], f"{task}/conf": [mask.sum()]}
+        counts["distill"] = [tokens.sum()]
+    if "relation" in config.tasks:
+        relations = count_relations(tokens)
+        counts |= {f"relation/{name}": [*relations[name]] for name in config.relation}
+    for task in lifted_tasks(config):
+        counts |= {f"{task}/l2": [mask.sum()], f"{task}/conf": [mask.sum()]}
     if "depth" in config.tasks:
         both = gradient_masks(mask, config.gradient_scales)
         counts["depth/grad"] = [one.sum() for masks in both for one in masks]
@@ -151,12 +180,13 @@ def _depth_terms(
     depth, confidence = _predicted(lifted, "depth", labels), _confidence(lifted, "depth", labels)
     target = labels.depth.to(depth.dtype)
     difference = residual(depth[..., None], target[..., None], mask)
-    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2)
+    weight = _pixel_weight(labels, config)
+    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2, weight)
     terms["grad"] = gradient_term(
-        difference[0], confidence, mask, config.lambda_c, config.gradient_scales
+        difference[0], confidence, mask, config.lambda_c, config.gradient_scales, weight
     )
     if config.temporal:
-        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change)
+        terms["temporal"] = temporal_term(depth, target, mask, config.temporal_change, weight)
     return terms
 
 
@@ -170,8 +200,8 @@ def _ray_terms(
     for name in ("ray_origins", "ray_directions"):
         rays = _predicted(lifted, name, labels)
         parts.append(residual(rays, getattr(labels, name).to(rays.dtype), mask))
-    confidence = _confidence(lifted, "ray", labels)
-    return vector_terms(torch.cat(parts), confidence, mask, config.lambda_c, config.l2)
+    confidence, weight = _confidence(lifted, "ray", labels), _pixel_weight(labels, config)
+    return vector_terms(torch.cat(parts), confidence, mask, config.lambda_c, config.l2, weight)
 
 
 def _point_terms(
@@ -180,10 +210,10 @@ def _point_terms(
     """Return l2 + conf + normal (Eq. 5, 10 and 12) of points in the first view's frame."""
     points, confidence = _predicted(lifted, "points", labels), _confidence(lifted, "points", labels)
     target = labels.points.to(points.dtype)
-    difference = residual(points, target, mask)
-    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2)
+    difference, weight = residual(points, target, mask), _pixel_weight(labels, config)
+    terms = vector_terms(difference, confidence, mask, config.lambda_c, config.l2, weight)
     terms["normal"] = normal_term(
-        points, target, confidence, mask, config.lambda_c, config.normal_scales
+        points, target, confidence, mask, config.lambda_c, config.normal_scales, weight
     )
     return terms
 
@@ -199,6 +229,20 @@ def _predicted(lifted: GeometryPrediction, name: str, labels: GeometryLabels) ->
 
 def _confidence(lifted: GeometryPrediction, name: str, labels: GeometryLabels) -> Tensor:
     return _predicted(lifted, f"{name}_confidence", labels)
+
+
+def _pixel_weight(labels: GeometryLabels, config: SpatialLossConfig) -> Tensor | None:
+    """Return the labels' weights where they are used.
+
+    Raises:
+        ValueError: they are used, and the labels have none.
+    """
+    if config.confidence_weights and labels.weight is None:
+        raise ValueError(
+            "losses.confidence_weights: the labels have no weights. Give `confidence` to"
+            " `labels_from_cameras`, or set this to false."
+        )
+    return labels.weight if config.confidence_weights else None
 
 
 def _require(value: Tensor | None, signal: str, remedy: str) -> Tensor:

@@ -33,14 +33,15 @@ class WeightingConfig:
 
 
 def errors_of(terms: Mapping[str, float]) -> dict[str, float]:
-    """Return each signal's error, never negative: cross-entropy, 1 - cosine, or the L2 term.
+    """Return each signal's error, never negative: cross-entropy, 1 - cosine, L2, or the relation's.
 
     A signal without labels in this step, whose terms are exactly 0, is omitted.
     """
-    errors = {}
+    errors: dict[str, float] = {}
     for name, value in terms.items():
-        if value and (name in ("text", "distill") or name.endswith("/l2")):
-            errors[signal_of(name)] = value + 1 if name == "distill" else value
+        signal = signal_of(name)
+        if value and (signal in ("text", "distill", "relation") or name.endswith("/l2")):
+            errors[signal] = errors.get(signal, 0.0) + value + (signal == "distill")
     return errors
 
 

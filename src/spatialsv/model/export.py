@@ -73,6 +73,8 @@ def _model_card(manifest: Manifest, heads: bool) -> str:
         trained = f"LoRA of rank {lora['rank']}, alpha {lora['alpha']}, on {matrices}; merged"
     batch = config["batch_size"] * config["accumulation"] * config["processes"]
     signals = [name for name in ("text", "distill") if arm[name]] + list(arm["tasks"])
+    if arm.get("relation") is not None:
+        signals.append(f"relations of hidden state {arm['relation']}")
     lines = [
         "---",
         "library_name: transformers",

@@ -46,6 +46,7 @@ class SpatialHeadsConfig:
     output_size: tuple[int, int] = (32, 32)  # H, W of all maps; best that of the labels
     dpt: DPTConfig = field(default_factory=DPTConfig)  # sizes of each head
     feature_channels: int | None = None  # a teacher's width; None: no distillation projector
+    relation: int | None = None  # hidden state whose relations are distilled; None: no such loss
     detach: bool = False  # send the MLLM no gradient
 
 

@@ -46,6 +46,7 @@ class SpatialSVOutput(ModelOutput):
     targets: Int[Tensor, "B K"] | None = None  # the next token's id at each position, or -100
     lifted: GeometryPrediction | None = None  # the heads' geometry
     distilled: Float[Tensor, "B N h w C"] | None = None  # in the teacher's width
+    related: Float[Tensor, "B N h w D"] | None = None  # visual states for relational distillation
 
 
 class SpatialSV(nn.Module):
@@ -83,7 +84,8 @@ class SpatialSV(nn.Module):
                 f"The heads read states of width {heads.hidden_size}, but the MLLM's width is"
                 f" {text.hidden_size}."
             )
-        for tap in heads.config.taps or ():
+        relation = [] if heads.config.relation is None else [heads.config.relation]
+        for tap in [*(heads.config.taps or ()), *relation]:
             if not 0 <= tap <= self.last:
                 raise ValueError(
                     f"Tap {tap} does not exist: the MLLM has hidden states 0 (embeddings) to"
@@ -110,20 +112,29 @@ class SpatialSV(nn.Module):
                 output_hidden_states=required or False,
                 use_cache=False,
             )
-        lifted = distilled = None
+        lifted = distilled = related = None
         if self.heads is not None:
             states = {i: batch.visual_states(result.hidden_states[i]) for i in required}
             if self.heads.config.detach:
                 states = {i: state.detach() for i, state in states.items()}
             lifted, distilled = self._lift(self.heads, states)
+            relation = self.heads.config.relation
+            related = None if relation is None else states[relation]
         loss = None
         if self.losses is not None and targets is not None:
             loss = text_loss(result.logits, targets)
             if batch.geometry is not None:  # Eq. 6
-                spatial = spatial_losses(lifted, batch.geometry, self.losses, distilled)
+                spatial = spatial_losses(
+                    lifted, batch.geometry, self.losses, distilled, related=related
+                )
                 loss = loss + spatial["total"]
         return SpatialSVOutput(
-            loss=loss, logits=result.logits, targets=targets, lifted=lifted, distilled=distilled
+            loss=loss,
+            logits=result.logits,
+            targets=targets,
+            lifted=lifted,
+            distilled=distilled,
+            related=related,
         )
 
     def visual_states(self, batch: Batch, indices: list[int]) -> list[Float[Tensor, "B N h w D"]]:
@@ -158,8 +169,13 @@ class SpatialSV(nn.Module):
         """Return the hidden states that the heads read; others are freed after their layer."""
         if self.heads is None:
             return []
-        taps = set(self.heads.config.taps or ()) if self.heads.config.tasks else set()
-        return sorted(taps | ({self.last} if self.heads.distill is not None else set()))
+        config = self.heads.config
+        states = set(config.taps or ()) if config.tasks else set()
+        if self.heads.distill is not None:
+            states.add(self.last)
+        if config.relation is not None:
+            states.add(config.relation)
+        return sorted(states)
 
     def _lift(
         self, heads: SpatialHeads, states: dict[int, Tensor]

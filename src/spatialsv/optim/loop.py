@@ -73,6 +73,9 @@ class Objective(ABC, Generic[B]):
         """Return the names of the samples, for messages."""
         return ()
 
+    def finish_gradients(self) -> None:
+        """Change the gradients of the full step, before they are clipped."""
+
     def finish_step(self, values: Mapping[str, float]) -> dict[str, float]:
         """Take note of the step's losses, and return more values to log."""
         return {}
@@ -161,6 +164,7 @@ class Loop(Generic[B]):
                 (values["total"] * process_count()).backward()
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value.detach()
+        self.objective.finish_gradients()
         rate = self.set_rates()
         norm = self.clip_gradients(passes)
         for optimiser in self.optimisers:

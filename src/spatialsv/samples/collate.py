@@ -153,17 +153,31 @@ def stack_targets(targets: Sequence[Target | None], views: Sequence[int]) -> Geo
     filled = [_pad_target(target or known[0], most) for target in targets]
     counts = [0 if target is None else n for target, n in zip(targets, views, strict=True)]
     present = torch.arange(most) < torch.tensor(counts)[:, None]
-    features = None
-    if known[0].features is not None:
-        features = torch.stack([t.features for t in filled if t.features is not None])
     return labels_from_cameras(
         torch.stack([target.depth for target in filled]),
         torch.stack([target.valid for target in filled]) & present[..., None, None],
         torch.stack([target.intrinsics for target in filled]),
         torch.stack([target.cam_to_world for target in filled]),
-        features=features,
+        features=_stack([target.features for target in filled]),
         present=present,
+        confidence=_stack([target.confidence for target in filled]),
+        border=_stack(_fill_borders(filled)),
     )
+
+
+def _stack(values: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the stack of `values`; None where they are absent, as in all samples or in none."""
+    found = [value for value in values if value is not None]
+    return torch.stack(found) if found else None
+
+
+def _fill_borders(targets: Sequence[Target]) -> list[Tensor | None]:
+    """Return the borders of all targets, without any patch for uncropped ones; None if all are."""
+    if all(target.border is None for target in targets):
+        return []
+    shapes = [t.features.shape[:3] for t in targets if t.features is not None]
+    empty = torch.zeros(shapes[0], dtype=torch.bool)
+    return [empty if target.border is None else target.border for target in targets]
 
 
 def _pad_target(target: Target, views: int) -> Target:
@@ -178,4 +192,6 @@ def _pad_target(target: Target, views: int) -> Target:
         intrinsics=repeat_last(target.intrinsics),
         cam_to_world=repeat_last(target.cam_to_world),
         features=None if target.features is None else repeat_last(target.features),
+        confidence=None if target.confidence is None else repeat_last(target.confidence),
+        border=None if target.border is None else repeat_last(target.border),
     )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Dataset
 
+from spatialsv.samples.augment import Augmentation, AugmentConfig, draw_augmentation
 from spatialsv.samples.chat import Chat, Tokens
+from spatialsv.samples.crop import Crop
 from spatialsv.samples.sampler import SPATIAL, Draw
 from spatialsv.samples.targets import Target, Targets
 from spatialsv.samples.views import Encode, PreparedViews, SceneViews, ViewProcessor
@@ -32,7 +34,9 @@ class SamplesConfig:
     cache_gib: float = 2.0  # memory for prepared images, GiB
     gated: bool = True  # False includes the pixels that a gate dropped from pseudo labels
     features: bool = True  # include the teacher's features
+    confidence: bool = False  # include the teacher's confidence
     shuffle_labels: bool = False  # control: each scene's labels are those of another one
+    augment: AugmentConfig | None = None  # random cameras and views; None: those of the data
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,6 +105,7 @@ class SceneDataset(Dataset[Sample]):
                 size=self.config.label_size,
                 gated=self.config.gated,
                 features=self.config.features,
+                confidence=self.config.confidence,
                 unlabelled=unlabelled,
                 shuffle=self.config.shuffle_labels,
             )
@@ -127,7 +132,7 @@ class SceneDataset(Dataset[Sample]):
         row, views, group = self._groups[number]
         order = np.random.default_rng([self.seed, epoch, number]).permutation(len(group))
         chosen = order[first : first + self.config.questions_per_sample]
-        return self._sample(row, views, [group[i] for i in chosen])
+        return self._sample(row, views, [group[i] for i in chosen], (epoch, index))
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
@@ -145,21 +150,35 @@ class SceneDataset(Dataset[Sample]):
             target=self._target(row, question.views),
         )
 
-    def images_only(self, row: int) -> Sample:
-        """Return the sample of all views of the scene at `row`, without text."""
-        return self._sample(row, tuple(range(self.scenes.group(row).shape[0])), [])
+    def images_only(self, row: int, epoch: int = 0) -> Sample:
+        """Return the sample of all views of the scene at `row` in `epoch`, without text."""
+        return self._sample(row, tuple(range(self.scenes.group(row).shape[0])), [], (epoch, row))
 
-    def _sample(self, row: int, chosen: tuple[int, ...], questions: list[Question]) -> Sample:
-        views = self.views(row, chosen)
+    def _sample(
+        self,
+        row: int,
+        chosen: tuple[int, ...],
+        questions: list[Question],
+        number: tuple[int, int],
+    ) -> Sample:
+        """Return a sample; `number` is its epoch and its number, for random cameras."""
+        augmented = Augmentation(chosen)
+        if self.config.augment is not None:
+            rng = np.random.default_rng([self.seed, int(bool(questions)), *number])
+            size = self.scenes.group(row).shape[1:]
+            augmented = draw_augmentation(self.config.augment, rng, chosen, size, questions)
+        views = self.views(row, *augmented)
         return Sample(
             ids=tuple(question.id for question in questions) or self.scenes[row].ids,
             tokens=self._tokens(questions, views),
             views=views,
-            target=self._target(row, chosen),
+            target=self._target(row, *augmented),
         )
 
-    def _target(self, row: int, views: tuple[int, ...]) -> Target | None:
-        return self.targets(row, views) if self.targets is not None else None
+    def _target(
+        self, row: int, views: tuple[int, ...], crops: tuple[Crop, ...] | None = None
+    ) -> Target | None:
+        return self.targets(row, views, crops) if self.targets is not None else None
 
     def _tokens(self, questions: list[Question], views: PreparedViews) -> Tokens:
         if not questions:
@@ -209,7 +228,7 @@ class Pools(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         """Return a sample of either pool."""
         if draw.pool == SPATIAL and self.spatial is not None:
-            return self.spatial.images_only(draw.item)
+            return self.spatial.images_only(draw.item, draw.epoch)
         if draw.pool != SPATIAL and self.text is not None:
             return self.text.get(draw.epoch, draw.item)
         raise IndexError(f"Pool {draw.pool} has no samples.")

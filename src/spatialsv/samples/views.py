@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from spatialsv.samples.crop import GREY, Crop, crop_image
 from spatialsv.scenes.scene import SceneSet
 from spatialsv.scenes.scene_list import SceneList
 
-GREY = 127  # of 255: the image of the no-image baseline
 Kind = Literal["image", "video"]
 
 
@@ -89,8 +89,17 @@ class SceneViews:
         self._free_bytes = cache_gib * 2**30
         self._cache: dict[tuple[Any, ...], PreparedViews] = {}
 
-    def __call__(self, row: int, views: Sequence[int]) -> PreparedViews:
-        """Return the `views` of the scene at `row`; blank ones are shared by scenes of its size."""
+    def __call__(
+        self, row: int, views: Sequence[int], crops: Sequence[Crop] | None = None
+    ) -> PreparedViews:
+        """Return the `views` of the scene at `row`; blank ones are shared by scenes of its size.
+
+        Cropped views differ in each epoch and are not cached.
+        """
+        if crops is not None:
+            images = zip(self._images(row, views), crops, strict=True)
+            cropped = [crop_image(image, crop) for image, crop in images]
+            return self.processor.prepare(cropped, self.processor.views_as)
         key = (self.scenes.group(row).shape[1:] if self.blank else row, tuple(views))
         return self._cache.get(key) or self._prepare(key, self._images(row, views))
 

@@ -25,6 +25,7 @@ class Task:
     spatial: bool = True  # False: object recognition, to measure forgetting in fine-tuning
     is_scored: bool = True  # False: used in training only
     unit: str = ""  # of a number
+    any_order: bool = False  # question and answer do not depend on the order of the views
 
 
 # Questions about two free views, and their forms: see `rooms.evidence`
@@ -44,16 +45,16 @@ TASKS: dict[str, Task] = {
     "among": Task(kind="choice"),
     "around": Task(kind="choice"),
     # VSI-Bench's eight tasks (arXiv 2412.14171); relative direction has three difficulties
-    "rel_direction_easy": Task(kind="choice"),
-    "rel_direction_medium": Task(kind="choice"),
-    "rel_direction_hard": Task(kind="choice"),
-    "rel_distance": Task(kind="choice"),
+    "rel_direction_easy": Task(kind="choice", any_order=True),
+    "rel_direction_medium": Task(kind="choice", any_order=True),
+    "rel_direction_hard": Task(kind="choice", any_order=True),
+    "rel_distance": Task(kind="choice", any_order=True),
     "appearance_order": Task(kind="choice"),
-    "route_planning": Task(kind="choice"),
-    "counting": Task(kind="number"),
-    "object_size": Task(kind="number", unit="cm"),
-    "abs_distance": Task(kind="number", unit="m"),
-    "room_size": Task(kind="number", unit="m2"),
+    "route_planning": Task(kind="choice", any_order=True),
+    "counting": Task(kind="number", any_order=True),
+    "object_size": Task(kind="number", unit="cm", any_order=True),
+    "abs_distance": Task(kind="number", unit="m", any_order=True),
+    "room_size": Task(kind="number", unit="m2", any_order=True),
     # Within one view, as in CV-Bench (arXiv 2406.16860)
     "relation": Task(kind="choice"),
     "depth_order": Task(kind="choice"),

@@ -87,7 +87,7 @@ class TrainConfig:
             "spatial_weight",
             self.spatial_weight > 0,
             "more than 0",
-            "Arms without distill and tasks learn only from text.",
+            "Arms without distill, relation and tasks learn only from text.",
         )
         self._require("spatial_share", 0 < self.spatial_share < 1, "0 to 1")
         if self.sharded and self.processes == 1:
@@ -136,4 +136,31 @@ class TrainConfig:
             known = ", ".join(sorted(ARMS.keys() | self.arms.keys()))
             raise ValueError(f"arms: unknown arm {name!r}. Known arms: {known}.")
         arm.check(f"arms.{name}")
+        self._check_arm(f"arms.{name}", arm)
         return arm
+
+    def _check_arm(self, where: str, arm: ArmConfig) -> None:
+        """Refuse settings of `arm` that do not go with those of the run."""
+        if self.sharded and arm.routes:
+            raise ValueError(
+                f"{where}: gradient: projector, gradient_layers and pcgrad need full gradients,"
+                " which a sharded model never has. Set train.sharded to false."
+            )
+        augment = arm.augment
+        if augment is None:
+            return
+        if self.cache_vision:
+            raise ValueError(
+                f"{where}.augment: images differ in each epoch, so the encoder's outputs cannot be"
+                " cached. Set train.cache_vision to false."
+            )
+        if self.packed and augment.min_views:
+            raise ValueError(
+                f"{where}.augment.min_views: packed samples need equal numbers of views. Drop it,"
+                " or set train.packed to false."
+            )
+        if self.losses.temporal and augment.shuffle_views:
+            raise ValueError(
+                f"{where}.augment.shuffle_views: train.losses.temporal compares neighbouring views."
+                " Set one of both to false."
+            )

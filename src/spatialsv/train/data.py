@@ -15,11 +15,16 @@ from spatialsv.samples.dataset import Pools, Sample, SamplesConfig, SceneDataset
 from spatialsv.samples.sampler import SPATIAL, TEXT, BatchSampler, Draw
 from spatialsv.samples.views import Encode, ViewProcessor
 from spatialsv.scenes.question import Question, read_questions
-from spatialsv.scenes.scene import SceneSet, find_invalid_value
+from spatialsv.scenes.scene import DEPTH, SceneSet, find_invalid_value
 from spatialsv.scenes.scene_list import SceneList
 from spatialsv.scenes.store import SceneRef, open_store
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
+
+NO_WEIGHTS = (
+    "Set train.losses.confidence_weights to false, or choose a teacher with a confidence above 1,"
+    " such as DA3, VGGT or rooms."
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +34,7 @@ class TrainingData:
     pools: Pools
     text: int  # samples with questions
     spatial: int  # samples of images only
-    feature_channels: int | None  # the teacher's, where the arm distils
+    feature_channels: int | None  # the teacher's, where the arm learns from features
     digests: dict[str, str]  # of scenes, labels and pseudo labels
     teachers: tuple[dict[str, str], ...] = ()  # the `Scenes.provenance` of all labels
     images: dict[str, Any] = field(default_factory=dict)  # see `_describe_images`
@@ -92,9 +97,9 @@ def load_data(
             scenes, without features or not finite; the message names arm or file, and the remedy.
     """
     manifests = _read_manifests(name, arm, {"scenes": scenes, "labels": labels, "pseudo": pseudo})
-    true_labels, pseudo_labels = _open_all_labels(manifests, arm, check_values)
-    with_questions, images_only = _split_shards(name, manifests["scenes"], manifests["pseudo"])
     options = _samples_config(arm, config)
+    true_labels, pseudo_labels = _open_all_labels(manifests, arm, options, check_values)
+    with_questions, images_only = _split_shards(name, manifests["scenes"], manifests["pseudo"])
     dataset = partial(SceneDataset, processor=processor, config=options, seed=seed, encode=encode)
     ids = [scene for one in true_labels or () for scene in one.ids]
     without_geometry = set(ids) - nested_share(ids, arm.labels_share)
@@ -112,7 +117,7 @@ def load_data(
         pools=Pools(text, spatial),
         text=len(text),
         spatial=0 if spatial is None else len(spatial.scenes),
-        feature_channels=_feature_channels(name, stores) if arm.distill else None,
+        feature_channels=_feature_channels(name, stores) if arm.features else None,
         digests={key: digest_payloads(found) for key, found in manifests.items() if found},
         teachers=_teachers(stores),
         images=_describe_images(chain(text.scenes, spatial.scenes if spatial else ())),
@@ -134,14 +139,17 @@ def _read_manifests(
 
 
 def _open_all_labels(
-    manifests: Mapping[str, list[Manifest]], arm: ArmConfig, check: bool
+    manifests: Mapping[str, list[Manifest]],
+    arm: ArmConfig,
+    options: SamplesConfig,
+    check: bool,
 ) -> tuple[list[SceneRef] | None, SceneList[SceneRef] | None]:
     """Return the true labels and the pseudo labels; None for those that the arm does not read."""
-    features = ("features",) if arm.distill else ()
-    labels = _open_labels(manifests["labels"], features, check) if arm.labelled else None
+    variables = [name for name in ("features", "confidence") if getattr(options, name)]
+    labels = _open_labels(manifests["labels"], variables, check) if arm.labelled else None
     if not arm.pseudo:
         return labels, None
-    return labels, _open_pseudo(manifests["pseudo"], arm.gated, features, check)
+    return labels, _open_pseudo(manifests["pseudo"], arm.gated, variables, check)
 
 
 def _samples_config(arm: ArmConfig, config: TrainConfig) -> SamplesConfig:
@@ -153,8 +161,10 @@ def _samples_config(arm: ArmConfig, config: TrainConfig) -> SamplesConfig:
         label_size=config.label_size,
         cache_gib=config.cache_gib,
         gated=arm.gated,
-        features=arm.distill,
+        features=arm.features,
+        confidence=config.losses.confidence_weights and bool(arm.tasks),
         shuffle_labels=arm.shuffle_labels,
+        augment=arm.augment,
     )
 
 
@@ -175,14 +185,14 @@ def _open_labels(
 
 
 def _open_pseudo(
-    manifests: list[Manifest], gated: bool, features: Sequence[str], check: bool
+    manifests: list[Manifest], gated: bool, variables: Sequence[str], check: bool
 ) -> SceneList[SceneRef]:
     """Return the pseudo labels of the scenes that passed the gate or, if not gated, of all.
 
     Raises:
         ValueError: a manifest does not list the excluded scenes.
     """
-    variables = features if gated else (*features, "reason")
+    variables = variables if gated else (*variables, "reason")
     scenes = SceneList(_open_labels(manifests, variables, check))
     if old := [manifest.path for manifest in manifests if "excluded" not in manifest.about]:
         raise ValueError(f"{old[0]}: no list of excluded scenes. Force the pseudo stage.")
@@ -196,10 +206,19 @@ def _open_checked(store: Path, variables: Sequence[str], check: bool) -> list[Sc
         raise ValueError(
             f"{store}: the gate's reasons are missing. Force the pseudo stage, or set gated: true."
         )
+    if "confidence" in variables and not all(group.has("confidence") for group in groups):
+        raise ValueError(f"{store}: these labels have no confidence. {NO_WEIGHTS}")
     scenes = SceneList(groups) if check else ()
     for one in scenes:
-        if error := find_invalid_value(one.load("depth", *variables)):
+        loaded = one.load(*DEPTH, *variables)
+        if error := find_invalid_value(loaded):
             raise ValueError(f"{store}: {error}. Make these labels again.")
+        sure = loaded.confidence[loaded.valid] if "confidence" in variables else None
+        if sure is not None and sure.size and sure.max() <= 1:
+            raise ValueError(
+                f"{store}: the teacher's confidence of scene {one.ids[0]!r} is nowhere above 1."
+                f" {NO_WEIGHTS}"
+            )
     return groups
 
 
@@ -268,7 +287,7 @@ def _feature_channels(name: str, stores: list[SceneRef]) -> int:
         raise ValueError(
             f"Arm {name!r} distils a teacher's features, but its label stores have features of"
             f" widths {sorted({*map(str, widths), *lacking})}. Choose a teacher with features, the"
-            " same for labels and pseudo labels, or an arm with distill: false."
+            " same for labels and pseudo labels, or an arm with distill: false and no relation."
         )
     return widths.pop()
 

@@ -30,6 +30,7 @@ from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
 from spatialsv.train.disk import STEP
 from spatialsv.train.objective import arm_losses, gradient_norms, shared_parameters
+from spatialsv.train.routing import GradientRouter, make_router
 
 aten = torch.ops.aten
 FLOAT = 4  # bytes: weights, gradients and AdamW's states are float32
@@ -164,7 +165,7 @@ def estimate_step(
             meanwhile; else twice as much as the largest.
     """
     tracker, trained = MemoryTracker(), [p for p in model.train().parameters() if p.requires_grad]
-    tensors = [*model.parameters(), *model.buffers()]
+    tensors, router = [*model.parameters(), *model.buffers()], make_router(model, arm)
     tracker.hold(tensors)
     sizes = [FLOAT * parameter.numel() for parameter in trained]
     parts = config.processes if config.sharded else 1
@@ -189,14 +190,14 @@ def estimate_step(
         hook.remove()
         marks.append(tracker.live)  # without the casts of weights that autograd has not kept
         logits = output.logits.nbytes
-        losses = arm_losses(output, batch, arm, config)
+        losses = arm_losses(output, batch, arm, config, router=router)
         if config.weighting and config.weighting.by == "gradient_norm":
             gradient_norms(losses, shared_parameters(model))
         total = losses.pop("total")
         del losses
         marks.append(tracker.live)
         del output
-        total.backward()
+        _backward(total, router)
     return StepEstimate(
         weights=weights,
         gradients=gradients,
@@ -208,6 +209,12 @@ def estimate_step(
         peak=max(tracker.peak, stepping),
         flops=tracker.flops,
     )
+
+
+def _backward(total: Tensor, router: GradientRouter | None) -> None:
+    total.backward()
+    if router:
+        router.combine()
 
 
 def _gathered(model: SpatialSV) -> int:

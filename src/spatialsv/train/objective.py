@@ -32,13 +32,14 @@ from spatialsv.samples.dataset import Pools
 from spatialsv.samples.sampler import BatchSampler
 from spatialsv.train.arm import ArmConfig
 from spatialsv.train.config import TrainConfig
+from spatialsv.train.routing import GradientRouter, make_router
 
 
 class ArmObjective(Objective[Batch]):
     """The losses of one arm, on the batches of a sampler.
 
     Args:
-        model: on its device; it gives the layer at which GradNorm measures gradients.
+        model: on its device; it gives the parameters whose gradients are measured or routed.
         arm: which losses it learns from.
         config: their weights, and sizes.
         pools: what `sampler` draws from.
@@ -64,6 +65,7 @@ class ArmObjective(Objective[Batch]):
         self.weighting = RULES[own.by](own) if own else None
         self._every = own.every if own and own.by == "gradient_norm" else 0
         self._shared = shared_parameters(model) if self._every else []
+        self.router = make_router(model, arm)
         self._norms: dict[str, Tensor] = {}  # of the signals' gradients, in steps that measure them
 
     def batches(self, step: int) -> Iterator[Batch]:
@@ -84,7 +86,7 @@ class ArmObjective(Objective[Batch]):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             output = model(batch)
         weights = self.weighting.weights if self.weighting else {}
-        values = arm_losses(output, batch, self.arm, self.config, weights, counts)
+        values = arm_losses(output, batch, self.arm, self.config, weights, counts, self.router)
         if self._every and not self._norms and step % self._every == 0:
             self._norms = gradient_norms(values, self._shared)
         return values
@@ -97,8 +99,18 @@ class ArmObjective(Objective[Batch]):
         """Return the ids of the questions."""
         return batch.ids
 
+    def finish_gradients(self) -> None:
+        """Add geometry's gradient where the arm routes it."""
+        if self.router:
+            self.router.combine()
+
     def finish_step(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Set the next step's weights, and return those of this step."""
+        """Set the next step's weights; return those of this step, and its gradients' cosine."""
+        cosine = self.router.cosine if self.router else None
+        own = {} if cosine is None else {"gradient_cosine": float(cosine)}
+        return own | self._finish_weights(values)
+
+    def _finish_weights(self, values: Mapping[str, float]) -> dict[str, float]:
         if self.weighting is None:
             return {}
         weights = sorted(self.weighting.weights.items())
@@ -126,6 +138,7 @@ def arm_losses(
     config: TrainConfig,
     weights: Mapping[str, float] | None = None,
     counts: Counts | None = None,
+    router: GradientRouter | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """Return every loss of `arm` by name, and "total".
 
@@ -140,6 +153,7 @@ def arm_losses(
         config: of all arms.
         weights: by signal, in the total only; missing ones are 1.
         counts: those of the full step, if `batch` is not all of it.
+        router: takes geometry's gradient, so that a backward pass of the total has the text's only.
     """
     assert output.logits is not None and output.targets is not None  # as batches have labels
     weights = weights or {}
@@ -148,22 +162,37 @@ def arm_losses(
         terms["text"] = text_term(output.logits, output.targets, config.text_reduction)
     if arm.geometry and batch.geometry is not None:
         signals = losses_of(arm, config)
-        terms |= spatial_terms(output.lifted, batch.geometry, signals, output.distilled)
+        terms |= spatial_terms(
+            output.lifted, batch.geometry, signals, output.distilled, output.related
+        )
     values = {name: term.mean(counts[name] if counts else None) for name, term in terms.items()}
     total = output.logits.new_zeros(()).float()
     if arm.text:
         total = total + weights.get("text", 1.0) * values["text"]
     else:
         total = total + _zero_of(output.logits)
-    if arm.geometry and batch.geometry is not None:
-        weight = config.spatial_weight * arm.spatial_weight
-        spatial = {name: value for name, value in values.items() if name != "text"}
-        own = {s: weights.get(s, 1.0) * weight for s in map(signal_of, spatial)}
-        total = total + weighted_sum(spatial, own, torch.zeros((), device=total.device))
-    elif arm.geometry:
-        lifted = vars(output.lifted or GeometryPrediction()).values()
-        total = total + _zero_of(output.distilled, *lifted)
+    if arm.geometry:
+        spatial = _spatial_total(output, values, arm, config, weights)
+        total = total + (spatial if router is None else router.take(spatial))
     return values | {"total": total}
+
+
+def _spatial_total(
+    output: SpatialSVOutput,
+    values: Mapping[str, Float[Tensor, ""]],
+    arm: ArmConfig,
+    config: TrainConfig,
+    weights: Mapping[str, float],
+) -> Float[Tensor, ""]:
+    """Return geometry's part of the total."""
+    spatial = {name: value for name, value in values.items() if name != "text"}
+    if not spatial:  # the batch has no labels
+        lifted = vars(output.lifted or GeometryPrediction()).values()
+        return _zero_of(output.distilled, output.related, *lifted)
+    weight = config.spatial_weight * arm.spatial_weight
+    own = {s: weights.get(s, 1.0) * weight for s in map(signal_of, spatial)}
+    start = torch.zeros((), device=next(iter(spatial.values())).device)
+    return weighted_sum(spatial, own, start)
 
 
 def arm_counts(batch: Batch, arm: ArmConfig, config: TrainConfig) -> Counts:
@@ -181,8 +210,9 @@ def arm_counts(batch: Batch, arm: ArmConfig, config: TrainConfig) -> Counts:
 
 def losses_of(arm: ArmConfig, config: TrainConfig) -> SpatialLossConfig:
     """Return the run's spatial losses with the signals of `arm`."""
-    signals: tuple[Signal, ...] = (*(("distill",) if arm.distill else ()), *arm.tasks)
-    return replace(config.losses, tasks=signals)
+    from_features: list[Signal] = ["distill"] if arm.distill else []
+    from_features += ["relation"] if arm.relation is not None else []
+    return replace(config.losses, tasks=(*from_features, *arm.tasks))
 
 
 def _zero_of(*outputs: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:

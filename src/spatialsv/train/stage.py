@@ -209,13 +209,30 @@ def make_heads(
         tasks=arm.tasks,
         taps=arm.taps or config.heads.taps or family.default_taps(),
         projectors=arm.projectors or config.heads.projectors,
-        feature_channels=data.feature_channels,
-        detach=arm.detach,
+        feature_channels=data.feature_channels if arm.distill else None,
+        relation=_relation_state(arm, mllm.config.get_text_config().num_hidden_layers),
+        detach=arm.gradient == "heads",
     )
     heads = SpatialHeads(settings, mllm.config.get_text_config().hidden_size)
     if base is not None and base.has_heads:
         _load_trained(heads, base.folder / HEADS)
     return heads
+
+
+def _relation_state(arm: ArmConfig, last: int) -> int | None:
+    """Return the hidden state whose relations `arm` learns, counted from 0.
+
+    Raises:
+        ValueError: the MLLM, whose last state is `last`, does not have it.
+    """
+    if arm.relation is None or 0 <= arm.relation <= last:
+        return arm.relation
+    if arm.relation == -1:
+        return last
+    raise ValueError(
+        f"relation: hidden state {arm.relation} does not exist. The MLLM has 0 (embeddings) to"
+        f" {last}, and -1 is the last."
+    )
 
 
 def _load_trained(heads: SpatialHeads, folder: Path) -> None:
@@ -226,7 +243,7 @@ def _load_trained(heads: SpatialHeads, folder: Path) -> None:
     """
     trained = load_heads(folder)
     mine, theirs = asdict(heads.config), asdict(trained.config)
-    differing = [key for key in mine if mine[key] != theirs[key] and key != "detach"]
+    differing = [k for k in mine if mine[k] != theirs[k] and k not in ("detach", "relation")]
     if differing:
         key = differing[0]
         raise ValueError(
