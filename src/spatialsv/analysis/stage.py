@@ -9,6 +9,7 @@ from typing import Any
 
 from spatialsv.analysis import comparisons, gate, quality, tables
 from spatialsv.analysis.browser import browser_payload, evenly_spaced, mark_examples
+from spatialsv.analysis.causal import causal_tables
 from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, reference_maps
 from spatialsv.analysis.curves import curve_table
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
@@ -123,6 +124,7 @@ def build_tables(
         "no_image": no_image_table(scores),
         "geometry": geometry_table("lift", lifts) + geometry_table("probe", probes),
         "layers": layer_table(probes),
+        **causal_tables(probes),
         "curves": curve_table(trains),
         **gate.gate_tables(pseudo, *bootstrap),
         **quality_tables(runs, evaluated, lifts, probes, scenes, *bootstrap),

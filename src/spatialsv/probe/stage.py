@@ -14,6 +14,8 @@ from spatialsv.config import to_mapping
 from spatialsv.io.atomic import write_json
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import Manifest, read_manifest, write_manifest
+from spatialsv.probe.causal.measure import CausalConfig
+from spatialsv.probe.causal.stage import FILE, measure_use
 from spatialsv.probe.cells import Cells
 from spatialsv.probe.curves import best_metrics, layer_curves, metric_intervals
 from spatialsv.probe.depth import (
@@ -64,6 +66,8 @@ class ProbeConfig:
     seed: int = 0  # of initial weights and sample order
     fit: FitConfig = field(default_factory=FitConfig)  # training of the depth probe
     layers: LayersConfig = field(default_factory=LayersConfig)  # linear probes
+    #: Also change states, and test whether answers follow; for rooms with two free views only.
+    causal: CausalConfig | None = None
 
 
 def run(
@@ -82,7 +86,7 @@ def run(
     Metrics are means over the test scenes against their exact depth, with names and alignments of
     `scene_depth_errors` and `affine_depth_errors`. Prefixes name controls, as `ProbeConfig` says,
     and linear probes: `linear_`, see `best_metrics`. layers.json has all of these, see
-    `layer_curves`, and intervals of the depth probe's metrics.
+    `layer_curves`, and intervals of the depth probe's metrics. causal.json is of `config.causal`.
 
     Args:
         model: train manifest, or folder with mllm/ or of a checkpoint
@@ -122,8 +126,11 @@ def run(
             temporary=Path(folder),
         )
         predicted, metrics, record = _probe(source, truth, config)
+    files: dict[str, Any] = {"metrics.json": metrics} | ({"layers.json": record} if record else {})
+    if config.causal is not None:
+        files[FILE], _ = measure_use(model, scenes, test_scenes, config.causal, family)
     about = {"model": str(model), "labels": next(iter(labels_by_id.values())).source}
-    return _write(out, metrics, record, predicted, config, about, sum(map(len, train)))
+    return _write(out, files, predicted, config, about, sum(map(len, train)))
 
 
 def _probe(
@@ -237,25 +244,23 @@ def _probe_layers(
 
 def _write(
     out: Path,
-    metrics: dict[str, float | int],
-    record: dict[str, Any] | None,
+    files: dict[str, Any],
     predicted: list[Scenes],
     config: ProbeConfig,
     about: dict[str, Any],
     scenes: int,
 ) -> Manifest:
-    files: dict[str, Any] = {"metrics.json": metrics}
-    if record is not None:
-        files["layers.json"] = record
-    (out.parent / "layers.json").unlink(missing_ok=True)
+    for name in ("layers.json", FILE):
+        (out.parent / name).unlink(missing_ok=True)
     for name, value in files.items():
         write_json(out.parent / name, value)
     payload = {name: digest_path(out.parent / name) for name in files}
     payload["depth.zarr"] = write_groups(out.parent / "depth.zarr", predicted)
+    test_scenes = int(files["metrics.json"]["scenes"])
     manifest = Manifest(
         stage="probe",
         payload=payload,
-        counts={"scenes": scenes, "test_scenes": int(metrics["scenes"])},
+        counts={"scenes": scenes, "test_scenes": test_scenes},
         config=to_mapping(config),
         about=about,
     )

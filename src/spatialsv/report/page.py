@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spatialsv.report.causal_table import causal_table
 from spatialsv.report.data import Tables
 from spatialsv.report.figures import arm_order
 from spatialsv.report.findings import findings
@@ -50,6 +51,8 @@ def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]
     }
     if tables["layers"]:
         parts["layers"] = {"figures": ("layers",), "tables": [layer_table(tables["layers"])]}
+    if tables["causal_readers"]:
+        parts["causal"] = {"tables": [causal_table(tables)]}
     if any(tables[name] for name in ("quality_by_arm", "trends", "solver_summary")):
         parts["quality"] = {
             "lead": findings("quality", tables),

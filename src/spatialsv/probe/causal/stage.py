@@ -22,6 +22,7 @@ from spatialsv.probe.states import evenly_spaced_taps, load_frozen
 from spatialsv.rooms.layout import RoomsConfig
 from spatialsv.rooms.views import render_views
 
+FILE = "causal.json"
 PRESENT = 0.5  # minimum share of the second camera's position that probe or heads explain
 USED = 0.1  # minimum effect of an edit of geometry, with an interval above 0
 
@@ -51,6 +52,34 @@ def run(
         ValueError: manifests of other scenes than rooms with two free views, too few rooms, or a
             layer that the model does not have.
     """
+    record, counts = measure_use(model, scenes, test_scenes, config, family)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out.parent / FILE, record)
+    manifest = Manifest(
+        stage="causal",
+        payload={FILE: digest_path(out.parent / FILE)},
+        counts=counts,
+        config=to_mapping(config),
+        about={"model": str(model), "conclusion": record["conclusion"]},
+    )
+    return write_manifest(out, manifest)
+
+
+def measure_use(
+    model: Path,
+    scenes: Sequence[Path],
+    test_scenes: Sequence[Path],
+    config: CausalConfig,
+    family: str | None = None,
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Change visual states and measure whether answers follow; see `run`.
+
+    Returns:
+        The content of causal.json, and the number of questions of each kind of counterfactual.
+
+    Raises:
+        ValueError: as `run`.
+    """
     train_seeds, rooms = _rooms_of(scenes)
     test_seeds, test_rooms = _rooms_of(test_scenes)
     if test_rooms != rooms:
@@ -68,16 +97,7 @@ def run(
         "interventions": rows,
         "conclusion": conclude(explained, rows),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out.parent / "causal.json", record)
-    manifest = Manifest(
-        stage="causal",
-        payload={"causal.json": digest_path(out.parent / "causal.json")},
-        counts={"swap": len(made.swap), "pose": len(made.pose)},
-        config=to_mapping(config),
-        about={"model": str(model), "conclusion": record["conclusion"]},
-    )
-    return write_manifest(out, manifest)
+    return record, {"swap": len(made.swap), "pose": len(made.pose)}
 
 
 def conclude(
