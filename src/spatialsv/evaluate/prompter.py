@@ -20,7 +20,7 @@ from spatialsv.benchmarks.images import read_images
 from spatialsv.benchmarks.responses import Response
 from spatialsv.benchmarks.score import respond
 from spatialsv.evaluate.config import EvaluateConfig
-from spatialsv.evaluate.dialogue import dialogue_messages, rounds
+from spatialsv.evaluate.dialogue import dialogue_messages, interleaved_messages, rounds
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
@@ -86,7 +86,7 @@ class Prompter:
         """
         chat = Chat(self.adapter)
         for item in items:
-            texts = (self.protocol.prompt(item), str(item.more.get("system", "")))
+            texts = (*self._texts(item), str(item.more.get("system", "")))
             chat.check_texts(f"{self.data}: question {item.id!r}", *texts)
         single = [item for item in items if "turn" not in item.more and item.id not in done]
         for chunk in _chunks(single, self._batch_size):
@@ -116,8 +116,18 @@ class Prompter:
             )
             cache[shared] = cache[key] = (views, media.inputs)
         views, inputs = cache[key]
-        tokens = chat.prompt(self.protocol.prompt(item), views).input_ids
+        text, mark = self.protocol.prompt(item), self.benchmark.image_mark
+        if len(self._texts(item)) > 1:
+            messages = interleaved_messages(text, mark, len(views.placeholders))
+            tokens = chat.from_messages(messages, views).input_ids
+        else:
+            tokens = chat.prompt(text, views).input_ids
         return ItemPrompt(item, Prompt(tokens=tokens, views=views), inputs)
+
+    def _texts(self, item: Item) -> list[str]:
+        """Return the texts of a prompt, between which its images are shown."""
+        text, mark = self.protocol.prompt(item), self.benchmark.image_mark
+        return text.split(mark) if mark and item.video is None else [text]
 
     def _respond_in_turn(
         self, chat: Chat, items: Sequence[Item], done: Mapping[str, Response]
