@@ -282,6 +282,12 @@ COMMANDS = {
         "evaluate:run",
         positional=("benchmark",),
     ),
+    "audit": Command(
+        "measure whether a model looks at the images, by altering or removing them",
+        "evaluate.audit:audit",
+        positional=("benchmark",),
+        text="evaluate.audit_result:format_audit",
+    ),
     "score": Command(
         "score the responses of any model to a benchmark",
         "benchmarks.score:score",

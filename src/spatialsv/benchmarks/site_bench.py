@@ -5,7 +5,7 @@ score x and k options: 0 for random answers, below 0 for worse ones. The paper a
 over images and videos together. The plain mean is listed as `accuracy`.
 
 - `official` and `lmms_eval` (0.7.3): equal texts, parsers and scores. The parser takes "(A)", else
-  " A ", else "A.", else "A:", of several letters the one that stands alone last. Where it finds
+  " A ", else "A.", else "A:", of several letters the last one between spaces. Where it finds
   none, their code draws a random letter; here the score is the expected one, 1 / k.
 - `vlmevalkit` (EASI's): a search for the answer; a response without one is wrong.
 
