@@ -25,6 +25,7 @@ VARIANT_WORDS = {
     "train": ["--plan"],
     "lift": ["--scenes"],
     "evaluate": ["--data=x"],
+    "verify": ["x.zip"],
 }
 
 

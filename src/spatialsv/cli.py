@@ -14,6 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def find_command(name: str, words: list[str]) -> Command:
         "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
         "train": "--plan" in options,
         "lift": "--scenes" in options,
+        "verify": any(word.endswith(".zip") for word in words),
     }
     return VARIANTS[name] if selected.get(name) else COMMANDS[name]
 
@@ -202,13 +204,6 @@ def _show_inspection(inspection: Any, *, json: bool = False) -> None:
     print(format_inspection(inspection, json))
 
 
-def _show_verification(found: Any) -> int:
-    from spatialsv.scenes.verify import format_verification
-
-    print(format_verification(found))
-    return 1 if found.errors else 0
-
-
 def _present(manifest: Any) -> None:
     from spatialsv.report.targets import present
 
@@ -241,10 +236,11 @@ COMMANDS = {
         show=_show_inspection,
     ),
     "verify": Command(
-        "compare stores, weights and tables with the digests in their manifests",
+        "compare stores, weights, tables or a bundle with the digests in their manifests",
         "scenes.verify:verify",
         positional=("path",),
-        show=_show_verification,
+        text="scenes.verify:format_verification",
+        show=lambda found: 1 if found.errors else 0,
     ),
     "labels": Command(
         "label one shard of scenes with a teacher's geometry",
@@ -342,6 +338,11 @@ VARIANTS = {  # of commands that `find_command` selects by their options
         COMMANDS["train"].summary, "train.plan:plan", fixed={"plan": False}, show=_show_plan
     ),
     "lift": Command(COMMANDS["lift"].summary, "lift:run", text=SUMMARY),
+    "verify": replace(
+        COMMANDS["verify"],
+        target="benchmarks.bundle_check:verify_bundle",
+        text="benchmarks.bundle_check:format_bundle",
+    ),
 }
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, Scores
+from spatialsv.benchmarks.bundle import write_bundle
 from spatialsv.benchmarks.catalogue import find_benchmark, find_protocol, load_items
 from spatialsv.benchmarks.chance import frequency_scores, random_scores
 from spatialsv.benchmarks.responses import Allowed, Response, read_responses, select_responses
+from spatialsv.benchmarks.settings import describe_settings, settings_of_file
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.intervals import Interval, intervals
@@ -34,6 +36,7 @@ class Scoring:
     unparsed: int  # responses in which the protocol found no answer
     skipped: int = 0  # items that the protocol does not score
     warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)  # see `benchmarks.settings`
 
     def to_json(self) -> dict[str, Any]:
         """Return the record of scores.json: scores in [0, 1], null where there are none."""
@@ -46,6 +49,7 @@ class Scoring:
             name: {"n": tree.n, "score": _finite(tree.score)} | self._details(name, tree)
             for name, tree in self.scores.tasks.items()
         }
+        record |= {"settings": self.settings} if self.settings else {}
         return record | {"tasks": tasks, "warnings": list(self.warnings)}
 
     def _details(self, name: str, tree: Tree) -> dict[str, Any]:
@@ -74,6 +78,7 @@ def score(
     allow: Collection[Allowed] = (),
     out: Path | None = None,
     no_image: Path | None = None,
+    bundle: Path | None = None,
 ) -> Scoring:
     """Score a file of responses.
 
@@ -85,6 +90,8 @@ def score(
         allow: deviations of ids to accept, as in `select_responses`.
         out: JSON file to write; None: none.
         no_image: responses of the same model to only the text, scored as a reference.
+        bundle: ZIP file to write for others, with responses, scores, settings, environment and
+            digests; `spatialsv verify` checks it. None: none.
 
     Returns:
         The scores.
@@ -99,8 +106,11 @@ def score(
     reference = None if no_image is None else read_no_image(no_image, items, allow)
     scored = [respond(item, functions, texts[item.id]) for item in items]
     scoring = score_items(benchmark, protocol, find_benchmark(benchmark), items, scored, reference)
+    scoring = replace(scoring, settings=settings_of_file(responses, items))
     if out is not None:
         write_json(out, scoring.to_json())
+    if bundle is not None:
+        write_bundle(bundle, scoring.to_json(), scored, responses)
     return scoring
 
 
@@ -247,6 +257,8 @@ def format_scores(scoring: Scoring) -> str:
         + _format_row(scoring, OVERALL, scoring.scores.tree.n, scoring.scores.overall),
         "frequency: the one answer to each task that scores best on these very items",
     ]
+    if described := describe_settings(scoring.settings):
+        lines.append(f"settings: {described}")
     if scoring.unparsed:
         lines.append(f"no answer found in {scoring.unparsed} of {scoring.items} responses")
     return "\n".join([*lines, *(f"warning: {warning}" for warning in scoring.warnings)])

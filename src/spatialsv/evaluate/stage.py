@@ -9,7 +9,7 @@ model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from spatialsv.benchmarks import rooms
 from spatialsv.benchmarks.overlap import format_overlap, overlap_of_run
 from spatialsv.benchmarks.responses import FILE, Response, write_responses
 from spatialsv.benchmarks.score import format_scores, format_summary, read_no_image, score_items
+from spatialsv.benchmarks.settings import digest_items, settings_of
 from spatialsv.evaluate.baselines import BASELINES, ItemModel
 from spatialsv.evaluate.config import EvaluateConfig
 from spatialsv.evaluate.mllm import Mllm
@@ -116,6 +117,8 @@ def _finish(
     write_responses(files[0], responses)
     protocol = str(task.config.protocol)
     scoring = score_items(task.name, protocol, task.benchmark, task.items, responses, no_image)
+    settings = settings_of(responses, asdict(task.config), about)
+    scoring = replace(scoring, settings=settings | {"revision": digest_items(task.items)})
     write_json(files[1], scoring.to_json())
     print(format_scores(scoring))
     if task.name == rooms.NAME:
