@@ -153,6 +153,26 @@ def test_prompts_without_images_do_not_depend_on_the_batch(tmp_path, tiny_mllm):
     assert found[0] == found[1]
 
 
+def test_a_dialogue_keeps_all_turns_and_counts_those_that_change(tmp_path, tiny_mllm):
+    known, rows = ROWS["ost_bench"][1], []
+    for scan in "abc":
+        for turn, count in enumerate((1, 2, 0)):
+            images = [f"{scan}/{turn}_{image}.jpg" for image in range(count)]
+            rows.append(known | {"scan_id": scan, "turn_id": turn, "new_observations": images})
+            for name in images:
+                save_picture(tmp_path / "images" / name, (56, 56), len(rows))
+    (tmp_path / "OST_bench.json").write_text(json.dumps(rows))
+    config = EvaluateConfig(max_new_tokens=2)
+    conditions = ("none", "other", "reversed", "mirrored")
+    out = tmp_path / "out"
+    found = audit("ost_bench", tiny_mllm, config, out, data=tmp_path, conditions=conditions)
+    counts = {one.condition: one.n for one in found.overall}
+    assert [counts[name] for name in conditions] == [9, 6, 3, 9]
+    for name in conditions:
+        lines = (out / name / "responses.jsonl").read_text().splitlines()
+        assert len(lines) == 9
+
+
 def test_conditions_that_change_nothing_are_named(tmp_path, tiny_mllm):
     """One image a question, all of one scene: no order, no first image, no other scene."""
     rows = [ROWS["viewspatial"][1] | {"question": f"Where {n}?"} for n in range(3)]

@@ -18,7 +18,7 @@ ItemScores = Mapping[str, float | None]  # by id; None: the protocol skips the i
 WITHOUT = ("none", "grey", "black", "other")  # the images show nothing of the question
 TEXT, CHANCE = "text_prior", "chance"
 MEANING = {
-    "none": "no image, only the text",
+    "none": "only the text",
     "grey": "grey images",
     "black": "black images",
     "other": "images of another scene",
