@@ -96,7 +96,7 @@ def entry_modules(root: Path, stage: str) -> set[str]:
         Names of modules.
     """
     found = set()
-    tree = ast.parse(_module_path(root, f"{PACKAGE}.commands").read_text())
+    tree = ast.parse(_module_path(root, f"{PACKAGE}.presenters").read_text())
     for command in RUN_BY.get(stage) or (COMMANDS[stage],):
         found.add(f"{PACKAGE}.{command.target.partition(':')[0]}")
         shows = getattr(command.show, "__name__", None)

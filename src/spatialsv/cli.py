@@ -103,7 +103,7 @@ def _run(command: Command, name: str, words: list[str], request: dict[str, Any])
         return command.show(result, **shown) or 0
 
 
-def _closing(text: str, name: str, command: Command, out: Path | None) -> str:
+def _closing(text: str, name: str, command: Command, out: str | Path | None) -> str:
     """Return a result's text; its last line says what was done and where the result is."""
     *lines, last = text.split("\n")
     if command.names.get("out") == "json":  # the text itself does not say where

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from spatialsv.options import Command
+from spatialsv.presenters import present, show_check, show_inspection, show_plan
 
 SUMMARY = "io.summary:summarise"  # the `text` of commands that return a manifest
 
@@ -37,6 +38,7 @@ def find_command(name: str, words: Sequence[str]) -> Command:
         "scenes": "--source" in options and not re.search(r"--source rooms\b", source),
         "train": "--plan" in options,
         "lift": "--scenes" in options,
+        "verify": any(word.endswith(".zip") for word in words),
         "score": bool(re.search(r"--protocol all\b", source)),
     }
     return VARIANTS[name] if selected.get(name) else COMMANDS[name]
@@ -46,55 +48,6 @@ def load_function(target: str) -> Callable[..., Any]:
     """Import a command's function, given as `module:function` without `spatialsv.`."""
     module, _, function = target.partition(":")
     return getattr(importlib.import_module(f"spatialsv.{module}"), function)
-
-
-def _show_plan(plan: Any, *, json: bool = False) -> None:
-    """Print a training plan.
-
-    Args:
-        plan: of `train.plan.plan`.
-        json: print the plan as JSON, sizes in bytes
-
-    Raises:
-        ValueError: the training cannot run as planned.
-    """
-    from spatialsv.train.plan import format_plan
-
-    print(format_plan(plan, json))
-    if plan.problems:
-        raise ValueError("; ".join(plan.problems))
-
-
-def _show_inspection(inspection: Any, *, json: bool = False) -> None:
-    """Print the contents of a store.
-
-    Args:
-        inspection: of `scenes.store.inspect.inspect`.
-        json: print everything as JSON, sizes in bytes
-    """
-    from spatialsv.scenes.store.inspect import format_inspection
-
-    print(format_inspection(inspection, json))
-
-
-def _show_verification(found: Any) -> int:
-    from spatialsv.scenes.verify import format_verification
-
-    print(format_verification(found))
-    return 1 if found.errors else 0
-
-
-def _show_check(found: Any) -> int:
-    from spatialsv.scenes.readers.check import format_check
-
-    print(format_check(found))
-    return 1 if found.problems else 0
-
-
-def _present(manifest: Any) -> None:
-    from spatialsv.report.targets import present
-
-    present(manifest.path)
 
 
 COMMANDS = {
@@ -134,7 +87,7 @@ COMMANDS = {
         positional=("path",),
         inputs=("path", "images"),
         examples=("mine.jsonl --images photos/",),
-        show=_show_check,
+        show=show_check,
     ),
     "inspect": Command(
         "print the contents of a store of scenes or labels, or of a manifest",
@@ -142,15 +95,16 @@ COMMANDS = {
         positional=("path",),
         inputs=("path",),
         examples=("mine.zarr", "data/labels/rooms/train/0000.json --json"),
-        show=_show_inspection,
+        show=show_inspection,
     ),
     "verify": Command(
-        "compare stores, weights and tables with the digests in their manifests",
+        "compare stores, weights, tables or a bundle with the digests in their manifests",
         "scenes.verify:verify",
         positional=("path",),
         inputs=("path",),
-        examples=("data/train",),
-        show=_show_verification,
+        examples=("data/train", "bundle.zip --data VSI-Bench/"),
+        text="scenes.verify:format_verification",
+        show=lambda found: 1 if found.errors else 0,
     ),
     "labels": Command(
         "label one shard of scenes with a teacher's geometry",
@@ -233,11 +187,23 @@ COMMANDS = {
             "--data mine.jsonl --images photos/ --model run/manifest.json --out runs/mine",
         ),
     ),
+    "audit": Command(
+        "measure whether a model looks at the images, by altering or removing them",
+        "evaluate.audit:audit",
+        positional=("benchmark",),
+        inputs=("model?", "scenes*", "data", "runs*"),
+        examples=(
+            "--model run/manifest.json --scenes test.json --out runs/audit",
+            "vsi_bench --model Qwen/Qwen2.5-VL-3B-Instruct --data VSI-Bench/ --out runs/audit",
+        ),
+        text="evaluate.audit_result:format_audit",
+    ),
     "score": Command(
         "score the responses of any model to a benchmark",
         "benchmarks.score:score",
         positional=("benchmark",),
         inputs=("data", "responses", "no-image"),
+        outputs=("bundle",),
         examples=(
             "vsi_bench --data VSI-Bench/ --responses responses.jsonl --json scores.json",
             "--data mine.jsonl --responses responses.jsonl --protocol all",
@@ -286,14 +252,14 @@ COMMANDS = {
             "--evaluate data/evaluate/*/*/*/manifest.json --config ablations.yaml"
             " --out ablations/manifest.json",
         ),
-        show=_present,
+        show=present,
     ),
     "paper": Command(
         "write the paper's tables of models and benchmarks",
         "analysis.paper:run",
         inputs=("evaluate*",),
         examples=("--evaluate data/evaluate/*/*/*/*/manifest.json --out paper/manifest.json",),
-        show=_present,
+        show=present,
     ),
     "demo": Command(
         "answer questions about a few rooms with the shipped weights; a page in about a minute",
@@ -321,7 +287,7 @@ VARIANTS = {  # of commands that `find_command` selects by their options
     "scenes": replace(
         COMMANDS["scenes"], target="scenes.readers.stage:read_shard", inputs=(), fixed={}
     ),
-    "train": replace(COMMANDS["train"], target="train.plan:plan", text=None, show=_show_plan),
+    "train": replace(COMMANDS["train"], target="train.plan:plan", text=None, show=show_plan),
     "lift": replace(
         COMMANDS["lift"],
         target="lift:run",
@@ -330,10 +296,17 @@ VARIANTS = {  # of commands that `find_command` selects by their options
         names={},
         text=SUMMARY,
     ),
+    "verify": replace(
+        COMMANDS["verify"],
+        target="benchmarks.bundle_check:verify_bundle",
+        inputs=("path", "data"),
+        text="benchmarks.bundle_check:format_bundle",
+    ),
     "score": replace(
         COMMANDS["score"],
         target="benchmarks.protocols:score_all",
         inputs=("data", "responses"),
+        outputs=(),
         fixed={"protocol": "all"},
         text="benchmarks.protocols:format_all",
     ),

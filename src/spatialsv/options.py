@@ -82,6 +82,7 @@ class Command:
     target: str  # module:function, without `spatialsv.`
     positional: tuple[str, ...] = ()  # parameters given without a name
     inputs: tuple[str, ...] = ()  # options of paths that exist; see `paths.check_paths`
+    outputs: tuple[str, ...] = ()  # options of files to write, besides `out`
     examples: tuple[str, ...] = ()  # words that follow the command
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # parameter -> option
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of parameters without

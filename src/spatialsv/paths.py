@@ -28,7 +28,7 @@ def check_paths(command: Command, words: Sequence[str]) -> None:
     if {"-h", "--help"} & set(words):
         return
     marks = {name.rstrip("*?"): name[-1] for name in (CONFIG, *command.inputs)}
-    outputs = {"out", command.names.get("out", "out")}
+    outputs = {"out", command.names.get("out", "out"), *command.outputs}
     single = outputs | {name for name, mark in marks.items() if mark != "*"}
     for option, word in _values(command, words, single):
         if option in outputs:

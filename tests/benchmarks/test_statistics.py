@@ -37,6 +37,11 @@ OF_ONE_SCENE = {  # what this benchmark's items are called and asked, several a 
         ("Relation", {"source": "COCO"}),
         ("Depth", {"source": "Omni3D"}),
     ],
+    "site_bench": [
+        ("counting & existence", {"options": "two"}),
+        ("3d information understanding", {"options": "five"}),
+    ],
+    "embspatial_bench": [("close", {"source": "mp3d"}), ("far", {"source": "scannet"})],
     "ost_bench": [
         ("Agent_visible_info-existence(Judgement)", {}),
         ("Agent_visible_info-quantity(Counting)", {}),
@@ -63,6 +68,7 @@ def items_of(name: str, scene: str) -> list[Item]:
                 task=task,
                 kind="choice",
                 question="?",
+                options=("?",) * {"two": 2, "five": 5}.get(named.get("options", ""), 0),
                 answer="A",
                 scene=scene,
                 more=named,

@@ -48,7 +48,10 @@ def test_a_tutorial_runs(name, tmp_path, monkeypatch, capsys):
             json.loads(Path(f"scores/{run}/scores.json").read_text())
             for run in ("after", "exported")
         )
+        settings = after.pop("settings"), exported.pop("settings")
         assert after == exported
+        assert settings[0].pop("weights") != settings[1].pop("weights")  # of other files
+        assert settings[0] == settings[1]
     if name == "score-responses":
         assert "(official): 4 questions, score 75.00 %" in printed
         assert "(vlmevalkit): 4 questions, score 100.00 %" in printed

@@ -169,6 +169,32 @@ def test_a_blind_run_stands_beside_one_that_sees_and_is_compared_with_it(
     assert closing_line(printed, "compare")
 
 
+def test_runs_of_other_settings_are_not_compared_by_accident(tmp_path, asked, data, capsys):
+    evaluate("base", data, replace(SMALL, frames=3), tmp_path / "three")
+    words = ["compare", str(asked), str(tmp_path / "three"), "--data", str(data)]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "cannot be compared: frames (frames of a video) is 2 in the first, 3 in the" in error
+    assert "Run `spatialsv evaluate vsi_bench --frames 2` with the settings of the first" in error
+    assert "or compare on purpose with --differ frames images." in error
+    assert main([*words, "--differ", "frames", "images"]) == 0
+    assert "overall" in capsys.readouterr().out
+
+
+def test_another_revision_of_a_benchmark_is_not_compared(tmp_path, asked, data, capsys):
+    rows = (data / "rows.jsonl").read_text().replace("Where 4?", "Where is it?")
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "scannet").symlink_to(data / "scannet")
+    config = replace(SMALL, linked_folders=(str(data),))
+    evaluate("base", tmp_path, config, tmp_path / "out")
+    assert main(["compare", str(asked), str(tmp_path / "out"), "--data", str(data)]) == 2
+    error = capsys.readouterr().err
+    assert "prompts (prompts: another protocol or revision) differ. Run" in error
+    scores = [json.loads((f / "scores.json").read_text()) for f in (asked, tmp_path / "out")]
+    revisions = {one["settings"]["revision"] for one in scores}
+    assert len(revisions) == 2 and scores[0]["settings"]["frames"] == 2
+
+
 def test_missing_videos_are_told_before_the_model_is_loaded(tmp_path, data):
     (tmp_path / "rows.jsonl").write_text((data / "rows.jsonl").read_text())
     with pytest.raises(ValueError, match=r"3 of 3 images or videos are missing, such as scannet/"):

@@ -107,6 +107,17 @@ ROWS: dict[str, tuple[str, Row]] = {  # benchmark -> file, row
         "MMSI_Bench.parquet",
         {"id": 1, "question_type": "MSR", "question": QUESTION, "answer": "B"},
     ),
+    "site_bench": (
+        "image_test/test-00000-of-00001.parquet",
+        {"question": "Which is near?", "options": ["a lamp", "a bed", "a sofa"], "answer": "B"}
+        | {"category": "counting & existence", "dataset": "CLEVR", "visual": ["CLEVR/1.jpg"]},
+    ),
+    "embspatial_bench": (
+        "embspatial_bench.json",
+        {"data_source": "mp3d", "question_id": "mp3d_57", "question": "Which is near?"}
+        | {"relation": "close", "answer_options": ["a lamp", "a bed"], "answer": 1}
+        | {"scene_id": "YVUC4YcDtcY", "image": IMAGE},
+    ),
     "sti_bench": (
         "qa.parquet",
         {
@@ -172,6 +183,9 @@ def write_release(name: str, folder: Path, row: Row) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist([row]), path)
+        if name == "site_bench":  # a part for videos
+            (folder / "video_test").mkdir(exist_ok=True)
+            (folder / "video_test/test.json").write_text(json.dumps([ROWS[name][1]]))
     elif path.suffix == ".arrow":
         table = pa.Table.from_pylist([row])
         with path.open("wb") as file, ipc.new_stream(file, table.schema) as stream:

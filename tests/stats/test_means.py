@@ -22,10 +22,15 @@ def mean(rng: np.random.Generator, scenes: str, n: int) -> Mean:
     return Mean(tuple(rng.random(n).tolist()), tuple(rng.choice(list(scenes), n).tolist()))
 
 
+def weighted(rng: np.random.Generator, scenes: str, n: int) -> Mean:
+    plain = mean(rng, scenes, n)
+    return Mean(plain.scores, plain.clusters, tuple(rng.random(n).tolist()))
+
+
 def example(seed: int = 0) -> tuple[Tree, ...]:
     """Leaves about scenes of their own and shared ones, joined twice."""
     rng = np.random.default_rng(seed)
-    leaves = mean(rng, "abcd", 9), mean(rng, "bcde", 7), mean(rng, "aef", 5)
+    leaves = mean(rng, "abcd", 9), weighted(rng, "bcde", 7), mean(rng, "aef", 5)
     levels = MeanOfMeans(leaves[:2])
     return (*leaves, levels, MeanOfMeans((levels, leaves[2])))
 
@@ -35,9 +40,14 @@ def again(tree: Tree, times: dict[str, int]) -> float:
     if isinstance(tree, MeanOfMeans):
         parts = [value for part in tree.parts if not np.isnan(value := again(part, times))]
         return float(np.mean(parts)) if parts else float("nan")
-    pairs = zip(tree.scores, tree.clusters, strict=True)
-    values = [score for score, name in pairs for _ in range(times[name])]
-    return float(np.mean(values)) if values else float("nan")
+    weights = tree.weights or (1.0,) * tree.n
+    rows = [
+        (score, weight)
+        for score, name, weight in zip(tree.scores, tree.clusters, weights, strict=True)
+        for _ in range(times[name])
+    ]
+    scores, repeated = np.reshape(rows, (-1, 2)).T
+    return float(np.average(scores, weights=repeated)) if rows else float("nan")
 
 
 def test_a_score_is_its_mean_and_a_join_weighs_parts_alike():
@@ -45,8 +55,11 @@ def test_a_score_is_its_mean_and_a_join_weighs_parts_alike():
     assert (one.score, one.n) == (0.25, 4)
     assert (MeanOfMeans((one, two)).score, MeanOfMeans((one, two)).n) == (0.625, 5)
     assert np.isnan(Mean((), ()).score) and np.isnan(MeanOfMeans(()).score)
+    assert Mean((1.0, 0.0), ("a", "b"), (3.0, 1.0)).score == 0.75
     with pytest.raises(ValueError, match="2 values and 1 cluster"):
         Mean((1.0, 0.0), ("a",))
+    with pytest.raises(ValueError, match="1 values and 2 weights"):
+        Mean((1.0,), ("a",), (1.0, 2.0))
 
 
 def test_resampling_is_averaging_anew():

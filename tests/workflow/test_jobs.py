@@ -166,7 +166,9 @@ def test_unknown_names_are_errors():
         make(ablations={"tables": {"a": {"arms": ["txt"]}}})
 
 
-@pytest.mark.parametrize("overlay", ["default", "smoke", "five_seeds", "evidence", "gpu", "paper"])
+@pytest.mark.parametrize(
+    "overlay", ["default", "smoke", "five_seeds", "evidence", "gpu", "paper", "easi_8"]
+)
 def test_every_overlay_has_jobs(overlay):
     dag = Dag(load_settings(ROOT, {"overlay": overlay}), ("ablations",))
     for stage in GATHERED:

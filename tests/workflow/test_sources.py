@@ -25,7 +25,7 @@ FILES = {
     "formats/__init__.py": "",
     "formats/one.py": "",
     "gather.py": "",
-    "commands.py": "",
+    "presenters.py": "",
     "config.py": "import_module(f'spatialsv.formats.{name}')\nimport spatialsv.progress\n",
     "progress.py": "",
     "weights/teacher/model": "",

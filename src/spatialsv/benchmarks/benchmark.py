@@ -58,7 +58,7 @@ class Scores:
 
     @property
     def overall(self) -> float:
-        """The overall score in [0, 1]; NaN without items."""
+        """The overall score, at most 1; NaN without items."""
         return self.tree.score
 
 
@@ -90,6 +90,7 @@ class Benchmark:
     response_tokens: int = 1024
     batch_size: int = 16  # items in one forward pass, by default
     images_are_views: bool = False  # shown as in training: images, or frames of one video
+    image_mark: str = ""  # in a prompt, where the next image is shown; none: all come first
 
 
 def task_means(scored: ScoredItems, order: Sequence[str] = ()) -> dict[str, Tree]:

@@ -28,6 +28,8 @@ NAMES = {
     "spar_bench_tiny": "spar_bench:SPAR_BENCH_TINY",
     "blink": "blink:BLINK",
     "mmsi_bench": "mmsi_bench:MMSI_BENCH",
+    "site_bench": "site_bench:SITE_BENCH",
+    "embspatial_bench": "embspatial_bench:EMBSPATIAL_BENCH",
     "sti_bench": "sti_bench:STI_BENCH",
     "all_angles": "all_angles:ALL_ANGLES",
     "ost_bench": "ost_bench:OST_BENCH",

@@ -9,7 +9,6 @@ authors do; it defines no overall score, so theirs is used.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from spatialsv.benchmarks import vlmevalkit
@@ -26,6 +25,7 @@ from spatialsv.benchmarks.benchmark import (
     task_means,
 )
 from spatialsv.benchmarks.files import find_files, read_rows
+from spatialsv.benchmarks.lmms_eval import first_letter
 from spatialsv.benchmarks.parsing import LETTER
 from spatialsv.io.fields import Fields
 
@@ -85,9 +85,8 @@ def parse(item: Item, response: str) -> str | None:
 
 
 def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """Return a letter at the start of the response, in either case: "The answer is B" is T."""
-    match = re.match(r"[\(\s]*([A-Z])", response.strip(), re.IGNORECASE)
-    return match.group(1).upper() if match else None
+    """Return the letter that starts the response, in upper case, even that of a word."""
+    return first_letter(response)
 
 
 def aggregate(scored: ScoredItems) -> Scores:

@@ -1,8 +1,9 @@
 """A benchmark's images: image files, cells of a table, or views in a store of scenes.
 
-Names below the benchmark's folder: `FILE`, `FILE.tsv#ROW`, `FILE.parquet#ROW/COLUMN`, or
-`STORE.zarr#SCENE/VIEW`. A TSV (VLMEvalKit's) holds images as base64, Parquet as bytes. A row of
-such a TSV may hold the index of another row instead, whose image it shares.
+Names below the benchmark's folder: `FILE`, `FILE.tsv#ROW`, `FILE.json#ROW/COLUMN`,
+`FILE.parquet#ROW/COLUMN`, or `STORE.zarr#SCENE/VIEW`. A TSV (VLMEvalKit's) and JSON hold images as
+base64, Parquet as bytes. A row of such a TSV may hold the index of another row instead, whose image
+it shares.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from spatialsv.benchmarks.benchmark import Item
-from spatialsv.benchmarks.files import arrow_errors
+from spatialsv.benchmarks.files import arrow_errors, read_rows
 from spatialsv.io.fields import Fields
 from spatialsv.io.paths import path_inside
 from spatialsv.io.text import iterate_table
@@ -94,16 +95,17 @@ def read_encoded(data: Path, name: str) -> list[bytes]:
         raise ValueError(f"{path}: no such file.")
     if not cell:
         return [path.read_bytes()]
-    if path.suffix == ".tsv":
+    if path.suffix in (".tsv", ".json"):
+        text = _json_cell(path, row, column) if column else _tsv_row(path, int(row))["image"]
         try:
-            return [base64.b64decode(_tsv_row(path, int(row))["image"])]
+            return [base64.b64decode(text)]
         except ValueError as error:
             raise ValueError(f"{data / name}: expected an image in base64 ({error}).") from None
     return _encoded_images(_parquet_cell(path, int(row), column or "image"), f"{data}: {name}")
 
 
 def cell_name(data: Path, path: Path, row: int, column: str) -> str:
-    """Return the name, for `Item.images`, of a cell of a Parquet file below `data`."""
+    """Return the name, for `Item.images`, of a cell of a Parquet or JSON file below `data`."""
     return f"{path.relative_to(data).as_posix()}#{row}/{column}"
 
 
@@ -189,6 +191,18 @@ def _tsv_offsets(path: Path) -> tuple[list[str], list[int]]:
 def _decoded_lines(file: Any) -> Iterator[str]:
     while line := file.readline():
         yield line.decode("utf-8-sig")
+
+
+def _json_cell(path: Path, row: str, column: str) -> str:
+    rows = _json_rows(path)
+    if int(row) >= len(rows):
+        raise ValueError(f"{path}: no row {row}.")
+    return rows[int(row)].text(column)
+
+
+@lru_cache(maxsize=1)  # it holds all images
+def _json_rows(path: Path) -> list[Fields]:
+    return read_rows(path)
 
 
 def _parquet_cell(path: Path, number: int, column: str) -> Any:

@@ -1,4 +1,4 @@
-"""lmms-eval's parsers (0.7.3): a letter in free text, a letter that is stated, a first number."""
+"""lmms-eval's parsers (0.7.3): a letter in free text, a stated or first letter, a first number."""
 
 from __future__ import annotations
 
@@ -100,6 +100,15 @@ def stated_letter(response: str, letters: str) -> str | None:
         return stated[-1].upper()
     start = re.match(rf"[\(\s]*([{letters}])[\)\.\s]*", text, flags=re.I)
     return start.group(1).upper() if start else None
+
+
+def first_letter(response: str) -> str | None:
+    """Return the letter, of any kind and case, that a response starts with, in upper case.
+
+    Spaces and opening brackets before it are skipped: "(b) a bed" is B, "The answer is B" is T.
+    """
+    match = re.match(r"[\(\s]*([A-Z])", response.strip(), re.IGNORECASE)
+    return match.group(1).upper() if match else None
 
 
 def first_number(text: str) -> float | None:

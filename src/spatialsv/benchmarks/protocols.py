@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.catalogue import find_benchmark, load_items, name_benchmark
-from spatialsv.benchmarks.responses import Allowed
-from spatialsv.benchmarks.score import OVERALL, Scoring, read_texts, respond, score_items
+from spatialsv.benchmarks.responses import Allowed, select_responses
+from spatialsv.benchmarks.score import OVERALL, Scoring, read_any_responses, respond, score_items
 from spatialsv.io.atomic import write_json
 
 
@@ -38,7 +38,7 @@ def score_all(
     Args:
         benchmark: its name; None: `questions` if `data` is a file, else `rooms`.
         data: the folder of its files, as its authors publish them, or a file of your own questions.
-        responses: a file as `read_texts` reads it.
+        responses: a file as `read_any_responses` reads it.
         allow: deviations of ids to accept, as in `select_responses`.
         out: JSON file to write; None: none.
 
@@ -51,7 +51,8 @@ def score_all(
     """
     benchmark = name_benchmark(benchmark, data)
     known, items = find_benchmark(benchmark), load_items(benchmark, data)
-    texts = read_texts(responses, items, allow)
+    originals = read_any_responses(responses, items)
+    texts = select_responses(originals, [item.id for item in items], responses, allow)
     scorings = {
         name: score_items(
             benchmark, name, known, items, [respond(i, protocol, texts[i.id]) for i in items]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol, Scores
+from spatialsv.benchmarks.bundle import write_bundle
 from spatialsv.benchmarks.catalogue import (
     find_benchmark,
     find_protocol,
@@ -19,6 +20,7 @@ from spatialsv.benchmarks.catalogue import (
 from spatialsv.benchmarks.chance import frequency_scores, random_scores
 from spatialsv.benchmarks.harness_files import match_items, read_harness_file
 from spatialsv.benchmarks.responses import Allowed, Response, read_responses, select_responses
+from spatialsv.benchmarks.settings import describe_settings, settings_of_file
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.intervals import Interval, intervals
@@ -40,6 +42,7 @@ class Scoring:
     unparsed: int  # responses in which the protocol found no answer
     skipped: int = 0  # items that the protocol does not score
     warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)  # see `benchmarks.settings`
 
     def to_json(self) -> dict[str, Any]:
         """Return the record of scores.json: scores in [0, 1], null where there are none."""
@@ -52,6 +55,7 @@ class Scoring:
             name: {"n": tree.n, "score": _finite(tree.score)} | self._details(name, tree)
             for name, tree in self.scores.tasks.items()
         }
+        record |= {"settings": self.settings} if self.settings else {}
         return record | {"tasks": tasks, "warnings": list(self.warnings)}
 
     def _details(self, name: str, tree: Tree) -> dict[str, Any]:
@@ -80,17 +84,20 @@ def score(
     allow: Collection[Allowed] = (),
     out: Path | None = None,
     no_image: Path | None = None,
+    bundle: Path | None = None,
 ) -> Scoring:
     """Score a file of responses.
 
     Args:
         benchmark: its name; None: `questions` if `data` is a file, else `rooms`.
         data: the folder of its files, as its authors publish them, or a file of your own questions.
-        responses: a file as `read_texts` reads it.
+        responses: a file as `read_any_responses` reads it.
         protocol: a scoring protocol of the benchmark; None: the authors'.
         allow: deviations of ids to accept, as in `select_responses`.
         out: JSON file to write; None: none.
         no_image: responses of the same model to only the text, scored as a reference.
+        bundle: ZIP file to write for others, with responses, scores, settings, environment and
+            digests; `spatialsv verify` checks it. None: none.
 
     Returns:
         The scores.
@@ -102,35 +109,35 @@ def score(
     benchmark = name_benchmark(benchmark, data)
     protocol, functions = find_protocol(benchmark, protocol)
     items = load_items(benchmark, data)
-    texts = read_texts(responses, items, allow)
+    originals = read_any_responses(responses, items)
+    texts = select_responses(originals, [item.id for item in items], responses, allow)
     reference = None if no_image is None else read_no_image(no_image, items, allow)
     scored = [respond(item, functions, texts[item.id]) for item in items]
     scoring = score_items(benchmark, protocol, find_benchmark(benchmark), items, scored, reference)
+    scoring = replace(scoring, settings=settings_of_file(responses, originals, items))
     if out is not None:
         write_json(out, scoring.to_json())
+    if bundle is not None:
+        write_bundle(bundle, scoring.to_json(), scored, originals, responses)
     return scoring
 
 
-def read_texts(
-    path: Path, items: Sequence[Item], allow: Collection[Allowed] = ()
-) -> dict[str, str]:
-    """Read responses to the items of a benchmark.
+def read_any_responses(path: Path, items: Sequence[Item]) -> list[Response]:
+    """Read responses to the items of a benchmark, of this package or another tool.
 
     Args:
         path: `responses.jsonl` as `read_responses` reads it, or a file of lmms-eval, VLMEvalKit or
             EASI as `read_harness_file` does; detected by its content.
         items: of the benchmark.
-        allow: deviations of ids to accept, as in `select_responses`.
 
     Returns:
-        id -> text, in the order of `items`.
+        The responses, in the order of the file.
 
     Raises:
         ValueError: the file is missing or invalid, or ids do not fit.
     """
     records = read_harness_file(path) if path.is_file() else None
-    responses = read_responses(path) if records is None else match_items(records, items, path)
-    return select_responses(responses, [item.id for item in items], path, allow)
+    return read_responses(path) if records is None else match_items(records, items, path)
 
 
 def respond(
@@ -195,7 +202,8 @@ def read_no_image(
         raise ValueError(
             f"{path}: not a no-image run: images were shown. Evaluate with blank_images."
         )
-    return read_texts(path, items, allow)
+    found = read_any_responses(path, items)
+    return select_responses(found, [item.id for item in items], path, allow)
 
 
 def score_items(
@@ -276,6 +284,8 @@ def format_scores(scoring: Scoring) -> str:
         + _format_row(scoring, OVERALL, scoring.scores.tree.n, scoring.scores.overall),
         "frequency: the one answer to each task that scores best on these very items",
     ]
+    if described := describe_settings(scoring.settings):
+        lines.append(f"settings: {described}")
     if scoring.unparsed:
         lines.append(f"no answer found in {scoring.unparsed} of {scoring.items} responses")
     return "\n".join([*lines, *(f"warning: {warning}" for warning in scoring.warnings)])

@@ -21,6 +21,7 @@ from spatialsv.benchmarks.responses import (
     select_responses,
 )
 from spatialsv.benchmarks.score import OVERALL, respond
+from spatialsv.benchmarks.settings import COMPARED, OPTIONS, Setting, differences, run_settings
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import read_manifest
 from spatialsv.stats.comparison import Comparison, Side, compare_jointly, compare_scores
@@ -48,6 +49,7 @@ class CompareConfig:
     protocol: str | None = None  # None: as in the manifests; else the authors'
     allow: tuple[Allowed, ...] = ()  # as for `spatialsv score`
     fixed: tuple[Side, ...] = ()  # models that no training seed affects, such as a released one
+    differ: tuple[Setting, ...] = ()  # settings in which the runs may differ, on purpose
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def compare_runs(
         name -> the fields of `Comparison`, `p_holm` and `significant`.
 
     Raises:
-        ValueError: a missing run, different items, benchmarks or protocols, or one model twice
-            among the seeds of a side.
+        ValueError: a missing run, different items, benchmarks, protocols or settings, or one model
+            twice among the seeds of a side.
     """
     config = config or CompareConfig()
     first, second = runs, against
@@ -95,6 +97,8 @@ def compare_runs(
     for side in (loaded[: len(first)], loaded[len(first) :]):
         _refuse_duplicates(side)
     name = _agreed(loaded, "benchmark", config.benchmark) or rooms.NAME
+    for run in loaded[1:]:
+        _refuse_other_settings(name, loaded[0], run, config.differ)
     parts = _rooms_scores(loaded) if name == rooms.NAME else _benchmark_scores(loaded, name, config)
     compared: dict[str, Any] = {}
     for number, part in enumerate(parts[0]):
@@ -124,6 +128,38 @@ def _read_run(name: Path) -> _Run:
         sibling = path.parent / "manifest.json"
         about = read_manifest(sibling).about if sibling.is_file() else {}
     return _Run(name, path, read_responses(path), about)
+
+
+def _refuse_other_settings(
+    benchmark: str, first: _Run, other: _Run, differ: Sequence[Setting]
+) -> None:
+    """Check that two runs showed and prompted the same.
+
+    Raises:
+        ValueError: a setting differs and is not in `differ`; the message says what to run again.
+    """
+    shared = {one.id for one in first.responses} & {one.id for one in other.responses}
+    settings = [
+        run_settings(run.path, [one for one in run.responses if one.id in shared])
+        for run in (first, other)
+    ]
+    found = [name for name in differences(*settings) if name not in differ]
+    if not found:
+        return
+    name = found[0]
+    values = [one[name] for one in settings]
+    what = f"{name} ({COMPARED[name]})"
+    if name in OPTIONS:
+        option = f"--{name.replace('_', '-')} {values[0]}"
+        what += f" is {values[0]} in the first, {values[1]} in the second"
+        remedy = f"Run `spatialsv evaluate {benchmark} {option}` with the settings of the first"
+    else:
+        what += " differ"
+        remedy = f"Run `spatialsv evaluate {benchmark}` on the same files with the same settings"
+    raise ValueError(
+        f"{first.name} and {other.name} cannot be compared: {what}. {remedy} for the model of the"
+        f" second, or compare on purpose with --differ {' '.join(found)}."
+    )
 
 
 def _refuse_duplicates(side: Sequence[_Run]) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# What a model sees of an item: its images; none; plain grey or black ones; those of another item;
+# all in reverse order; the first only; mirrored ones, with left and right exchanged in the text.
+Shown = Literal["all", "none", "grey", "black", "other", "reversed", "first", "mirrored"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -19,6 +23,7 @@ class EvaluateConfig:
     images: str | None = None  # folder of the images that your own questions name; None: theirs
     linked_folders: tuple[str, ...] = ()  # outside --data, that links in it may lead to
     blank_images: bool = False  # show grey images only, for the no-image baseline
+    shown: Shown = "all"  # what is shown of the images; `spatialsv audit` compares all of these
     resamples: int = 2000  # of the bootstrap of the rooms' metrics
     seed: int = 0  # of that bootstrap; generation is greedy
 

@@ -1,5 +1,6 @@
-"""Dialogues: turns about one scan, each with its new images, and all earlier turns in context.
+"""Chats other than a question after its images: dialogues, and text with images within it.
 
+Turns of a dialogue are about one scan, each with its new images, and all earlier turns in context.
 Turn by turn, those of several dialogues in one batch. Only responses are kept between the turns:
 each turn is prepared with all images up to it, as in the baselines of OST-Bench's authors.
 """
@@ -49,6 +50,32 @@ def dialogue_messages(
             answer = [{"type": "text", "text": response}]
             messages.append({"role": "assistant", "content": answer})
     return messages
+
+
+def interleaved_messages(text: str, mark: str, images: int) -> list[dict[str, Any]]:
+    """Return the chat message of a text with an image in place of each mark.
+
+    Texts lose white space at their ends, as in lmms-eval and VLMEvalKit. If there are more images
+    than marks, the others come before the text after the last mark. Further marks are removed.
+
+    Args:
+        text: the prompt.
+        mark: stands for the next image.
+        images: their number.
+
+    Returns:
+        One message as the chat template takes it.
+    """
+    *texts, last = text.split(mark)
+    content: list[dict[str, Any]] = []
+    for number in range(max(images, len(texts))):
+        part = texts[number].strip() if number < len(texts) else ""
+        content += [{"type": "text", "text": part}] if part else []
+        content += [{"type": "image"}] if number < images else []
+    end = last.strip()
+    return [
+        {"role": "user", "content": [*content, *([{"type": "text", "text": end}] if end else [])]}
+    ]
 
 
 def rounds(

@@ -1,10 +1,10 @@
 """Greedy generation for prompts that share images, with the shared work done once.
 
 Most tokens of a prompt are its images', and many prompts show the same images. So a prompt is split
-after its last visual token: equal heads run once, vision encoder included, and their keys and
-values are copied for each tail. Tails are padded on the left, so that all responses of a batch grow
-at its right end; positions are explicit and padding is masked, so a response does not depend on the
-rest of its batch.
+after its last visual token, or after its first token if it has no images: equal heads run once,
+vision encoder included, and their keys and values are copied for each tail. Tails are padded on the
+left, so that all responses of a batch grow at its right end; positions are explicit and padding is
+masked, so a response does not depend on the rest of its batch.
 
 Shapes: G heads, B prompts, S tokens of the longest tail.
 """
@@ -54,7 +54,7 @@ def generate(
     Args:
         model: in eval mode; its generation config names the tokens that end a response.
         family: the model's adapter.
-        prompts: with at least one view each.
+        prompts: whose views are prepared.
         max_new_tokens: the longest response.
         batch_size: the greatest number of prompts in one forward pass.
 
@@ -62,8 +62,8 @@ def generate(
         The index of a prompt and the text of its response.
 
     Raises:
-        ValueError: the model has no token that ends a response, a prompt has no image, or logits
-            are not finite.
+        ValueError: the model has no token that ends a response, a prompt lacks its views'
+            tokens, or logits are not finite.
     """
     eos = model.generation_config.eos_token_id if model.generation_config else None
     ids = [eos] if isinstance(eos, int) else eos
@@ -88,9 +88,9 @@ def _groups(
     by_head: dict[tuple, _Group] = {}
     for index, prompt in enumerate(prompts):
         positions = torch.isin(prompt.tokens, visual_tokens).nonzero()
-        if not len(positions):
+        if not len(positions) and prompt.views.placeholders:
             raise ValueError(f"Prompt {index} has no image.")
-        cut = int(positions[-1]) + 1
+        cut = int(positions[-1]) + 1 if len(positions) else 1
         head, tail = prompt.tokens[:cut], prompt.tokens[cut:]
         key = (id(prompt.views), tuple(head.tolist()))
         if key not in by_head:

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import numpy as np
-from PIL import Image
 from transformers import PreTrainedModel
 
 from spatialsv.benchmarks.benchmark import Benchmark, Item, Protocol
 from spatialsv.benchmarks.images import read_images
 from spatialsv.benchmarks.responses import Response
 from spatialsv.benchmarks.score import respond
-from spatialsv.evaluate.config import EvaluateConfig
-from spatialsv.evaluate.dialogue import dialogue_messages, rounds
+from spatialsv.evaluate.config import EvaluateConfig, Shown
+from spatialsv.evaluate.dialogue import dialogue_messages, interleaved_messages, rounds
 from spatialsv.evaluate.generate import Prompt, generate
+from spatialsv.evaluate.shown import Pixels, alter_images
 from spatialsv.model.families.family import Family
 from spatialsv.samples.chat import Chat
-from spatialsv.samples.views import GREY, Kind, PreparedViews
+from spatialsv.samples.views import Kind, PreparedViews
 from spatialsv.scenes.readers.video import read_frames
 
 
@@ -37,19 +36,18 @@ class ItemPrompt(NamedTuple):
 
 
 class Media(NamedTuple):
-    """The images, or the frames of a video, that an item is about."""
+    """What is shown of the images, or the frames of a video, that an item is about."""
 
-    images: list[Image.Image]
+    images: list[Pixels]
     kind: Kind  # how the MLLM takes them
     inputs: dict[str, Any]
 
 
-def prepare_images(
-    adapter: Family, images: Sequence[Image.Image], kind: Kind, blank: bool
-) -> PreparedViews:
-    """Prepare images for an MLLM; `blank` replaces them by grey images of their sizes."""
-    arrays = [np.array(image) for image in images]
-    return adapter.prepare([np.full_like(a, GREY) if blank else a for a in arrays], kind)
+def prepare_images(adapter: Family, images: Sequence[Pixels], kind: Kind) -> PreparedViews:
+    """Prepare images for an MLLM; without any, its prompt is only text."""
+    if not images:
+        return PreparedViews(kind=kind, inputs={}, placeholders=(), grids=())
+    return adapter.prepare(images, kind)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Prompter:
         protocol: its prompts, parser and scores.
         data: the folder of its files.
         config: `batch_size` and `max_new_tokens` are numbers.
-        blank: show grey images of the same sizes.
+        shown: what is shown of the images.
     """
 
     model: PreTrainedModel
@@ -72,7 +70,7 @@ class Prompter:
     protocol: Protocol
     data: Path
     config: EvaluateConfig
-    blank: bool
+    shown: Shown
 
     def respond(self, items: Sequence[Item], done: Mapping[str, Response]) -> Iterator[Response]:
         """Yield a response to each item that is not in `done`, in the order of generation.
@@ -86,7 +84,7 @@ class Prompter:
         """
         chat = Chat(self.adapter)
         for item in items:
-            texts = (self.protocol.prompt(item), str(item.more.get("system", "")))
+            texts = (*self._texts(item), str(item.more.get("system", "")))
             chat.check_texts(f"{self.data}: question {item.id!r}", *texts)
         single = [item for item in items if "turn" not in item.more and item.id not in done]
         for chunk in _chunks(single, self._batch_size):
@@ -107,17 +105,28 @@ class Prompter:
         key = (item.video is not None, *item.media)
         if key not in cache:
             media = self._load(item)
-            sizes = tuple(image.size for image in media.images)
-            # Grey images of one size are equal, so that scenes can share them.
-            shared = ("blank", sizes, item.views) if self.blank and item.views else key
+            sizes = tuple(image.shape for image in media.images)
+            # Plain images of one size are equal, so that scenes can share them.
+            is_plain = self.shown in ("grey", "black") and item.views
+            shared = (self.shown, sizes, item.views) if is_plain else key
             views, _ = cache.get(shared) or (
-                prepare_images(self.adapter, media.images, media.kind, self.blank),
+                prepare_images(self.adapter, media.images, media.kind),
                 None,
             )
             cache[shared] = cache[key] = (views, media.inputs)
         views, inputs = cache[key]
-        tokens = chat.prompt(self.protocol.prompt(item), views).input_ids
+        text, mark = self.protocol.prompt(item), self.benchmark.image_mark
+        if len(self._texts(item)) > 1:
+            messages = interleaved_messages(text, mark, len(views.placeholders))
+            tokens = chat.from_messages(messages, views).input_ids
+        else:
+            tokens = chat.prompt(text, views).input_ids
         return ItemPrompt(item, Prompt(tokens=tokens, views=views), inputs)
+
+    def _texts(self, item: Item) -> list[str]:
+        """Return the texts of a prompt, between which its images are shown."""
+        text, mark = self.protocol.prompt(item), self.benchmark.image_mark
+        return text.split(mark) if mark and item.video is None else [text]
 
     def _respond_in_turn(
         self, chat: Chat, items: Sequence[Item], done: Mapping[str, Response]
@@ -142,7 +151,7 @@ class Prompter:
         """Build the prompt of the last of `turns`, after the others and their responses."""
         shown = [media[item.id] for item in turns]
         images = [image for one in shown for image in one.images]
-        views = prepare_images(self.adapter, images, "image", self.blank)
+        views = prepare_images(self.adapter, images, "image")
         messages = dialogue_messages(
             turns,
             [self.protocol.prompt(item) for item in turns],
@@ -161,7 +170,14 @@ class Prompter:
             yield respond(prompts[index].item, self.protocol, text, prompts[index].inputs)
 
     def _load(self, item: Item) -> Media:
-        """Load the images or the frames of an item."""
+        """Load what is shown of the images or the frames of an item.
+
+        Returns:
+            The images.
+
+        Raises:
+            ValueError: none of the files or cells that the item names holds an image.
+        """
         inputs: dict[str, Any]
         kind: Kind = "image"
         if item.video is not None:
@@ -178,7 +194,11 @@ class Prompter:
                 image for name in item.images for image in read_images(self.data, name, limit)
             ]
             inputs = {"images": list(item.images)}
-        return Media(images, kind, inputs | {"sizes": [list(image.size) for image in images]})
+        if item.media and not images:
+            raise ValueError(f"{self.data}: question {item.id!r} has no image in {item.media[0]}.")
+        pixels = alter_images(images, self.shown)
+        sizes = [[image.shape[1], image.shape[0]] for image in pixels]
+        return Media(pixels, kind, inputs | {"sizes": sizes})
 
 
 def _chunks(items: Sequence[Item], batch_size: int) -> Iterator[list[Item]]:

@@ -15,6 +15,7 @@ from lmms_eval.api.model import lmms
 from spatialsv.config import from_mapping
 from spatialsv.evaluate.generate import Prompt, generate
 from spatialsv.evaluate.prompter import prepare_images
+from spatialsv.evaluate.shown import alter_images
 from spatialsv.harness.messages import (
     Message,
     VisualInput,
@@ -140,7 +141,8 @@ class SpatialSVChat(lmms):
             images, _ = read_frames(Path(visual.video), self.config.frames, limit)
         else:
             images = [read_visual(image, limit) for image in visual.images]
-        return prepare_images(self.adapter, images, kind, self.blank)
+        pixels = alter_images(images, "grey" if self.blank else "all")
+        return prepare_images(self.adapter, pixels, kind)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
         """Refuse tasks that compare likelihoods."""

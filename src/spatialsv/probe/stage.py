@@ -108,10 +108,8 @@ def run(
     stand_ins = by_id(read_all(test_labels)) if test_labels else {}
     test = [fill_geometry(group, stand_ins) for group in read_all(test_scenes, "test scenes")]
     labels_by_id = by_id(read_all(labels) if labels else map(ExactTeacher().label, train))
-    truth = {
-        "train": [stack(list(select_labels(group.ids, labels_by_id))) for group in train],
-        "test": [ExactTeacher().label(group) for group in test],
-    }
+    truth = {"train": [stack(list(select_labels(group.ids, labels_by_id))) for group in train]}
+    truth["test"] = [ExactTeacher().label(group) for group in test]
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".states.") as folder:
         source = StateSource(

@@ -81,7 +81,7 @@ def entry_states(manifest: Manifest) -> dict[str, str]:
 def format_verification(found: Verification) -> str:
     """Return the errors and a summary in lines of text."""
     counts = f"{found.manifests} manifests, {found.entries} entries, {found.stores} other stores"
-    last = f"verify: {counts}, {len(found.errors) or 'no'} errors; {found.path}"
+    last = f"{counts}, {len(found.errors) or 'no'} errors; {found.path}"
     return "\n".join([*found.errors, last])
 
 

@@ -23,16 +23,22 @@ BLOCK = 2**21  # weights that are held in memory at a time
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """The mean of scores; NaN of none."""
+    """The mean of scores, which may be weighted; NaN of none."""
 
     scores: tuple[float, ...]
     clusters: tuple[Hashable, ...]  # of each score
+    weights: tuple[float, ...] | None = None  # of each score; None: all are 1
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.clusters):
             raise ValueError(
                 f"Expected one cluster name per value, found {len(self.scores)} values and"
                 f" {len(self.clusters)} cluster names."
+            )
+        if self.weights is not None and len(self.weights) != len(self.scores):
+            raise ValueError(
+                f"Expected one weight per value, found {len(self.scores)} values and"
+                f" {len(self.weights)} weights."
             )
 
     @property
@@ -43,7 +49,11 @@ class Mean:
     @cached_property
     def score(self) -> float:
         """The mean."""
-        return sum(self.scores) / len(self.scores) if self.scores else float("nan")
+        if self.weights is None:
+            return sum(self.scores) / len(self.scores) if self.scores else float("nan")
+        total = sum(self.weights)
+        products = (score * weight for score, weight in zip(self.scores, self.weights, strict=True))
+        return sum(products) / total if total else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +100,8 @@ class Table:
     Attributes:
         column: The column of each leaf.
         order: The clusters, in order of appearance; one row each.
-        sums: Sums of scores, (C, L).
-        counts: Numbers of scores, (C, L).
+        sums: Sums of scores times weights, (C, L).
+        counts: Sums of weights, (C, L); numbers of scores where all weights are 1.
     """
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -104,8 +114,9 @@ class Table:
         self.counts = np.zeros((len(names), len(leaves)))
         for leaf, column in self.column.items():
             rows = np.array([row[name] for name in leaf.clusters], dtype=int)
-            self.sums[:, column] = np.bincount(rows, leaf.scores, minlength=len(names))
-            self.counts[:, column] = np.bincount(rows, minlength=len(names))
+            weights = np.ones(leaf.n) if leaf.weights is None else np.array(leaf.weights)
+            self.sums[:, column] = np.bincount(rows, weights * leaf.scores, minlength=len(names))
+            self.counts[:, column] = np.bincount(rows, weights, minlength=len(names))
 
     def means(self, weights: Shaped[np.ndarray, "R C"]) -> Float[np.ndarray, "R L"]:
         """Return each leaf's mean with weighted clusters; NaN where the weights are all 0."""

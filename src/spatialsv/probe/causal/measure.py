@@ -57,7 +57,7 @@ class CausalConfig:
     questions: int = 100  # per task and kind of counterfactual, at most
     head_steps: int = 20  # of gradient descent for an edit through heads; 0: no such edits
     batch_size: int = 16  # questions in a forward pass
-    seed: int = 0
+    seed: int = 0  # of permutations, poses and random directions
 
 
 class Interventions:
