@@ -55,7 +55,7 @@ def test_the_analysis_says_which_tables_have_no_rows(finished_run, tmp_path, cap
     analyse(evaluate=finished_run["evaluate"], config=AnalysisConfig(resamples=10), out=out)
     line = closing_line(capsys.readouterr().out, "analysis")
     assert line.endswith(f"; {tmp_path}")
-    assert "without rows: geometry, layers, curves, gate_scenes" in line
+    assert "without rows: geometry, layers, causal, causal_readers, curves, gate_scenes" in line
 
 
 def test_files_of_the_analysis(analysed):

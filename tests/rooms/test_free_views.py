@@ -98,5 +98,6 @@ def test_default_rooms_stay_the_same() -> None:
         digest.update(repr((np.round(cameras, 6) + 0.0).tolist()).encode())
         digest.update(repr([t.name for t in room.objects]).encode())
     candidates = [generate_questions(room, render_room(room, 32, 1).instance) for room in rooms]
-    digest.update(repr(balance_questions(candidates, 12, np.random.default_rng(0))).encode())
+    questions = repr(balance_questions(candidates, 12, np.random.default_rng(0)))
+    digest.update(questions.replace(", category=''", "").encode())  # a later field
     assert digest.hexdigest()[:16] == "7843284ffc53fb6e"

@@ -18,7 +18,7 @@ from spatialsv.rooms.views import render_views
     st.floats(-3, 3),
     st.integers(0, 2**20),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_a_filled_box_is_found(width, depth, turn, shift, seed):
     yaw, size = np.radians(5 * turn), np.array([width, depth, 0.8])
     inside = np.random.default_rng(seed).uniform(-0.5, 0.5, size=(6000, 3)) * size

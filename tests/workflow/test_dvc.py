@@ -55,7 +55,8 @@ TAUGHT = {"labels", "pseudo", "train", "lift"}  # what an arm's own settings say
 MEASURED = TAUGHT | {"probe", "evaluate"}
 # An edit, what DVC finds changed, and the jobs with which Snakemake starts.
 EDITS = [
-    ("src/spatialsv/rooms/render.py", *CODE, {"scenes"}, "scenes_shard"),
+    # `probe.causal` renders rooms
+    ("src/spatialsv/rooms/render.py", *CODE, {"scenes", "probe"}, "scenes_shard"),
     ("src/spatialsv/labels/errors.py", *CODE, {"labels"}, "labels_shard"),
     ("src/spatialsv/pseudo/gate.py", *CODE, {"pseudo"}, "pseudo_shard"),
     ("src/spatialsv/losses/weighting.py", *CODE, {"train"}, "train_arm"),
