@@ -3,7 +3,7 @@
     python workflow/write_evidence.py [CLONE] [OVERLAY]
 
 CLONE is the working copy that holds the run (this one). All shares are in per cent. `failed` names
-the gates that the run does not pass: then it is no evidence.
+the gates that the run does not pass; it must be empty for the differences to count as evidence.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def evidence(data: Path) -> dict[str, Any]:
         "gates": gates,
         "failed": _failed(tables["shortcuts"], gates),
         "difference": {
-            str(int(count)): _difference(by_arm.loc[arm]) for arm, count in labels.items()
+            str(int(count)): _difference(by_arm.loc[str(arm)]) for arm, count in labels.items()
         },
         "controls": {
             arm: _difference(row) for arm, row in by_arm.iterrows() if str(arm).startswith(CONTROLS)
