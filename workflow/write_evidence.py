@@ -62,15 +62,16 @@ def evidence(data: Path) -> dict[str, Any]:
     gates = _gates(tables["shortcuts"], tables["scores"])
     rows = tables["ablation_arms"]
     labels = tables["label_curves"].query("method == 'first'").set_index("arm")["labels"]
-    by_arm = rows.dropna(subset=["difference"]).drop_duplicates("arm").set_index("arm")
+    compared = rows.dropna(subset=["difference"]).drop_duplicates("arm").set_index("arm")
+    by_arm = {str(arm): row for arm, row in compared.iterrows()}
     return {
         "gates": gates,
         "failed": _failed(tables["shortcuts"], gates),
         "difference": {
-            str(int(count)): _difference(by_arm.loc[str(arm)]) for arm, count in labels.items()
+            str(int(count)): _difference(by_arm[str(arm)]) for arm, count in labels.items()
         },
         "controls": {
-            arm: _difference(row) for arm, row in by_arm.iterrows() if str(arm).startswith(CONTROLS)
+            arm: _difference(row) for arm, row in by_arm.items() if arm.startswith(CONTROLS)
         },
         "label_efficiency": json.loads(tables["label_efficiency"].to_json(orient="records")),
         "causal": _causal(tables["causal_readers"]),
