@@ -39,7 +39,7 @@ def test_tables_are_printed_with_the_page_last(analysed, tmp_path, capsys):
 def test_files_of_the_report(report):
     manifest = read_manifest(report / "manifest.json")
     assert set(manifest.payload) == {
-        *("table.md", "report.html"),
+        *("table.md", "summary.txt", "report.html"),
         *(
             f"{name}.{kind}"
             for name in ("scores", "gate", "training", "probe_accuracy")
@@ -55,7 +55,7 @@ def test_the_analysis_says_which_tables_have_no_rows(finished_run, tmp_path, cap
     analyse(evaluate=finished_run["evaluate"], config=AnalysisConfig(resamples=10), out=out)
     line = closing_line(capsys.readouterr().out, "analysis")
     assert line.endswith(f"; {tmp_path}")
-    assert "without rows: geometry, layers, curves, gate_scenes" in line
+    assert "without rows: geometry, layers, causal, causal_readers, curves, gate_scenes" in line
 
 
 def test_files_of_the_analysis(analysed):

@@ -14,7 +14,9 @@ from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, referenc
 from spatialsv.analysis.curves import curve_table
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
+from spatialsv.analysis.origin import describe_origin
 from spatialsv.analysis.scores import (
+    FEW,
     geometry_table,
     no_image_table,
     score_table,
@@ -34,6 +36,7 @@ class AnalysisConfig:
 
     resamples: int = 2000  # of the bootstrap
     seed: int = 0  # of bootstrap and permutations
+    min_items: int = 20  # questions of a task with a separate row; other tasks share one
     browser_scenes: int = 96  # scenes in the question browser
     image_side: int = 160  # pixels; larger images are reduced
     image_quality: int = 85  # of JPEG
@@ -98,7 +101,8 @@ def run(
         f"analysis: {len(runs)} arms, {len(rows['comparisons'])} comparisons, {len(rows)} tables"
         f" (without rows: {empty}); {out.parent}"
     )
-    return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config)
+    about = describe_origin(evaluated, jobs[-1], manifests)
+    return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config, about)
 
 
 def build_tables(
@@ -113,7 +117,7 @@ def build_tables(
 ) -> dict[str, list[Row]]:
     """Build all tables; `datapackage.json` documents their columns."""
     bootstrap = (config.resamples, config.seed)
-    scores = score_table(runs, *bootstrap)
+    scores = score_table(runs, *bootstrap, config.min_items)
     pairs = comparisons.comparison_table(runs, comparisons.text_pairs(runs), config.seed)
     for row in pairs:
         size = comparisons.detectable_per_task(runs, row["first"], row["second"])
@@ -127,7 +131,7 @@ def build_tables(
         **causal_tables(probes),
         "curves": curve_table(trains),
         **gate.gate_tables(pseudo, *bootstrap),
-        **quality_tables(runs, evaluated, lifts, probes, scenes, *bootstrap),
+        **quality_tables(runs, evaluated, lifts, probes, scenes, config),
     }
 
 
@@ -137,10 +141,10 @@ def quality_tables(
     lifts: Sequence[Job],
     probes: Sequence[Job],
     scenes: Sequence[Manifest],
-    resamples: int,
-    seed: int,
+    config: AnalysisConfig,
 ) -> dict[str, list[Row]]:
     """Build the tables of geometry quality against accuracy and of the geometry-only solver."""
+    resamples, seed = config.resamples, config.seed
     responses, pooled = quality.responses_by_job(runs, evaluated), quality.spatial_scores(runs)
     seeds = {arm: [job for job in lifts if job.arm == arm] for arm in pooled}
     errors = {arm: error for arm, jobs in seeds.items() if (error := quality.scene_errors(jobs))}
@@ -153,7 +157,7 @@ def quality_tables(
         quality.scene_tables(arm, error, pooled, properties, resamples, seed)
         for arm, error in errors.items()
     ]
-    parts.append(solver_tables(lifts, responses, scenes, resamples, seed))
+    parts.append(solver_tables(lifts, responses, scenes, resamples, seed, config.min_items))
     merged: dict[str, list[Row]] = {"quality_bins": []}
     for part in parts:
         for name, rows in part.items():
@@ -195,6 +199,8 @@ def flat_metrics(rows: Tables) -> dict[str, Any]:
     """Return the means, by stage, arm and name, for `dvc metrics`."""
     metrics: dict[str, Any] = {"evaluate": {}, "lift": {}, "probe": {}, "pseudo": {}}
     for row in rows["scores"]:
+        if row["task"] == FEW:
+            continue
         metrics["evaluate"].setdefault(row["arm"], {})[row["task"]] = row["mean"]
     for row in rows["geometry"]:
         metrics[row["stage"]].setdefault(row["arm"], {})[row["metric"]] = row["mean"]
