@@ -42,7 +42,7 @@ class Console(logging.Handler):
                 logger.addHandler(self.progress)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the results of a run that has nothing to do: it neither starts nor ends."""
+        """Print the results of a run that has nothing to do: Snakemake calls no hook then."""
         if str(record.msg).startswith(NOTHING):
             self.print_results()
 

@@ -165,12 +165,12 @@ def format_estimate(left: TimeLeft) -> str:
 
 def format_time(seconds: float) -> str:
     """Format a duration with two units at most, as "1 h 5 min", "3 min 20 s" or "12 s"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    return f"{total // 3600} h {total % 3600 // 60} min"
 
 
 def last_line(path: Path) -> str:

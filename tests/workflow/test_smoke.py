@@ -109,8 +109,9 @@ def test_an_experiment_redoes_what_it_changes_and_dvc_compares_it(own):
     ran = re.findall(r"^\[ *\d+/\d+\] (\w+)", found.stdout, re.MULTILINE)
     assert set(ran) == {"probe", "gather", "analysis", "results"}
     shown = own.run("dvc", "metrics", "show").stdout
-    assert "evaluate.text.spatial" in shown
-    compared = own.run("dvc", "metrics", "diff").stdout
+    assert "accuracy.text" in shown and "probe" not in shown
+    everything = ("--targets", "data/analysis/metrics.json")
+    compared = own.run("dvc", "metrics", "diff", *everything).stdout
     assert "probe.spatialsv.abs_rel" in compared and "evaluate" not in compared
     assert own.run("dvc", "plots", "show").returncode == 0
     page = (own.root / "dvc_plots/index.html").read_text()

@@ -14,16 +14,16 @@ from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, referenc
 from spatialsv.analysis.curves import curve_table
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
+from spatialsv.analysis.metrics import flat_metrics, headline_metrics
 from spatialsv.analysis.origin import describe_origin
 from spatialsv.analysis.scores import (
-    FEW,
     geometry_table,
     no_image_table,
     score_table,
     shortcut_table,
 )
 from spatialsv.analysis.solver_scores import solver_tables
-from spatialsv.analysis.tables import Row, Tables
+from spatialsv.analysis.tables import Row
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.manifest import Manifest, read_manifest
 
@@ -57,7 +57,7 @@ def run(
     labels: Paths = (),
     selection: Path | None = None,
 ) -> Manifest:
-    """Write the tables, metrics.json, plots for DVC, and the data of the report's viewers.
+    """Write the tables, metrics, plots for DVC, and the data of the report's viewers.
 
     Args:
         evaluate: manifests of the evaluate jobs.
@@ -89,7 +89,8 @@ def run(
     plots = {"plots/scores.csv": tables.scores_by_arm(rows["scores"])}
     plots["plots/curves.csv"] = tables.loss_by_step(rows["curves"])
     viewers = viewer_records(runs, lifts, probes, manifests, labels, rows["disagreements"], config)
-    records = {"metrics.json": flat_metrics(rows), **viewers}
+    metrics = {"headline.json": headline_metrics(rows), "metrics.json": flat_metrics(rows)}
+    records = {**metrics, **viewers}
     names = tables.write_tables(out.parent, rows)
     for name, text in plots.items():
         write_text(out.parent / name, text)
@@ -193,40 +194,3 @@ def viewer_records(
         "browser.json": browser,
         "clouds.json": cloud_payload(references, models, viewed, config.viewer_points),
     }
-
-
-def flat_metrics(rows: Tables) -> dict[str, Any]:
-    """Return the means, by stage, arm and name, for `dvc metrics`."""
-    metrics: dict[str, Any] = {"evaluate": {}, "lift": {}, "probe": {}, "pseudo": {}}
-    for row in rows["scores"]:
-        if row["task"] == FEW:
-            continue
-        metrics["evaluate"].setdefault(row["arm"], {})[row["task"]] = row["mean"]
-    for row in rows["geometry"]:
-        metrics[row["stage"]].setdefault(row["arm"], {})[row["metric"]] = row["mean"]
-    for row in rows["gate_summary"]:
-        metrics["pseudo"]["kept_share"] = row["kept_mean"]
-        metrics["pseudo"]["excluded_share"] = row["excluded_scenes"] / row["scenes"]
-    for row in rows["gate_pixels"]:
-        if row["precision"] is not None:
-            columns = ("share", "abs_rel", "precision")
-            metrics["pseudo"][row["pixels"]] = {name: row[name] for name in columns}
-    return metrics | {"quality": _quality_metrics(rows)}
-
-
-def _quality_metrics(rows: Tables) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    for row in rows["quality_correlation"]:
-        if row["rho"] is not None:
-            numbers = {"rho": row["rho"], "p": row["p"], "n": row["arms"]}
-            metrics[f"{row['stage']}_accuracy"] = numbers
-    for row in rows["trends"]:
-        metrics.setdefault(row["arm"], {})[row["trend"]] = row["slope"]
-    for row in rows["solver_scores"]:
-        if row["is_pool"]:
-            pools = metrics.setdefault(row["arm"], {})
-            pools.setdefault(row["task"], {})[row["source"]] = row["mean"]
-    for row in rows["solver_agreement"]:
-        if row["arm"] == row["responses_of"] and row["kappa"] is not None:
-            metrics.setdefault(row["arm"], {})["kappa"] = row["kappa"]
-    return metrics
