@@ -15,8 +15,6 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 run: $(VENV)/run.stamp
 	snakemake --profile $(PROFILE)
-	@cat data/report/table.md
-	@echo "Report: $(CURDIR)/data/report/report.html"
 
 # A first result in about a minute after the installation, on the shipped weights.
 quickstart: $(VENV)/run.stamp

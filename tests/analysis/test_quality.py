@@ -10,7 +10,7 @@ from helpers.finished_run import scored_response
 from helpers.manifests import manifest_over
 from spatialsv.analysis.jobs import read_jobs
 from spatialsv.analysis.quality import mean_of_others, scene_properties
-from spatialsv.analysis.stage import quality_tables
+from spatialsv.analysis.stage import AnalysisConfig, quality_tables
 from spatialsv.io.atomic import write_json
 from spatialsv.io.manifest import Manifest
 from spatialsv.report.figures import bin_figure, quality_figure
@@ -72,7 +72,8 @@ def build(tmp_path):
             paths["lift"].append(job(tmp_path, "lift", "spatialsv", seed, metrics, rows))
         jobs = {stage: read_jobs(found) for stage, found in paths.items()}
         return runs, quality_tables(
-            runs, jobs["evaluate"], jobs["lift"], jobs["probe"], [], resamples=200, seed=0
+            *(runs, jobs["evaluate"], jobs["lift"], jobs["probe"]),
+            *([], AnalysisConfig(resamples=200)),
         )
 
     return built

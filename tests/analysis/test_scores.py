@@ -67,6 +67,23 @@ def test_columns_rows_and_means(runs):
     assert row["deviation"] is None and row["is_pool"] and row["is_trained"]
 
 
+def test_tasks_with_few_questions_also_form_one_row(runs):
+    table = score_table(runs, resamples=50, min_items=60)
+    assert rows_of(table, task="rotation") and rows_of(table, task="counting")
+    (row,) = rows_of(table, arm="text", task="few_items")
+    scores = [a.scored() for a in runs["text"][0].values()]
+    own = [one.score for one in scores if one.task in ("counting", "recognise_what")]
+    assert row["n"] == 80 and row["mean"] == pytest.approx(np.mean(own)) and not row["is_pool"]
+    assert row["low"] < row["mean"] < row["high"] and row["chance"] is not None
+    assert not rows_of(score_table(runs, resamples=10, min_items=40), task="few_items")
+    words = result_tables({"scores": table, "comparisons": [], "geometry": []})[1]
+    assert [line[0] for line in words.rows] == [
+        "rotation (n 80)",
+        "tasks with few questions (n 80)",
+    ]
+    assert "fewer than 60 questions share one row: counting, recognise what." in words.note
+
+
 def test_chance_is_a_random_option_and_the_constant_for_numbers(runs):
     table = score_table(runs, resamples=10)
     chance = {row["task"]: row["chance"] for row in rows_of(table, arm="text")}

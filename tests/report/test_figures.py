@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from spatialsv.report.figures import curve_figure, score_figure, smooth, terms_in_order
-from spatialsv.report.style import COLOURS, as_inline_svg, as_svg, write_figures
+from spatialsv.report.style import COLOURS, arm_looks, as_inline_svg, as_svg, write_figures
 
 
 def curves(term: str = "text", arm: str = "text"):
@@ -23,6 +23,18 @@ def test_a_png_has_the_arms_colour(tmp_path):
     png = (tmp_path / "one.png").read_bytes()
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
     assert (np.abs(pixels - (0x0B, 0x62, 0xA8)).max(axis=-1) < 8).sum() > 100
+
+
+def test_an_arm_looks_the_same_whatever_else_is_drawn():
+    others = [f"arm_{number}" for number in range(12)]
+    looks = arm_looks([*others, "text", "spatialsv"])
+    assert len(set(looks.values())) == len(looks)  # no two arms look alike
+    assert arm_looks(reversed(others)) == arm_looks(others)
+    for arm in ("text", "spatialsv"):
+        assert arm_looks([arm])[arm] == arm_looks(["mine", arm, "base"])[arm] == looks[arm]
+    alone = {arm: arm_looks([arm])[arm] for arm in others}
+    unchanged = [arm for arm in others if alone[arm] == looks[arm]]
+    assert len(unchanged) >= 8  # all but those that would look like an earlier one
 
 
 def test_files_are_the_same_bytes_every_time_and_have_no_date(tmp_path):

@@ -39,7 +39,7 @@ def test_tables_are_printed_with_the_page_last(analysed, tmp_path, capsys):
 def test_files_of_the_report(report):
     manifest = read_manifest(report / "manifest.json")
     assert set(manifest.payload) == {
-        *("table.md", "report.html"),
+        *("table.md", "summary.txt", "report.html"),
         *(
             f"{name}.{kind}"
             for name in ("scores", "gate", "training", "probe_accuracy")
@@ -64,6 +64,11 @@ def test_files_of_the_analysis(analysed):
     paths = {resource["path"] for resource in package["resources"]}
     assert paths < set(manifest.payload)
     metrics = json.loads((folder / "metrics.json").read_text())
+    headline = json.loads((folder / "headline.json").read_text())
+    assert headline["accuracy"]["text"] == metrics["evaluate"]["text"]["spatial"]
+    assert headline["accuracy"].keys() == {"base", "text", "distill", "spatialsv"}  # no baselines
+    lead = headline["lead_over_text"]["spatialsv"]
+    assert lead["low"] < lead["difference"] < lead["high"]
     tables = read_tables(manifest)
     arms = list(dict.fromkeys(row["arm"] for row in tables["scores"]))
     assert arms == ["base", "text", "distill", "spatialsv", "no_image", "random", "frequency"]

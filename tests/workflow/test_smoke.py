@@ -66,14 +66,17 @@ def test_the_run_ends_with_a_table_and_a_page(smoke):
     assert json.loads((smoke.root / "data/analysis/metrics.json").read_text())["evaluate"]["text"]
 
 
-def test_nothing_is_left_to_do(smoke):
+def test_nothing_is_left_to_do_and_the_results_are_shown_again(smoke):
     assert smoke.planned() == {}
+    again = smoke.snakemake()
+    assert "Accuracy by pool of tasks" in again.stdout
+    assert again.stdout.rstrip().endswith(f"Report: {smoke.root / 'data/report/report.html'}")
 
 
 def test_dvc_starts_no_job_after_the_run(smoke):
     found = smoke.run("sh", "-c", "git init -q && dvc repro")
     assert found.returncode == 0, found.stdout
-    assert "Finished jobid" not in found.stdout
+    assert "Nothing to be done" in found.stdout and " to run." not in found.stdout
     assert smoke.run("dvc", "status", "--quiet").returncode == 0
 
 
@@ -103,11 +106,12 @@ def test_an_experiment_redoes_what_it_changes_and_dvc_compares_it(own):
     assert first.returncode == 0, first.stdout
     found = own.run("dvc", "exp", "run", "-S", f"{SMOKE}:probe.fit.steps=5")
     assert found.returncode == 0, found.stdout
-    ran = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", found.stdout)
-    assert set(ran) - {"probe"} == {"probe_model", "gather", "analysis", "report"}
+    ran = re.findall(r"^\[ *\d+/\d+\] (\w+)", found.stdout, re.MULTILINE)
+    assert set(ran) == {"probe", "gather", "analysis", "results"}
     shown = own.run("dvc", "metrics", "show").stdout
-    assert "evaluate.text.spatial" in shown
-    compared = own.run("dvc", "metrics", "diff").stdout
+    assert "accuracy.text" in shown and "probe" not in shown
+    everything = ("--targets", "data/analysis/metrics.json")
+    compared = own.run("dvc", "metrics", "diff", *everything).stdout
     assert "probe.spatialsv.abs_rel" in compared and "evaluate" not in compared
     assert own.run("dvc", "plots", "show").returncode == 0
     page = (own.root / "dvc_plots/index.html").read_text()
@@ -196,7 +200,8 @@ def test_a_benchmark_is_asked_and_stands_in_the_papers_tables(own):
     assert own.planned() == {"evaluate_benchmark": 4, "gather": 1}
     found = own.snakemake()
     assert found.returncode == 0, found.stdout
-    assert "test images similar to a training image: " in found.stdout
+    log = own.root / "data/logs/evaluate/rooms/text/0/mindcube_tiny.log"
+    assert "test images similar to a training image: " in log.read_text()
     assert own.planned() == {}
     folder = own.root / "data/evaluate/rooms/text/0/mindcube_tiny"
     scores = json.loads((folder / "scores.json").read_text())

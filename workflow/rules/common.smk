@@ -11,6 +11,7 @@ from snakemake import persistence
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from console import Console
 from dag import STAGES, Dag
 from provenance import replace_records
 from requirements import adapter_files
@@ -26,6 +27,7 @@ try:
     dag = Dag(settings, config["also"])
 except (RuntimeError, ValueError) as error:
     sys.exit(f"snakemake: {error}")
+console = Console(ROOT, workflow, config)
 os.environ[PARENT] = process_token(os.getpid())  # jobs end with this process
 
 # A job that runs a model takes the GPU. Without one, as many jobs run as there are cores.
@@ -57,3 +59,4 @@ wildcard_constraints:
 onstart:
     if workflow.is_main_process:
         start_run(ROOT, workflow, config, settings)
+        console.start()

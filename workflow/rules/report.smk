@@ -18,10 +18,11 @@ rule report:
     params:
         code=code_version("report"),
         config=dag.section("report"),
+        overlay=config["overlay"],
     message:
         "results table and report"
     shell:
         "spatialsv report --analysis {input.analysis:q} --ablations {input.ablations:q}"
-        " --benchmarks data/benchmarks"
+        " --benchmarks data/benchmarks --overlay {params.overlay:q}"
         " --config {params.config:q} --made-from .snakemake/jobs/{output.manifest:q}"
         " --out {output.manifest:q} > {log:q} 2>&1"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -13,14 +14,21 @@ from spatialsv.analysis.tables import Row
 from spatialsv.io.manifest import Manifest
 from spatialsv.scenes.question import TASKS
 from spatialsv.stats.seeds import summarise_metrics, summarise_seeds
-from spatialsv.stats.summary import GROUPS, QuestionScore, summarise
+from spatialsv.stats.summary import GROUPS, QuestionScore, Summary, summarise
 
 # first columns
 POOLS = ("spatial", "spatial_choice", "spatial_number", "spatial_text", "recognition")
+FEW = "few_items"  # all tasks with fewer questions than a separate row needs
 
 
-def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
+def score_table(runs: Runs, resamples: int = 2000, seed: int = 0, min_items: int = 1) -> list[Row]:
     """List the score, in [0, 1], of each arm on each task and pool of tasks.
+
+    Args:
+        runs: responses by arm and seed.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        min_items: tasks with fewer questions also form one row, `few_items`.
 
     Returns:
         Rows in the order of arms, then pools, then tasks as they are defined. The interval is over
@@ -31,12 +39,17 @@ def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
     """
     pooled = {arm: pool_seeds(arm, seeds) for arm, seeds in runs.items()}
     check_same_questions(pooled)
-    summaries = {arm: summarise(scored, resamples, seed) for arm, scored in pooled.items()}
-    chance = guessing_scores(runs, seed)
+    few = few_tasks(next(iter(pooled.values()), []), min_items)
+    summaries = {
+        arm: summarise(scored, resamples, seed) | _summarise_few(scored, few, resamples, seed)
+        for arm, scored in pooled.items()
+    }
+    chance = guessing_scores(runs, few, seed)
     order = _task_order(dict.fromkeys(name for found in summaries.values() for name in found))
     rows = []
     for arm, seeds in runs.items():
-        by_seed = [summarise(scores_of(run), resamples=1) for run in seeds]
+        scored = [scores_of(run) for run in seeds]
+        by_seed = [summarise(one, resamples=1) | _summarise_few(one, few, 1) for one in scored]
         for task in (task for task in order if task in summaries[arm]):
             summary = summaries[arm][task]
             low, high = summary.interval or (None, None)
@@ -48,6 +61,7 @@ def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
                     "task": task,
                     "is_pool": task in GROUPS,
                     "n": summary.n,
+                    "min_items": min_items,
                     "mean": summary.mean,
                     "low": low,
                     "high": high,
@@ -56,6 +70,20 @@ def score_table(runs: Runs, resamples: int = 2000, seed: int = 0) -> list[Row]:
                 }
             )
     return rows
+
+
+def few_tasks(questions: Iterable[QuestionScore], min_items: int) -> set[str]:
+    """Return the tasks with fewer than `min_items` questions."""
+    counts = Counter(question.task for question in questions)
+    return {task for task, count in counts.items() if count < min_items}
+
+
+def _summarise_few(
+    scored: Sequence[QuestionScore], few: Set[str], resamples: int, seed: int = 0
+) -> dict[str, Summary]:
+    """Summarise the questions of all tasks in `few` as one task; empty without any."""
+    own = [replace(question, task=FEW) for question in scored if question.task in few]
+    return {FEW: summarise(own, resamples, seed)[FEW]} if own else {}
 
 
 def scores_of(run: Responses) -> list[QuestionScore]:
@@ -121,8 +149,13 @@ def select_runs(where: str, runs: Runs, arms: Sequence[str], tasks: Sequence[str
     return chosen
 
 
-def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
+def guessing_scores(runs: Runs, few: Set[str] = frozenset(), seed: int = 0) -> dict[str, float]:
     """Return the score of guessing by task and pool, as far as it is known.
+
+    Args:
+        runs: responses by arm and seed.
+        few: tasks that also form one row.
+        seed: of the resamples.
 
     Returns:
         The mean score of a random option, and for numbers of the training set's best constant.
@@ -138,9 +171,11 @@ def guessing_scores(runs: Runs, seed: int = 0) -> dict[str, float]:
             guesses.append(replace(question, score=1 / response.options))
         elif question.id in constant:
             guesses.append(replace(question, score=constant[question.id]))
-    means = {name: summary.mean for name, summary in summarise(guesses, 1, seed).items()}
+    found = summarise(guesses, 1, seed) | _summarise_few(guesses, few, 1)
+    means = {name: summary.mean for name, summary in found.items()}
     if "frequency" not in runs:  # without constants, a pool with numbers has no chance level
         means.pop("spatial", None)
+        means.pop(FEW, None)
     return means
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from spatialsv.analysis.geometry_solver import SOURCES, Answers, load_rooms, solve_rooms
 from spatialsv.analysis.jobs import BASELINES, Job, Responses, by_arm
 from spatialsv.analysis.quality import REFERENCE, ByJob, ends, trend_rows
+from spatialsv.analysis.scores import FEW
 from spatialsv.analysis.tables import Row
 from spatialsv.benchmarks.responses import Response
 from spatialsv.io.manifest import Manifest
@@ -75,8 +76,17 @@ def solver_tables(
     scenes: Sequence[Manifest],
     resamples: int = 2000,
     seed: int = 0,
+    min_items: int = 1,
 ) -> dict[str, list[Row]]:
     """Build the tables of each arm that lifted rooms and was evaluated on them, all seeds pooled.
+
+    Args:
+        lift: jobs of the stage `lift`.
+        responses: by arm and seed.
+        scenes: manifests of the rooms.
+        resamples: of the bootstrap.
+        seed: of bootstrap and permutations.
+        min_items: tasks with fewer questions share the row `few_items`.
 
     Returns:
         `solver_summary`, `solver_scores`, `solver_agreement` and `trends`.
@@ -107,13 +117,13 @@ def solver_tables(
         if solved:
             summary = {"arm": arm, "n": len(solved), "unsolved": unsolved, "seeds": len(seeds)}
             tables["solver_summary"].append(summary | {"without_solver": " ".join(without)})
-            for name, rows in arm_tables(arm, solved, resamples, seed).items():
+            for name, rows in arm_tables(arm, solved, resamples, seed, min_items).items():
                 tables[name] += rows
     return tables
 
 
 def arm_tables(
-    arm: str, solved: Sequence[SolvedQuestion], resamples: int, seed: int
+    arm: str, solved: Sequence[SolvedQuestion], resamples: int, seed: int, min_items: int = 1
 ) -> dict[str, list[Row]]:
     """Build one arm's scores by pool and task, its agreement, and its trends."""
     choices, numbers = (
@@ -126,8 +136,11 @@ def arm_tables(
         if part
         for row in score_rows(arm, part, (resamples, seed))
     ]
-    for task in TASKS:
-        if part := [item for item in solved if item.question.task == task]:
+    by_task = {task: [item for item in solved if item.question.task == task] for task in TASKS}
+    few = [item for items in by_task.values() if len(items) < min_items for item in items]
+    rows = {task: items for task, items in by_task.items() if len(items) >= min_items}
+    for task, part in (rows | {FEW: few}).items():
+        if part:
             scores += [
                 {"arm": arm, "task": task, "is_pool": False} | row for row in score_rows(arm, part)
             ]
@@ -153,7 +166,7 @@ def score_rows(
     """
     columns = {name: [item.score(item.answers[name]) for item in solved] for name in SOURCES}
     columns["response"] = [item.responses[arm].scored().score for item in solved]
-    if solved[0].question.options:
+    if all(item.question.options for item in solved):
         columns["chance"] = [1 / len(item.question.options) for item in solved]
     for name, values in columns.items():
         interval = None

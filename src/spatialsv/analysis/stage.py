@@ -14,6 +14,8 @@ from spatialsv.analysis.clouds import EXACT, cloud_payload, model_maps, referenc
 from spatialsv.analysis.curves import curve_table
 from spatialsv.analysis.jobs import Job, Runs, read_jobs, read_runs
 from spatialsv.analysis.layers import layer_table
+from spatialsv.analysis.metrics import flat_metrics, headline_metrics
+from spatialsv.analysis.origin import describe_origin
 from spatialsv.analysis.scores import (
     geometry_table,
     no_image_table,
@@ -21,7 +23,7 @@ from spatialsv.analysis.scores import (
     shortcut_table,
 )
 from spatialsv.analysis.solver_scores import solver_tables
-from spatialsv.analysis.tables import Row, Tables
+from spatialsv.analysis.tables import Row
 from spatialsv.io.atomic import write_json, write_text
 from spatialsv.io.manifest import Manifest, read_manifest
 
@@ -34,6 +36,7 @@ class AnalysisConfig:
 
     resamples: int = 2000  # of the bootstrap
     seed: int = 0  # of bootstrap and permutations
+    min_items: int = 20  # questions of a task with a separate row; other tasks share one
     browser_scenes: int = 96  # scenes in the question browser
     image_side: int = 160  # pixels; larger images are reduced
     image_quality: int = 85  # of JPEG
@@ -54,7 +57,7 @@ def run(
     labels: Paths = (),
     selection: Path | None = None,
 ) -> Manifest:
-    """Write the tables, metrics.json, plots for DVC, and the data of the report's viewers.
+    """Write the tables, metrics, plots for DVC, and the data of the report's viewers.
 
     Args:
         evaluate: manifests of the evaluate jobs.
@@ -86,7 +89,8 @@ def run(
     plots = {"plots/scores.csv": tables.scores_by_arm(rows["scores"])}
     plots["plots/curves.csv"] = tables.loss_by_step(rows["curves"])
     viewers = viewer_records(runs, lifts, probes, manifests, labels, rows["disagreements"], config)
-    records = {"metrics.json": flat_metrics(rows), **viewers}
+    metrics = {"headline.json": headline_metrics(rows), "metrics.json": flat_metrics(rows)}
+    records = {**metrics, **viewers}
     names = tables.write_tables(out.parent, rows)
     for name, text in plots.items():
         write_text(out.parent / name, text)
@@ -98,7 +102,8 @@ def run(
         f"analysis: {len(runs)} arms, {len(rows['comparisons'])} comparisons, {len(rows)} tables"
         f" (without rows: {empty}); {out.parent}"
     )
-    return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config)
+    about = describe_origin(evaluated, jobs[-1], manifests)
+    return tables.write_stage(out, "analysis", [*names, *plots, *records], counts, config, about)
 
 
 def build_tables(
@@ -113,7 +118,7 @@ def build_tables(
 ) -> dict[str, list[Row]]:
     """Build all tables; `datapackage.json` documents their columns."""
     bootstrap = (config.resamples, config.seed)
-    scores = score_table(runs, *bootstrap)
+    scores = score_table(runs, *bootstrap, config.min_items)
     pairs = comparisons.comparison_table(runs, comparisons.text_pairs(runs), config.seed)
     for row in pairs:
         size = comparisons.detectable_per_task(runs, row["first"], row["second"])
@@ -127,7 +132,7 @@ def build_tables(
         **causal_tables(probes),
         "curves": curve_table(trains),
         **gate.gate_tables(pseudo, *bootstrap),
-        **quality_tables(runs, evaluated, lifts, probes, scenes, *bootstrap),
+        **quality_tables(runs, evaluated, lifts, probes, scenes, config),
     }
 
 
@@ -137,10 +142,10 @@ def quality_tables(
     lifts: Sequence[Job],
     probes: Sequence[Job],
     scenes: Sequence[Manifest],
-    resamples: int,
-    seed: int,
+    config: AnalysisConfig,
 ) -> dict[str, list[Row]]:
     """Build the tables of geometry quality against accuracy and of the geometry-only solver."""
+    resamples, seed = config.resamples, config.seed
     responses, pooled = quality.responses_by_job(runs, evaluated), quality.spatial_scores(runs)
     seeds = {arm: [job for job in lifts if job.arm == arm] for arm in pooled}
     errors = {arm: error for arm, jobs in seeds.items() if (error := quality.scene_errors(jobs))}
@@ -153,7 +158,7 @@ def quality_tables(
         quality.scene_tables(arm, error, pooled, properties, resamples, seed)
         for arm, error in errors.items()
     ]
-    parts.append(solver_tables(lifts, responses, scenes, resamples, seed))
+    parts.append(solver_tables(lifts, responses, scenes, resamples, seed, config.min_items))
     merged: dict[str, list[Row]] = {"quality_bins": []}
     for part in parts:
         for name, rows in part.items():
@@ -189,38 +194,3 @@ def viewer_records(
         "browser.json": browser,
         "clouds.json": cloud_payload(references, models, viewed, config.viewer_points),
     }
-
-
-def flat_metrics(rows: Tables) -> dict[str, Any]:
-    """Return the means, by stage, arm and name, for `dvc metrics`."""
-    metrics: dict[str, Any] = {"evaluate": {}, "lift": {}, "probe": {}, "pseudo": {}}
-    for row in rows["scores"]:
-        metrics["evaluate"].setdefault(row["arm"], {})[row["task"]] = row["mean"]
-    for row in rows["geometry"]:
-        metrics[row["stage"]].setdefault(row["arm"], {})[row["metric"]] = row["mean"]
-    for row in rows["gate_summary"]:
-        metrics["pseudo"]["kept_share"] = row["kept_mean"]
-        metrics["pseudo"]["excluded_share"] = row["excluded_scenes"] / row["scenes"]
-    for row in rows["gate_pixels"]:
-        if row["precision"] is not None:
-            columns = ("share", "abs_rel", "precision")
-            metrics["pseudo"][row["pixels"]] = {name: row[name] for name in columns}
-    return metrics | {"quality": _quality_metrics(rows)}
-
-
-def _quality_metrics(rows: Tables) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    for row in rows["quality_correlation"]:
-        if row["rho"] is not None:
-            numbers = {"rho": row["rho"], "p": row["p"], "n": row["arms"]}
-            metrics[f"{row['stage']}_accuracy"] = numbers
-    for row in rows["trends"]:
-        metrics.setdefault(row["arm"], {})[row["trend"]] = row["slope"]
-    for row in rows["solver_scores"]:
-        if row["is_pool"]:
-            pools = metrics.setdefault(row["arm"], {})
-            pools.setdefault(row["task"], {})[row["source"]] = row["mean"]
-    for row in rows["solver_agreement"]:
-        if row["arm"] == row["responses_of"] and row["kappa"] is not None:
-            metrics.setdefault(row["arm"], {})["kappa"] = row["kappa"]
-    return metrics

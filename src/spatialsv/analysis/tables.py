@@ -13,6 +13,7 @@ from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from spatialsv.io.atomic import write_json, write_text
@@ -83,7 +84,12 @@ def loss_by_step(curves: Sequence[Row], term: str = "text") -> str:
 
 
 def write_stage(
-    out: Path, stage: str, names: Sequence[str], counts: Mapping[str, int], config: Any = None
+    out: Path,
+    stage: str,
+    names: Sequence[str],
+    counts: Mapping[str, int],
+    config: Any = None,
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Manifest:
     """Write the manifest of a stage's files, which are in the same folder."""
     manifest = Manifest(
@@ -91,6 +97,7 @@ def write_stage(
         payload={name: digest_path(out.parent / name) for name in names},
         counts=dict(counts),
         config=asdict(config) if config else {},
+        about=dict(about),
         path=out,
     )
     write_manifest(out, manifest)

@@ -19,6 +19,7 @@ from spatialsv.report.style import (
     RC,
     add_arm_legend,
     arm_colour,
+    arm_marker,
     arm_style,
     new_figure,
 )
@@ -39,22 +40,22 @@ def draw_figures(
     tables: Tables, browser: Mapping[str, Any], clouds: Mapping[str, Any]
 ) -> dict[str, Figure]:
     """Draw each figure that there is data for, by file name; examples are in the viewers' data."""
-    order = arm_order(tables)
-    figures: dict[str, Figure] = {"scores": score_figure(tables["scores"], order)}
+    every = all_arms(tables)
+    figures: dict[str, Figure] = {"scores": score_figure(tables["scores"], every)}
     if tables["gate_sweeps"]:
         figures["gate"] = gate_figure(tables)
     if tables["layers"]:
-        figures["layers"] = layer_figure(tables["layers"], order)
+        figures["layers"] = layer_figure(tables["layers"], every)
     if tables["curves"]:
-        figures["training"] = curve_figure(tables["curves"], order)
+        figures["training"] = curve_figure(tables["curves"], every)
     for stage in AXES:
         if len(where(tables["quality_by_arm"], stage=stage)) > 1:
-            figures[f"{stage}_accuracy"] = quality_figure(stage, tables, order)
+            figures[f"{stage}_accuracy"] = quality_figure(stage, tables, every)
     for arm in unique(tables["quality_bins"], "arm"):
-        figures[f"bins_{arm}"] = bin_figure(arm, where(tables["quality_bins"], arm=arm), order)
+        figures[f"bins_{arm}"] = bin_figure(arm, where(tables["quality_bins"], arm=arm), every)
     for arm in unique(tables["solver_scores"], "arm"):
         rows = where(tables["solver_scores"], arm=arm, is_pool=False)
-        figures[f"solver_{arm}"] = solver_figure(arm, rows, order)
+        figures[f"solver_{arm}"] = solver_figure(arm, rows, every)
     examples = where(tables["disagreements"], is_example=True)
     for arm in unique(examples, "arm"):
         rows = where(examples, arm=arm)
@@ -62,13 +63,13 @@ def draw_figures(
     return figures
 
 
-def arm_order(tables: Tables) -> list[str]:
-    """Return the arms in the order of their colours: those with scores, then all others."""
+def all_arms(tables: Tables) -> list[str]:
+    """Return the arms of a page: those with scores, then all others."""
     names = ("scores", "curves", "layers", "quality_by_arm")
     return list(dict.fromkeys(row["arm"] for name in names for row in tables.get(name, ())))
 
 
-def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Figure:
+def score_figure(scores: Sequence[Row], every: Sequence[str]) -> Figure:
     """Draw scores with intervals: a panel per pool, a row per arm."""
     pools = [pool for pool in POOLS if where(scores, task=pool)]
     arms = unique(scores, "arm")
@@ -77,7 +78,7 @@ def score_figure(scores: Sequence[Row], order: Sequence[str]) -> Figure:
         rows = where(scores, task=pool)
         for row in rows:
             y = arms.index(row["arm"])
-            colour = arm_colour(row["arm"], order)
+            colour = arm_colour(row["arm"], every)
             ax.errorbar(row["mean"], y, xerr=_reach(row), fmt="o", color=colour)
             ax.text(1.15, y, f"{100 * row['mean']:.1f}", va="center", ha="right", fontsize=7)
         if (chance := rows[0]["chance"]) is not None:
@@ -143,7 +144,7 @@ def gate_figure(tables: Tables) -> Figure:
     return figure
 
 
-def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Figure:
+def layer_figure(layers: Sequence[Row], every: Sequence[str]) -> Figure:
     """Draw the quality of linear probes over layers: a panel per task, controls in grey."""
     tasks, arms = unique(layers, "task"), unique(layers, "arm")
     places = [row["layer"] for row in where(layers, arm=arms[0], task=tasks[0], source="probe")]
@@ -158,7 +159,7 @@ def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Figure:
                 ax.plot(range(len(places)), _column(rows, "mean"), label=label, **style)
         for arm in arms:
             rows = where(layers, arm=arm, task=task, source="probe")
-            style = arm_style(arm, order) | {"marker": "o", "markersize": 3, "elinewidth": 0.8}
+            style = arm_style(arm, every) | {"marker": "o", "markersize": 3, "elinewidth": 0.8}
             x, means = np.arange(len(rows)), _column(rows, "mean")
             low, high = _column(rows, "low"), _column(rows, "high")
             bars = np.nan_to_num(np.maximum([means - low, high - means], 0))
@@ -175,7 +176,7 @@ def layer_figure(layers: Sequence[Row], order: Sequence[str]) -> Figure:
     return figure
 
 
-def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Figure:
+def curve_figure(curves: Sequence[Row], every: Sequence[str]) -> Figure:
     """Draw the losses over training: a panel per loss term, a line per arm."""
     terms = terms_in_order(unique(curves, "term"))
     figure, axes = new_figure(0.5 + 1.7 * -(-len(terms) // 3), -(-len(terms) // 3), 3)
@@ -184,36 +185,36 @@ def curve_figure(curves: Sequence[Row], order: Sequence[str]) -> Figure:
             rows = where(curves, term=term, arm=arm)
             steps, values = smooth(_column(rows, "step"), _column(rows, "value"))
             marker = "o" if len(steps) == 1 else None
-            ax.plot(steps, values, marker=marker, **arm_style(arm, order))
+            ax.plot(steps, values, marker=marker, **arm_style(arm, every))
         ax.set_title(term)
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(4))
     for ax in axes[len(terms) :]:
         ax.set_axis_off()
-    add_arm_legend(figure, unique(curves, "arm"), order)
+    add_arm_legend(figure, unique(curves, "arm"), every)
     return figure
 
 
-def quality_figure(stage: str, tables: Tables, order: Sequence[str]) -> Figure:
-    """Draw accuracy over depth error: a ring per arm, a dot per seed."""
+def quality_figure(stage: str, tables: Tables, every: Sequence[str]) -> Figure:
+    """Draw accuracy over depth error: a hollow marker per arm, a dot per seed."""
     title, words = AXES[stage]
     figure, (ax,) = new_figure(3.8)
     for row in where(tables["quality_by_arm"], stage=stage):
-        colour = arm_colour(row["arm"], order)
+        colour = arm_colour(row["arm"], every)
         seeds = where(tables["quality_by_job"], stage=stage, arm=row["arm"])
         if len(seeds) > 1:
             ax.scatter(_column(seeds, "error"), _column(seeds, "accuracy"), 5, color=colour)
         bars = _reach(row | {"mean": row["accuracy"]})
         style: dict[str, Any] = {"mfc": COLOURS["paper"], "markersize": 6, "color": colour}
-        label = arm_label(row["arm"])
-        ax.errorbar(row["error"], row["accuracy"], yerr=bars, fmt="o", label=label, **style)
+        style |= {"label": arm_label(row["arm"]), "fmt": arm_marker(row["arm"], every)}
+        ax.errorbar(row["error"], row["accuracy"], yerr=bars, **style)
     ax.set(title=title, xlabel=words, ylabel="accuracy on spatial questions")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside right upper")
     return figure
 
 
-def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Figure:
+def bin_figure(arm: str, bins: Sequence[Row], every: Sequence[str]) -> Figure:
     """Draw accuracy in bins of scenes, those with the best lifted depth on the right."""
     figure, (ax,) = new_figure(3.4)
     lines = [(arm, "")] + ([(r, "reference_")] if (r := bins[0]["reference"]) else [])
@@ -221,7 +222,7 @@ def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Figure:
         rows = [{end: row[prefix + end] for end in ("mean", "low", "high")} for row in bins]
         x = np.arange(len(bins)) + 0.06 * number
         bars = np.hstack([_reach(row) for row in rows])
-        style = arm_style(name, order) | {"marker": "o", "label": arm_label(name)}
+        style = arm_style(name, every) | {"marker": "o", "label": arm_label(name)}
         ax.errorbar(x, _column(rows, "mean"), yerr=bars, **style)
     ax.set_xticks(
         range(len(bins)), [f"{row['error_low']:.2g} to {row['error_high']:.2g}" for row in bins]
@@ -233,7 +234,7 @@ def bin_figure(arm: str, bins: Sequence[Row], order: Sequence[str]) -> Figure:
     return figure
 
 
-def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Figure:
+def solver_figure(arm: str, scores: Sequence[Row], every: Sequence[str]) -> Figure:
     """Draw what the geometry-only solver and the model score: a row per task."""
     tasks = unique(scores, "task")
     figure, (ax,) = new_figure(0.9 + 0.24 * len(tasks))
@@ -244,7 +245,7 @@ def solver_figure(arm: str, scores: Sequence[Row], order: Sequence[str]) -> Figu
             ax.plot([row["mean"]] * 2, [y - 0.4, y + 0.4], ":", color=COLOURS["ink"], linewidth=1)
     for source, marker in MARKERS.items():
         rows = where(scores, source=source)
-        style: dict[str, Any] = {"color": colours.get(source, arm_colour(arm, order))}
+        style: dict[str, Any] = {"color": colours.get(source, arm_colour(arm, every))}
         style |= {"markersize": 9, "markeredgewidth": 2} if source == "exact" else {"markersize": 6}
         words = "lifted geometry" if source == "lifted" else texts()["sources"][source]
         places = [tasks.index(row["task"]) for row in rows]

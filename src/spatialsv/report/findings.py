@@ -7,16 +7,17 @@ from typing import Any, Literal
 from spatialsv.report.data import Tables
 from spatialsv.report.texts import environment, texts
 
-Part = Literal["main", "power", "quality", "correlation", "gate"]
+Part = Literal["main", "power", "ablations", "quality", "correlation", "gate"]
 
 
 def findings(part: Part, tables: Tables) -> list[str]:
     """Return the sentences of one part.
 
     Args:
-        part: `main`: comparisons, lifted depth and the no-image baseline; `power`: what a test of
-            this size detects; `quality`: geometry quality against accuracy, of which
-            `correlation` is the correlation over arms; `gate`: what the gate keeps.
+        part: `main`: comparisons, lifted depth and the no-image baseline; `ablations`: which arms
+            of each table differ; `power`: what a test of this size detects; `quality`: geometry
+            quality against accuracy, of which `correlation` is the correlation over arms; `gate`:
+            what the gate keeps.
         tables: of the stage `analysis`.
 
     Returns:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
 
 from spatialsv.report.causal_table import causal_table
 from spatialsv.report.data import Tables
-from spatialsv.report.figures import arm_order
+from spatialsv.report.figures import all_arms
 from spatialsv.report.findings import findings
 from spatialsv.report.result_tables import (
     gate_table,
@@ -20,7 +21,7 @@ from spatialsv.report.result_tables import (
     quality_tables,
     result_tables,
 )
-from spatialsv.report.style import ARM_COLOURS, as_inline_svg
+from spatialsv.report.style import arm_looks, as_inline_svg
 from spatialsv.report.tables import Table
 from spatialsv.report.targets import ablation_tables
 from spatialsv.report.texts import (
@@ -40,14 +41,15 @@ def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]
 
     Returns:
         By id of the section its sentences `lead`, its `tables`, those `folded` away, and the first
-        words of its `figures`.
+        words of its `figures`. The sentences of `findings` stand above all sections.
     """
     parts: dict[str, Any] = {
+        "findings": {"lead": _conclusions(tables, ablations)},
         "scores": {
             "figures": ("scores",),
             "tables": result_tables(tables),
             "folded": geometry_tables(tables, every=True),
-        }
+        },
     }
     if tables["layers"]:
         parts["layers"] = {"figures": ("layers",), "tables": [layer_table(tables["layers"])]}
@@ -75,6 +77,12 @@ def page_parts(tables: Tables, ablations: Tables | None, timings: Sequence[Path]
     return parts
 
 
+def _conclusions(tables: Tables, ablations: Tables | None) -> list[str]:
+    """The first sentences of the page: tests come before descriptions."""
+    main, others = findings("main", tables), findings("ablations", ablations) if ablations else []
+    return [*main, *others] if tables["comparisons"] else [*others, *main]
+
+
 def render_page(
     tables: Tables,
     parts: Mapping[str, Any],
@@ -82,8 +90,22 @@ def render_page(
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
     note: str = "",
+    provenance: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Render the page as HTML; `figures` are SVG files by name, and `note` stands at the top."""
+    """Render the page as HTML.
+
+    Args:
+        tables: of the stage `analysis`.
+        parts: sections, as `page_parts` collects them.
+        figures: SVG files by name.
+        browser: data of the question browser.
+        clouds: data of the 3D view.
+        note: sentences at the top.
+        provenance: what the results were made from, by name, below the note.
+
+    Returns:
+        The page.
+    """
     scripts, parts = [page.asset(page.SHARED), asset("browser.js")], {**parts, "browser": {}}
     if clouds["scenes"]:
         scripts += map(page.asset, page.VIEWER)
@@ -98,9 +120,10 @@ def render_page(
             captions=texts()["captions"],
             figures={name: Markup(as_inline_svg(svg, name)) for name, svg in figures.items()},
             note=note,
-            findings=findings("main", tables),
+            provenance=provenance,
+            findings=parts["findings"]["lead"],
             caveats=findings("power", tables),
-            browser=_label_browser(browser, arm_order(tables)) | {"viewed": list(clouds["scenes"])},
+            browser=_label_browser(browser, all_arms(tables)) | {"viewed": list(clouds["scenes"])},
             clouds={**clouds, "sources": sources},
             **page.page_frame(scripts),
         )
@@ -131,9 +154,10 @@ def _numbers(jobs: Sequence[Mapping[str, str]], column: str) -> list[float]:
     return [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
 
 
-def _label_browser(browser: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+def _label_browser(browser: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Any]:
     """The browser's data with words for arms, tasks and sources, and the arms' colours."""
-    colours = [ARM_COLOURS[order.index(a["name"]) % len(ARM_COLOURS)] for a in browser["arms"]]
+    looks = arm_looks(arms)
+    colours = [looks[arm["name"]][0] for arm in browser["arms"]]
     return {
         **browser,
         "arms": [arm | {"label": arm_label(arm["name"])} for arm in browser["arms"]],

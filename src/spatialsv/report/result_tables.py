@@ -20,6 +20,8 @@ from spatialsv.report.tables import (
 )
 from spatialsv.report.texts import arm_label, make_table, task_label, texts
 
+FEW = "few_items"  # the row of all tasks with few questions
+
 
 def result_tables(tables: Tables) -> list[Table]:
     """Return the main tables; those without data are left out."""
@@ -49,9 +51,12 @@ def _pool_table(scores: Sequence[Row]) -> Table:
 
 def _task_table(scores: Sequence[Row]) -> Table:
     """Tasks by arms: more rows than columns, so that it fits a terminal."""
-    grid = pivot(scores, "task", "arm", lambda row: format_score(row, digits=0))
-    head = ("", *map(arm_label, unique(scores, "arm")))
-    return make_table("tasks", head, _with_counts(grid, scores))
+    rows = [row for row in scores if row["task"] == FEW or row["n"] >= row["min_items"]]
+    grid = pivot(rows, "task", "arm", lambda row: format_score(row, digits=0))
+    head = ("", *map(arm_label, unique(rows, "arm")))
+    few = ", ".join(map(task_label, unique([row for row in scores if row not in rows], "task")))
+    note = texts()["few_items"].format(least=scores[0]["min_items"], tasks=few) if few else ""
+    return make_table("tasks", head, _with_counts(grid, rows), few=note)
 
 
 def _comparison_table(comparisons: Sequence[Row]) -> Table:

@@ -17,6 +17,7 @@ from spatialsv.report.data import Tables, read_tables
 from spatialsv.report.figures import draw_figures
 from spatialsv.report.findings import findings
 from spatialsv.report.page import page_parts, render_page
+from spatialsv.report.provenance import describe_origin
 from spatialsv.report.result_tables import quality_tables, result_tables
 from spatialsv.report.style import as_svg, write_figures
 from spatialsv.report.tables import as_markdown, as_text
@@ -38,8 +39,9 @@ def run(
     out: str | Path,
     ablations: Sequence[str | Path] = (),
     benchmarks: Sequence[str | Path] = (),
+    overlay: str = "",
 ) -> Manifest:
-    """Write table.md, the figures and the page; print the tables and the page's path.
+    """Write table.md, summary.txt, the figures and the page; print the tables and the page's path.
 
     Args:
         analysis: manifest of the stage `analysis`.
@@ -47,6 +49,7 @@ def run(
         out: path of the manifest; all files go to the same folder.
         ablations: manifest of the target `ablations`, or none.
         benchmarks: Snakemake's benchmark files, or folders of them.
+        overlay: name of the run's settings, for the top of the page.
 
     Returns:
         The manifest.
@@ -60,13 +63,16 @@ def run(
     markdown = map(as_markdown, [*words, *quality_tables(tables)])
     write_text(out.parent / "table.md", "\n\n".join([*markdown, bullets]) + "\n")
     figures = draw_figures(tables, browser, clouds)
-    names = ["table.md", "report.html", *write_figures(out.parent, figures)]
+    summary = "\n\n".join(["\n".join(sentences), *map(as_text, words[:1])]) + "\n"
+    write_text(out.parent / "summary.txt", summary)
+    names = ["table.md", "summary.txt", "report.html", *write_figures(out.parent, figures)]
     ablated = [read_tables(read_manifest(path)) for path in ablations]
     figures |= {f"ablations_{n}": f for part in ablated for n, f in ablation_figures(part).items()}
     folders = [sorted(Path(p).rglob("*.tsv")) or [Path(p)] for p in benchmarks]
     parts = page_parts(tables, ablated[0] if ablated else None, list(chain(*folders)))
     svgs = {name: as_svg(figure) for name, figure in figures.items()}
-    page, count = fit_page(tables, parts, svgs, browser, clouds, config)
+    origin = describe_origin(source, overlay)
+    page, count = fit_page(tables, parts, svgs, browser, clouds, config, origin)
     write_text(out.parent / "report.html", page)
     sys.stdout.write("\n\n".join([*map(as_text, words), "\n".join(sentences)]) + "\n")
     scenes = f"{count} of {len(browser['scenes'])} scenes (report.max_megabytes)"
@@ -92,10 +98,11 @@ def fit_page(
     browser: Mapping[str, Any],
     clouds: Mapping[str, Any],
     config: ReportConfig,
+    origin: Mapping[str, str],
 ) -> tuple[str, int]:
     """Render the page with as many evenly spaced scenes as the size limit allows.
 
-    The arguments are those of `render_page`, and the settings.
+    The arguments are those of `render_page`, the settings, and what the results were made from.
 
     Returns:
         HTML, and the number of scenes in it.
@@ -116,9 +123,8 @@ def fit_page(
             "tasks": [name for name in browser["tasks"] if name in tasks],
         }
         viewed = {n: scene for n, scene in clouds["scenes"].items() if n in kept}
-        page = render_page(
-            tables, parts, figures, chosen, {**clouds, "scenes": viewed}, config.note
-        )
+        own = {**clouds, "scenes": viewed}
+        page = render_page(tables, parts, figures, chosen, own, config.note, origin)
         size = len(page.encode()) / 1e6  # MB
         if size <= config.max_megabytes:
             return page, count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spatialsv.io.atomic import write_bytes, write_text
+from spatialsv.io.digests import digest_bytes
 from spatialsv.report.texts import arm_label
 
 # Colours by their names in style.css, which has others for dark screens.
@@ -21,9 +22,16 @@ COLOURS = {
     **{"paper": "#fdfdfb", "ink": "#1d2126", "soft": "#5b636d", "rule": "#dcdfe3"},
     **{"c0": "#6d747d", "c1": "#0b62a8", "c2": "#b26a00", "c3": "#a3246e"},
     **{"c4": "#0f7f86", "c5": "#1d2127", "c6": "#8d95a0", "c7": "#6f5bb5"},
+    **{"c8": "#3c7a1e", "c9": "#c2382b", "c10": "#7b5a3a"},
 }
-ARM_COLOURS = [name for name in COLOURS if name[1:].isdigit()]
+# Each arm looks the same in every figure and run: these by name, all others by a digest of theirs.
+ARM_COLOURS = {
+    **{"base": "c0", "text": "c1", "distill": "c2", "spatialsv": "c3"},
+    **{"no_image": "c4", "random": "c5", "frequency": "c6"},
+}
+OTHER_COLOURS = ("c7", "c8", "c9", "c10")
 DASHES: Sequence[Any] = ((0, (1.2, 2)), (0, (5, 2)), "-", (0, (6, 2, 1.2, 2)), (0, (3, 1.5)), "--")
+MARKERS = "sD^vPX"  # of arms that share a colour, as many as DASHES
 WIDTH = 9.0  # inches
 DPI = 160  # of PNG, and of images inside SVG
 RC: dict[Any, Any] = {
@@ -64,20 +72,42 @@ def new_figure(
     return figure, list(figure.subplots(rows, columns, squeeze=False, **subplots).flat)
 
 
-def arm_style(arm: str, order: Sequence[str]) -> dict[str, Any]:
+def arm_looks(arms: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Return the name of each arm's colour, and the number of its dashes.
+
+    Args:
+        arms: all arms of a page. Where two of them have the same look, the later one by name takes
+            the next free look; other arms never change with this set.
+    """
+    looks = {arm: (name, number) for number, (arm, name) in enumerate(ARM_COLOURS.items())}
+    choices = [(name, dash) for dash in range(len(DASHES)) for name in OTHER_COLOURS]
+    for arm in sorted(set(arms) - looks.keys()):
+        start = int(digest_bytes(arm.encode()), 16) % len(choices)
+        turned = choices[start:] + choices[:start]
+        taken = set(looks.values())
+        looks[arm] = next((look for look in turned if look not in taken), turned[0])
+    return looks
+
+
+def arm_style(arm: str, arms: Iterable[str]) -> dict[str, Any]:
     """Return colour and dashes of an arm's lines; dashes serve readers without colour vision."""
-    index = list(order).index(arm)
-    return {"color": arm_colour(arm, order), "linestyle": DASHES[index % len(DASHES)]}
+    name, dash = arm_looks([*arms, arm])[arm]
+    return {"color": COLOURS[name], "linestyle": DASHES[dash % len(DASHES)]}
 
 
-def arm_colour(arm: str, order: Sequence[str]) -> str:
-    """Return an arm's colour."""
-    return COLOURS[ARM_COLOURS[list(order).index(arm) % len(ARM_COLOURS)]]
+def arm_colour(arm: str, arms: Iterable[str]) -> str:
+    """Return an arm's colour; `arms` are all arms of the page."""
+    return arm_style(arm, arms)["color"]
 
 
-def add_arm_legend(figure: Figure, arms: Sequence[str], order: Sequence[str]) -> None:
-    """Add a legend of arms above all axes."""
-    lines = [Line2D([], [], label=arm_label(arm), **arm_style(arm, order)) for arm in arms]
+def arm_marker(arm: str, arms: Iterable[str]) -> str:
+    """Return an arm's marker in scatter plots: a circle, or one by its dashes."""
+    return "o" if arm in ARM_COLOURS else MARKERS[arm_looks([*arms, arm])[arm][1]]
+
+
+def add_arm_legend(figure: Figure, arms: Sequence[str], every: Sequence[str]) -> None:
+    """Add a legend of `arms`, of `every` arm of the page, above all axes."""
+    lines = [Line2D([], [], label=arm_label(arm), **arm_style(arm, every)) for arm in arms]
     figure.legend(handles=lines, loc="outside upper left", ncols=4, handlelength=3)
 
 

@@ -14,7 +14,7 @@ from spatialsv.io.atomic import write_text
 from spatialsv.io.digests import digest_path
 from spatialsv.io.manifest import read_manifest, write_manifest
 from spatialsv.report.data import Row, Tables, read_tables, unique, where
-from spatialsv.report.figures import arm_order, label_figure, quality_figure
+from spatialsv.report.figures import all_arms, label_figure, quality_figure
 from spatialsv.report.findings import findings
 from spatialsv.report.style import RC, write_figures
 from spatialsv.report.tables import (
@@ -59,7 +59,7 @@ def ablation_figures(tables: Tables) -> dict[str, Figure]:
         for name in unique(curves, "curve")
     }
     if len(tables["quality_by_arm"]) >= 2:
-        figures["lift_accuracy"] = quality_figure("lift", tables, arm_order(tables))
+        figures["lift_accuracy"] = quality_figure("lift", tables, all_arms(tables))
     return figures
 
 
