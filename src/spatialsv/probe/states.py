@@ -6,7 +6,7 @@ Shapes: S scenes, N views, h w visual tokens, D the width of a layer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from spatialsv.model.mllm import load_mllm
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.probe.cache import ChannelScaling, StateFiles
 from spatialsv.progress import progress
+from spatialsv.samples.batch import Batch
 from spatialsv.samples.collate import Collate
 from spatialsv.samples.dataset import SceneDataset
 from spatialsv.scenes.scene import Scenes
@@ -160,6 +161,26 @@ def evenly_spaced_taps(mllm: PreTrainedModel) -> tuple[int, int, int, int]:
     return first, second, third, fourth
 
 
+def image_batches(
+    model: SpatialSV, scenes: Scenes, batch_size: int, label: str
+) -> Iterator[tuple[range, Batch]]:
+    """Yield the images of scenes without questions, batch by batch, on the model's device.
+
+    Args:
+        model: the MLLM.
+        scenes: of equal shape.
+        batch_size: scenes in a batch.
+        label: of the progress bar.
+
+    Yields:
+        The rows of the scenes, and their batch.
+    """
+    data, collate = SceneDataset(scenes, [], model.family), Collate(processor=model.family)
+    for start in progress(range(0, len(scenes), batch_size), label):
+        rows = range(start, min(start + batch_size, len(scenes)))
+        yield rows, collate([data.images_only(row) for row in rows]).to(model.mllm.device)
+
+
 def compute_states(
     model: SpatialSV,
     scenes: Scenes,
@@ -189,12 +210,9 @@ def compute_states(
     Returns:
         Tensors by name: `tapI`, I from 0, and `layerI`, I as in `layers`.
     """
-    data, collate = SceneDataset(scenes, [], model.family), Collate(processor=model.family)
     required = sorted({*taps, *layers})
     tensors: dict[str, Tensor] = {}
-    for start in progress(range(0, len(scenes), batch_size), label):
-        rows = range(start, min(start + batch_size, len(scenes)))
-        batch = collate([data.images_only(row) for row in rows]).to(model.mllm.device)
+    for rows, batch in image_batches(model, scenes, batch_size, label):
         states = dict(zip(required, layer_states(model, batch, required), strict=True))
         batch_tensors = {f"tap{i}": states[tap].float() for i, tap in enumerate(taps)}
         for layer in layers:
@@ -204,7 +222,7 @@ def compute_states(
             batch_tensors[f"layer{layer}"] = scalings[layer].to_half(values)
         for name, values in batch_tensors.items():
             name = prefix + name
-            if start == 0:
+            if rows.start == 0:
                 shape = (len(scenes), *values.shape[1:])
                 tensors[name] = files.create(name, shape, values.dtype)
             tensors[name][rows.start : rows.stop] = values.cpu()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from spatialsv.report.data import Row, Tables, unique, where
-from spatialsv.report.tables import Table
+from spatialsv.report.tables import UNKNOWN, Table
 from spatialsv.report.texts import arm_label, make_table, texts
 
 
@@ -45,5 +45,5 @@ def _largest(rows: Sequence[Row], group: str, column: str) -> float | None:
 
 
 def _format(share: float | None, sign: str = "") -> str:
-    """Format a share in per cent; a dash for None."""
-    return "-" if share is None else f"{100 * share:{sign}.1f}"
+    """Format a share in per cent."""
+    return UNKNOWN if share is None else f"{100 * share:{sign}.1f}"

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.probe.cells import Cells, output_slices, position_features
+from spatialsv.probe.layers import MAX_WAVES
 from spatialsv.probe.ridge import Linear, Sums, fit_ridge
 
 HELD_OUT = 8  # one scene in so many selects the ridge penalty
@@ -140,5 +141,6 @@ def moved_outputs(
 def _inputs(states: Float[Tensor, "S N h w D"]) -> Float[Tensor, "S N h w _"]:
     """Return states and positions of cells; positions are not penalised, see `probe.layers`."""
     _, views, height, width, _ = states.shape
-    position = position_features(views, (height, width), (min(8, height), min(8, width)))
+    waves = min(MAX_WAVES, height), min(MAX_WAVES, width)
+    position = position_features(views, (height, width), waves)
     return torch.cat([states.float(), position.expand(*states.shape[:-1], -1)], dim=-1)

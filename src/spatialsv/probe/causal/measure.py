@@ -28,22 +28,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spatialsv.model.interventions import change_states
+from spatialsv.model.layer_states import layer_states
 from spatialsv.model.spatialsv import SpatialSV
 from spatialsv.probe.causal.choices import ChoiceReader, Choices
 from spatialsv.probe.causal.counterfactuals import Counterfactuals, PoseChange
 from spatialsv.probe.causal.head_edit import can_edit, edit_through_heads, explained_by_heads
 from spatialsv.probe.causal.linear_edit import PoseProbe, explained, fit_pose_probe, moved_outputs
 from spatialsv.probe.cells import Cells
+from spatialsv.probe.states import image_batches
 from spatialsv.progress import progress
-from spatialsv.samples.collate import Collate
-from spatialsv.samples.dataset import SceneDataset
+from spatialsv.samples.batch import Batch
 from spatialsv.scenes.question import Question
 from spatialsv.scenes.scene import Scenes
 from spatialsv.stats.intervals import cluster_bootstrap
 from spatialsv.teachers.exact import ExactTeacher
 
 LEVEL = 0.95  # of the intervals of all layers together
-NONE = "none", -1  # kind and layer of unchanged states
+Key = tuple[str, int]  # kind and layer of an intervention
+NONE: Key = "none", -1  # unchanged states
 SECOND = 1  # the view whose pose is edited
 Change = Callable[[Tensor], Tensor]
 
@@ -96,14 +98,15 @@ class Interventions:
         if can_edit(model):
             batches = self._image_batches(made.scenes, "test geometry")
             self.explained["heads"] = explained_by_heads(model, batches, self.labels, SECOND)
+        self.head_layer: int | None = None  # where edits through heads are made
+        if can_edit(model) and config.head_steps:
+            self.head_layer = max(0, min(model.required_states()) - 1)  # heads read later ones
 
     def swaps(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of `swap`."""
         others, flipped = ChoiceReader(self.model, self.made.rearranged), _Flips()
-        for questions, choices in self._batches(self.made.swap, "swap"):
-            batch = others.collate(questions).batch
-            with torch.inference_mode():
-                states = self.model.visual_states(batch, list(self.layers))
+        for _, questions, choices in self._batches(self.made.swap, "swap"):
+            states = layer_states(self.model, others.collate(questions).batch, self.layers)
             flipped.add(NONE, self._read(choices, questions))
             for layer, values in zip(self.layers, states, strict=True):
                 change = _replacer(values)
@@ -111,84 +114,72 @@ class Interventions:
         for layer in self.layers:
             yield from self._rows("swap", layer, flipped["swap", layer], flipped[NONE])
 
-    def poses(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of edits by linear probes."""
-        flipped, start = _Flips(), 0
-        for questions, choices in self._batches(self.made.pose, "pose"):
-            rows = slice(start, start := start + len(questions))
+    def edits(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of edits by linear probes, then of those through the model's heads."""
+        flipped, reached = _Flips(), list[Tensor]()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        for rows, questions, choices in self._batches(self.made.pose, "pose"):
             flipped.add(NONE, self._read(choices, questions))
-            other, same = (
-                self._changes(change, rows)
-                for change in (self.made.pose_flips, self.made.pose_same)
-            )
-            for layer, probe in self.probes.items():
-                edits = {
-                    "pose": other @ probe.edit,
-                    "pose_same": same @ probe.edit,
-                    "pose_random": other @ probe.random_edit,
-                }
-                for kind, edit in edits.items():
-                    read = self._read(choices, questions, layer, _adder(edit))
-                    flipped.add((kind, layer), read)
+            edits = self._linear_edits(rows)
+            if self.head_layer is not None:
+                through_heads, shares = self._head_edits(rows, choices, self.head_layer, generator)
+                edits |= through_heads
+                reached += shares
+            for (kind, layer), edit in edits.items():
+                read = self._read(choices, questions, layer, _adder(edit))
+                flipped.add((kind, layer), read)
         for layer in self.layers:
             yield from self._edit_rows("pose", layer, flipped)
+        if self.head_layer is not None:
+            mean = float(torch.cat(reached).mean())
+            for row in self._edit_rows("heads", self.head_layer, flipped):
+                yield row | {"reached": mean}
 
-    def heads(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of edits through the model's heads; none for a model without heads."""
-        if not can_edit(self.model) or not self.config.head_steps:
-            return
-        generator = torch.Generator().manual_seed(self.config.seed)
-        flipped, start, steps = _Flips(), 0, self.config.head_steps
-        layer = max(0, min(self.model.required_states()) - 1)  # every head reads a later one
-        reached: list[Tensor] = []
-        for questions, choices in self._batches(self.made.pose, "heads"):
-            rows = slice(start, start := start + len(questions))
-            flipped.add(NONE, self._read(choices, questions))
-            for kind, change in {
-                "heads": self.made.pose_flips,
-                "heads_same": self.made.pose_same,
-            }.items():
-                motion = change.in_labels(self.made.scale, self.made.pose_rooms, rows)
-                edit, share = edit_through_heads(
-                    self.model, choices.batch, layer, *motion, SECOND, steps
-                )
-                reached.append(share)
-                flipped.add((kind, layer), self._read(choices, questions, layer, _adder(edit)))
-                if kind == "heads":
-                    noise = _adder(_random_like(edit, generator))
-                    read = self._read(choices, questions, layer, noise)
-                    flipped.add(("heads_random", layer), read)
-        mean = float(torch.cat(reached).mean())
-        for row in self._edit_rows("heads", layer, flipped):
-            yield row | {"reached": mean}
+    def _linear_edits(self, rows: slice) -> dict[Key, Float[Tensor, "B N h w D"]]:
+        """Return the edits of some questions by the probe of each layer."""
+        other = self._changes(self.made.pose_flips, rows)
+        same = self._changes(self.made.pose_same, rows)
+        edits: dict[Key, Tensor] = {}
+        for layer, probe in self.probes.items():
+            edits["pose", layer] = other @ probe.edit
+            edits["pose_same", layer] = same @ probe.edit
+            edits["pose_random", layer] = other @ probe.random_edit
+        return edits
+
+    def _head_edits(
+        self, rows: slice, choices: Choices, layer: int, generator: torch.Generator
+    ) -> tuple[dict[Key, Float[Tensor, "B N h w D"]], list[Float[Tensor, " B"]]]:
+        """Return the edits of some questions through the heads, and the shares that they reach."""
+        edits: dict[Key, Tensor] = {}
+        shares = []
+        for kind, change in (("heads", self.made.pose_flips), ("heads_same", self.made.pose_same)):
+            motion = change.in_labels(self.made.scale, self.made.pose_rooms, rows)
+            edits[kind, layer], share = edit_through_heads(
+                self.model, choices.batch, layer, *motion, SECOND, self.config.head_steps
+            )
+            shares.append(share)
+        edits["heads_random", layer] = _random_like(edits["heads", layer], generator)
+        return edits, shares
 
     def _states(self, scenes: Scenes, label: str) -> dict[int, Float[Tensor, "S N h w D"]]:
         parts: dict[int, list[Tensor]] = {layer: [] for layer in self.layers}
         for batch in self._image_batches(scenes, label):
-            with torch.inference_mode():
-                states = self.model.visual_states(batch, list(self.layers))
+            states = layer_states(self.model, batch, self.layers)
             for layer, values in zip(self.layers, states, strict=True):
                 parts[layer].append(values.float().cpu())
         return {layer: torch.cat(values) for layer, values in parts.items()}
 
-    def _image_batches(self, scenes: Scenes, label: str) -> Iterator[Any]:
-        data, collate = SceneDataset(scenes, [], self.model.family), self._collate
-        step = self.config.batch_size
-        for start in progress(range(0, len(scenes), step), label):
-            rows = range(start, min(start + step, len(scenes)))
-            yield collate([data.images_only(row) for row in rows]).to(self.model.mllm.device)
-
-    @property
-    def _collate(self) -> Collate:
-        return Collate(processor=self.model.family)
+    def _image_batches(self, scenes: Scenes, label: str) -> Iterator[Batch]:
+        batches = image_batches(self.model, scenes, self.config.batch_size, label)
+        return (batch for _, batch in batches)
 
     def _batches(
         self, questions: Sequence[Question], label: str
-    ) -> Iterator[tuple[Sequence[Question], Choices]]:
+    ) -> Iterator[tuple[slice, Sequence[Question], Choices]]:
         step = self.config.batch_size
         for start in progress(range(0, len(questions), step), label):
-            part = questions[start : start + step]
-            yield part, self.reader.collate(part)
+            rows = slice(start, start + step)
+            yield rows, questions[rows], self.reader.collate(questions[rows])
 
     def _changes(self, change: PoseChange, rows: slice) -> Float[Tensor, "B N h w 9"]:
         """Return the changes of the probes' outputs; 0 where geometry is unknown."""
@@ -258,12 +249,12 @@ class _Flips:
     """Which questions got another answer than the true one, by kind and layer."""
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[str, int], list[Bool[Tensor, " _"]]] = {}
+        self._parts: dict[Key, list[Bool[Tensor, " _"]]] = {}
 
-    def add(self, key: tuple[str, int], values: Bool[Tensor, " _"]) -> None:
+    def add(self, key: Key, values: Bool[Tensor, " _"]) -> None:
         self._parts.setdefault(key, []).append(values)
 
-    def __getitem__(self, key: tuple[str, int]) -> Bool[np.ndarray, " Q"]:
+    def __getitem__(self, key: Key) -> Bool[np.ndarray, " Q"]:
         return torch.cat(self._parts[key]).numpy()
 
 

@@ -89,7 +89,7 @@ def measure_use(
     _, train = render_views(train_seeds[: config.max_scenes], rooms)
     made = make_counterfactuals(test_seeds, rooms, config.questions, config.seed)
     measured = Interventions(frozen, train, made, layers, config)
-    rows = [*measured.swaps(), *measured.poses(), *measured.heads()]
+    rows = [*measured.swaps(), *measured.edits()]
     explained = {str(key): value for key, value in measured.explained.items()}
     record = {
         "layers": list(layers),
