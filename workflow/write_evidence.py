@@ -59,14 +59,16 @@ def evidence(data: Path) -> dict[str, Any]:
     if missing := [path for path in paths.values() if not path.is_file()]:
         sys.exit(f"{missing[0]}: missing. Run `snakemake --cores all --config overlay=evidence`.")
     tables = {name: pd.read_csv(path) for name, path in paths.items()}
-    gates = _gates(tables["shortcuts"], tables["scores"])
+    shortcuts = tables["shortcuts"].pivot(index="task", columns="shortcut", values="accuracy") * 100
+    shortcuts["questions"] = tables["shortcuts"].groupby("task")["n"].first()
+    gates = _gates(shortcuts, tables["scores"])
     rows = tables["ablation_arms"]
     labels = tables["label_curves"].query("method == 'first'").set_index("arm")["labels"]
     compared = rows.dropna(subset=["difference"]).drop_duplicates("arm").set_index("arm")
     by_arm = {str(arm): row for arm, row in compared.iterrows()}
     return {
         "gates": gates,
-        "failed": _failed(tables["shortcuts"], gates),
+        "failed": _failed(shortcuts, gates),
         "difference": {
             str(int(count)): _difference(by_arm[str(arm)]) for arm, count in labels.items()
         },
@@ -81,14 +83,13 @@ def evidence(data: Path) -> dict[str, Any]:
 
 def _gates(shortcuts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     """Return what shortcuts, the untuned base and a model without images achieve."""
-    grid = shortcuts.pivot(index="task", columns="shortcut", values="accuracy") * 100
     base = scores.query("arm == 'base' and task == 'recognition'")["mean"]
     blank = scores[(scores["arm"] == "no_image") & scores["task"].isin(CROSS_VIEW)]["mean"]
     return {
         "chance": CHANCE,
-        "without_geometry": grid[list(CLASSIFIERS)].max(axis=1).round(1).to_dict(),
-        "with_turn": grid[list(WITH_TURN)].mean().round(1).to_dict(),
-        "true_geometry": grid["true_geometry"].round(1).to_dict(),
+        "without_geometry": shortcuts[list(CLASSIFIERS)].max(axis=1).round(1).to_dict(),
+        "with_turn": shortcuts[list(WITH_TURN)].mean().round(1).to_dict(),
+        "true_geometry": shortcuts["true_geometry"].round(1).to_dict(),
         "recognition": None if base.empty else round(100 * float(base.iloc[0]), 1),
         "no_image": None if blank.empty else round(100 * float(blank.mean()), 1),
     }
@@ -96,8 +97,7 @@ def _gates(shortcuts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
 
 def _failed(shortcuts: pd.DataFrame, gates: Mapping[str, Any]) -> list[str]:
     """Return the gates that fail, as sentences."""
-    grid = shortcuts.pivot(index="task", columns="shortcut", values="accuracy") * 100
-    failed = failed_gates(grid.join(shortcuts.groupby("task")["n"].first().rename("questions")))
+    failed = failed_gates(shortcuts)
     recognition, no_image = gates["recognition"], gates["no_image"]
     if recognition is None or recognition < MIN_RECOGNITION:
         failed.append(

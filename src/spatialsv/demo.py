@@ -85,14 +85,15 @@ def run(out: Path = Path("demo"), config: DemoConfig | None = None) -> Path:
     _step(3, "answers of the MLLM", evaluate.run, "base", [room_file], shown, jobs[0])
     _step(4, "answers without images", evaluate.run, "base", [room_file], grey, jobs[1])
     _step(5, "answers from geometry", _solve, room_file, label_file, work)
-    return _step(6, "page", _write_page, out, config, room_file, label_file, jobs)
+    page, table = _step(6, "page", _write_page, out, config, room_file, label_file, jobs)
+    print(table)
+    print(f"demo: {config.rooms} rooms, 4 views each. Open {page} in a browser.")
+    return page
 
 
 def _step(number: int, title: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Announce a step and run it; what it prints for the pipeline is dropped."""
     print(f"demo {number}/6: {title}", flush=True)
-    if number == 6:
-        return function(*arguments)
     with contextlib.redirect_stdout(io.StringIO()):
         return function(*arguments)
 
@@ -124,23 +125,20 @@ def _solve(room_file: Path, label_file: Path, work: Path) -> None:
 
 def _write_page(
     out: Path, config: DemoConfig, room_file: Path, label_file: Path, jobs: list[Path]
-) -> Path:
-    """Analyse the responses, write the report as index.html, and print the scores."""
+) -> tuple[Path, str]:
+    """Analyse the responses and write the report as index.html; return it, and the scores."""
     analysed, reported = (
         out / "stages" / name / "manifest.json" for name in ("analysis", "report")
     )
-    with contextlib.redirect_stdout(io.StringIO()):
-        analysis.run(
-            evaluate=jobs,
-            scenes=[room_file],
-            labels=[label_file],
-            config=analysis.AnalysisConfig(),
-            out=analysed,
-        )
-        note = NOTE.format(rooms=config.rooms)
-        report.run(analysis=analysed, config=report.ReportConfig(note=note), out=reported)
+    analysis.run(
+        evaluate=jobs,
+        scenes=[room_file],
+        labels=[label_file],
+        config=analysis.AnalysisConfig(),
+        out=analysed,
+    )
+    note = NOTE.format(rooms=config.rooms)
+    report.run(analysis=analysed, config=report.ReportConfig(note=note), out=reported)
     page = out / "index.html"
     write_text(page, reported.with_name("report.html").read_text())
-    print(as_text(result_tables(read_tables(read_manifest(analysed)))[0]))
-    print(f"demo: {config.rooms} rooms, 4 views each. Open {page} in a browser.")
-    return page
+    return page, as_text(result_tables(read_tables(read_manifest(analysed)))[0])

@@ -95,10 +95,17 @@ class Benchmark:
 
 def task_means(scored: ScoredItems, order: Sequence[str] = ()) -> dict[str, Tree]:
     """Return the mean of each task's items: tasks in `order` first, then by first appearance."""
+    return group_means(scored, lambda item: item.task, order)
+
+
+def group_means(
+    scored: ScoredItems, group: Callable[[Item], str], order: Iterable[str] = ()
+) -> dict[str, Tree]:
+    """Return the mean of each group's items: groups in `order` first, then by first appearance."""
     members: dict[str, list[tuple[Item, float | None]]] = {name: [] for name in order}
     for item, value in scored:
         if value is not None:
-            members.setdefault(item.task, []).append((item, value))
+            members.setdefault(group(item), []).append((item, value))
     return {name: mean_score(values) for name, values in members.items() if values}
 
 

@@ -18,8 +18,8 @@ from spatialsv.benchmarks.benchmark import (
     Protocol,
     ScoredItems,
     Scores,
+    group_means,
     mean_of_means,
-    mean_score,
     micro,
     score_letter,
     task_means,
@@ -84,17 +84,9 @@ def parse(item: Item, response: str) -> str | None:
     return text[:1].upper() or None
 
 
-def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """Return the letter that starts the response, in upper case, even that of a word."""
-    return first_letter(response)
-
-
 def aggregate(scored: ScoredItems) -> Scores:
     """Average the sources' means within 2D and 3D, and these overall."""
-    sources = {}
-    for source in SOURCES:
-        if pairs := [pair for pair in scored if pair[0].more["source"] == source]:
-            sources[source] = mean_score(pairs)
+    sources = group_means(scored, lambda item: item.more["source"], SOURCES)
     parts = {}
     for part in ("2D", "3D"):
         if means := [mean for source, mean in sources.items() if SOURCES[source] == part]:
@@ -112,7 +104,7 @@ CV_BENCH = Benchmark(
         ),
         "lmms_eval": Protocol(
             prompt=prompt_lmms_eval,
-            parse_response=parse_lmms_eval,
+            parse_response=first_letter,
             score=score_letter,
             aggregate=micro(tuple(COUNTS)),
         ),

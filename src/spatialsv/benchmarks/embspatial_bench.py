@@ -21,6 +21,7 @@ from spatialsv.benchmarks.benchmark import (
     Protocol,
     ScoredItems,
     Scores,
+    group_means,
     mean_score,
     score_letter,
     task_means,
@@ -78,17 +79,9 @@ def prompt_lmms_eval(item: Item) -> str:
     return "\n".join([NOTE + item.question, *(f"{letter}) {text}" for letter, text in options)])
 
 
-def parse_lmms_eval(item: Item, response: str) -> str | None:
-    """Return the letter that starts the response, in upper case, even that of a word."""
-    return first_letter(response)
-
-
 def aggregate(scored: ScoredItems) -> Scores:
     """Average all questions, those of each relation, and those of each source."""
-    sources = {}
-    for source in SOURCES:
-        if pairs := [pair for pair in scored if pair[0].more["source"] == source]:
-            sources[source] = mean_score(pairs)
+    sources = group_means(scored, lambda item: item.more["source"], SOURCES)
     return Scores(tree=mean_score(scored), tasks={**task_means(scored, RELATIONS), **sources})
 
 
@@ -103,7 +96,7 @@ EMBSPATIAL_BENCH = Benchmark(
     load=load,
     protocols={
         "vlmevalkit": VLMEVALKIT,
-        "lmms_eval": replace(VLMEVALKIT, prompt=prompt_lmms_eval, parse_response=parse_lmms_eval),
+        "lmms_eval": replace(VLMEVALKIT, prompt=prompt_lmms_eval, parse_response=first_letter),
     },
     counts={"overall": 3640},
 )

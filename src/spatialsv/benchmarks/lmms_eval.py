@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from spatialsv.benchmarks.benchmark import Item
 from spatialsv.benchmarks.parsing import NUMBER_WORDS
 
 EDGE_MARKS = ",.!?;:'\""
@@ -102,7 +103,7 @@ def stated_letter(response: str, letters: str) -> str | None:
     return start.group(1).upper() if start else None
 
 
-def first_letter(response: str) -> str | None:
+def first_letter(item: Item, response: str) -> str | None:
     """Return the letter, of any kind and case, that a response starts with, in upper case.
 
     Spaces and opening brackets before it are skipped: "(b) a bed" is B, "The answer is B" is T.
